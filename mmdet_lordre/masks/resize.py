@@ -1,0 +1,119 @@
+"""From the network's probability maps to masks of the original image, in one step.
+
+Published mask heads resize twice: from the map to the padded network input, and, after the
+padding is cropped, from there to the original image. Each of the three steps is linear and acts
+on rows and columns separately, so together they are ``A_y @ map @ A_x.T`` with two small band
+matrices. Nothing at the size of the network input is ever made.
+"""
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from .chunks import chunk_size
+from .rle import RLEMasks, encode_masks
+
+# Output rows (or columns) handled by one product: the narrower, the fewer zeros of the band
+# matrix are multiplied; the wider, the fewer calls.
+_BLOCK = 64
+
+
+def _bilinear_matrix(src: int, dst: int, keep: int | None = None) -> Tensor:
+    """Matrix (keep or dst, src) of a bilinear resize of ``src`` samples to ``dst``.
+
+    It is that of ``torch.nn.functional.interpolate`` with ``align_corners=False``. ``keep``
+    leaves out the rows from ``keep`` on.
+    """
+    rows = torch.arange(dst if keep is None else keep, dtype=torch.float64)
+    position = ((rows + 0.5) * (src / dst) - 0.5).clamp_(min=0)
+    low = position.floor().long().clamp_(max=src - 1)
+    high = (low + 1).clamp_(max=src - 1)
+    weight = position - low
+    matrix = torch.zeros(len(rows), src, dtype=torch.float64)
+    matrix.scatter_add_(1, low[:, None], (1 - weight)[:, None])
+    matrix.scatter_add_(1, high[:, None], weight[:, None])
+    return matrix
+
+
+@lru_cache(maxsize=64)
+def _bands(src: int, up: int, crop: int, out: int, device: str):
+    """The composite of both resizes and the crop, as blocks ``(start, low, high, matrix)``.
+
+    Output samples from ``start`` on are ``matrix (block, high - low)`` times the source samples
+    ``[low, high)``.
+    """
+    matrix = _bilinear_matrix(crop, out) @ _bilinear_matrix(src, up, keep=crop)
+    blocks = []
+    for start in range(0, out, _BLOCK):
+        block = matrix[start:start + _BLOCK]
+        used = block.any(dim=0).nonzero().flatten()
+        low, high = int(used[0]), int(used[-1]) + 1
+        blocks.append((start, low, high, block[:, low:high].float().contiguous().to(device)))
+    return blocks
+
+
+def _check(probs, up_size, crop_size, out_size, mask_format):
+    if probs.dim() != 3:
+        raise ValueError(f'probs must have shape (N, h, w), not {tuple(probs.shape)}')
+    if mask_format not in ('bitmap', 'rle'):
+        raise ValueError(f"mask_format must be 'bitmap' or 'rle', not {mask_format!r}")
+    if any(c > u for c, u in zip(crop_size, up_size)):
+        raise ValueError(f'the crop {tuple(crop_size)} exceeds the resized map {tuple(up_size)}')
+    if min(*up_size, *crop_size, *out_size) < 1:
+        raise ValueError('every size must be at least one pixel')
+
+
+def to_original_size(probs: Tensor, up_size: tuple[int, int], crop_size: tuple[int, int],
+                     out_size: tuple[int, int], threshold: float,
+                     mask_format: str = 'bitmap') -> Tensor | RLEMasks:
+    """Masks at the size of the original image from probability maps of the network.
+
+    Equals a bilinear resize to ``up_size``, a crop to ``crop_size``, a bilinear resize to
+    ``out_size`` (both with ``align_corners=False``) and ``> threshold``, up to float rounding.
+
+    Args:
+        probs: Probabilities (N, h, w) of any floating type; computed in float32.
+        up_size: (height, width) of the padded network input.
+        crop_size: (height, width) of the network input without padding.
+        out_size: (height, width) of the original image.
+        threshold: A pixel belongs to the mask where its probability is above it.
+        mask_format: ``'bitmap'`` for a bool tensor, ``'rle'`` for run lengths, made chunk by
+            chunk, so that no array of N full-size masks exists.
+
+    Returns:
+        BoolTensor (N, H, W) on the device of ``probs``, or :class:`RLEMasks`.
+
+    Raises:
+        ValueError: If a shape, size or format is not as said above.
+    """
+    _check(probs, up_size, crop_size, out_size, mask_format)
+    (height, width), count = out_size, len(probs)
+    device = str(probs.device)
+    rows = _bands(probs.shape[1], up_size[0], crop_size[0], height, device)
+    columns = _bands(probs.shape[2], up_size[1], crop_size[1], width, device)
+    step = chunk_size(height * width, device=device)
+    if mask_format == 'bitmap':
+        masks = torch.empty(count, height, width, dtype=torch.bool, device=device)
+        for start in range(0, count, step):
+            _resize_into(probs[start:start + step], rows, columns, threshold,
+                         masks[start:start + step])
+        return masks
+    masks = RLEMasks(size=(height, width))
+    for start in range(0, count, step):
+        part = probs[start:start + step]
+        buffer = torch.empty(len(part), height, width, dtype=torch.bool, device=device)
+        _resize_into(part, rows, columns, threshold, buffer)
+        masks.extend(encode_masks(buffer))
+    return masks
+
+
+def _resize_into(probs, rows, columns, threshold, out):
+    """Write the thresholded resize of a few maps into ``out``."""
+    # autocast would run the products in half precision
+    with torch.autocast(probs.device.type, enabled=False):
+        probs = probs.float()
+        wide = torch.cat([probs[..., low:high] @ matrix.t() for _, low, high, matrix in columns],
+                         dim=2)
+        for start, low, high, matrix in rows:
+            torch.gt(matrix @ wide[:, low:high], threshold,
+                     out=out[:, start:start + len(matrix)])
