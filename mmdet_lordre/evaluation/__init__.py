@@ -1,0 +1,3 @@
+from .coco_mask_metric import CocoMaskMetric
+
+__all__ = ['CocoMaskMetric']

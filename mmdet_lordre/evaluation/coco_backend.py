@@ -1,0 +1,136 @@
+"""COCO's protocol by whichever library is installed: faster-coco-eval or pycocotools.
+
+Both give the same precision and recall arrays; the summary is taken from those arrays
+here, so that the figures cannot differ by the way in which a library prints them.
+"""
+import contextlib
+import copy
+import importlib.util
+import io
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+#: name -> (what, IoU threshold, area range, position in ``maxDets``)
+STATS = {
+    'mAP': ('precision', None, 'all', -1),
+    'mAP_50': ('precision', 0.5, 'all', -1),
+    'mAP_75': ('precision', 0.75, 'all', -1),
+    'mAP_s': ('precision', None, 'small', -1),
+    'mAP_m': ('precision', None, 'medium', -1),
+    'mAP_l': ('precision', None, 'large', -1),
+}
+for _i in range(3):
+    STATS[f'AR#{_i}'] = ('recall', None, 'all', _i)
+for _area in ('small', 'medium', 'large'):
+    STATS[f'AR_{_area[0]}#-1'] = ('recall', None, _area, -1)
+
+_AREAS = ('all', 'small', 'medium', 'large')
+
+
+def pick_backend(name='auto'):
+    """'faster' or 'pycocotools'.
+
+    Args:
+        name (str): 'auto' takes faster-coco-eval when it is installed.
+
+    Raises:
+        ValueError: the name is unknown, or faster-coco-eval is asked for and missing.
+    """
+    installed = importlib.util.find_spec('faster_coco_eval') is not None
+    if name == 'auto':
+        return 'faster' if installed else 'pycocotools'
+    if name == 'faster' and not installed:
+        raise ValueError("backend 'faster' needs faster-coco-eval: pip install faster-coco-eval")
+    if name not in ('faster', 'pycocotools'):
+        raise ValueError(f"backend must be 'auto', 'faster' or 'pycocotools', not {name!r}")
+    return name
+
+
+def run_coco_eval(coco_gt, results, iou_type, *, cat_ids, img_ids, max_dets, iou_thrs=None,
+                  use_cats=True, backend='pycocotools'):
+    """Match detections with the ground truth and accumulate precision and recall.
+
+    Args:
+        coco_gt (COCO): ground truth; not changed.
+        results (list[dict]): detections in COCO's results format, possibly none.
+        iou_type (str): 'segm' or 'bbox'.
+        cat_ids (list[int]): categories that count.
+        img_ids (list[int]): images that count.
+        max_dets (Sequence[int]): three numbers of detections an image, ascending.
+        iou_thrs (ndarray, optional): IoU thresholds; COCO's ten by default.
+        use_cats (bool): False matches without regard to the category (proposals).
+        backend (str): 'faster' or 'pycocotools'.
+
+    Returns:
+        The evaluator after ``accumulate()``: ``.eval['precision']`` of shape
+        (thresholds, 101 recalls, categories, 4 area ranges, 3 max_dets) and
+        ``.eval['recall']`` of shape (thresholds, categories, 4, 3); -1 where there is no
+        ground truth.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):  # both libraries print their progress
+        if backend == 'faster':
+            from faster_coco_eval import COCO as FasterCOCO
+            from faster_coco_eval import COCOeval_faster
+            # with both libraries the evaluator writes into the annotations
+            gt = _coco_of(copy.deepcopy(coco_gt.dataset), FasterCOCO)
+            evaluator = COCOeval_faster(gt, _detections(gt, results, FasterCOCO), iou_type,
+                                        print_function=lambda *_: None)
+        else:
+            gt = _coco_of(copy.deepcopy(coco_gt.dataset), COCO)
+            evaluator = COCOeval(gt, _detections(gt, results, COCO), iou_type)
+        params = evaluator.params
+        params.catIds, params.imgIds = list(cat_ids), list(img_ids)
+        params.maxDets = list(max_dets)
+        params.useCats = int(use_cats)
+        if iou_thrs is not None:
+            params.iouThrs = np.asarray(iou_thrs, dtype=float).reshape(-1)
+        evaluator.evaluate()
+        evaluator.accumulate()
+    return evaluator
+
+
+def summarise(evaluator):
+    """The twelve COCO figures as {name: float}; -1 where there is no ground truth.
+
+    Recall names carry the number of detections: 'AR@100', 'AR_s@100'.
+    """
+    params = evaluator.params
+    figures = {}
+    for name, (what, iou, area, position) in STATS.items():
+        values = evaluator.eval[what]
+        if iou is not None:
+            values = values[np.isclose(params.iouThrs, iou)]
+        values = values[..., _AREAS.index(area), position]
+        if '#' in name:
+            name = f'{name.split("#")[0]}@{params.maxDets[position]}'
+        figures[name] = mean_of_valid(values)
+    return figures
+
+
+def mean_of_valid(values):
+    """Mean of the entries that have ground truth (> -1), or -1 when there are none.
+
+    Six digits: the libraries divide in another order, and the last bit of a double is not
+    a result. (Rounding to twelve first keeps a tie from falling on either side.)
+    """
+    values = np.asarray(values)
+    values = values[values > -1]
+    return round(round(float(np.mean(values)), 12), 6) if values.size else -1.0
+
+
+def _coco_of(dataset, cls):
+    coco = cls()
+    coco.dataset = dataset
+    coco.createIndex()
+    return coco
+
+
+def _detections(coco_gt, results, cls):
+    if results:
+        return coco_gt.loadRes(copy.deepcopy(results))
+    # loadRes looks at the first result; without one the index is made here
+    return _coco_of(dict(images=list(coco_gt.dataset['images']),
+                         categories=copy.deepcopy(coco_gt.dataset['categories']),
+                         annotations=[]), cls)
