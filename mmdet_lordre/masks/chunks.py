@@ -3,7 +3,7 @@ import torch
 
 # Elements (not bytes) of the largest temporary. A CPU wants a temporary that stays in its
 # cache, a GPU one that fills the device.
-CPU_BUDGET = 2**21
+CPU_BUDGET = 2**22
 DEVICE_BUDGET = 2**26
 
 

@@ -1,0 +1,227 @@
+"""The Lordre head: instances, masks, losses and results."""
+import torch
+import torch.nn.functional as F
+from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
+from mmdet.models.utils import generate_coordinate, unpack_gt_instances
+from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.utils import reduce_mean
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ..masks import central_sums, mask_boxes, maskness, to_original_size
+from .branches import InstanceBranch, MaskBranch, activation_heatmaps
+
+
+@MODELS.register_module()
+class LordreHead(BaseMaskHead):
+    """Mask head of Lordre (SparseInst, CVPR 2022): N instances, each with class, kernel, mask.
+
+    An ordinary mmdet mask head for one feature map: ``loss(x, batch_data_samples)`` and
+    ``predict(x, batch_data_samples, rescale)``, with any backbone and neck.
+
+    Args:
+        num_classes: Number of classes.
+        in_channels: Channels of the feature map.
+        channels: Channels of the convolutions of both branches.
+        depth: Number of 3x3 convolutions of each branch.
+        num_queries: Number N of instances predicted for every image.
+        kernel_dim: Length of a mask kernel.
+        groups: Activation maps an instance; 1 is IAM, 4 is G-IAM.
+        normalization: ``'sigmoid'`` or ``'softmax'`` (:class:`InstanceBranch`).
+        in_index: Which of the maps of the neck to use.
+        mask_upsample: Factor from the feature map to the mask logits; the logits of the published
+            model have stride 4.
+        matcher: Config of the matcher.
+        loss_cls, loss_mask, loss_dice, loss_objectness: Configs of mmdet losses.
+        train_cfg: Not used; mmdet passes it.
+        test_cfg: ``score_thr`` (0.005), ``mask_thr`` (0.45), ``mask_format`` (``'bitmap'`` or
+            ``'rle'``), ``max_per_img`` (none), ``activation_maps`` (False): whether predictions
+            carry ``activation_maps`` (n, h, w) in [0, 1] of the padded input at the stride of the
+            feature map.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int = 256, channels: int = 256,
+                 depth: int = 4, num_queries: int = 100, kernel_dim: int = 128, groups: int = 4,
+                 normalization: str = 'sigmoid', in_index: int = 0, mask_upsample: int = 2,
+                 matcher=dict(type='LordreMatcher', alpha=0.8, beta=0.2),
+                 loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
+                               loss_weight=2.0),
+                 loss_mask=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=5.0),
+                 # mmdet adds eps to both sums of the denominator: 1e-4 together
+                 loss_dice=dict(type='DiceLoss', eps=5e-5, loss_weight=2.0),
+                 loss_objectness=dict(type='CrossEntropyLoss', use_sigmoid=True,
+                                      loss_weight=1.0),
+                 train_cfg=None, test_cfg=None, init_cfg=None):
+        super().__init__(init_cfg)
+        self.num_classes, self.num_queries = num_classes, num_queries
+        self.groups, self.normalization = groups, normalization
+        self.in_index, self.mask_upsample = in_index, mask_upsample
+        self.inst_branch = InstanceBranch(in_channels + 2, channels, depth, num_queries,
+                                          num_classes, kernel_dim, groups, normalization)
+        self.mask_branch = MaskBranch(in_channels + 2, channels, depth, kernel_dim)
+        self.matcher = TASK_UTILS.build(matcher)
+        self.loss_cls = MODELS.build(loss_cls)
+        self.loss_mask = MODELS.build(loss_mask)
+        self.loss_dice = MODELS.build(loss_dice)
+        self.loss_objectness = MODELS.build(loss_objectness)
+        self.train_cfg = train_cfg
+        self.test_cfg = dict(score_thr=0.005, mask_thr=0.45, mask_format='bitmap',
+                             max_per_img=None, activation_maps=False)
+        unknown = set(test_cfg or ()) - set(self.test_cfg)
+        if unknown:
+            raise ValueError(f'test_cfg of LordreHead has no {", ".join(sorted(unknown))}; '
+                             f'it knows {", ".join(self.test_cfg)}')
+        self.test_cfg.update(test_cfg or {})
+
+    def decode(self, x: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The network, up to mask logits at the size of the feature map.
+
+        Returns:
+            Class logits (B, N, num_classes), objectness logits (B, N), mask logits (B, N, h, w)
+            and activation maps before normalisation (B, groups * N, h, w).
+        """
+        x = x[self.in_index]
+        coordinates = generate_coordinate(x.shape, x.device).to(x.dtype)
+        x = torch.cat([coordinates, x], dim=1)
+        class_logits, kernels, objectness, maps = self.inst_branch(x)
+        features = self.mask_branch(x)
+        mask_logits = torch.bmm(kernels, features.flatten(2)).unflatten(2, features.shape[2:])
+        return class_logits, objectness, mask_logits, maps
+
+    def upsample(self, mask_logits: Tensor) -> Tensor:
+        """Mask logits (B, N, h, w) to the size that they are trained at."""
+        return F.interpolate(mask_logits, scale_factor=self.mask_upsample, mode='bilinear',
+                             align_corners=False)
+
+    def forward(self, x: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As :meth:`decode`, with mask logits at the size that they are trained at."""
+        class_logits, objectness, mask_logits, maps = self.decode(x)
+        return class_logits, objectness, self.upsample(mask_logits), maps
+
+    def loss(self, x, batch_data_samples, positive_infos=None, **kwargs) -> dict:
+        """Losses of a batch; ground-truth masks need no padding."""
+        instances, _, metas = unpack_gt_instances(batch_data_samples)
+        return self.loss_by_feat(*self(x), batch_gt_instances=instances, batch_img_metas=metas)
+
+    def loss_by_feat(self, class_logits, objectness, mask_logits, maps, batch_gt_instances,
+                     batch_img_metas, **kwargs) -> dict:
+        """Match and compare, in float32.
+
+        Args:
+            class_logits: (B, N, num_classes).
+            objectness: Logits (B, N).
+            mask_logits: (B, N, h, w).
+            maps: Not used; a result of :meth:`forward`.
+            batch_gt_instances: B instances with ``labels`` and ``masks``.
+            batch_img_metas: B metas with ``batch_input_shape``, the padded size.
+
+        Returns:
+            ``loss_cls``, ``loss_mask``, ``loss_dice``, ``loss_objectness``.
+        """
+        # Half precision is for the network: sums over a mask's pixels would lose most digits.
+        with torch.autocast(class_logits.device.type, enabled=False):
+            return self._losses(class_logits.float(), objectness.float(), mask_logits.float(),
+                                batch_gt_instances, batch_img_metas)
+
+    def _losses(self, class_logits, objectness, mask_logits, instances, metas):
+        device, size = mask_logits.device, mask_logits.shape[-2:]
+        labels = [gt.labels for gt in instances]
+        targets = [self._targets(gt, meta, size, device)
+                   for gt, meta in zip(instances, metas)]
+        pairs = self.matcher(class_logits, mask_logits.detach().flatten(2).sigmoid(), labels,
+                             targets, [meta.get('img_path') for meta in metas])
+
+        image = torch.cat([torch.full_like(p, k) for k, (p, _) in enumerate(pairs)])
+        query = torch.cat([p for p, _ in pairs])
+        classes = class_logits.new_full(class_logits.shape[:2], self.num_classes,
+                                        dtype=torch.long)
+        classes[image, query] = torch.cat([y[t] for y, (_, t) in zip(labels, pairs)])
+        counts = class_logits.new_tensor([sum(map(len, labels)), len(query)])
+        # over all processes, so that every one has the same scale
+        num_gt, num_matched = reduce_mean(counts).clamp(min=1).unbind()
+
+        losses = dict(loss_cls=self.loss_cls(class_logits.flatten(0, 1), classes.flatten(),
+                                             avg_factor=num_gt))
+        if not len(query):
+            # zero, but in the graph: distributed training waits for every gradient
+            nothing = (mask_logits.sum() + objectness.sum()) * 0
+            return losses | dict(loss_mask=nothing, loss_dice=nothing, loss_objectness=nothing)
+        matched = mask_logits[image, query].flatten(1)
+        target = torch.cat([t[g] for t, (_, g) in zip(targets, pairs)])
+        losses['loss_mask'] = self.loss_mask(matched, target,
+                                             avg_factor=num_matched * matched.shape[1])
+        losses['loss_dice'] = self.loss_dice(matched, target, avg_factor=num_gt)
+        losses['loss_objectness'] = self.loss_objectness(
+            objectness[image, query], mask_iou(matched.detach(), target),
+            avg_factor=num_matched)
+        return losses
+
+    def _targets(self, gt, meta, size, device) -> Tensor:
+        """Target masks (T, pixels) of one image in [0, 1], at the size of the logits."""
+        height, width = meta['batch_input_shape']
+        factor = height // size[0]
+        if factor % 2 == 0 and (height, width) == (size[0] * factor, size[1] * factor):
+            return central_sums(gt.masks, factor, size, device).flatten(1).float() / 4
+        masks = gt.masks.pad((height, width)).to_tensor(torch.float32, device)
+        return F.interpolate(masks[None], size=size, mode='bilinear',
+                             align_corners=False)[0].flatten(1)
+
+    def predict(self, x, batch_data_samples, rescale: bool = False, results_list=None, **kwargs):
+        """Results of each image.
+
+        Returns:
+            One ``InstanceData`` an image with ``scores``, ``labels``, ``masks`` (at the original
+            size if ``rescale``, else at that of the network input without padding) and tight
+            ``bboxes``.
+        """
+        outs = self.decode(x)
+        metas = [sample.metainfo for sample in batch_data_samples]
+        return self.predict_by_feat(*outs, batch_img_metas=metas, rescale=rescale)
+
+    def predict_by_feat(self, class_logits, objectness, mask_logits, maps, batch_img_metas,
+                        rescale: bool = False, **kwargs) -> list[InstanceData]:
+        """Turn what :meth:`decode` gave into results (see :meth:`predict`)."""
+        with torch.autocast(class_logits.device.type, enabled=False):
+            scores = (class_logits.float().sigmoid()
+                      * objectness.float().sigmoid()[..., None]).sqrt()
+            scores, labels = scores.max(dim=-1)
+            return [self._predict_single(*one, rescale)
+                    for one in zip(scores, labels, mask_logits, maps, batch_img_metas)]
+
+    def _predict_single(self, scores, labels, mask_logits, maps, meta, rescale) -> InstanceData:
+        cfg = self.test_cfg
+        # Only kept instances cost anything from here on.
+        keep = (scores > cfg['score_thr']).nonzero().flatten()
+        probs = self.upsample(mask_logits[keep].float()[None])[0].sigmoid()
+        scores = scores[keep] * maskness(probs, cfg['mask_thr'])
+        if cfg['max_per_img'] is not None and len(keep) > cfg['max_per_img']:
+            scores, top = scores.topk(cfg['max_per_img'])
+            keep, probs = keep[top], probs[top]
+        up_size = tuple(meta.get('batch_input_shape', meta['img_shape'])[:2])
+        crop_size = tuple(meta['img_shape'][:2])
+        out_size = tuple(meta['ori_shape'][:2]) if rescale else crop_size
+        masks = to_original_size(probs, up_size, crop_size, out_size, cfg['mask_thr'],
+                                 cfg['mask_format'])
+        results = InstanceData(scores=scores, labels=labels[keep], masks=masks,
+                               bboxes=mask_boxes(masks).to(scores.device))
+        if cfg['activation_maps']:
+            heat = activation_heatmaps(maps, self.groups, self.normalization)
+            results.activation_maps = heat[keep]
+        return results
+
+
+@torch.no_grad()
+def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
+    """IoU of predicted and target masks, pair by pair: what objectness learns.
+
+    Args:
+        logits: Mask logits (M, pixels); a pixel is predicted where the probability is >= 0.4.
+        targets: Target masks (M, pixels) in [0, 1]; a pixel is true where it is > 0.5.
+
+    Returns:
+        FloatTensor (M,).
+    """
+    predicted, true = logits.sigmoid() >= 0.4, targets > 0.5
+    inter = (predicted & true).sum(dim=1)
+    union = (predicted | true).sum(dim=1)
+    return inter / (union + 1e-6)
