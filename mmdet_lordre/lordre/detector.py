@@ -1,5 +1,5 @@
 """The Lordre detector."""
-from mmdet.models.detectors import SingleStageInstanceSegmentor
+from mmdet.models.detectors.single_stage_instance_seg import SingleStageInstanceSegmentor
 from mmdet.registry import MODELS
 
 

@@ -5,4 +5,5 @@ from .resize import to_original_size
 from .rle import RLEMasks, encode_masks
 from .shrink import central_sums
 
-__all__ = ['RLEMasks', 'central_sums', 'chunk_size', 'encode_masks', 'mask_boxes', 'maskness', 'to_original_size']
+__all__ = ['RLEMasks', 'central_sums', 'chunk_size', 'encode_masks', 'mask_boxes', 'maskness',
+           'to_original_size']
