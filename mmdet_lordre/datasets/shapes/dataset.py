@@ -49,17 +49,16 @@ def make_dataset(out, train=2000, val=200, size=128, seed=0, workers=1, overwrit
     """
     out = Path(out)
     wanted = _parameters(train, val, size, seed)
-    if os.path.lexists(out):
-        if _same(out, wanted, overwrite):
-            return False
-        if overwrite and out.is_dir() and any(out.iterdir()):
-            shutil.rmtree(out)
+    if out.is_symlink():
+        out = out.resolve()
+    if out.exists() and _same(out, wanted, overwrite):
+        return False
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f'{out.name}.partial-', dir=out.parent))
     part.chmod(0o755)
     try:
         _write(part, wanted, workers, progress)
-        _move(part, out)
+        _move(part, out, overwrite)
     except OSError:
         # Another run may have finished the same meanwhile.
         if out.is_dir() and any(out.iterdir()) and _same(out, wanted, False):
@@ -165,7 +164,14 @@ class _mapper:
             self.pool.join()
 
 
-def _move(part, out):
-    if out.is_dir():
+def _move(part, out, overwrite):
+    if not out.is_dir():
+        os.rename(part, out)
+    elif overwrite and any(out.iterdir()):
+        old = part.with_name(part.name + '-old')
+        os.rename(out, old)
+        os.rename(part, out)
+        shutil.rmtree(old)
+    else:
         out.rmdir()  # empty, or another run has just filled it: then this raises
-    os.rename(part, out)
+        os.rename(part, out)

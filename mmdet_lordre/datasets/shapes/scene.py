@@ -71,6 +71,7 @@ class _Canvas:
         label = int(rng.integers(len(CLASSES)))
         extent = self.size * rng.uniform(SMALLEST, LARGEST)
         cover = _coverage(random_outline(CLASSES[label], extent, rng))
+        area = int((cover >= 0.5).sum())
         # A bar laid across another shape cuts it in two.
         target = None
         if CLASSES[label] == 'bar' and self.labels and rng.random() < 0.5:
@@ -78,8 +79,9 @@ class _Canvas:
         for _ in range(_TRIES):
             x, y = self._place(cover.shape, target)
             window = self._clip(cover, x, y)
-            if window is not None and self._fits(window, int((cover >= 0.5).sum())):
-                self._note(window, int((cover >= 0.5).sum()), label, crowd=False)
+            if window is not None and self._fits(window, area):
+                self._mark(window, len(self.labels))
+                self._note(label, False, area)
                 self._shadow(window)
                 self._paint(window)
                 return
@@ -102,9 +104,7 @@ class _Canvas:
             self._mark(window, len(self.labels))
             self._paint(window, np.clip(colour + rng.uniform(-30, 30, 3), 0, 255))
         if drawn:
-            self.labels.append(label)
-            self.crowd.append(True)
-            self.areas.append(int((self.owner == len(self.labels) - 1).sum()))
+            self._note(label, True, int((self.owner == len(self.labels)).sum()))
 
     def _place(self, shape, target):
         """Top left corner (x, y) for a shape (h, w); around instance ``target`` if given."""
@@ -142,8 +142,7 @@ class _Canvas:
         return all(left[i] >= max(LEAST_PIXELS, LEAST_VISIBLE * self.areas[i])
                    for i in np.nonzero(lost)[0])
 
-    def _note(self, window, area, label, crowd):
-        self._mark(window, len(self.labels))
+    def _note(self, label, crowd, area):
         self.labels.append(label)
         self.crowd.append(crowd)
         self.areas.append(area)
@@ -173,9 +172,10 @@ class _Canvas:
             colour = contrasting_colour(rng, ground)
             paint = filling(rng, *cover.shape, colour)
             if rng.random() < 0.25:  # a darker or lighter rim
-                width = max(round(0.06 * max(cover.shape)), 1)
-                core = cv2.erode(cover, np.ones((2 * width + 1,) * 2, np.float32),
-                                 borderType=cv2.BORDER_CONSTANT, borderValue=1.0)[..., None]
+                width = max(round(0.035 * max(cover.shape)), 1)
+                kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1,) * 2)
+                core = cv2.erode(cover, kernel, borderType=cv2.BORDER_CONSTANT,
+                                 borderValue=1.0)[..., None]
                 paint = paint * core + (1 - core) * np.clip(
                     colour * rng.uniform(0.5, 1.5), 0, 255)
         else:
@@ -184,13 +184,14 @@ class _Canvas:
 
 
 def _coverage(contours):
-    """How much of each pixel lies inside the contours: float32 (h, w) in 0..1."""
-    points = np.concatenate(contours)
-    width, height = (int(v) for v in np.ceil(points.max(0)))
-    width, height = max(width, 1), max(height, 1)
+    """How much of each pixel lies inside the contours: float32 (h, w) in 0..1.
+
+    With a margin of one empty pixel, so that the shape ends inside the array.
+    """
+    width, height = (int(v) + 2 for v in np.ceil(np.concatenate(contours).max(0)))
     k = _SUPERSAMPLING
     fine = np.zeros((height * k, width * k), np.uint8)
     # Pixel centres are whole numbers in OpenCV; 4 more bits for the contour's fraction.
-    scaled = [np.round((c * k - 0.5) * 16).astype(np.int32) for c in contours]
+    scaled = [np.round(((c + 1) * k - 0.5) * 16).astype(np.int32) for c in contours]
     cv2.fillPoly(fine, scaled, 255, cv2.LINE_8, 4)
     return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)
