@@ -13,7 +13,7 @@ EMPTY_PART = 0.03  # pictures without any instance
 CROWD_PART = 0.06  # pictures with a cluster of tiny shapes, annotated as one crowd region
 LEAST_VISIBLE = 0.4  # of a shape, else its class could not be told
 LEAST_PIXELS = 6
-_SUPERSAMPLING = 4
+_SUPERSAMPLING = 8
 _TRIES = 12
 
 
