@@ -1,0 +1,213 @@
+"""From an instance's mask to what PolarMask learns from: one contour and one centre."""
+import cv2
+import numpy as np
+import torch
+from mmdet.structures.mask import BitmapMasks, PolygonMasks
+from mmdet.structures.mask.structures import BaseInstanceMasks
+from pycocotools import mask as mask_api
+from torch import Tensor
+
+_NO_POINTS = np.zeros((0, 2), np.int32)
+
+
+def largest_contour(mask: np.ndarray, offset: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """Pixels of the contour with the largest area.
+
+    Args:
+        mask: uint8 (height, width), non-zero inside.
+        offset: (x, y) added to every point, for a mask cut out of a larger image.
+
+    Returns:
+        int32 (n, 2): x, y of every border pixel in order; (0, 2) for an empty mask. Of contours
+        with equal area, the one that OpenCV finds first.
+    """
+    found, _ = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE, offset=offset)
+    if not found:
+        return _NO_POINTS
+    best = found[0] if len(found) == 1 else max(found, key=cv2.contourArea)
+    return best.reshape(-1, 2)
+
+
+def contour_centroids(points: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Centroids of contour polygons, truncated to integers, exact.
+
+    The shoelace sums stay in integers, so a centroid that is an integer is not missed by a
+    rounding error. A contour without area has the mean of its points.
+
+    Args:
+        points: Integers (P, 2), the points (x, y) of all contours one after another.
+        sizes: Integers (N,), the number of points of each contour; they sum to P.
+
+    Returns:
+        int64 (N, 2): x, y; (0, 0) for a contour without points.
+    """
+    sizes = np.asarray(sizes, np.int64)
+    centroids = np.zeros((len(sizes), 2), np.int64)
+    filled = np.flatnonzero(sizes)
+    if not len(filled):
+        return centroids
+    points = np.asarray(points).astype(np.int64)
+    counts = sizes[filled]
+    ends = np.cumsum(counts)
+    starts = ends - counts
+    before = np.empty_like(points)
+    before[1:] = points[:-1]
+    before[starts] = points[ends - 1]
+    cross = points[:, 0] * before[:, 1] - points[:, 1] * before[:, 0]
+    sums = np.stack([cross, *((points + before) * cross[:, None]).T, *points.T])
+    double_area, moment_x, moment_y, sum_x, sum_y = np.add.reduceat(sums, starts, axis=1)
+    flat = double_area == 0
+    divisor = np.where(flat, counts, 3 * double_area)
+    moments = np.stack([np.where(flat, sum_x, moment_x), np.where(flat, sum_y, moment_y)], axis=1)
+    # // rounds down and the published division truncates: they differ where the quotient of
+    # a contour that crosses itself is negative
+    sign = np.sign(moments) * np.sign(divisor)[:, None]
+    centroids[filled] = sign * (np.abs(moments) // np.abs(divisor)[:, None])
+    return centroids
+
+
+def _bitmap_contour(mask: np.ndarray) -> np.ndarray:
+    x, y, width, height = cv2.boundingRect(mask)
+    return largest_contour(mask[y:y + height, x:x + width], (x, y)) if width else _NO_POINTS
+
+
+def _polygon_contour(polygons, height: int, width: int) -> np.ndarray:
+    """Contour of the union of polygons, drawn within their bounds and the image only."""
+    polygons = [np.asarray(polygon, np.float64).reshape(-1, 2) for polygon in polygons]
+    # pycocotools draws from three corners on
+    polygons = [polygon for polygon in polygons if len(polygon) > 2]
+    if not polygons:
+        return _NO_POINTS
+    limits = np.array([width, height])
+    corners = np.concatenate(polygons)
+    low = np.clip(np.floor(corners.min(0)) - 1, 0, limits).astype(int)
+    high = np.clip(np.ceil(corners.max(0)) + 1, 0, limits).astype(int)
+    if (high <= low).any():
+        return _NO_POINTS
+    (crop_width, crop_height), (x, y) = high - low, low
+    parts = mask_api.frPyObjects([(polygon - low).ravel() for polygon in polygons],
+                                 int(crop_height), int(crop_width))
+    mask = np.ascontiguousarray(mask_api.decode(mask_api.merge(parts)))
+    return largest_contour(mask, (int(x), int(y)))
+
+
+class InstanceContours(BaseInstanceMasks):
+    """The largest contour and the centroid of each instance of one image.
+
+    It takes the place of mmdet's ``BitmapMasks`` as ``gt_masks`` once nothing changes the
+    geometry any more: ``PackDetInputs``, the data preprocessor and ``InstanceData`` handle it as
+    they handle masks, and a data-loading worker hands over a few kilobytes, not N full bitmaps.
+
+    Args:
+        points: int32 (P, 2), the contour pixels (x, y) of all instances one after another.
+        sizes: int64 (N,), the number of contour pixels of each instance, on the CPU.
+        centroids: int64 (N, 2), x, y.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+    """
+
+    def __init__(self, points: Tensor, sizes: Tensor, centroids: Tensor, height: int,
+                 width: int) -> None:
+        self.points, self.sizes, self.centroids = points, sizes, centroids
+        self.height, self.width = int(height), int(width)
+
+    @classmethod
+    def from_contours(cls, contours, height: int, width: int) -> 'InstanceContours':
+        """From a list of int32 (n, 2) arrays of contour pixels."""
+        sizes = np.array([len(contour) for contour in contours], np.int64)
+        points = np.concatenate([_NO_POINTS, *contours])
+        return cls(torch.from_numpy(points), torch.from_numpy(sizes),
+                   torch.from_numpy(contour_centroids(points, sizes)), height, width)
+
+    @classmethod
+    def from_masks(cls, masks) -> 'InstanceContours':
+        """From ``BitmapMasks``, ``PolygonMasks``, or a tensor or array (N, height, width).
+
+        OpenCV finds the contours, on the CPU; a tensor on another device is copied there.
+
+        Raises:
+            TypeError: If ``masks`` is none of these.
+        """
+        if isinstance(masks, cls):
+            return masks
+        if isinstance(masks, PolygonMasks):
+            contours = [_polygon_contour(polygons, masks.height, masks.width)
+                        for polygons in masks.masks]
+            return cls.from_contours(contours, masks.height, masks.width)
+        if isinstance(masks, BitmapMasks):
+            bitmaps = masks.masks
+        elif isinstance(masks, Tensor):
+            bitmaps = masks.detach().cpu().to(torch.uint8).numpy()
+        elif isinstance(masks, np.ndarray):
+            bitmaps = masks
+        else:
+            raise TypeError('PolarMask reads BitmapMasks, PolygonMasks, a tensor or an array '
+                            f'(N, height, width), not {type(masks).__name__}')
+        bitmaps = np.ascontiguousarray(bitmaps, np.uint8)
+        return cls.from_contours([_bitmap_contour(mask) for mask in bitmaps], *bitmaps.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __repr__(self) -> str:
+        return (f'InstanceContours(num_instances={len(self)}, height={self.height}, '
+                f'width={self.width})')
+
+    def __getitem__(self, index) -> 'InstanceContours':
+        """Instances by an index, a slice, or an array or tensor of indices or booleans."""
+        index = index.cpu().numpy() if isinstance(index, Tensor) else index
+        chosen = np.atleast_1d(np.arange(len(self))[index])
+        if len(chosen) == len(self) and (chosen == np.arange(len(self))).all():
+            return self
+        parts = self.points.split(self.sizes.tolist())
+        points = torch.cat([self.points[:0], *(parts[i] for i in chosen)])
+        return InstanceContours(points, self.sizes[chosen], self.centroids[chosen],
+                                self.height, self.width)
+
+    def to(self, *args, **kwargs) -> 'InstanceContours':
+        """Points and centroids on another device; the arguments of ``Tensor.to``.
+
+        A floating type is not followed: the coordinates stay integers.
+        """
+        device = torch.empty(0).to(*args, **kwargs).device
+        return InstanceContours(self.points.to(device, non_blocking=True), self.sizes,
+                                self.centroids.to(device, non_blocking=True),
+                                self.height, self.width)
+
+    def pad(self, out_shape, pad_val=0) -> 'InstanceContours':
+        """The same contours in an image padded at the right and the bottom to ``out_shape``."""
+        return InstanceContours(self.points, self.sizes, self.centroids, *out_shape)
+
+    @classmethod
+    def cat(cls, masks) -> 'InstanceContours':
+        """The instances of several objects of this class, which must belong to one image."""
+        return cls(torch.cat([m.points for m in masks]), torch.cat([m.sizes for m in masks]),
+                   torch.cat([m.centroids for m in masks]), masks[0].height, masks[0].width)
+
+    def to_ndarray(self) -> np.ndarray:
+        """The filled contours (largest part only, holes closed), uint8 (N, height, width)."""
+        bitmaps = np.zeros((len(self), self.height, self.width), np.uint8)
+        for bitmap, contour in zip(bitmaps, self.points.cpu().split(self.sizes.tolist())):
+            if len(contour):
+                cv2.drawContours(bitmap, [contour.numpy()], 0, 1, cv2.FILLED)
+        return bitmaps
+
+    def astype(self, dtype) -> np.ndarray:
+        """:meth:`to_ndarray` in another type; mmdet's visualiser asks for it."""
+        return self.to_ndarray().astype(dtype)
+
+    def to_tensor(self, dtype, device) -> Tensor:
+        """:meth:`to_ndarray` as a tensor."""
+        return torch.as_tensor(self.to_ndarray(), dtype=dtype, device=device)
+
+    @property
+    def areas(self) -> np.ndarray:
+        """Pixels of each filled contour, (N,)."""
+        return self.to_ndarray().sum((1, 2), dtype=np.int64)
+
+    def _too_late(self, *args, **kwargs):
+        raise TypeError('contours cannot be resized, flipped or cropped: put '
+                        'ExtractContours after every geometric transform of the pipeline')
+
+    rescale = resize = flip = crop = crop_and_resize = expand = _too_late
+    translate = shear = rotate = get_bboxes = _too_late
