@@ -1,0 +1,151 @@
+"""Points NMS and Matrix NMS."""
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..masks import chunk_size
+
+# The product of bytes with 32-bit sums is exact and needs no copy of the masks as floats, which
+# costs more than the product of a small class.
+_BYTE_PRODUCT = hasattr(torch, '_int_mm') and torch.backends.mkldnn.is_available()
+
+# Rows of a product of masks: at least, so that small classes share one; at most, so that the
+# lower triangle of a large class need not be computed.
+_MIN_ROWS = 32
+_MAX_ROWS = 128
+
+
+def points_nms(scores: Tensor) -> Tensor:
+    """Keep the cells that equal the maximum of the 2x2 window ending at them, zero the others.
+
+    From `SOLOv2 <https://arxiv.org/abs/2003.10152>`_.
+
+    Args:
+        scores: Probabilities (B, classes, S, S).
+
+    Returns:
+        Tensor of the same shape.
+    """
+    highest = F.max_pool2d(scores, 2, stride=1, padding=1)[:, :, :-1, :-1]
+    return scores * (highest == scores)
+
+
+def matrix_nms(masks: Tensor, labels: Tensor, scores: Tensor, mask_area: Tensor | None = None,
+               kernel: str = 'gaussian', sigma: float = 2.0, nms_pre: int = -1,
+               filter_thr: float = -1, max_num: int = -1) -> tuple[Tensor, Tensor, Tensor]:
+    """Matrix NMS: lower each score by its mask's overlap with better ones of its class.
+
+    With masks in the order of their scores, IoU over pairs of one class, and
+    ``comp_i = max_{k<i} IoU_ki``::
+
+        score_j *= min_{i<j} f(IoU_ij) / f(comp_i)
+
+    where f is ``exp(-sigma IoU^2)`` (gaussian) or ``1 - IoU`` (linear). The best of a class keeps
+    its score. From `SOLOv2 <https://arxiv.org/abs/2003.10152>`_.
+
+    Intersections are exact integers. Only masks of the same class are multiplied; memory is one
+    copy of the masks (a byte a pixel) and the matrix of the largest class.
+
+    Args:
+        masks: BoolTensor (N, h, w).
+        labels: (N,) classes.
+        scores: (N,) of any floating type.
+        mask_area: (N,) pixels of each mask, counted if not given.
+        kernel: ``'gaussian'`` or ``'linear'``.
+        sigma: Of the gaussian.
+        nms_pre: Masks that take part, the best by score; all if not positive.
+        filter_thr: Lowest score afterwards; not used if not positive.
+        max_num: Masks kept; all if not positive.
+
+    Returns:
+        scores, labels and indices into the masks given, (n,) each, by falling score. Equal
+        scores keep their order.
+
+    Raises:
+        ValueError: If the kernel is unknown or the lengths differ.
+    """
+    if kernel not in ('gaussian', 'linear'):
+        raise ValueError(f"kernel must be 'gaussian' or 'linear', not {kernel!r}")
+    if not len(masks) == len(labels) == len(scores):
+        raise ValueError(f'{len(masks)} masks, {len(labels)} labels and {len(scores)} scores')
+    if masks.dtype != torch.bool:
+        masks = masks > 0
+    scores, order = scores.sort(descending=True, stable=True)
+    if nms_pre > 0:
+        scores, order = scores[:nms_pre], order[:nms_pre]
+    labels = labels[order]
+    if len(order) > 1:
+        # a class together, by falling score inside it
+        grouped_labels, group = labels.sort(stable=True)
+        picked = order[group]
+        grouped = masks[picked].flatten(1)
+        areas = grouped.sum(1) if mask_area is None else mask_area[picked].long()
+        decay = torch.empty(len(order), dtype=torch.float32, device=masks.device)
+        decay[group] = _decay(grouped, grouped_labels, areas, kernel, sigma)
+        scores = (scores.float() * decay).to(scores.dtype)
+    if filter_thr > 0:
+        keep = scores >= filter_thr
+        scores, labels, order = scores[keep], labels[keep], order[keep]
+    scores, index = scores.sort(descending=True, stable=True)
+    if max_num > 0:
+        scores, index = scores[:max_num], index[:max_num]
+    return scores, labels[index], order[index]
+
+
+def _decay(masks, labels, areas, kernel, sigma):
+    """Factors (N,) of masks (N, pixels) that are sorted by class, then by falling score."""
+    decay = torch.ones(len(masks), dtype=torch.float32, device=masks.device)
+    for start, stop in _spans(labels):
+        block = slice(start, stop)
+        iou = _ious(masks[block], areas[block])
+        same = labels[block, None] == labels[block]
+        iou = iou.mul_(same).triu_(diagonal=1)
+        worst = iou.amax(dim=0)
+        if kernel == 'gaussian':
+            # the least quotient of exponentials has the largest difference of exponents
+            lead = iou.square_().sub_(worst.square()[:, None]).amax(dim=0)
+            decay[block] = torch.exp(-sigma * lead)
+        else:
+            rest = 1 - worst[:, None]
+            # a mask that itself covers a better one exactly says nothing that the better one
+            # does not say as well
+            share = torch.where(rest > 0, (1 - iou) / rest, torch.inf)
+            decay[block] = share.amin(dim=0).clamp_(max=1)
+    return decay
+
+
+def _spans(labels):
+    """Blocks [start, stop) of whole classes, small ones joined."""
+    if labels.device.type != 'cpu':
+        # one product keeps a device busier than many small ones, and nothing waits for it
+        return [(0, len(labels))]
+    ends = torch.unique_consecutive(labels, return_counts=True)[1].cumsum(0).tolist()
+    spans, start = [], 0
+    for stop in ends:
+        if stop - start >= _MIN_ROWS or stop == ends[-1]:
+            spans.append((start, stop))
+            start = stop
+    return spans
+
+
+def _ious(masks, areas):
+    """IoU (n, n) of masks (n, pixels); below the diagonal not always computed."""
+    count = len(masks)
+    inter = torch.zeros(count, count, dtype=torch.float32, device=masks.device)
+    for start in range(0, count, _MAX_ROWS):
+        rows = masks[start:start + _MAX_ROWS]
+        inter[start:start + _MAX_ROWS, start:] = _intersections(rows, masks[start:])
+    # two empty masks have no union
+    union = (areas[:, None] + areas).float().sub_(inter).clamp_(min=1)
+    return inter.div_(union)
+
+
+def _intersections(rows, columns):
+    """Common pixels (n, m) of bool masks (n, pixels) and (m, pixels), exact."""
+    if rows.device.type == 'cpu' and _BYTE_PRODUCT:
+        return torch._int_mm(rows.view(torch.int8), columns.view(torch.int8).t())
+    # 0 and 1 are exact in every precision, and so are float32 sums below 2**24
+    step = chunk_size(len(columns), device=rows.device)
+    with torch.autocast(rows.device.type, enabled=False):
+        return sum(part.float() @ other.float().t()
+                   for part, other in zip(rows.split(step, 1), columns.split(step, 1), strict=True))
