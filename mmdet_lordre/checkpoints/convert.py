@@ -1,0 +1,111 @@
+"""From a published checkpoint to one that this project's configs load."""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from mmdet.datasets import CocoDataset
+from torch import Tensor
+
+from . import backbones, formats
+from .reading import read_checkpoint, sha256
+from .rules import Conversion, ConversionError
+from .verify import load_config, verify
+
+COCO_CLASSES = CocoDataset.METAINFO['classes']
+
+
+def convert_state_dict(state: Mapping[str, Tensor], format: str = 'auto',
+                       meta: Mapping | None = None) -> Conversion:
+    """Rename a published state dict to this project's names.
+
+    Args:
+        state: published names and tensors; a whole model, a head alone or a backbone alone.
+        format: ``'auto'`` to tell it from the names, ``'imagenet'`` or a key of
+            :data:`FORMATS`.
+        meta: the file's meta data, for the class names.
+
+    Returns:
+        The renamed state dict with the account of every name.
+
+    Raises:
+        ConversionError: an unknown format, names that have no place (all are listed), or class
+            names that do not fit the classifier.
+    """
+    known = ('auto', 'imagenet', *formats.FORMATS)
+    if format not in known:
+        raise ConversionError(f'no format {format!r}; known: {", ".join(known)}')
+    if format == 'auto':
+        format = formats.find_format(state)
+    if format == 'imagenet':
+        return backbones.convert_backbone(state)
+    fmt = formats.FORMATS[format]
+    result = fmt.convert(state)
+    result.classes = _classes(fmt.num_classes(state), meta or {}, result)
+    return result
+
+
+def _classes(count: int | None, meta: Mapping, result: Conversion) -> tuple[str, ...] | None:
+    """The class names: those that the file states, or COCO's for a classifier of 80 rows."""
+    stated = meta.get('CLASSES') or (meta.get('dataset_meta') or {}).get('classes')
+    if isinstance(stated, str):
+        stated = (stated, )
+    if stated:
+        stated = tuple(str(name) for name in stated)
+        if count is not None and count != len(stated):
+            raise ConversionError(f'the file names {len(stated)} classes, but its classifier has '
+                                  f'{count}')
+        # mmdet 1.x wrote underscores.
+        if tuple(name.replace('_', ' ') for name in stated) == COCO_CLASSES:
+            return COCO_CLASSES
+        if sorted(name.replace('_', ' ') for name in stated) == sorted(COCO_CLASSES):
+            result.notes.append("the file's classes are COCO's in another order; its order is kept")
+        return stated
+    if count == len(COCO_CLASSES):
+        return COCO_CLASSES
+    if count is not None:
+        result.notes.append(f'the classifier has {count} classes and the file does not name them')
+    return None
+
+
+def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: str = 'auto',
+                 config: str | os.PathLike | None = None) -> Conversion:
+    """Convert a checkpoint file.
+
+    The written file loads with ``weights_only=True`` and holds ``state_dict`` and ``meta``:
+    ``dataset_meta`` (classes, palette), ``source`` (file name, SHA-256, format) and, with a
+    config, ``config`` (its name) and ``cfg`` (its text).
+
+    Args:
+        source: the published file.
+        target: the file to write; its folder is made.
+        format: as in :func:`convert_state_dict`.
+        config: a config whose model the result must fit; nothing is written if it does not.
+
+    Raises:
+        ConversionError: as in :func:`read_checkpoint` and :func:`convert_state_dict`, or a result
+            that does not fit the model of ``config``.
+    """
+    source, target = Path(source).expanduser(), Path(target).expanduser()
+    state, published_meta = read_checkpoint(source)
+    if target.exists() and target.samefile(source):
+        raise ConversionError(f'{target}: would overwrite the published file; give another name')
+    try:
+        result = convert_state_dict(state, format, published_meta)
+    except ConversionError as error:
+        raise ConversionError(f'{source}: {error}') from None
+
+    meta = dict(source=dict(file=source.name, sha256=sha256(source), format=result.format))
+    if result.classes:
+        meta['dataset_meta'] = dict(classes=tuple(result.classes))
+        if result.classes == COCO_CLASSES:
+            meta['dataset_meta']['palette'] = [tuple(c) for c in CocoDataset.METAINFO['palette']]
+    if config is not None:
+        cfg = load_config(config)
+        verify(result, cfg, str(config))
+        meta.update(config=Path(config).stem, cfg=cfg.pretty_text)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(meta=meta, state_dict=result.state), target)
+    return result

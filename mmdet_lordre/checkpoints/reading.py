@@ -1,0 +1,115 @@
+"""Reading checkpoint files that somebody else wrote, without running what is in them.
+
+A pickle can call anything when it is loaded. Files of ``torch.save`` are read with
+``weights_only=True``; plain pickles (detectron2's ``.pkl``) by an unpickler that knows NumPy
+arrays and nothing else.
+"""
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .rules import ConversionError, listed
+
+# Where a checkpoint keeps its state dict, in order of preference.
+_STATE_KEYS = ('state_dict', 'model', 'blobs')
+# The number that the first pickle of torch's older file format holds.
+_TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+_ARRAY_GLOBALS = {
+    ('numpy', 'ndarray'), ('numpy', 'dtype'), ('collections', 'OrderedDict'),
+    ('_codecs', 'encode'),
+    *((f'numpy.{core}.multiarray', name) for core in ('core', '_core')
+      for name in ('_reconstruct', 'scalar')),
+}
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Unpickles containers, numbers, strings and NumPy arrays, and refuses the rest."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ARRAY_GLOBALS:
+            raise pickle.UnpicklingError(f'it wants to load {module}.{name}')
+        return super().find_class(module, name)
+
+
+def read_checkpoint(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
+    """Read a checkpoint file.
+
+    Args:
+        path: a file of ``torch.save``, or a pickle of NumPy arrays as detectron2 publishes.
+
+    Returns:
+        The state dict, and the file's ``meta`` dictionary (empty if it has none).
+
+    Raises:
+        ConversionError: no such file, a file of another kind, one that holds objects other than
+            tensors and plain data, or one without a state dict.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ConversionError(f'{path}: no such file')
+    try:
+        content = _read(path)
+    except pickle.UnpicklingError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConversionError(
+            f'{path}: refused, because it holds more than tensors and plain data ({reason}); '
+            'convert a file that holds only the state dict') from None
+    except (EOFError, OSError, RuntimeError, ValueError, AttributeError, ImportError,
+            IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConversionError(f'{path}: not a checkpoint ({reason})') from None
+    return _state_dict(content, path)
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest() if hasattr(
+            hashlib, 'file_digest') else hashlib.sha256(file.read()).hexdigest()
+
+
+def _read(path: Path) -> Any:
+    if not zipfile.is_zipfile(path):
+        with path.open('rb') as file:
+            # Python 2 wrote detectron2's oldest files.
+            first = ArrayUnpickler(file, encoding='latin1').load()
+        if first != _TORCH_MAGIC if isinstance(first, int) else True:
+            return first
+    return torch.load(path, map_location='cpu', weights_only=True)
+
+
+def _state_dict(content: Any, path: Path) -> tuple[dict[str, Tensor], dict]:
+    if not isinstance(content, dict):
+        raise ConversionError(f'{path}: holds a {type(content).__name__}, not a checkpoint')
+    meta = content.get('meta')
+    state = next((content[key] for key in _STATE_KEYS if isinstance(content.get(key), dict)),
+                 content)
+    state = {str(name): _tensor(value) for name, value in state.items()
+             if not str(name).startswith('__')}
+    if not state:
+        raise ConversionError(f'{path}: the state dict is empty')
+    odd = [name for name, value in state.items() if value is None]
+    if odd:
+        raise ConversionError(f'{path}: no state dict under {", ".join(_STATE_KEYS)} or at the '
+                              f'top; not tensors: {", ".join(listed(odd))}')
+    # DistributedDataParallel puts this before every name.
+    if all(name.startswith('module.') for name in state):
+        state = {name[len('module.'):]: value for name, value in state.items()}
+    return state, meta if isinstance(meta, dict) else {}
+
+
+def _tensor(value: Any) -> Tensor | None:
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in 'fiub':
+        return torch.from_numpy(np.ascontiguousarray(value))
+    return None

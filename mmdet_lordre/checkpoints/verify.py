@@ -1,0 +1,58 @@
+"""Does a converted state dict fit the model of a config?"""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mmdet.registry import MODELS
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from .rules import Conversion, ConversionError, listed
+
+
+def load_config(path: str | os.PathLike) -> Config:
+    """Read a config file, with a one-line error if there is none."""
+    if not Path(path).expanduser().is_file():
+        raise ConversionError(f'{path}: no such config')
+    cfg = Config.fromfile(os.path.expanduser(path))
+    if not isinstance(cfg.get('model'), dict):
+        raise ConversionError(f'{path}: the config has no model')
+    return cfg
+
+
+def build_model(cfg: Config | ConfigDict) -> nn.Module:
+    """Build the model of a config, without reading or downloading weights."""
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    return MODELS.build(cfg.model)
+
+
+def verify(result: Conversion, cfg: Config, name: str) -> None:
+    """Fill ``result.missing``, or refuse.
+
+    Whole parts of the model (backbone, neck, head) may be missing, since a file may hold a head
+    or a backbone alone; so may counters that norms fill in themselves. Anything else means that
+    the file is of another model.
+
+    Raises:
+        ConversionError: tensors that the model has not, of other shapes, or missing from a part
+            that the file has; or another number of classes.
+    """
+    model = build_model(cfg)
+    if result.format.startswith('imagenet'):
+        model = model.backbone
+    ours = model.state_dict()
+    problems = [f'{key}: not in the model' for key in result.state if key not in ours]
+    problems += [f'{key}: {tuple(value.shape)} in the file, {tuple(ours[key].shape)} in the model'
+                 for key, value in result.state.items()
+                 if key in ours and value.shape != ours[key].shape]
+    result.missing = [key for key in ours
+                      if key not in result.state and not key.endswith('num_batches_tracked')]
+    parts = {key.split('.')[0] for key in result.state}
+    if not result.format.startswith('imagenet'):
+        problems += [f'{key}: not in the file' for key in result.missing
+                     if key.split('.')[0] in parts]
+    if problems:
+        raise ConversionError(f'the file does not fit the model of {name}: '
+                              + '; '.join(listed(problems, 8)))
