@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..masks import central_sums, chunk_size
+from ..masks import central_sums
 
 # words that can be added before a byte may overflow
 _MAX_TERMS = 255
@@ -37,27 +37,23 @@ def _as_words(masks: Tensor) -> Tensor:
 
 
 def _sum_words(words: Tensor, dim: int) -> Tensor:
-    """Sum of int64 words of 0/1 bytes over ``dim``, each byte on its own, as int64 bytes sums.
+    """Sum int64 words of eight 0/1 bytes over ``dim``, byte by byte.
 
-    Returns a tensor whose last dimension is 8 times as long as that of the reduced words.
+    Returns int64, the last dimension of the reduced words eight times as long.
     """
     parts = [part.sum(dim).unsqueeze(-1).view(torch.uint8).long()
              for part in words.split(_MAX_TERMS, dim)]
     return torch.stack(parts).sum(0).flatten(-2) if len(parts) > 1 else parts[0].flatten(-2)
 
 
-def mask_moments(masks: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Mass centres and areas of masks.
-
-    Sums are exact integers; only the final quotient is rounded, to ``dtype``.
+def moment_sums(masks: Tensor) -> Tensor:
+    """Exact sums over the pixels of masks.
 
     Args:
         masks: (N, H, W), bool, or numbers where everything but 0 is inside.
-        dtype: Of the centres. SOLOv2 uses float32, AggMask float64.
 
     Returns:
-        - centres (N, 2): x, y in pixels of the masks, (0, 0) for an empty mask.
-        - areas (N,): int64, in pixels.
+        int64 Tensor (N, 3): sum of x, sum of y, area; in pixels of the masks.
 
     Raises:
         ValueError: If the masks are not of shape (N, H, W).
@@ -66,22 +62,41 @@ def mask_moments(masks: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Ten
     count, height, width = masks.shape
     device = masks.device
     if not masks.numel():
-        return (torch.zeros(count, 2, dtype=dtype, device=device),
-                torch.zeros(count, dtype=torch.int64, device=device))
+        return torch.zeros(count, 3, dtype=torch.int64, device=device)
     xs = torch.arange(-(-width // 8) * 8, device=device)
     ys = torch.arange(height, device=device)
-    sums = []
-    # unpadded rows are copied to become words: by chunks, so that the copy stays small
-    step = count if width % 8 == 0 else chunk_size(height * width, device=device)
-    for part in masks.split(step):
-        words = _as_words(part)
-        rows = _sum_words(words, 2).view(len(part), height, 8).sum(2)
-        columns = _sum_words(words, 1)
-        sums.append(torch.stack(((columns * xs).sum(1), (rows * ys).sum(1), rows.sum(1))))
-    moment_x, moment_y, area = torch.cat(sums, dim=1).unbind(0)
-    divisor = area.to(dtype).clamp(min=1)
-    centres = torch.stack((moment_x.to(dtype) / divisor, moment_y.to(dtype) / divisor), dim=1)
-    return centres, area
+    words = _as_words(masks)
+    rows = _sum_words(words, 2).view(count, height, 8).sum(2)
+    columns = _sum_words(words, 1)
+    return torch.stack(((columns * xs).sum(1), (rows * ys).sum(1), rows.sum(1)), dim=1)
+
+
+def mass_centres(sums: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Mass centres from :func:`moment_sums`; only the quotient is rounded.
+
+    Args:
+        sums: int64 (N, 3): sum of x, sum of y, area.
+        dtype: Of the centres. SOLOv2 uses float32, AggMask float64.
+
+    Returns:
+        (N, 2): x, y in the same pixels, (0, 0) for an empty mask.
+    """
+    return sums[:, :2].to(dtype) / sums[:, 2:].clamp(min=1).to(dtype)
+
+
+def mask_moments(masks: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """Mass centres and areas of masks.
+
+    Args:
+        masks: (N, H, W), bool, or numbers where everything but 0 is inside.
+        dtype: Of the centres.
+
+    Returns:
+        - centres (N, 2): x, y in pixels of the masks, (0, 0) for an empty mask.
+        - areas (N,): int64, in pixels.
+    """
+    sums = moment_sums(masks)
+    return mass_centres(sums, dtype), sums[:, 2]
 
 
 def shrink_masks(masks: Tensor, factor: int = 4, size: tuple[int, int] | None = None) -> Tensor:
