@@ -7,7 +7,7 @@ import importlib
 __version__ = '0.1.0'
 
 for _room in ('masks', 'lordre', 'grid', 'solov2', 'aggmask', 'polarmask', 'backbones',
-              'checkpoints', 'evaluation', 'datasets', 'visualization'):
+              'checkpoints', 'evaluation', 'datasets', 'visualization', 'runtime'):
     try:
         importlib.import_module(f'{__name__}.{_room}')
     except ModuleNotFoundError as _error:

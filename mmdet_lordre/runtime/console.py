@@ -1,0 +1,53 @@
+"""A console that can be read; the log file keeps everything."""
+import logging
+import re
+from logging import FileHandler, StreamHandler
+
+#: Beginnings of mmengine's page-long messages, which go to the file alone.
+_FOR_THE_FILE = (
+    'Config:\n', 'System environment:', 'Runtime environment:', 'Hooks will be executed',
+    'Name of parameter - Initialization', 'Distributed training is not used',
+    '"FileClient" will be deprecated', '"HardDiskBackend" is the alias',
+    'Checkpoints will be saved to', 'Load checkpoint from')
+
+_NOISE = re.compile(r'\b(?:base_lr|data_time): \S+\s*')
+_SPACES = re.compile(r'(?<=\S) {2,}')
+
+
+class _NotForTheConsole(logging.Filter):
+    def filter(self, record):
+        text = record.getMessage().lstrip('\n- ')
+        return record.levelno > logging.WARNING or not text.startswith(_FOR_THE_FILE)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """Time of day and message; an iteration is one line without what nobody watches."""
+
+    def __init__(self):
+        super().__init__('%(asctime)s  %(message)s', '%H:%M:%S')
+
+    def format(self, record):
+        text = super().format(record)
+        if 'Epoch(' in text or 'Iter(' in text:
+            text = _SPACES.sub('  ', _NOISE.sub('', text)).rstrip()
+        elif record.levelno >= logging.WARNING:
+            stamp, _, message = text.partition('  ')
+            text = f'{stamp}  {record.levelname.lower()}: {message}'
+        return text
+
+
+def readable(logger):
+    """Give the console handlers of a logger the readable format.
+
+    Args:
+        logger (logging.Logger): its file handlers are left as they are.
+
+    Returns:
+        logging.Logger: the same.
+    """
+    for handler in logger.handlers:
+        if isinstance(handler, StreamHandler) and not isinstance(handler, FileHandler):
+            handler.setFormatter(ConsoleFormatter())
+            if not any(isinstance(f, _NotForTheConsole) for f in handler.filters):
+                handler.addFilter(_NotForTheConsole())
+    return logger

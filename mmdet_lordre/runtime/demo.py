@@ -1,0 +1,186 @@
+"""What ``tools/demo.py`` does."""
+import argparse
+import os
+from pathlib import Path
+
+import cv2
+import mmcv
+import torch
+from mmcv.transforms import Compose
+from mmdet.apis import inference_detector
+from mmdet.registry import MODELS
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import DictAction
+from mmengine.device import get_device
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from rich.progress import track
+
+from ..visualization import PICTURE_MODES
+from .classes import class_names_of, classes_of_checkpoint, use_checkpoint_classes
+from .config import load_config, split_datasets
+from .errors import UserError
+from .fit import fit_state_dict, state_dict_of
+from .safe_load import read_checkpoint
+
+IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description='Draw what a model finds in images')
+    parser.add_argument('images', help='an image, or a folder of images')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint; its classes are taken')
+    parser.add_argument('--out', metavar='DIR', default='demo_out',
+                        help='folder of the pictures (default: demo_out)')
+    parser.add_argument('--score-thr', type=float, default=0.3,
+                        help='lowest score that is drawn (default: 0.3)')
+    parser.add_argument('--mode', default='masks',
+                        help=f'what to draw: {", ".join(sorted(PICTURE_MODES))}')
+    parser.add_argument('--activation-maps', action='store_true',
+                        help='the same as --mode activation-maps')
+    parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override values of the config')
+    return parser.parse_args(argv)
+
+
+def demo(argv=None):
+    """Draw as the command line says; returns the paths of the pictures."""
+    args = parse_args(argv)
+    mode = picture_mode_of('activation-maps' if args.activation_maps else args.mode)
+    paths = list_images(args.images)
+    model = build_model(args.config, args.checkpoint, args.device, args.cfg_options,
+                        mode.test_cfg)
+    pipeline = Compose(get_test_pipeline_cfg(model.cfg))
+    taken, written, skipped = set(), [], []
+    for path in track(paths, description='Drawing', disable=len(paths) < 2):
+        image = mmcv.imread(str(path), channel_order='rgb')
+        if image is None:
+            skipped.append(path)
+            continue
+        sample = inference_detector(model, str(path), test_pipeline=pipeline)
+        target = _free_name(Path(args.out), path, taken)
+        cv2_write(target, picture_of(mode, image, sample, model.dataset_meta, args.score_thr))
+        written.append(target)
+    if not written:
+        raise UserError(f'the image {skipped[0]} cannot be decoded')
+    for path in skipped:
+        print(f'left out: {path} cannot be decoded')
+    print(f'{len(written)} picture{"s" if len(written) > 1 else ""} in {args.out}')
+    return written
+
+
+def picture_mode_of(name):
+    """The mode of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in PICTURE_MODES:
+        raise UserError(f'--mode: unknown mode {name!r}; choose from '
+                        f'{", ".join(sorted(PICTURE_MODES))}')
+    return PICTURE_MODES[name]
+
+
+def list_images(path):
+    """The images of a file or folder (and its folders), in order.
+
+    Raises:
+        UserError: nothing is there.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f'no such image or folder: {path}')
+    found = sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_ENDINGS)
+    if not found:
+        raise UserError(f'no images in {path} (looked for {", ".join(IMAGE_ENDINGS)})')
+    return found
+
+
+def build_model(config, checkpoint, device=None, options=None, test_cfg=None):
+    """A model ready for mmdet's ``inference_detector``, with the classes of its checkpoint.
+
+    Args:
+        config (str): config file.
+        checkpoint (str): must hold every weight of the model.
+        device (str, optional): a GPU when there is one.
+        options (dict, optional): overrides values of the config.
+        test_cfg (dict, optional): merged into ``model.test_cfg``.
+
+    Raises:
+        UserError: config or checkpoint cannot be read, or do not fit each other.
+    """
+    cfg = load_config(config, options)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    if not split_datasets(cfg, 'test'):
+        raise UserError(f'config {config} has no test_dataloader: how images are prepared is '
+                        'read from there')
+    use_checkpoint_classes(cfg, checkpoint)
+    cfg.model.pop('init_cfg', None)
+    if 'init_cfg' in cfg.model.get('backbone', {}):
+        cfg.model.backbone.init_cfg = None  # the checkpoint has these weights
+    if test_cfg:
+        cfg.model.setdefault('test_cfg', {})
+        cfg.model.test_cfg.update(test_cfg)
+    try:
+        model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    except (ValueError, TypeError) as error:
+        if test_cfg and 'test_cfg' in str(error):
+            raise UserError(f'{config}: this model cannot give '
+                            f'{", ".join(test_cfg)}: {error}') from error
+        raise
+    weights = read_checkpoint(checkpoint)
+    fit = fit_state_dict(model, state_dict_of(weights))
+    fit.demand_complete(checkpoint, config)
+    _load_checkpoint_to_model(model, dict(state_dict=fit.state), logger='silent', revise_keys=[])
+    _, palette = classes_of_checkpoint(checkpoint)
+    for dataset in split_datasets(cfg, 'test'):
+        palette = palette or (dataset.get('metainfo') or {}).get('palette')
+    model.dataset_meta = dict(classes=class_names_of(cfg), palette=palette)
+    model.cfg = cfg
+    return model.to(device or get_device()).eval()
+
+
+@torch.no_grad()
+def picture_of(mode, image, sample, meta, score_thr=0.3):
+    """One picture of the instances above a score.
+
+    Raises:
+        UserError: the model does not give what the mode draws.
+    """
+    sample = sample.cpu()
+    found = sample.pred_instances
+    if mode.needs and mode.needs not in found:
+        raise UserError(f'--mode {mode.name} is for {mode.of}; this model gives no {mode.needs}')
+    keep = (found.scores > score_thr).nonzero().flatten()
+    keep = keep[found.scores[keep].argsort(descending=True, stable=True)]
+    sample.pred_instances = found[keep]
+    if not len(keep):
+        mode = PICTURE_MODES['masks']
+    return mode.draw(image, sample, meta['classes'], meta['palette'])
+
+
+def cv2_write(path, picture):
+    """Write an RGB picture, also under a name that is not ASCII."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ok, data = cv2.imencode(path.suffix, picture[..., ::-1])
+    if not ok:
+        raise UserError(f'{path} cannot be written')
+    path.write_bytes(data.tobytes())
+
+
+def _free_name(folder, path, taken):
+    """The image's name in the folder; numbered where two folders have the same name."""
+    suffix = path.suffix if path.suffix.lower() in ('.jpg', '.jpeg', '.png') else '.png'
+    stem, number = path.stem, 1
+    while (name := stem + suffix) in taken:
+        number += 1
+        stem = f'{path.stem}_{number}'
+    taken.add(name)
+    if os.path.abspath(folder) == os.path.abspath(path.parent):
+        name = f'{stem}_drawn{suffix}'  # never over the photograph itself
+    return folder / name

@@ -1,0 +1,35 @@
+"""Several processes without a GPU."""
+import datetime
+import os
+
+import torch.distributed as dist
+
+from .errors import UserError
+
+
+def init_cpu_group(launcher, timeout=None):
+    """Join the process group over gloo; mmengine would ask for a GPU first.
+
+    Args:
+        launcher (str): 'pytorch', 'slurm' or 'mpi': where rank and size are read.
+        timeout (float, optional): seconds to wait for another process.
+
+    Raises:
+        UserError: the launcher's environment variables are missing.
+    """
+    names = dict(pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+                 slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+                 mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE',
+                      'OMPI_COMM_WORLD_LOCAL_RANK')).get(launcher)
+    if names is None:
+        raise UserError(f"launcher must be 'pytorch', 'slurm' or 'mpi', not {launcher!r}")
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise UserError(f'--launcher {launcher} needs {", ".join(missing)} in the environment: '
+                        'start the tool by tools/dist_*.sh or tools/slurm_*.sh')
+    rank, size, local_rank = (os.environ[name] for name in names)
+    os.environ.update(RANK=rank, WORLD_SIZE=size, LOCAL_RANK=local_rank)
+    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+    os.environ.setdefault('MASTER_PORT', '29500')
+    kwargs = {} if timeout is None else dict(timeout=datetime.timedelta(seconds=timeout))
+    dist.init_process_group('gloo', rank=int(rank), world_size=int(size), **kwargs)

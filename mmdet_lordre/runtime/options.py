@@ -1,0 +1,28 @@
+"""Command-line options that several tools have."""
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+
+def add_common(parser):
+    """``--work-dir``, ``--cfg-options`` and ``--launcher``, as in mmdet's tools."""
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints '
+                                           '(default: work_dirs/CONFIG)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override values of the config, such as '
+                             'train_dataloader.batch_size=4 model.mask_head.num_classes=3')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
+                        default='none', help='how several processes were started')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
+                        help=argparse.SUPPRESS)
+
+
+def set_local_rank(args):
+    """torch's launchers say the local rank by an option or in the environment."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+
+
+def is_main_process():
+    """Whether this is the process that checks and reports, before any group exists."""
+    return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0

@@ -1,0 +1,167 @@
+"""Training on one's own COCO files: what ``train.py --train-ann`` changes in a config."""
+import json
+import os
+from pathlib import Path
+
+from mmdet.datasets import CocoDataset
+from mmdet.registry import DATASETS
+from mmengine.config import ConfigDict
+
+from .classes import set_classes
+from .config import evaluators, leaf_datasets, split_datasets
+from .errors import UserError
+
+
+def read_annotations(path):
+    """A COCO annotation file as a dictionary.
+
+    Raises:
+        UserError: no such file, not JSON, or without ``images`` and ``categories``.
+    """
+    path = str(path)
+    if not os.path.isfile(path):
+        raise UserError(f'no such annotation file: {path}')
+    try:
+        with open(path, encoding='utf-8') as file:
+            data = json.load(file)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f'{path} is not JSON: {error}') from error
+    for key in ('images', 'categories'):
+        if not isinstance(data, dict) or not isinstance(data.get(key), list):
+            raise UserError(f'{path} is not a COCO annotation file: it has no list "{key}"')
+    return data
+
+
+def class_names(data, path):
+    """Names of the categories in the order of the file, which is the order of the labels.
+
+    Raises:
+        UserError: no categories, or two of one name or id.
+    """
+    names = [str(category.get('name', '')) for category in data['categories']]
+    ids = [category.get('id') for category in data['categories']]
+    if not names:
+        raise UserError(f'{path}: "categories" is empty: no class to learn')
+    for what, values in (('name', names), ('id', ids)):
+        twice = next((v for i, v in enumerate(values) if v in values[:i]), None)
+        if twice is not None or None in values or '' in values:
+            raise UserError(f'{path}: every category needs a {what} of its own; '
+                            f'{"missing" if twice is None else f"twice: {twice!r}"}')
+    return tuple(names)
+
+
+def find_images(data, ann_path, folder=None):
+    """The folder that the file names of an annotation file are relative to.
+
+    Without ``folder`` the usual places are tried: beside the annotations, ``images/``,
+    and the folder that carries the annotation file's name (``annotations/instances_x.json``
+    with ``x/``).
+
+    Raises:
+        UserError: a file is in none of the places, which are named.
+    """
+    ann_path = Path(ann_path)
+    names = [image['file_name'] for image in data['images'][:20] if image.get('file_name')]
+    if folder is not None:
+        places = [Path(folder)]
+    else:
+        stem = ann_path.stem
+        short = stem.removeprefix('instances_').removesuffix('_annotations')
+        places = [base / sub for base in (ann_path.parent, ann_path.parent.parent)
+                  for sub in dict.fromkeys(('', 'images', f'images/{short}', short, stem,
+                                            f'{short}/images', 'JPEGImages'))]
+    for place in places:
+        if all((place / name).is_file() for name in names):
+            return str(place)
+    missing = next((n for n in names if not (places[0] / n).is_file()), '')
+    if folder is not None:
+        raise UserError(f'{places[0] / missing}: no such image (file_name {missing!r} of '
+                        f'{ann_path})')
+    raise UserError(f'the images of {ann_path} were not found: no {missing!r} in '
+                    f'{", ".join(str(p) for p in places[:4])}, ...; say where with '
+                    '--train-images / --val-images (--images)')
+
+
+def use_own_data(cfg, train_ann=None, val_ann=None, train_images=None, val_images=None):
+    """Point a config at one's own COCO files and give it their classes.
+
+    Args:
+        cfg (Config): changed in place: heads, data sets (also wrapped ones), evaluators and
+            the palette of the pictures.
+        train_ann, val_ann (str): annotation files. Category ids may have gaps. Without
+            ``val_ann`` there is no validation.
+        train_images, val_images (str, optional): image folders; see :func:`find_images`.
+
+    Returns:
+        tuple[str]: the classes.
+
+    Raises:
+        UserError: files that are missing or do not belong together.
+    """
+    if train_ann is None:
+        raise UserError('--val-ann needs --train-ann as well: the classes come from it')
+    train = read_annotations(train_ann)
+    classes = class_names(train, train_ann)
+    set_dataset_files(cfg, 'train', train_ann, find_images(train, train_ann, train_images))
+    if val_ann is None:
+        for split in ('val', 'test'):
+            for key in (f'{split}_dataloader', f'{split}_evaluator', f'{split}_cfg'):
+                cfg[key] = None
+    else:
+        val = read_annotations(val_ann)
+        check_same_classes(classes, val, val_ann, train_ann)
+        images = find_images(val, val_ann, val_images)
+        for split in ('val', 'test'):
+            set_dataset_files(cfg, split, val_ann, images)
+    set_classes(cfg, classes)
+    return classes
+
+
+def set_dataset_files(cfg, split, ann_file, images):
+    """Make the data set and the evaluators of a split read one annotation file."""
+    loader = cfg.get(f'{split}_dataloader')
+    if not loader:
+        if split == 'train':
+            raise UserError('the config has no train_dataloader to put your data in')
+        return
+    loader['dataset'] = _one_leaf(loader['dataset'])
+    for dataset in split_datasets(cfg, split):
+        dataset['ann_file'] = os.path.abspath(ann_file)
+        dataset['data_prefix'] = ConfigDict(img=os.path.abspath(images))
+        dataset['data_root'] = ''
+        cls = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) \
+            else dataset['type']
+        if cls is None or not issubclass(cls, CocoDataset) or cls.__name__ != 'CocoDataset':
+            # other classes of data set expect the files or the classes of their own data
+            dataset['type'] = 'CocoDataset'
+    for metric in evaluators(cfg, split):
+        if 'ann_file' in metric or 'Coco' in str(metric.get('type', '')):
+            metric['ann_file'] = os.path.abspath(ann_file)
+            if not str(metric['type']).startswith('Coco'):
+                metric['type'] = 'CocoMaskMetric'
+
+
+def check_same_classes(classes, data, path, train_path):
+    """Refuse annotations of classes that training does not have.
+
+    Raises:
+        UserError: naming the class.
+    """
+    names = dict(zip((c['id'] for c in data['categories']), class_names(data, path),
+                     strict=True))
+    for annotation in data.get('annotations', ()):
+        name = names.get(annotation.get('category_id'))
+        if name is not None and name not in classes:
+            raise UserError(f'{path}: annotation {annotation.get("id")} is of category {name!r}, '
+                            f'which {train_path} does not have')
+
+
+def _one_leaf(dataset):
+    """Replace a concatenation by its first part: one file is read once."""
+    if isinstance(dataset, (list, tuple)):
+        return _one_leaf(dataset[0])
+    if dataset.get('datasets'):
+        return next(leaf_datasets(dataset))
+    if dataset.get('dataset') is not None:
+        dataset['dataset'] = _one_leaf(dataset['dataset'])
+    return dataset

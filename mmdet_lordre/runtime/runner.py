@@ -1,0 +1,112 @@
+"""mmengine's runner, with a readable console, CPU groups and checkpoints that must fit."""
+import contextlib
+import io
+import os
+
+import torch
+from mmdet.registry import RUNNERS
+from mmengine.device import get_device
+from mmengine.dist import is_distributed
+from mmengine.logging import print_log
+from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
+from mmengine.registry import MODEL_WRAPPERS
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from torch.nn.parallel import DistributedDataParallel
+
+from .console import readable
+from .distributed import init_cpu_group
+from .errors import UserError
+from .fit import fit_state_dict, state_dict_of
+from .safe_load import read_checkpoint
+
+
+@RUNNERS.register_module()
+class ToolRunner(Runner):
+    """What ``tools/train.py`` and ``tools/test.py`` run.
+
+    Configurations are mmengine's and run under its own ``Runner`` too. Here, in addition:
+
+    - page-long messages go to the log file and iterations are short lines;
+    - several processes without a GPU talk through gloo;
+    - resuming and testing demand a checkpoint that fits the model, fine-tuning
+      (``load_from``) loads what fits and prints a short table of what it left out.
+    """
+
+    def setup_env(self, env_cfg):
+        if self.distributed and not is_distributed() and get_device() == 'cpu':
+            init_cpu_group(self.launcher, env_cfg.get('dist_cfg', {}).get('timeout'))
+        super().setup_env(env_cfg)
+
+    def build_logger(self, *args, **kwargs):
+        return readable(super().build_logger(*args, **kwargs))
+
+    @staticmethod
+    def build_dataloader(*args, **kwargs):
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+            return Runner.build_dataloader(*args, **kwargs)
+
+    def build_evaluator(self, evaluator):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return super().build_evaluator(evaluator)
+
+    def wrap_model(self, model_wrapper_cfg, model):
+        if not self.distributed or is_model_wrapper(model) or get_device() != 'cpu':
+            return super().wrap_model(model_wrapper_cfg, model)
+        # mmengine always names a GPU to DistributedDataParallel, which a CPU module refuses
+        if self.cfg.get('sync_bn') is not None:
+            model = convert_sync_batchnorm(model, self.cfg.sync_bn)
+        if model_wrapper_cfg is None:
+            return MMDistributedDataParallel(
+                module=model, broadcast_buffers=False,
+                find_unused_parameters=self.cfg.get('find_unused_parameters', False))
+        wrapper = dict(type='MMDistributedDataParallel', **model_wrapper_cfg)
+        defaults = dict(module=model)
+        if issubclass(MODEL_WRAPPERS.get(wrapper['type']), DistributedDataParallel):
+            defaults['device_ids'] = None
+        return MODEL_WRAPPERS.build(wrapper, default_args=defaults)
+
+    def load_checkpoint(self, filename, map_location='cpu', strict=False,
+                        revise_keys=((r'^module\.', ''),)):
+        """Load weights into the model, completely unless this is fine-tuning.
+
+        Raises:
+            UserError: the file cannot be read, is refused, or does not fit.
+        """
+        checkpoint = read_checkpoint(filename, map_location)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        fit = fit_state_dict(model, state_dict_of(checkpoint), revise_keys)
+        finetuning = not self._resume and self._train_loop is not None \
+            and not isinstance(self._train_loop, dict)
+        if not finetuning:
+            fit.demand_complete(filename, self.cfg.filename or 'the config')
+        if not fit.state:
+            raise UserError(f'nothing in {filename} fits the model: '
+                            'is it a checkpoint of this family, and converted?')
+        _load_checkpoint_to_model(model, dict(state_dict=fit.state), strict=False,
+                                  logger='silent', revise_keys=[])
+        table = fit.table()
+        self.logger.info(f'Loaded {len(fit.state)} of {fit.total} tensors from {filename}'
+                         + (f'\n{table}' if table else ''))
+        self._has_loaded = True
+        return checkpoint
+
+    def resume(self, filename, *args, **kwargs):
+        """Continue from a checkpoint that training wrote."""
+        super().resume(filename, *args, **kwargs)
+        print_log(f'Continuing from epoch {self.epoch}, iteration {self.iter}', self.logger)
+
+
+def work_dir_of(config_path, work_dir):
+    """Where a run writes: what was asked for, or ``work_dirs/<config name>``."""
+    name = os.path.splitext(os.path.basename(config_path))[0]
+    return work_dir or os.path.join('work_dirs', name)
+
+
+def device_name():
+    """What the model will run on, in words."""
+    device = get_device()
+    if device == 'cuda':
+        return torch.cuda.get_device_name()
+    return f'{device} ({torch.get_num_threads()} threads)' if device == 'cpu' else device

@@ -1,0 +1,103 @@
+"""Checkpoints are data: they are read by torch's restricted unpickler and never executed.
+
+torch >= 2.6 reads with ``weights_only=True`` unless told otherwise. Two things are in the
+way: mmengine keeps its log history in a class of its own, which the restricted unpickler
+does not know, so that mmengine cannot read the checkpoints it wrote; and what mmengine
+downloads goes through ``torch.hub``, which still says ``weights_only=False``.
+"""
+import functools
+import os
+import pickle
+
+import mmengine.runner.checkpoint as mmengine_checkpoint
+import numpy as np
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from .errors import UserError
+
+_DTYPES = ('Bool', 'Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32', 'UInt64',
+           'Float16', 'Float32', 'Float64', 'Str')
+
+
+def register_safe_globals():
+    """Allow the log history and plain numpy numbers and arrays, and nothing that can act.
+
+    Files written with numpy 1 and numpy 2 name the same functions differently; both names
+    are allowed, whichever is installed. Arrays of Python objects stay refused.
+    """
+    multiarray = getattr(np, '_core', None) or np.core
+    multiarray = multiarray.multiarray
+    allowed = [HistoryBuffer, np.ndarray, np.dtype]
+    dtypes = getattr(np, 'dtypes', None)
+    if dtypes is not None:
+        allowed += [getattr(dtypes, f'{name}DType') for name in _DTYPES]
+    else:
+        allowed += [type(np.dtype(name.lower())) for name in _DTYPES]
+    for package in ('numpy.core', 'numpy._core'):
+        for function in (multiarray._reconstruct, multiarray.scalar):
+            allowed.append((function, f'{package}.multiarray.{function.__name__}'))
+    torch.serialization.add_safe_globals(allowed)
+
+
+def _load_local(filename, map_location=None):
+    """mmengine's loader of local files, restricted whatever torch or the environment say."""
+    filename = os.path.expanduser(filename)
+    if not os.path.isfile(filename):
+        raise FileNotFoundError(f'no such checkpoint: {filename}')
+    checkpoint = torch.load(filename, map_location=map_location, weights_only=True)
+    if isinstance(checkpoint, dict) and isinstance(checkpoint.get('meta'), dict):
+        # mmengine runs this text as Python when it resumes, to count the GPUs of old runs
+        checkpoint['meta'].pop('config', None)
+    return checkpoint
+
+
+def secure_mmengine():
+    """Make mmengine read every checkpoint, local or downloaded, as data only."""
+    register_safe_globals()
+    CheckpointLoader.register_scheme(prefixes='', loader=_load_local, force=True)
+    CheckpointLoader.register_scheme(prefixes='local', loader=_load_local, force=True)
+    load_url = mmengine_checkpoint.load_url
+    if not isinstance(load_url, functools.partial):
+        mmengine_checkpoint.load_url = functools.partial(load_url, weights_only=True)
+
+
+def read_checkpoint(filename, map_location='cpu'):
+    """Read a checkpoint file, path or URL that mmengine knows.
+
+    Returns:
+        dict: as it was saved.
+
+    Raises:
+        UserError: no such file, a file that would run code, or a damaged file.
+    """
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(str(filename), map_location, 'silent')
+    except FileNotFoundError as error:
+        raise UserError(f'no such checkpoint: {filename}') from error
+    except pickle.UnpicklingError as error:
+        raise UserError(_refusal(filename, error)) from error
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise UserError(f'{filename} is not a complete checkpoint '
+                        f'({_first_line(error)}): take another one') from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(f'{filename} holds a {type(checkpoint).__name__}, not a checkpoint: '
+                        'expected a dictionary with "state_dict"')
+    return checkpoint
+
+
+def _refusal(filename, error):
+    text = str(error)
+    if 'Unsupported global: GLOBAL ' in text:
+        name = text.split('Unsupported global: GLOBAL ')[1].split()[0]
+        return (f'{filename} refused: it asks for {name}, which is not data and could run '
+                'code; take a checkpoint that holds weights only')
+    return (f'{filename} refused: it is not a checkpoint of plain weights '
+            f'({_first_line(error)})')
+
+
+def _first_line(error):
+    """The telling part of one of torch's long explanations."""
+    text = str(error).split('WeightsUnpickler error:')[-1].strip()
+    return (text.splitlines() or [type(error).__name__])[0].strip()[:160]

@@ -1,0 +1,43 @@
+"""Kinds of pictures that ``tools/demo.py --mode`` can draw.
+
+A family that has something of its own to show adds a module here with a function::
+
+    @picture_mode('rays', needs='rays', of='PolarMask', test_cfg=dict(rays=True))
+    def draw_rays(image, sample, classes, palette):
+        ...
+        return picture
+
+``needs`` is the field of ``pred_instances`` that the picture is made of, ``test_cfg`` is what
+makes the head put it there.
+"""
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+PICTURE_MODES = {}
+
+
+@dataclass
+class PictureMode:
+    """One kind of picture.
+
+    Attributes:
+        name (str): as given to ``--mode``.
+        draw (Callable): (image (H, W, 3) uint8 RGB, data sample, classes, palette) ->
+            picture, uint8 RGB of any size.
+        needs (str | None): field of ``pred_instances`` that must be there.
+        of (str): the models that have it, in words.
+        test_cfg (dict): merged into the ``test_cfg`` of the model.
+    """
+    name: str
+    draw: Callable
+    needs: str | None = None
+    of: str = 'any model'
+    test_cfg: dict = field(default_factory=dict)
+
+
+def picture_mode(name, needs=None, of='any model', test_cfg=None):
+    """Register a drawing function as a mode of the demo."""
+    def register(draw):
+        PICTURE_MODES[name] = PictureMode(name, draw, needs, of, dict(test_cfg or {}))
+        return draw
+    return register

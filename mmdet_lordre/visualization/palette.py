@@ -1,0 +1,17 @@
+"""Colours that can be told apart."""
+import colorsys
+
+
+def class_palette(count):
+    """One colour for each of ``count`` classes, as (R, G, B) in 0..255.
+
+    Hues step by the golden ratio, so that neighbours differ much and the first colours stay
+    the same when classes are added.
+    """
+    palette = []
+    for i in range(count):
+        hue = (0.58 + i * 0.618034) % 1.0
+        saturation = (0.75, 0.55, 0.9)[i // 8 % 3]
+        value = (0.95, 0.8, 0.65)[i // 24 % 3]
+        palette.append(tuple(round(255 * v) for v in colorsys.hsv_to_rgb(hue, saturation, value)))
+    return palette
