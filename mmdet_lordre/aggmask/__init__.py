@@ -1,0 +1,5 @@
+"""AggMask and AggMask*: neighbouring masks, aggregated."""
+from .head import AggMaskHead
+from .star_head import AggMaskStarHead
+
+__all__ = ['AggMaskHead', 'AggMaskStarHead']

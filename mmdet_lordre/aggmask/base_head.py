@@ -1,0 +1,379 @@
+"""What both AggMask heads share: branches, selection of cells, fusion, losses, prediction."""
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
+from mmdet.models.utils import generate_coordinate, unpack_gt_instances
+from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
+from mmengine.model import ModuleList
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..masks import chunk_size
+from .context import ContextBranch, resize_corners
+from .fusion import FusionNetwork, mask_maps
+from .neighbours import neighbour_pattern
+from .prediction import cell_scores, predict_image, to_map_size
+from .tables import CellTables
+from .targets import MapGroup, head_targets
+
+TOWER_INIT = dict(type='Normal', layer='Conv2d', std=0.01)
+PRIOR_INIT = dict(type='Normal', layer='Conv2d', std=0.01, bias_prob=0.01)
+
+
+class BaseAggMaskHead(BaseMaskHead):
+    """Two grids a level, and a network a cell that fuses neighbouring masks.
+
+    Cells of the *class grid* say which object is where. Cells of the *mask grid* have a mask
+    representation each. A class cell gathers the representations of its nearest mask cells,
+    stacks the context of the image onto them and fuses both by convolutions whose weights it
+    predicts. From "Learning to Aggregate Neighboring Mask Representations" (AggMask).
+
+    Masks, and the numbers that fuse them, are computed for selected cells alone: the positive
+    ones in training, those above the score threshold in inference. Fusion runs in chunks of
+    bounded memory; in training each chunk is computed again in the backward pass.
+
+    Args:
+        num_classes: Number of classes.
+        in_channels: Channels of each level of the pyramid.
+        feat_channels: Width of the towers.
+        stacked_convs: Convolutions of a tower.
+        strides: Strides of the levels the head works on, in pixels of the network input. A
+            detection's mask must have more pixels, at a quarter of that size, than its stride.
+        scale_ranges: (lowest, highest) object size (square root of the box area, in pixels of
+            the network input) of each level.
+        pos_scale: Share of the box around the mass centre that makes a cell positive.
+        num_grids: Cells along a side of the class grid, by level.
+        mask_grids: Cells along a side of the mask grid, by level; ``num_grids`` if not given.
+        num_neighbours: 4 (5 where a level's grids are equal), 5, 9, 1 or 0.
+        interpolation_mode: 5 asks for the five neighbours whatever the grids are.
+        context_channels: Channels of the context, 0 for none.
+        context_layers: Convolutions of the context branch, 1 or 2.
+        fusion_layers: Layers of the fusion network.
+        fusion_channels: Channels between them.
+        fusion_kernel: Side of its convolutions.
+        weight_kernel: Side of the convolution that predicts its weights.
+        weight_activation: ``'tanh'`` or None, what they pass.
+        cls_down_index: Convolution of a tower before which its input is resized to the grid.
+        deformable: Also predict, per cell and neighbour, an offset at which the mask grid is read
+            bilinearly (from the journal edition, SODAR). The offsets start at zero.
+        loss_mask: Config of the mask loss on probabilities, averaged over the positive cells.
+        loss_cls: Config of the class loss, divided by the number of positive cells + 1.
+        norm_cfg: Normalisation of the towers.
+        train_cfg: Not used.
+        test_cfg: ``score_thr``, ``mask_thr``, ``nms_pre``, ``kernel``, ``sigma``, ``filter_thr``,
+            ``max_per_img`` and, optionally, ``mask_format`` (``'bitmap'`` or ``'rle'``).
+        init_cfg: Initialisation of the head.
+
+    Raises:
+        ValueError: If settings contradict each other.
+    """
+
+    #: Ground truths whose masks have fewer pixels of the network input are not learned.
+    min_mask_area = 10
+
+    def __init__(self,
+                 num_classes: int,
+                 in_channels: int = 256,
+                 feat_channels: int = 256,
+                 stacked_convs: int = 4,
+                 strides: Sequence[int] = (8, 8, 16, 32, 32),
+                 scale_ranges: Sequence[tuple[int, int]] = ((1, 96), (48, 192), (96, 384),
+                                                            (192, 768), (384, 2048)),
+                 pos_scale: float = 0.2,
+                 num_grids: Sequence[int] = (40, 36, 24, 16, 12),
+                 mask_grids: Sequence[int] | None = None,
+                 num_neighbours: int = 4,
+                 interpolation_mode: int | None = None,
+                 context_channels: int = 16,
+                 context_layers: int = 2,
+                 fusion_layers: int = 3,
+                 fusion_channels: int = 4,
+                 fusion_kernel: int = 3,
+                 weight_kernel: int = 3,
+                 weight_activation: str | None = None,
+                 cls_down_index: int = 0,
+                 deformable: bool = False,
+                 loss_mask: dict = dict(type='DiceLoss', use_sigmoid=True, activate=False,
+                                        loss_weight=3.0),
+                 loss_cls: dict = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
+                                       loss_weight=1.0),
+                 norm_cfg: dict = dict(type='GN', num_groups=32, requires_grad=True),
+                 train_cfg: dict | None = None,
+                 test_cfg: dict | None = None,
+                 init_cfg: dict | list | None = None):
+        if init_cfg is None:
+            init_cfg = dict(type='Normal', layer=[], std=0.01, bias_prob=0.01,
+                            override=dict(name='solo_cate'))
+        super().__init__(init_cfg=init_cfg)
+        mask_grids = tuple(num_grids if mask_grids is None else mask_grids)
+        if not len(strides) == len(scale_ranges) == len(num_grids):
+            raise ValueError(f'strides, scale_ranges and num_grids have {len(strides)}, '
+                             f'{len(scale_ranges)} and {len(num_grids)} levels')
+        if weight_kernel not in (1, 3):
+            raise ValueError(f'weight_kernel must be 1 or 3, not {weight_kernel!r}')
+        if weight_activation not in (None, 'tanh'):
+            raise ValueError(f"weight_activation must be None or 'tanh', not "
+                             f'{weight_activation!r}')
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.feat_channels = feat_channels
+        self.stacked_convs = stacked_convs
+        self.strides = tuple(strides)
+        self.scale_ranges = tuple(tuple(span) for span in scale_ranges)
+        self.pos_scale = pos_scale
+        self.num_grids = tuple(num_grids)
+        self.mask_grids = mask_grids
+        self.cls_down_index = cls_down_index
+        self.norm_cfg = norm_cfg
+        self.weight_activation = weight_activation
+        self.deformable = deformable
+        self.train_cfg = train_cfg
+        self.test_cfg = ConfigDict(test_cfg or {})
+        # the mask loss is given probabilities
+        self.loss_mask = MODELS.build({**loss_mask, 'activate': False}
+                                      if loss_mask['type'] == 'DiceLoss' else loss_mask)
+        self.loss_cls = MODELS.build(loss_cls)
+
+        pattern = neighbour_pattern(num_neighbours, num_grids, mask_grids, interpolation_mode)
+        self.tables = CellTables(num_grids, mask_grids, pattern, weight_kernel)
+        neighbours = self.tables.num_neighbours
+        self.fusion = FusionNetwork(neighbours, context_channels, fusion_channels, fusion_layers,
+                                    fusion_kernel)
+        self.deformable = deformable and neighbours > 0
+        self._init_branches()
+        self.solo_cate = nn.Conv2d(feat_channels, num_classes, 3, padding=1)
+        padding = weight_kernel // 2
+        self.learned_weights = nn.Conv2d(feat_channels, self.fusion.num_weights, weight_kernel,
+                                         padding=padding)
+        if self.deformable:
+            self.neighbour_offsets = nn.Conv2d(feat_channels, 2 * neighbours, weight_kernel,
+                                               padding=padding)
+            nn.init.zeros_(self.neighbour_offsets.weight)
+            nn.init.zeros_(self.neighbour_offsets.bias)
+        if context_channels:
+            self.context_fusion_convs = ContextBranch(in_channels, len(strides),
+                                                      context_channels, context_layers)
+        self.context_channels = context_channels
+
+    # Branches
+
+    def _init_branches(self) -> None:
+        """Make the towers; called before the layers that follow them."""
+        raise NotImplementedError
+
+    def _tower(self, in_channels: int) -> ModuleList:
+        return ModuleList([
+            ConvModule(in_channels if i == 0 else self.feat_channels, self.feat_channels, 3,
+                       padding=1, norm_cfg=self.norm_cfg) for i in range(self.stacked_convs)],
+            init_cfg=TOWER_INIT)
+
+    def _run_tower(self, tower: ModuleList, x: Tensor, grid: int) -> Tensor:
+        for i, layer in enumerate(tower):
+            if i == self.cls_down_index:
+                x = F.interpolate(x, size=(grid, grid), mode='bilinear', align_corners=False)
+            x = layer(x)
+        return x
+
+    @staticmethod
+    def split_feats(feats: Sequence[Tensor]) -> list[Tensor]:
+        """The levels the head works on: the finest at the second's size, the last at the last
+        but one's."""
+        feats = list(feats)
+        resized = {0: feats[1].shape[-2:], len(feats) - 1: feats[-2].shape[-2:]}
+        return [F.interpolate(feat, size=resized[i], mode='bilinear', align_corners=False)
+                if i in resized and feat.shape[-2:] != resized[i] else feat
+                for i, feat in enumerate(feats)]
+
+    @staticmethod
+    def with_coordinates(feat: Tensor) -> Tensor:
+        """Append x and y in [-1, 1] to features (B, C, h, w)."""
+        return torch.cat((feat, generate_coordinate(feat.shape, feat.device).to(feat.dtype)), 1)
+
+    def _context(self, feats: Sequence[Tensor]) -> Tensor | None:
+        return self.context_fusion_convs(feats) if self.context_channels else None
+
+    # The network's outputs, in the order of forward()
+
+    def map_groups(self, mask_feats: Sequence[Tensor]) -> list[MapGroup]:
+        """The levels that each of ``mask_feats`` serves."""
+        raise NotImplementedError
+
+    def kernels_of(self, kernels: Tensor, image: int) -> Tensor:
+        """Kernels (mask cells, C) of one image."""
+        raise NotImplementedError
+
+    def _predicted(self, conv: nn.Conv2d, patches: Tensor) -> Tensor:
+        """What a convolution gives at the cells whose patches (n, C * k * k) are given."""
+        return F.linear(patches, conv.weight.flatten(1), conv.bias)
+
+    def fusion_weights(self, table: Tensor, cells: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Numbers of the fusion network of a few cells.
+
+        Args:
+            table: (C, positions) of one image, see :meth:`CellTables.flatten`.
+            cells: (n,) class cells.
+
+        Returns:
+            weights (n, num_weights) and, of a deformable head, offsets (n, k, 2), else None.
+        """
+        patches = self.tables.gather_patches(table, cells)
+        weights = self._predicted(self.learned_weights, patches)
+        if self.weight_activation == 'tanh':
+            weights = weights.tanh()
+        if not self.deformable:
+            return weights, None
+        return weights, self._predicted(self.neighbour_offsets, patches).unflatten(1, (-1, 2))
+
+    def neighbour_maps(self, features: Tensor, kernels: Tensor, cells: Tensor,
+                       offsets: Tensor | None, size: tuple[int, int]) -> Tensor:
+        """Mask representations of the neighbours of a few class cells.
+
+        Args:
+            features: (C, h, w) of one image.
+            kernels: (mask cells, C) of that image.
+            cells: (n,) class cells.
+            offsets: (n, k, 2) or None.
+            size: (H, W) of the maps.
+
+        Returns:
+            (n, k, H, W).
+        """
+        count = self.tables.num_neighbours
+        if not count:
+            return features.new_zeros(len(cells), 0, *size)
+        if offsets is not None:
+            sampled = self.tables.sample_kernels(kernels, cells, offsets)
+            return mask_maps(features, sampled.flatten(0, 1), size).unflatten(0, (-1, count))
+        # cells that lie side by side share neighbours
+        needed, inverse = self.tables.neighbours[cells].unique(return_inverse=True)
+        return mask_maps(features, kernels[needed], size)[inverse]
+
+    def fuse(self, features: Tensor, kernels: Tensor, context: Tensor | None, cells: Tensor,
+             weights: Tensor, offsets: Tensor | None, size: tuple[int, int]) -> Tensor:
+        """Mask logits (n, H, W) of class cells of one image; arguments as above."""
+        maps = self.neighbour_maps(features, kernels, cells, offsets, size)
+        return self.fusion(maps, context, weights)
+
+    def chunk(self, size: tuple[int, int], device) -> int:
+        """Cells that are fused at once."""
+        return chunk_size(size[0] * size[1] * self.fusion.width, device=device)
+
+    def resized_context(self, context: Tensor | None, size: tuple[int, int]) -> Tensor | None:
+        """Context (B, c, *size)."""
+        return None if context is None else resize_corners(context, size)
+
+    # Training
+
+    def loss(self, x, batch_data_samples, **kwargs) -> dict[str, Tensor]:
+        """Losses of a batch.
+
+        Args:
+            x: Levels of the pyramid, (B, in_channels, h, w), finest first.
+            batch_data_samples: With ``gt_instances`` (bboxes, labels, masks).
+
+        Returns:
+            ``loss_mask`` and ``loss_cls``, scalars.
+        """
+        gts, _, metas = unpack_gt_instances(batch_data_samples)
+        return self.loss_by_feat(*self(x), gts, metas)
+
+    def loss_by_feat(self, cls_logits, mask_feats, kernels, table, context, batch_gt_instances,
+                     batch_img_metas, **kwargs) -> dict[str, Tensor]:
+        """Losses from the outputs of :meth:`forward`; see :meth:`loss`."""
+        groups = self.map_groups(mask_feats)
+        targets = head_targets(batch_gt_instances, groups, self.num_grids, self.scale_ranges,
+                               self.num_classes, self.pos_scale, self.min_mask_area,
+                               table.device)
+        pieces = []
+        for feats, group, selections in zip(mask_feats, groups, targets.selections, strict=True):
+            shared = self.resized_context(context, group.size)
+            for image, selection in enumerate(selections):
+                if len(selection.cells):
+                    pieces.append(self._mask_losses(
+                        feats[image], self.kernels_of(kernels, image),
+                        None if shared is None else shared[image], table[image], selection,
+                        group.size))
+        if pieces:
+            loss_mask = torch.cat(pieces).mean()
+        else:
+            # every parameter stays in the graph: a batch without objects trains like any other
+            loss_mask = self._nothing(mask_feats, kernels, table, context)
+
+        flat = torch.cat([logits.permute(0, 2, 3, 1).reshape(-1, self.num_classes)
+                          for logits in cls_logits]).float()
+        loss_cls = self.loss_cls(flat, targets.labels, avg_factor=targets.num_positive + 1)
+        return dict(loss_mask=loss_mask, loss_cls=loss_cls)
+
+    def _mask_losses(self, features, kernels, context, table, selection, size):
+        """Weighted loss of each selected cell, (n,), in chunks."""
+        cells, gts, masks = selection
+        weights, offsets = self.fusion_weights(table, cells)
+        losses = []
+        step = self.chunk(size, features.device)
+        for start in range(0, len(cells), step):
+            part = slice(start, start + step)
+            losses.append(checkpoint(
+                self._chunk_losses, features, kernels, context, cells[part], weights[part],
+                None if offsets is None else offsets[part], masks, gts[part], size,
+                use_reentrant=False, preserve_rng_state=False))
+        return torch.cat(losses)
+
+    def _chunk_losses(self, features, kernels, context, cells, weights, offsets, masks, gts,
+                      size):
+        logits = self.fuse(features, kernels, context, cells, weights, offsets, size)
+        return self.loss_mask(logits.float().sigmoid(), masks[gts].float(),
+                              reduction_override='none')
+
+    def _nothing(self, mask_feats, kernels, table, context):
+        """Zero, with a (zero) gradient to all that masks are made of."""
+        parts = [*mask_feats, kernels, table]
+        if context is not None:
+            parts.append(context)
+        parts += [parameter for name in ('learned_weights', 'neighbour_offsets')
+                  if hasattr(self, name) for parameter in getattr(self, name).parameters()]
+        return sum(part.float().sum() * 0 for part in parts)
+
+    # Inference
+
+    def predict_by_feat(self, cls_logits, mask_feats, kernels, table, context, batch_img_metas,
+                        rescale: bool = False, **kwargs) -> list:
+        """Detections of each image from the outputs of :meth:`forward`.
+
+        Returns:
+            One ``InstanceData`` an image: scores (n,), labels (n,), bboxes (n, 4) tight x1, y1,
+            x2, y2 in pixels of the masks, masks (n, H, W) bool or run lengths, at the original
+            size (``rescale``) or that of the network input without padding.
+        """
+        groups = self.map_groups(mask_feats)
+        contexts = [self.resized_context(context, group.size) for group in groups]
+        scores = cell_scores(cls_logits)
+        strides = torch.cat([torch.full((grid**2,), stride, device=table.device)
+                             for grid, stride in zip(self.num_grids, self.strides, strict=True)])
+
+        results = []
+        for image, meta in enumerate(batch_img_metas):
+            sources = [(feats[image], self.kernels_of(kernels, image),
+                        None if shared is None else shared[image])
+                       for feats, shared in zip(mask_feats, contexts, strict=True)]
+            results.append(predict_image(
+                partial(self._fused_probs, groups, sources, table[image]), scores[image], strides,
+                meta, groups[0].size, self.test_cfg, rescale))
+        return results
+
+    def _fused_probs(self, groups, sources, table, cells):
+        """Yield probabilities at the finest map's size of class cells in rising order."""
+        stops = torch.tensor([self.tables.class_starts[group.stop] for group in groups],
+                             device=cells.device)
+        stretches = torch.searchsorted(cells, stops).diff(
+            prepend=stops.new_zeros(1)).tolist()
+        for group, source, part in zip(groups, sources, cells.split(stretches), strict=True):
+            for some in part.split(self.chunk(groups[0].size, cells.device)):
+                if len(some):
+                    logits = self.fuse(*source, some, *self.fusion_weights(table, some),
+                                       group.size)
+                    yield to_map_size(logits, groups[0].size)

@@ -1,0 +1,71 @@
+"""AggMask: aggregation of neighbouring masks on SOLO."""
+from collections.abc import Sequence
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import ModuleList
+from torch import Tensor, nn
+
+from .base_head import PRIOR_INIT, BaseAggMaskHead
+from .targets import MapGroup
+
+
+@MODELS.register_module()
+class AggMaskHead(BaseAggMaskHead):
+    """AggMask on `SOLO <https://arxiv.org/abs/1912.04488>`_: a map for each mask cell.
+
+    A mask cell's map is one output channel of a 1x1 convolution of the instance tower, at twice
+    the level's size; the channel's weights are the cell's kernel. Fusion weights come from the
+    class tower.
+
+    From "Learning to Aggregate Neighboring Mask Representations" (AggMask); arguments as in
+    :class:`~mmdet_lordre.aggmask.base_head.BaseAggMaskHead`.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int = 256, *, stacked_convs: int = 7,
+                 weight_kernel: int = 3, weight_activation: str | None = 'tanh', **kwargs):
+        super().__init__(num_classes, in_channels, stacked_convs=stacked_convs,
+                         weight_kernel=weight_kernel, weight_activation=weight_activation,
+                         **kwargs)
+
+    def _init_branches(self) -> None:
+        self.ins_convs = self._tower(self.in_channels + 2)
+        self.cate_convs = self._tower(self.in_channels)
+        self.solo_ins_list = ModuleList(
+            [nn.Conv2d(self.feat_channels, grid**2, 1) for grid in self.mask_grids],
+            init_cfg=PRIOR_INIT)
+
+    def forward(self, x: Sequence[Tensor]) -> tuple:
+        """The network.
+
+        Args:
+            x: Levels of the pyramid, (B, in_channels, h, w), finest first.
+
+        Returns:
+            - cls_logits: by level, (B, num_classes, S, S).
+            - mask_feats: by level, (B, feat_channels, h, w).
+            - kernels: (mask cells, feat_channels + 1), the last column a bias.
+            - table: what fusion weights are predicted from, (B, feat_channels, positions).
+            - context: (B, context_channels, h, w) at the finest level's size, or None.
+        """
+        cls_logits, mask_feats, weight_feats = [], [], []
+        for feat, grid in zip(self.split_feats(x), self.num_grids, strict=True):
+            instance = self.with_coordinates(feat)
+            for layer in self.ins_convs:
+                instance = layer(instance)
+            mask_feats.append(instance)
+            tower = self._run_tower(self.cate_convs, feat, grid)
+            weight_feats.append(tower)
+            cls_logits.append(self.solo_cate(tower))
+        kernels = torch.cat([torch.cat((conv.weight.flatten(1), conv.bias[:, None]), dim=1)
+                             for conv in self.solo_ins_list])
+        return (cls_logits, mask_feats, kernels, self.tables.flatten(weight_feats),
+                self._context(x))
+
+    def map_groups(self, mask_feats: Sequence[Tensor]) -> list[MapGroup]:
+        return [MapGroup(level, level + 1, (feat.shape[-2] * 2, feat.shape[-1] * 2), stride // 2)
+                for level, (feat, stride) in enumerate(zip(mask_feats, self.strides, strict=True))]
+
+    def kernels_of(self, kernels: Tensor, image: int) -> Tensor:
+        return kernels
+

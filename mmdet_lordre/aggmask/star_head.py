@@ -1,0 +1,96 @@
+"""AggMask*: aggregation of neighbouring masks on SOLOv2."""
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmdet.registry import MODELS
+from mmengine.model import ModuleList
+from torch import Tensor, nn
+
+from .base_head import TOWER_INIT, BaseAggMaskHead
+from .targets import MapGroup
+
+# Levels that the feature branch adds up; the coarsest of them is given coordinates.
+_FEATURE_LEVELS = 4
+
+
+@MODELS.register_module()
+class AggMaskStarHead(BaseAggMaskHead):
+    """AggMask* on `SOLOv2 <https://arxiv.org/abs/2003.10152>`_: a kernel for each mask cell.
+
+    A mask cell's map is its kernel times the features of one branch, at a quarter of the network
+    input's size for all levels. Fusion weights come from a tower of their own.
+
+    From "Learning to Aggregate Neighboring Mask Representations" (AggMask); arguments as in
+    :class:`~mmdet_lordre.aggmask.base_head.BaseAggMaskHead`.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int = 256, *, weight_kernel: int = 1,
+                 **kwargs):
+        super().__init__(num_classes, in_channels, weight_kernel=weight_kernel, **kwargs)
+
+    def _init_branches(self) -> None:
+        self.feature_convs = ModuleList([self._feature_level(level)
+                                         for level in range(_FEATURE_LEVELS)],
+                                        init_cfg=TOWER_INIT)
+        self.kernel_convs = self._tower(self.in_channels + 2)
+        self.kernel_convs_convcomb = self._tower(self.in_channels + 2)
+        self.cate_convs = self._tower(self.in_channels)
+        self.solo_kernel = nn.Conv2d(self.feat_channels, self.feat_channels, 1)
+        self.solo_mask = ConvModule(self.feat_channels, self.feat_channels, 1,
+                                    norm_cfg=self.norm_cfg)
+
+    def _feature_level(self, level: int) -> nn.Sequential:
+        """The convolutions of a level, one for each doubling of its size (one for the finest)."""
+        layers = nn.Sequential()
+        channels = self.in_channels + (2 if level == _FEATURE_LEVELS - 1 else 0)
+        for step in range(max(level, 1)):
+            layers.add_module(f'conv{step}', ConvModule(
+                channels, self.feat_channels, 3, padding=1, bias=False))
+            channels = self.feat_channels
+        return layers
+
+    def mask_features(self, x: Sequence[Tensor]) -> Tensor:
+        """Features (B, feat_channels, h, w) that all kernels meet, at the finest level's size."""
+        total = self.feature_convs[0](x[0])
+        for level in range(1, _FEATURE_LEVELS):
+            feat = x[level]
+            if level == _FEATURE_LEVELS - 1:
+                feat = self.with_coordinates(feat)
+            for step, layer in enumerate(self.feature_convs[level]):
+                feat = F.interpolate(layer(feat), size=x[level - 1 - step].shape[-2:],
+                                     mode='bilinear', align_corners=False)
+            total = total + feat
+        return self.solo_mask(total)
+
+    def forward(self, x: Sequence[Tensor]) -> tuple:
+        """The network.
+
+        Args:
+            x: Levels of the pyramid, (B, in_channels, h, w), finest first.
+
+        Returns:
+            - cls_logits: by level, (B, num_classes, S, S).
+            - mask_feats: one tensor (B, feat_channels, h, w) in a list.
+            - kernels: (B, mask cells, feat_channels).
+            - table: what fusion weights are predicted from, (B, feat_channels, positions).
+            - context: (B, context_channels, h, w) at the finest level's size, or None.
+        """
+        cls_logits, kernels, weight_feats = [], [], []
+        for feat, grid, mask_grid in zip(self.split_feats(x), self.num_grids, self.mask_grids,
+                                         strict=True):
+            placed = self.with_coordinates(feat)
+            tower = self._run_tower(self.kernel_convs, placed, mask_grid)
+            kernels.append(self.solo_kernel(tower).flatten(2))
+            weight_feats.append(self._run_tower(self.kernel_convs_convcomb, placed, grid))
+            cls_logits.append(self.solo_cate(self._run_tower(self.cate_convs, feat, grid)))
+        return (cls_logits, [self.mask_features(x)], torch.cat(kernels, dim=2).transpose(1, 2),
+                self.tables.flatten(weight_feats), self._context(x))
+
+    def map_groups(self, mask_feats: Sequence[Tensor]) -> list[MapGroup]:
+        size = tuple(mask_feats[0].shape[-2:])
+        return [MapGroup(0, len(self.strides), size, self.strides[0] // 2)]
+
+    def kernels_of(self, kernels: Tensor, image: int) -> Tensor:
+        return kernels[image]
