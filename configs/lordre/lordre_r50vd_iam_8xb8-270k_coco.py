@@ -1,0 +1,4 @@
+_base_ = './lordre_r50vd_giam_8xb8-270k_coco.py'
+
+# One activation map an instance.
+model = dict(mask_head=dict(groups=1))
