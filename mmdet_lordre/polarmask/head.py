@@ -33,6 +33,8 @@ class PolarMaskHead(BaseDenseHead):
         num_rays: A divisor of 360.
         wrap_angles: Search contour pixels of a ray also across 0/360 degrees. The published
             targets do not.
+        ray_search: How many degrees to both sides a ray may look for a contour pixel; see
+            :class:`PolarRayCoder`.
         center_radius: How far from the centroid points are positive, in strides.
         sync_num_pos: Normalise the losses by the mean number of positive points of all
             processes; by default each process counts its own, as published.
@@ -43,7 +45,7 @@ class PolarMaskHead(BaseDenseHead):
         test_cfg: ``nms_pre`` points a level, ``score_thr`` on the class probability alone,
             ``nms``, ``max_per_img``; ``nms_boxes='box'`` (predicted) or ``'contour'`` (bounds of
             the contour) gives the boxes of NMS and result; ``mask_format='bitmap'`` or ``'rle'``;
-            ``fill='opencv'`` or ``'coco'``, see :func:`contours_to_rle`.
+            ``fill='opencv'`` (published), ``'rounded'`` or ``'coco'``, see :func:`contours_to_rle`.
         init_cfg: How to initialise the weights.
 
     Raises:
@@ -60,6 +62,7 @@ class PolarMaskHead(BaseDenseHead):
                      (-1, 64), (64, 128), (128, 256), (256, 512), (512, INF)),
                  num_rays: int = 36,
                  wrap_angles: bool = False,
+                 ray_search: int = 3,
                  center_radius: float = 1.5,
                  sync_num_pos: bool = False,
                  conv_cfg: OptConfigType = None,
@@ -88,7 +91,8 @@ class PolarMaskHead(BaseDenseHead):
         self.regress_ranges = tuple(tuple(pair) for pair in regress_ranges)
         self.center_radius, self.sync_num_pos = center_radius, sync_num_pos
         self.coder = TASK_UTILS.build(
-            dict(type='PolarRayCoder', num_rays=num_rays, wrap=wrap_angles))
+            dict(type='PolarRayCoder', num_rays=num_rays, wrap=wrap_angles,
+                 search=ray_search))
         self.loss_cls, self.loss_bbox = MODELS.build(loss_cls), MODELS.build(loss_bbox)
         self.loss_mask = MODELS.build(loss_mask)
         self.loss_centerness = MODELS.build(loss_centerness)

@@ -7,13 +7,14 @@ from torch import Tensor
 
 from ..masks import RLEMasks
 
-FILLS = ('opencv', 'coco')
+FILLS = ('opencv', 'rounded', 'coco')
 # Coordinates beyond it would overflow OpenCV's fixed-point arithmetic.
 _LIMIT = 2**15
 
 
 def contours_to_rle(contours: Tensor | np.ndarray, size: tuple[int, int],
-                    fill: str = 'opencv') -> RLEMasks:
+                    fill: str = 'opencv', half_pixel: tuple[float, float] = (0.5, 0.5)
+                    ) -> RLEMasks:
     """Run lengths of filled contours.
 
     Args:
@@ -22,23 +23,34 @@ def contours_to_rle(contours: Tensor | np.ndarray, size: tuple[int, int],
         size: (height, width) of the image.
         fill: ``'opencv'``: the points are truncated to integers and filled with the border
             included, exactly what ``cv2.drawContours`` fills, which published models are
-            evaluated with; each contour is drawn in a buffer of its own bounds. ``'coco'``: the
-            polygon through the centres of the pixels, as pycocotools draws it, without rounding.
+            evaluated with; each contour is drawn in a buffer of its own bounds. ``'rounded'``:
+            the same with the pixel in which the point lies, not up to one further to the left
+            and the top; better, above all for small instances. ``'coco'``: the polygon through
+            the centres of the pixels, as pycocotools draws it.
+        half_pixel: Where in x and y the centre of a pixel of the network's input lies, in pixels
+            of the image: half the inverse of the scale factor. Not used for ``'opencv'``.
 
     Raises:
         ValueError: If ``fill`` is neither.
     """
+    contours = _to_numpy(contours, fill, half_pixel)
+    if not len(contours):
+        return RLEMasks(size=size)
+    if fill == 'coco':
+        polygons = contours.astype(np.float64).reshape(len(contours), -1)
+        return RLEMasks(mask_api.frPyObjects(list(polygons), *size), size)
+    return RLEMasks(_filled_runs(contours, size), size)
+
+
+def _to_numpy(contours, fill, half_pixel):
+    """The corners to fill: integers, or floats for ``'coco'``."""
     if fill not in FILLS:
         raise ValueError(f'fill must be one of {FILLS}, not {fill!r}')
     if isinstance(contours, Tensor):
         contours = contours.detach().float().cpu().numpy()
-    if not len(contours):
-        return RLEMasks(size=size)
-    if fill == 'coco':
-        polygons = (contours.astype(np.float64) + 0.5).reshape(len(contours), -1)
-        return RLEMasks(mask_api.frPyObjects(list(polygons), *size), size)
-    contours = np.clip(contours, -_LIMIT, _LIMIT).astype(np.int32)
-    return RLEMasks(_filled_runs(contours, size), size)
+    if fill != 'opencv':
+        contours = contours + np.asarray(half_pixel, contours.dtype)
+    return contours if fill == 'coco' else np.clip(contours, -_LIMIT, _LIMIT).astype(np.int32)
 
 
 def _filled_runs(contours: np.ndarray, size: tuple[int, int]) -> list[dict]:
@@ -81,20 +93,18 @@ def _place(changes, rows, x, y, height, width):
     return np.diff(changes, prepend=0, append=height * width).tolist()
 
 
-def contours_to_bitmaps(contours: Tensor, size: tuple[int, int],
-                        fill: str = 'opencv') -> Tensor:
+def contours_to_bitmaps(contours: Tensor, size: tuple[int, int], fill: str = 'opencv',
+                        half_pixel: tuple[float, float] = (0.5, 0.5)) -> Tensor:
     """Filled contours as BoolTensor (N, height, width) on the device of ``contours``.
 
     The arguments are those of :func:`contours_to_rle`, and the masks are the same. The contours
     travel to the CPU, which fills them, and the bitmaps come back.
     """
     if fill == 'coco':
-        bitmaps = contours_to_rle(contours, size, fill).to_ndarray()
-    elif fill in FILLS:
-        points = contours.detach().float().cpu().numpy()
-        bitmaps = np.zeros((len(points), *size), np.uint8)
-        for bitmap, contour in zip(bitmaps, np.clip(points, -_LIMIT, _LIMIT).astype(np.int32)):
-            cv2.drawContours(bitmap, [contour], 0, 1, cv2.FILLED)
+        bitmaps = contours_to_rle(contours, size, fill, half_pixel).to_ndarray()
     else:
-        raise ValueError(f'fill must be one of {FILLS}, not {fill!r}')
+        points = _to_numpy(contours, fill, half_pixel)
+        bitmaps = np.zeros((len(points), *size), np.uint8)
+        for bitmap, contour in zip(bitmaps, points):
+            cv2.drawContours(bitmap, [contour], 0, 1, cv2.FILLED)
     return torch.from_numpy(bitmaps).to(contours.device, torch.bool)

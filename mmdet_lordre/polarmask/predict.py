@@ -70,6 +70,7 @@ def predict_image(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
     contours = contours_of(candidates)
     size = tuple(meta['ori_shape'][:2]) if rescale else shape
     to_masks = contours_to_rle if cfg['mask_format'] == 'rle' else contours_to_bitmaps
+    masks = to_masks(contours, size, cfg['fill'], (0.5 / scale).tolist())
     return InstanceData(scores=scores, labels=labels[keep], bboxes=boxes[keep],
-                        masks=to_masks(contours, size, cfg['fill']), contours=contours,
+                        masks=masks, contours=contours,
                         centers=points[candidates] / scale)

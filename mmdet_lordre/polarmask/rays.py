@@ -7,8 +7,6 @@ from torch import Tensor
 
 from ..masks import chunk_size
 
-# A ray takes the first whole degree that has contour pixels, looking this far to both sides.
-_SEARCH = (0, 1, -1, 2, -2, 3, -3)
 # Length in pixels of a ray that meets no contour pixel.
 NO_HIT = 1e-6
 # Degrees are looked up for offsets up to this many pixels (a table of 34 MB), computed beyond.
@@ -48,15 +46,20 @@ class PolarRayCoder:
         num_rays: A divisor of 360.
         wrap: Whether the search goes on across 0/360 degrees. The published code does not: its
             ray at 0 degrees never looks at 359.
+        search: How many degrees to look to both sides. The published 3 leave rays of instances
+            under about 40 pixels without a length: their contours have too few pixels.
 
     Raises:
-        ValueError: If ``num_rays`` does not divide 360.
+        ValueError: If ``num_rays`` does not divide 360, or ``search`` is not from 0 to 90.
     """
 
-    def __init__(self, num_rays: int = 36, wrap: bool = False) -> None:
+    def __init__(self, num_rays: int = 36, wrap: bool = False, search: int = 3) -> None:
         if num_rays < 3 or 360 % num_rays:
             raise ValueError(f'num_rays must be a divisor of 360 from 3 on, not {num_rays}')
+        if not 0 <= search <= 90:
+            raise ValueError(f'search must be from 0 to 90 degrees, not {search}')
         self.num_rays, self.wrap = num_rays, wrap
+        self.search = [0] + [side * step for step in range(1, search + 1) for side in (1, -1)]
 
     def encode(self, points: Tensor, owners: Tensor, contours: Tensor, sizes: Tensor,
                reach: int) -> Tensor:
@@ -92,12 +95,12 @@ class PolarRayCoder:
     def _pick(self, bins: Tensor) -> Tensor:
         """Ray lengths from the squared distance (M, 360) of each degree, -1 where none."""
         rays = torch.arange(0, 360, 360 // self.num_rays, device=bins.device)
-        degrees = rays[:, None] + torch.tensor(_SEARCH, device=bins.device)
+        degrees = rays[:, None] + torch.tensor(self.search, device=bins.device)
         squared = bins[:, (degrees % 360).flatten()].view(-1, *degrees.shape)
         found = squared >= 0
         if not self.wrap:
             found &= (degrees >= 0) & (degrees < 360)
-        order = torch.arange(len(_SEARCH), 0, -1, device=bins.device, dtype=torch.uint8)
+        order = torch.arange(len(self.search), 0, -1, device=bins.device, dtype=torch.uint8)
         rank, first = (found * order).max(dim=-1, keepdim=True)
         lengths = squared.gather(-1, first).squeeze(-1).float().sqrt()
         return torch.where(rank.squeeze(-1) > 0, lengths, NO_HIT)
