@@ -1,0 +1,5 @@
+"""SOLOv2: dynamic kernels on a grid."""
+from .feature_branch import SOLOv2FeatureBranch
+from .head import SOLOv2KernelHead
+
+__all__ = ['SOLOv2FeatureBranch', 'SOLOv2KernelHead']

@@ -1,0 +1,280 @@
+"""The kernel head: where objects are, and the kernel that cuts each out of the mask features."""
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
+from mmdet.models.losses import DiceLoss
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import InstanceList
+from mmengine.config import ConfigDict
+from torch import Tensor, nn
+
+from ..grid import cell_targets, chunked_sum, collect_ground_truths, kernel_dice, points_nms
+from ..masks import chunk_size
+from .layers import (
+    CONV_INIT,
+    append_coordinates,
+    conv_norm_relu,
+    level_features,
+    reset_offsets,
+    resize,
+)
+from .predict import dynamic_masks, predict_image
+
+
+@MODELS.register_module()
+class SOLOv2KernelHead(BaseMaskHead):
+    """Mask head of `SOLOv2: Dynamic and Fast Instance Segmentation
+    <https://arxiv.org/abs/2003.10152>`_.
+
+    Each level of the pyramid is resized to a grid. Every cell predicts class logits and a dynamic
+    kernel; the kernel's response on the mask features is the mask of the object at the cell.
+    Arguments and parameter names are those of mmdet's ``SOLOV2Head``, so its configs need another
+    ``type`` only, and its checkpoints load unchanged. Targets are computed for the whole batch at
+    once; the memory of the mask loss and of inference does not grow with the number of objects.
+
+    Args:
+        num_classes: Number of classes.
+        in_channels: Channels of the pyramid.
+        mask_feature_head: Config of the mask features, by default of type
+            ``SOLOv2FeatureBranch``; ``in_channels`` is filled in.
+        feat_channels: Width of the towers.
+        stacked_convs: Convolutions of each tower.
+        strides: By level of the pyramid; a predicted mask must have more pixels, at the stride of
+            the mask features, than its level's stride.
+        scale_ranges: (lowest, highest) object size, the square root of the box's area in pixels
+            of the network input, by level.
+        pos_scale: Share of the box whose cells, around the mass centre, are positive.
+        num_grids: Cells along each side of a level's grid.
+        cls_down_index: Not used; accepted since mmdet's configs have it.
+        dynamic_conv_size: Side of the dynamic kernels, 1 or 3.
+        dcn_cfg: Config of deformable convolutions in the towers, None for plain ones.
+        dcn_apply_to_all_conv: Whether all convolutions of the towers are deformable, or the last.
+        loss_mask: Config of the mask loss.
+        loss_cls: Config of the class loss.
+        mask_normalizer: ``'pairs'``: the mask loss is the mean over pairs of a ground truth and
+            a positive cell, as published. ``'cells'``: their sum over the number of positive
+            cells, as in mmdet; the two differ where objects share cells.
+        norm_cfg: Normalisation of the towers.
+        train_cfg: Not used.
+        test_cfg: ``score_thr``, ``mask_thr``, ``nms_pre``, ``kernel``, ``sigma``, ``filter_thr``,
+            ``max_per_img`` and, optionally, ``mask_format``: ``'bitmap'`` (default) or ``'rle'``.
+        init_cfg: Initialisation; by default N(0, 0.01), class prior 0.01.
+
+    Raises:
+        ValueError: If settings contradict each other.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 in_channels: int,
+                 mask_feature_head: dict,
+                 feat_channels: int = 512,
+                 stacked_convs: int = 4,
+                 strides: Sequence[int] = (8, 8, 16, 32, 32),
+                 scale_ranges: Sequence[tuple[float, float]] = ((1, 96), (48, 192), (96, 384),
+                                                                (192, 768), (384, 2048)),
+                 pos_scale: float = 0.2,
+                 num_grids: Sequence[int] = (40, 36, 24, 16, 12),
+                 cls_down_index: int = 0,
+                 dynamic_conv_size: int = 1,
+                 dcn_cfg: dict | None = None,
+                 dcn_apply_to_all_conv: bool = True,
+                 loss_mask: dict = dict(type='DiceLoss', use_sigmoid=True, loss_weight=3.0),
+                 loss_cls: dict = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
+                                       loss_weight=1.0),
+                 mask_normalizer: str = 'pairs',
+                 norm_cfg: dict | None = dict(type='GN', num_groups=32, requires_grad=True),
+                 train_cfg: dict | None = None,
+                 test_cfg: dict | None = None,
+                 init_cfg: dict | list | None = None):
+        if init_cfg is None:
+            init_cfg = [CONV_INIT, dict(type='Normal', std=0.01, bias_prob=0.01,
+                                        override=dict(name='conv_cls'))]
+        super().__init__(init_cfg=init_cfg)
+        if not len(strides) == len(scale_ranges) == len(num_grids):
+            raise ValueError(f'strides, scale_ranges and num_grids have {len(strides)}, '
+                             f'{len(scale_ranges)} and {len(num_grids)} levels')
+        if mask_normalizer not in ('pairs', 'cells'):
+            raise ValueError(f"mask_normalizer must be 'pairs' or 'cells', not "
+                             f'{mask_normalizer!r}')
+        if dynamic_conv_size % 2 == 0:
+            raise ValueError(f'dynamic_conv_size must be odd, not {dynamic_conv_size}')
+        self.num_classes = num_classes
+        self.cls_out_channels = num_classes
+        self.in_channels = in_channels
+        self.feat_channels = feat_channels
+        self.stacked_convs = stacked_convs
+        self.strides = tuple(strides)
+        self.scale_ranges = tuple(tuple(span) for span in scale_ranges)
+        self.num_grids = tuple(num_grids)
+        self.num_levels = len(strides)
+        self.pos_scale = pos_scale
+        self.dynamic_conv_size = dynamic_conv_size
+        self.mask_normalizer = mask_normalizer
+        self.loss_mask = MODELS.build(loss_mask)
+        self.loss_cls = MODELS.build(loss_cls)
+        self.train_cfg = train_cfg
+        self.test_cfg = ConfigDict(test_cfg or {})
+
+        branch = dict(type='SOLOv2FeatureBranch', in_channels=in_channels) | mask_feature_head
+        if branch['in_channels'] != in_channels:
+            raise ValueError(f'mask_feature_head has in_channels={branch["in_channels"]}, the head '
+                             f'{in_channels}: leave it out of mask_feature_head')
+        self.kernel_out_channels = branch['out_channels'] * dynamic_conv_size**2
+        self.cls_convs = nn.ModuleList()
+        self.kernel_convs = nn.ModuleList()
+        for i in range(stacked_convs):
+            deformed = dcn_apply_to_all_conv or i == stacked_convs - 1
+            layer = dict(out_channels=feat_channels, norm_cfg=norm_cfg,
+                         conv_cfg=dcn_cfg if deformed else None)
+            self.kernel_convs.append(conv_norm_relu(feat_channels if i else in_channels + 2,
+                                                    **layer))
+            self.cls_convs.append(conv_norm_relu(feat_channels if i else in_channels, **layer))
+        self.conv_cls = nn.Conv2d(feat_channels, num_classes, 3, padding=1)
+        self.conv_kernel = nn.Conv2d(feat_channels, self.kernel_out_channels, 3, padding=1)
+        self.mask_feature_head = MODELS.build(branch)
+        self.mask_stride = self.mask_feature_head.mask_stride
+
+    def init_weights(self) -> None:
+        """Initialise; deformable convolutions start as plain ones."""
+        super().init_weights()
+        reset_offsets(self)
+
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Run the network part.
+
+        Args:
+            x: Pyramid levels (B, in_channels, h, w).
+
+        Returns:
+            - Dynamic kernels of each level, (B, kernel_out_channels, S, S).
+            - Class logits of each level, (B, num_classes, S, S).
+            - Mask features (B, out_channels, h, w) at ``mask_stride``.
+
+        Raises:
+            ValueError: If the number of levels is not that of ``strides``.
+        """
+        if len(x) != self.num_levels:
+            raise ValueError(f'{len(x)} levels for a head of {self.num_levels}: set num_outs of '
+                             'the neck')
+        mask_features = self.mask_feature_head(x)
+        kernels, logits = [], []
+        for feature, grid in zip(level_features(x), self.num_grids, strict=True):
+            kernel = resize(append_coordinates(feature), (grid, grid))
+            cls = kernel[:, :-2].contiguous()
+            for kernel_conv, cls_conv in zip(self.kernel_convs, self.cls_convs, strict=True):
+                kernel, cls = kernel_conv(kernel), cls_conv(cls)
+            kernels.append(self.conv_kernel(kernel))
+            logits.append(self.conv_cls(cls))
+        return kernels, logits, mask_features
+
+    def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList, **kwargs) -> dict:
+        """Losses of a batch.
+
+        Args:
+            x: Pyramid levels.
+            batch_data_samples: With ``gt_instances`` of bboxes, labels and masks in pixels of the
+                network input; masks may be padded to the batch or not.
+
+        Returns:
+            ``loss_mask`` and ``loss_cls``.
+        """
+        batch_gt_instances, _, batch_img_metas = unpack_gt_instances(batch_data_samples)
+        return self.loss_by_feat(*self(x), batch_gt_instances, batch_img_metas)
+
+    def targets(self, batch_gt_instances: InstanceList, size: Sequence[int],
+                device: torch.device | str):
+        """Ground truths and cell targets of a batch.
+
+        Args:
+            batch_gt_instances: By image.
+            size: (h, w) of the mask features.
+            device: Where the targets go.
+
+        Returns:
+            :class:`~mmdet_lordre.grid.GroundTruths` and
+            :class:`~mmdet_lordre.grid.CellTargets`.
+        """
+        stride = self.mask_stride
+        size = tuple(size)
+        truths = collect_ground_truths(batch_gt_instances, {stride: size}, device)
+        cells = cell_targets(
+            truths.boxes, truths.labels, truths.centres(), truths.areas, truths.images,
+            len(batch_gt_instances), (size[0] * stride, size[1] * stride), self.num_grids,
+            self.scale_ranges, self.num_classes, self.pos_scale)
+        return truths, cells
+
+    def loss_by_feat(self, kernels: list[Tensor], logits: list[Tensor], mask_features: Tensor,
+                     batch_gt_instances: InstanceList, batch_img_metas: list[dict] | None = None,
+                     **kwargs) -> dict:
+        """Losses from the outputs of :meth:`forward`."""
+        truths, targets = self.targets(batch_gt_instances, mask_features.shape[-2:],
+                                       mask_features.device)
+        num_cells = (targets.labels < self.num_classes).sum()
+        num_pairs = len(targets.cells)
+        flat_logits = torch.cat([_by_cell(level) for level in logits]).float()
+        loss_cls = self.loss_cls(flat_logits, targets.labels, avg_factor=num_cells + 1)
+
+        picked = torch.cat([_by_cell(level) for level in kernels])[targets.cells]
+        order = targets.images.argsort(stable=True)
+        counts = torch.bincount(targets.images, minlength=len(mask_features)).tolist()
+        masks = truths.masks[self.mask_stride]
+        total = sum(self._mask_loss_sum(picked[pairs], features, masks, targets.gts[pairs])
+                    for features, pairs in zip(mask_features, order.split(counts), strict=True))
+        count = num_cells if self.mask_normalizer == 'cells' else num_pairs
+        return dict(loss_mask=total / max(count, 1), loss_cls=loss_cls)
+
+    def _mask_loss_sum(self, kernels, features, masks, gts):
+        """Sum of an image's mask losses over its pairs."""
+        loss = self.loss_mask
+        plain_dice = (type(loss) is DiceLoss and loss.use_sigmoid and loss.activate
+                      and not loss.naive_dice)
+        if plain_dice and self.dynamic_conv_size == 1:
+            weights = torch.full((len(gts),), loss.loss_weight, device=gts.device)
+            return kernel_dice(kernels, features, masks, gts, weights, loss.eps)
+        if not len(gts):
+            return (kernels.sum() + features.sum()) * 0.
+
+        def loss_of(part):
+            predicted = dynamic_masks(kernels[part], features, self.dynamic_conv_size)
+            return loss(predicted, masks[gts[part]], reduction_override='none').sum()
+
+        return chunked_sum(loss_of, len(gts), chunk_size(features[0].numel(),
+                                                         device=features.device))
+
+    def predict_by_feat(self, kernels: list[Tensor], logits: list[Tensor], mask_features: Tensor,
+                        batch_img_metas: list[dict], rescale: bool = True,
+                        cfg: dict | None = None, **kwargs) -> InstanceList:
+        """Instances from the outputs of :meth:`forward`.
+
+        Args:
+            kernels: Dynamic kernels by level.
+            logits: Class logits by level.
+            mask_features: Mask features.
+            batch_img_metas: With ``img_shape`` and ``ori_shape``.
+            rescale: Masks at the size of the original image, else at that of the network input
+                without padding.
+            cfg: Instead of ``test_cfg``.
+
+        Returns:
+            For each image InstanceData with scores, labels, masks and bboxes.
+        """
+        cfg = self.test_cfg if cfg is None else ConfigDict(cfg)
+        scores = [points_nms(level.float().sigmoid()).flatten(2) for level in logits]
+        scores = torch.cat(scores, dim=2).transpose(1, 2)
+        kernels = torch.cat([level.flatten(2) for level in kernels], dim=2).transpose(1, 2)
+        counts = torch.tensor([grid**2 for grid in self.num_grids], device=scores.device)
+        strides = torch.tensor(self.strides, device=scores.device).repeat_interleave(
+            counts, output_size=scores.shape[1])
+        return [predict_image(*parts, strides, self.dynamic_conv_size, meta, self.mask_stride,
+                              cfg, rescale)
+                for *parts, meta in zip(kernels, scores, mask_features, batch_img_metas,
+                                        strict=True)]
+
+
+def _by_cell(level: Tensor) -> Tensor:
+    """(B, C, S, S) -> (B * S * S, C)."""
+    return level.permute(0, 2, 3, 1).reshape(-1, level.shape[1])
