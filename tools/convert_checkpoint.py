@@ -16,8 +16,10 @@ def parse_args():
     parser.add_argument('target', help='the file to write')
     parser.add_argument('--format', default='auto', choices=['auto', *FORMATS, 'imagenet'],
                         help='published format; auto tells it from the names')
-    parser.add_argument('--config', help='a config whose model the result must fit; its text goes '
-                        'into the file, which then needs no config beside it')
+    parser.add_argument('--config', default='auto',
+                        help='a config whose model the result must fit; its text goes into the '
+                        'file, which then needs no config beside it (default: the first of this '
+                        "project's with exactly that model)")
     return parser.parse_args()
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from . import backbones, formats
 from .reading import read_checkpoint, sha256
 from .rules import Conversion, ConversionError
-from .verify import load_config, verify
+from .verify import find_configs, load_config, verify
 
 COCO_CLASSES = CocoDataset.METAINFO['classes']
 
@@ -83,6 +83,7 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: s
         target: the file to write; its folder is made.
         format: as in :func:`convert_state_dict`.
         config: a config whose model the result must fit; nothing is written if it does not.
+            ``'auto'`` looks for one among this project's, if the file holds a whole model.
 
     Raises:
         ConversionError: as in :func:`read_checkpoint` and :func:`convert_state_dict`, or a result
@@ -102,6 +103,8 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: s
         meta['dataset_meta'] = dict(classes=tuple(result.classes))
         if result.classes == COCO_CLASSES:
             meta['dataset_meta']['palette'] = [tuple(c) for c in CocoDataset.METAINFO['palette']]
+    if config == 'auto':
+        config = _find_config(result)
     if config is not None:
         cfg = load_config(config)
         verify(result, cfg, str(config))
@@ -109,3 +112,16 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: s
     target.parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(meta=meta, state_dict=result.state), target)
     return result
+
+
+def _find_config(result: Conversion) -> Path | None:
+    if result.format not in formats.FORMATS or result.layout is None:
+        return None
+    found = find_configs(result, formats.FORMATS[result.format].family)
+    if not found:
+        result.notes.append('no config of this project has exactly this model')
+        return None
+    others = ', '.join(path.stem for path in found[1:])
+    result.notes.append(f'config {found[0].stem}' + (f'; the same model: {others}' if others
+                                                     else ''))
+    return found[0]

@@ -22,6 +22,7 @@ class Format:
         rules: rules of everything beside the backbone.
         classifier: pattern of the classifier's weight, whose rows are the classes.
         describe: one line about where such files come from.
+        family: folder of the configs that such files are for.
         prefix: prefix of the backbone in the published file.
     """
     name: str
@@ -29,6 +30,7 @@ class Format:
     rules: tuple[Rule, ...]
     classifier: str
     describe: str
+    family: str
     prefix: str = 'backbone.'
     unless: str | None = None
 

@@ -38,6 +38,7 @@ def _single(published: str, ours: str) -> Rule:
 
 SOLO = register(Format(
     name='solo',
+    family='solov2',
     describe='SOLO, Decoupled SOLO and SOLOv2 by their authors (mmdet 1.x)',
     marker=r'bbox_head\.d?solo_cate\.|mask_feat_head\.',
     unless=_AGGMASK_ONLY,
@@ -60,6 +61,7 @@ SOLO = register(Format(
 
 MMDET = register(Format(
     name='mmdet',
+    family='solov2',
     describe='SOLOv2 of the zoo of mmdet 2.x and 3.x',
     marker=r'mask_head\.(conv_cls|mask_feature_head)\.',
     classifier=r'mask_head\.conv_cls\.weight',
@@ -79,6 +81,7 @@ _AGG = r'bbox_head\.'
 
 AGGMASK = register(Format(
     name='aggmask',
+    family='aggmask',
     describe='AggMask and AggMask* by their authors (mmdet 1.x)',
     marker=_AGGMASK_ONLY,
     classifier=r'bbox_head\.solo_cate\.weight',

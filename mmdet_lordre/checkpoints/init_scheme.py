@@ -1,4 +1,8 @@
 """``init_cfg`` straight from a published ImageNet file."""
+import os
+
+import torch
+from mmengine.dist import barrier, get_rank
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from .convert import convert_state_dict
@@ -27,10 +31,7 @@ def load_published(filename: str, map_location=None) -> dict:
 
 def _download(url: str) -> str:
     """Path of a downloaded file, in the folder where torch keeps checkpoints."""
-    import os
 
-    import torch
-    from mmengine.dist import barrier, get_rank
     folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
     path = os.path.join(folder, os.path.basename(url))
     if get_rank() == 0 and not os.path.exists(path):

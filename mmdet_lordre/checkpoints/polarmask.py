@@ -15,6 +15,7 @@ def _flat(last: str):
 
 POLARMASK = register(Format(
     name='polarmask',
+    family='polarmask',
     describe='PolarMask by its authors (mmdet 1.x)',
     marker=r'bbox_head\.polar_(cls|reg|mask|centerness)\.',
     classifier=r'bbox_head\.polar_cls\.weight',

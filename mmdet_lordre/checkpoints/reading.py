@@ -6,10 +6,12 @@ arrays and nothing else.
 """
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import pickle
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,19 @@ from .rules import ConversionError, listed
 _STATE_KEYS = ('state_dict', 'model', 'blobs')
 # The number that the first pickle of torch's older file format holds.
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
-_ARRAY_GLOBALS = {
-    ('numpy', 'ndarray'), ('numpy', 'dtype'), ('collections', 'OrderedDict'),
-    ('_codecs', 'encode'),
-    *((f'numpy.{core}.multiarray', name) for core in ('core', '_core')
-      for name in ('_reconstruct', 'scalar')),
+# Everything that a pickle of arrays needs. NumPy's own functions are asked for, since the modules
+# that a pickle names have moved between versions.
+_RECONSTRUCT, _FROM_BUFFER, _SCALAR = (
+    np.zeros(1).__reduce__()[0], np.zeros(1).__reduce_ex__(5)[0], np.float64(0).__reduce__()[0])
+_ALLOWED = {
+    ('numpy', 'ndarray'): np.ndarray,
+    ('numpy', 'dtype'): np.dtype,
+    ('collections', 'OrderedDict'): OrderedDict,
+    ('_codecs', 'encode'): codecs.encode,
+    **{(f'numpy.{core}.{module}', name): function for core in ('core', '_core')
+       for module, name, function in (('multiarray', '_reconstruct', _RECONSTRUCT),
+                                      ('multiarray', 'scalar', _SCALAR),
+                                      ('numeric', '_frombuffer', _FROM_BUFFER))},
 }
 
 
@@ -35,9 +45,9 @@ class ArrayUnpickler(pickle.Unpickler):
     """Unpickles containers, numbers, strings and NumPy arrays, and refuses the rest."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ARRAY_GLOBALS:
+        if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f'it wants to load {module}.{name}')
-        return super().find_class(module, name)
+        return _ALLOWED[module, name]
 
 
 def read_checkpoint(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
@@ -72,9 +82,11 @@ def read_checkpoint(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
 
 def sha256(path: str | os.PathLike) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
     with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest() if hasattr(
-            hashlib, 'file_digest') else hashlib.sha256(file.read()).hexdigest()
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> Any:
@@ -82,7 +94,7 @@ def _read(path: Path) -> Any:
         with path.open('rb') as file:
             # Python 2 wrote detectron2's oldest files.
             first = ArrayUnpickler(file, encoding='latin1').load()
-        if first != _TORCH_MAGIC if isinstance(first, int) else True:
+        if not (isinstance(first, int) and first == _TORCH_MAGIC):
             return first
     return torch.load(path, map_location='cpu', weights_only=True)
 

@@ -72,7 +72,7 @@ class Conversion:
                  f'dropped  {len(self.dropped)}']
         lines += [f'         {name}: {why}' for name, why in listed(self.dropped.items())]
         if self.missing is None:
-            lines.append('missing  not checked (give --config to check against a model)')
+            lines.append('missing  not checked (there is no config to check against)')
         else:
             lines.append(f'missing  {len(self.missing)}')
             lines += [f'         {name}' for name in listed(self.missing)]

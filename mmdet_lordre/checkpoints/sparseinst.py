@@ -6,6 +6,7 @@ _WB = r'(weight|bias)'
 
 SPARSEINST = register(Format(
     name='sparseinst',
+    family='lordre',
     describe='SparseInst (detectron2), all its backbones',
     marker=r'encoder\.fpn_laterals\.|decoder\.(inst|mask)_branch\.',
     classifier=r'decoder\.inst_branch\.cls_score\.weight',

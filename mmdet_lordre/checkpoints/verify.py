@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
@@ -23,9 +24,35 @@ def load_config(path: str | os.PathLike) -> Config:
 
 
 def build_model(cfg: Config | ConfigDict) -> nn.Module:
-    """Build the model of a config, without reading or downloading weights."""
+    """Build the model of a config for its names and shapes: without weights, where possible."""
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    return MODELS.build(cfg.model)
+    try:
+        with torch.device('meta'):
+            return MODELS.build(cfg.model)
+    except (RuntimeError, NotImplementedError):
+        # Some backbones compute with tensors while they are built.
+        return MODELS.build(cfg.model)
+
+
+def config_folder(family: str) -> Path:
+    """Folder of a family's configs: inside an installed package, or in the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / '.mim' / 'configs' / family
+    return installed if installed.is_dir() else package.parent / 'configs' / family
+
+
+def find_configs(result: Conversion, family: str) -> list[Path]:
+    """The family's configs whose model has exactly these names and shapes, plainest name first."""
+    shapes = {name: tuple(value.shape) for name, value in result.state.items()
+              if not name.endswith('num_batches_tracked')}
+    paths = sorted(config_folder(family).glob('*.py'), key=lambda path: (len(path.stem), path.stem))
+    found = []
+    for path in paths:
+        model = build_model(Config.fromfile(path))
+        if shapes == {name: tuple(value.shape) for name, value in model.state_dict().items()
+                      if not name.endswith('num_batches_tracked')}:
+            found.append(path)
+    return found
 
 
 def verify(result: Conversion, cfg: Config, name: str) -> None:
