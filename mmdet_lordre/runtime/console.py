@@ -8,13 +8,15 @@ _FOR_THE_FILE = (
     'Config:\n', 'System environment:', 'Runtime environment:', 'Hooks will be executed',
     'Name of parameter - Initialization', 'Distributed training is not used',
     '"FileClient" will be deprecated', '"HardDiskBackend" is the alias',
-    'Checkpoints will be saved to', 'Load checkpoint from')
+    'Checkpoints will be saved to', 'Load checkpoint from', 'resumed epoch:',
+    'The prefix is not set in metric class DumpMaskResults')
 
-_NOISE = re.compile(r'\b(?:base_lr|data_time): \S+\s*')
+_NOISE = re.compile(r'(?:\b(?:base_lr|data_time)|\S+_precision): \S+\s*')
 _SPACES = re.compile(r'(?<=\S) {2,}')
 
 
 class _NotForTheConsole(logging.Filter):
+
     def filter(self, record):
         text = record.getMessage().lstrip('\n- ')
         return record.levelno > logging.WARNING or not text.startswith(_FOR_THE_FILE)

@@ -42,8 +42,9 @@ def one_line_errors(main):
     """
     @functools.wraps(main)
     def wrapper(*args, **kwargs):
-        # mmdet calls it on every start; nothing that a user of the tools could change
+        # of mmdet's and mmengine's own calls: nothing that a user of the tools could change
         warnings.filterwarnings('ignore', 'torch.meshgrid')
+        warnings.filterwarnings('ignore', '.broadcast_buffers. is deprecated')
         try:
             return main(*args, **kwargs)
         except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """Load what fits of a checkpoint, and say what does not."""
 import re
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from .errors import UserError
@@ -76,7 +77,9 @@ def fit_state_dict(model, state_dict, revise_keys=((r'^module\.', ''),)):
         Fit
     """
     own = model.state_dict()
-    fit = Fit(state={}, total=len(own))
+    fit = Fit(state=OrderedDict(), total=len(own))
+    # versions of the modules, by which some of them convert older weights
+    fit.state._metadata = getattr(state_dict, '_metadata', OrderedDict())
     for name, value in state_dict.items():
         for pattern, replacement in revise_keys:
             name = re.sub(pattern, replacement, name)

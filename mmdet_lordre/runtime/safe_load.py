@@ -21,15 +21,23 @@ _DTYPES = ('Bool', 'Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32
            'Float16', 'Float32', 'Float64', 'Str')
 
 
+def _history_statistic(owner, name):
+    """Stands in for ``getattr``, by which a log history names its own four statistics."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise pickle.UnpicklingError(
+            f'Unsupported global: GLOBAL getattr of {owner!r} and {str(name)[:40]!r}')
+    return getattr(HistoryBuffer, name)
+
+
 def register_safe_globals():
     """Allow the log history and plain numpy numbers and arrays, and nothing that can act.
 
-    Files written with numpy 1 and numpy 2 name the same functions differently; both names
+    Of ``getattr`` only the use that mmengine's log history makes of it is allowed. Files written with numpy 1 and numpy 2 name the same functions differently; both names
     are allowed, whichever is installed. Arrays of Python objects stay refused.
     """
     multiarray = getattr(np, '_core', None) or np.core
     multiarray = multiarray.multiarray
-    allowed = [HistoryBuffer, np.ndarray, np.dtype]
+    allowed = [HistoryBuffer, (_history_statistic, 'builtins.getattr'), np.ndarray, np.dtype]
     dtypes = getattr(np, 'dtypes', None)
     if dtypes is not None:
         allowed += [getattr(dtypes, f'{name}DType') for name in _DTYPES]

@@ -49,7 +49,9 @@ def test(argv=None):
     cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     cfg.launcher = args.launcher
-    cfg.work_dir = work_dir_of(args.config, args.work_dir or cfg.get('work_dir'))
+    # a folder of its own: mmengine writes the config there, and training's must stay
+    cfg.work_dir = args.work_dir or os.path.join(
+        work_dir_of(args.config, cfg.get('work_dir')), 'test')
     if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
         raise UserError(f'config {args.config} has no test_dataloader and test_evaluator: '
                         'nothing to test on')

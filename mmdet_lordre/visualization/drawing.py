@@ -43,7 +43,7 @@ def instance_colours(labels, palette):
     for label in labels:
         k = seen[label] = seen.get(label, -1) + 1
         h, s, v = colorsys.rgb_to_hsv(*(c / 255 for c in palette[label % len(palette)]))
-        h = (h + (0.035 * ((k + 1) // 2)) * (-1) ** k) % 1
+        h = (h + (0.022 * ((k + 1) // 2)) * (-1) ** k) % 1
         v = max(0.55, v - 0.12 * (k % 3))
         colours.append(tuple(int(255 * c) for c in colorsys.hsv_to_rgb(h, max(s, 0.5), v)))
     return colours

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# What dist_train.sh and dist_test.sh share: launch.sh PROCESSES SCRIPT [arguments].
+set -euo pipefail
+HERE=$(cd "$(dirname "$0")" && pwd)
+GPUS=$1
+SCRIPT=$2
+shift 2
+NNODES=${NNODES:-1}
+NODE_RANK=${NODE_RANK:-0}
+MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
+PORT=${PORT:-29500}
+PYTHON=${PYTHON:-python}
+if [ -z "${OMP_NUM_THREADS:-}" ]; then
+    # without a GPU the processes share the cores of the machine
+    CORES=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+    export OMP_NUM_THREADS=$(( CORES / GPUS > 0 ? CORES / GPUS : 1 ))
+fi
+export MKL_NUM_THREADS=${MKL_NUM_THREADS:-$OMP_NUM_THREADS}
+exec "$PYTHON" -m torch.distributed.run \
+    --nnodes="$NNODES" --node_rank="$NODE_RANK" --nproc_per_node="$GPUS" \
+    --master_addr="$MASTER_ADDR" --master_port="$PORT" \
+    "$HERE/$SCRIPT" "$@" --launcher pytorch
