@@ -70,7 +70,7 @@ def find_format(names: Iterable[str]) -> str:
         ConversionError: the names are of several formats, or of none.
     """
     names = list(names)
-    found = [fmt.name for fmt in FORMATS.values() if fmt.recognises(names)]
+    found = sorted(fmt.name for fmt in FORMATS.values() if fmt.recognises(names))
     if len(found) > 1:
         raise ConversionError(f'the names fit the formats {" and ".join(found)}; choose with '
                               '--format')
