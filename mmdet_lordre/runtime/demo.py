@@ -19,7 +19,7 @@ from rich.progress import track
 
 from ..visualization import PICTURE_MODES
 from .classes import class_names_of, classes_of_checkpoint, use_checkpoint_classes
-from .config import load_config, split_datasets
+from .config import load_config, model_class_counts, split_datasets
 from .errors import UserError
 from .fit import fit_state_dict, state_dict_of
 from .safe_load import read_checkpoint
@@ -135,7 +135,8 @@ def build_model(config, checkpoint, device=None, options=None, test_cfg=None):
         raise
     weights = read_checkpoint(checkpoint)
     fit = fit_state_dict(model, state_dict_of(weights))
-    fit.demand_complete(checkpoint, config)
+    counts = list(model_class_counts(cfg).values())
+    fit.demand_complete(checkpoint, config, counts[0] if counts else None)
     _load_checkpoint_to_model(model, dict(state_dict=fit.state), logger='silent', revise_keys=[])
     _, palette = classes_of_checkpoint(checkpoint)
     for dataset in split_datasets(cfg, 'test'):

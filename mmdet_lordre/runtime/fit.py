@@ -45,8 +45,13 @@ class Fit:
             lines.append(f'  and {rest} more')
         return '\n'.join(lines)
 
-    def demand_complete(self, checkpoint, config):
+    def demand_complete(self, checkpoint, config, num_classes=None):
         """Refuse a checkpoint that leaves parts of the model untrained.
+
+        Args:
+            checkpoint (str): its name, for the message.
+            config (str): its name, for the message.
+            num_classes (int, optional): of the model, to say so when that is the difference.
 
         Raises:
             UserError: naming the first tensors that do not fit.
@@ -54,6 +59,11 @@ class Fit:
         if self.complete:
             return
         parts = []
+        for name, a, b in self.other_shape:
+            if num_classes and b[0] == num_classes and a[1:] == b[1:]:
+                raise UserError(f'{checkpoint} has {a[0]} classes, {config} has {num_classes} '
+                                f'({name}: {_text(a)} and {_text(b)}): set num_classes={a[0]} '
+                                'in the config, or fine-tune with --load-from')
         if self.other_shape:
             name, a, b = self.other_shape[0]
             parts.append(f'{len(self.other_shape)} tensors have other shapes ({name}: {_text(a)} '

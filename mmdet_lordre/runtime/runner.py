@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch.nn.parallel import DistributedDataParallel
 
+from .config import model_class_counts
 from .console import readable
 from .distributed import init_cpu_group
 from .errors import UserError
@@ -80,7 +81,9 @@ class ToolRunner(Runner):
         finetuning = not self._resume and self._train_loop is not None \
             and not isinstance(self._train_loop, dict)
         if not finetuning:
-            fit.demand_complete(filename, self.cfg.filename or 'the config')
+            counts = list(model_class_counts(self.cfg).values())
+            fit.demand_complete(filename, self.cfg.filename or 'the config',
+                                counts[0] if counts else None)
         if not fit.state:
             raise UserError(f'nothing in {filename} fits the model: '
                             'is it a checkpoint of this family, and converted?')
