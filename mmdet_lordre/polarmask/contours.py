@@ -67,8 +67,15 @@ def contour_centroids(points: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def _bitmap_contour(mask: np.ndarray) -> np.ndarray:
-    x, y, width, height = cv2.boundingRect(mask)
-    return largest_contour(mask[y:y + height, x:x + width], (x, y)) if width else _NO_POINTS
+    # OR-ing the rows runs at memory speed, several times faster than findContours or
+    # boundingRect on the whole mask
+    columns = np.flatnonzero(np.bitwise_or.reduce(mask, axis=0)) if mask.size else ()
+    if not len(columns):
+        return _NO_POINTS
+    left = int(columns[0])
+    mask = mask[:, left:int(columns[-1]) + 1]
+    _, top, _, height = cv2.boundingRect(mask)
+    return largest_contour(mask[top:top + height], (left, top))
 
 
 def _polygon_contour(polygons, height: int, width: int) -> np.ndarray:

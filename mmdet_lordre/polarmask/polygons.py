@@ -10,6 +10,7 @@ from ..masks import RLEMasks
 FILLS = ('opencv', 'rounded', 'coco')
 # Coordinates beyond it would overflow OpenCV's fixed-point arithmetic.
 _LIMIT = 2**15
+_NOTHING = np.zeros(0, np.int64)
 
 
 def contours_to_rle(contours: Tensor | np.ndarray, size: tuple[int, int],
@@ -56,41 +57,48 @@ def _to_numpy(contours, fill, half_pixel):
 def _filled_runs(contours: np.ndarray, size: tuple[int, int]) -> list[dict]:
     height, width = size
     low = contours.min(axis=1).clip(0)
-    high = (contours.max(axis=1) + 1).clip(max=(width, height))
-    spans = (high - low).clip(0)
-    # one more row keeps the columns of a buffer apart
-    buffer = np.zeros(int((spans[:, 0] * (spans[:, 1] + 1)).max()), np.uint8)
+    spans = ((contours.max(axis=1) + 1).clip(max=(width, height)) - low).clip(0)
+    contours = contours - low[:, None]
+    # an empty row above and below each drawing makes its first and last row changes, too
+    buffer = np.zeros(int((spans[:, 0] * (spans[:, 1] + 2)).max()), np.uint8)
+    found = [_changes(*drawing, buffer) for drawing in zip(contours, *spans.T.tolist())]
+    owner = np.repeat(np.arange(len(found)), [len(changes) for changes in found])
+    found = np.concatenate(found)
+    columns = spans[owner, 0]
+    row = found // columns
+    # positions down the columns of the image, of one mask after another
+    first = np.arange(len(contours)) * (height * width + 1)
+    corner = low[:, 0] * height + low[:, 1] + first
+    place = (found - row * columns) * height + row + corner[owner]
+    place.sort()
+    # a run to the bottom of the image goes on at the top of the next column
+    same = np.flatnonzero(place[1:] == place[:-1])
+    if len(same):
+        place = np.delete(place, np.concatenate((same, same + 1)))
+    # the runs lie between the corner of the image, the changes, and its end
+    bounds = np.searchsorted(place, np.append(first, first[-1] + height * width + 1))
+    bounds += 2 * np.arange(len(bounds))
+    edges = np.empty(bounds[-1], np.int64)
+    inner = np.ones(len(edges), bool)
+    inner[bounds[:-1]] = inner[bounds[1:] - 1] = False
+    edges[inner] = place
+    edges[bounds[:-1]], edges[bounds[1:] - 1] = first, first + height * width
+    runs = np.diff(edges)
     encoded = []
-    for contour, (x, y), (columns, rows) in zip(contours, low.tolist(), spans.tolist()):
-        if not columns or not rows:
-            counts = [height * width]
-        else:
-            counts = _column_runs(contour - (x, y), rows, columns, buffer)
-            counts = _place(counts, rows, x, y, height, width)
-        encoded.append({'size': [height, width], 'counts': counts})
+    for begin, end in zip(bounds[:-1].tolist(), (bounds[1:] - 1).tolist()):
+        end -= runs[end - 1] == 0  # pycocotools ends with the last pixel inside
+        encoded.append({'size': [height, width], 'counts': runs[begin:end]})
     return mask_api.frPyObjects(encoded, height, width)
 
 
-def _column_runs(contour, rows, columns, buffer):
-    """Where the mask begins and ends, counted down the columns of a buffer of rows + 1."""
-    crop = buffer[:(rows + 1) * columns].reshape(rows + 1, columns)
-    crop.fill(0)
-    cv2.drawContours(crop[:rows], [contour], 0, 1, cv2.FILLED)
-    flat = crop.T.ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    # a mask that begins in the corner has no change there
-    return np.concatenate(([0], changes)) if flat[0] else changes
-
-
-def _place(changes, rows, x, y, height, width):
-    """Run lengths of the whole image from the changes in a buffer at column x and row y."""
-    column, row = np.divmod(changes, rows + 1)
-    changes = (column + x) * height + row + y
-    if rows == height:
-        # a run to the bottom of a column goes on at the top of the next
-        same = np.flatnonzero(changes[1:] == changes[:-1])
-        changes = np.delete(changes, np.concatenate((same, same + 1)))
-    return np.diff(changes, prepend=0, append=height * width).tolist()
+def _changes(contour, columns, rows, buffer):
+    """Where a filled contour begins and ends in its columns, as row * columns + column."""
+    if not columns or not rows:
+        return _NOTHING
+    drawing = buffer[:(rows + 2) * columns].reshape(rows + 2, columns)
+    drawing.fill(0)
+    cv2.drawContours(drawing[1:-1], [contour], 0, 1, cv2.FILLED)
+    return np.flatnonzero(drawing[1:] != drawing[:-1])
 
 
 def contours_to_bitmaps(contours: Tensor, size: tuple[int, int], fill: str = 'opencv',

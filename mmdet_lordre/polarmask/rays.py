@@ -138,16 +138,14 @@ def _farthest(points, owners, contours, starts, sizes, reach, out):
     first = starts[owners] - (counts.cumsum(0) - counts)
     point = torch.repeat_interleave(counts)
     pixel = torch.arange(len(point), device=point.device) + first.index_select(0, point)
-    offsets = []
-    for axis in (0, 1):
-        contour = contours[:, axis].contiguous().index_select(0, pixel)
-        offsets.append(contour.to(out.dtype)
-                       - points[:, axis].to(out.dtype).index_select(0, point))
-    dx, dy = offsets
+    dx, dy = (contours[:, axis].to(out.dtype).index_select(0, pixel)
+              - points[:, axis].to(out.dtype).index_select(0, point) for axis in (0, 1))
     if reach > _LARGEST_TABLE:
         degree = _degrees(dx, dy)
     else:
         reach = -(-reach // 512) * 512  # few tables serve all sizes of a multi-scale recipe
         table = _degree_table(reach, str(points.device))
-        degree = table.index_select(0, (dy + reach) * (2 * reach + 1) + (dx + reach))
-    out.view(-1).scatter_reduce_(0, point * 360 + degree, dx * dx + dy * dy, 'amax')
+        middle = 2 * reach * (reach + 1)
+        degree = table.index_select(0, dx.add(dy, alpha=2 * reach + 1).add_(middle))
+    out.view(-1).scatter_reduce_(0, point.mul_(360).add_(degree), dx.mul_(dx).addcmul_(dy, dy),
+                                 'amax')
