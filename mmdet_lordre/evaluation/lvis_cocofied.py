@@ -139,7 +139,7 @@ class LVISMaskMetric(BaseMetric):
         return [ids.get(name) for name in classes]
 
     def _entries(self, results):
-        """Detections in COCO's results format: each image's best, of them those that can be judged."""
+        """Detections in COCO's results format: of each image's best those that can be judged."""
         category_ids = self._category_ids()
         judged = {(image['id'], category) for image in self._data['images']
                   for category in image['neg_category_ids']}
