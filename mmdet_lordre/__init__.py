@@ -2,14 +2,12 @@
 
 Importing the package registers everything with mmdet's registries.
 """
-import importlib
+# ruff: noqa: E402, I001
+from .compat import check_stack
 
 __version__ = '0.1.0'
 
-for _room in ('masks', 'lordre', 'grid', 'solov2', 'aggmask', 'polarmask', 'backbones',
-              'checkpoints', 'evaluation', 'datasets', 'visualization', 'runtime'):
-    try:
-        importlib.import_module(f'{__name__}.{_room}')
-    except ModuleNotFoundError as _error:
-        if not str(_error.name).startswith(__name__):
-            raise
+check_stack()
+
+from . import (masks, grid, lordre, solov2, aggmask, polarmask, backbones, checkpoints,  # noqa: F401
+               evaluation, visualization, runtime)

@@ -1,0 +1,28 @@
+# make demo   sets up, trains Lordre on the embedded data set, evaluates it and draws pictures
+# make test   sets up, runs the tests
+# Variables: PYTHON (python3), VENV (.venv), STACK (openmmlab or onedl), ARGS (for pytest)
+PYTHON ?= python3
+STACK ?= openmmlab
+ifeq ($(STACK),openmmlab)
+VENV ?= .venv
+else
+VENV ?= .venv-$(STACK)
+endif
+export PYTHON STACK VENV
+
+.PHONY: setup test demo lint clean
+
+setup:
+	@bash tools/setup.sh
+
+test: setup lint
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+demo: setup
+	$(VENV)/bin/python tools/quickstart.py
+
+lint: setup
+	$(VENV)/bin/ruff check .
+
+clean:
+	rm -rf build dist work_dirs/demo *.egg-info

@@ -1,0 +1,56 @@
+# The embedded example: a small Lordre, from scratch, on two CPU cores in minutes.
+_base_ = ['../_base_/default_runtime.py', '../_base_/shapes.py']
+
+model = dict(
+    type='Lordre',
+    data_preprocessor=dict(
+        type='DetDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_mask=False,
+        pad_size_divisor=32),
+    # Instances are at most 64 px wide here: strides 4, 8, 16 in place of 8, 16, 32.
+    backbone=dict(
+        type='ResNet',
+        depth=18,
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
+        base_channels=32,
+        stem_channels=32,
+        out_indices=(0, 1, 2),
+        frozen_stages=-1,
+        norm_cfg=dict(type='BN', requires_grad=True),
+        norm_eval=False,
+        style='pytorch'),
+    neck=dict(type='InstanceContextEncoder', in_channels=(32, 64, 128), out_channels=64),
+    mask_head=dict(
+        type='LordreHead',
+        num_classes=8,
+        in_channels=64,
+        channels=64,
+        depth=3,
+        num_queries=40,
+        kernel_dim=32,
+        groups=4,
+        normalization='softmax'),
+    test_cfg=dict(score_thr=0.005, mask_thr=0.45))
+
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=3000, val_interval=3000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    clip_grad=dict(max_norm=5.0))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=3000, eta_min=1e-5, by_epoch=False),
+]
+
+log_processor = dict(by_epoch=False)
+default_hooks = dict(
+    checkpoint=dict(interval=1000, by_epoch=False),
+    logger=dict(interval=100))

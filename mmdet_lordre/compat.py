@@ -1,0 +1,46 @@
+"""One clear sentence when the libraries below are missing or do not fit."""
+import importlib
+import re
+
+# Lowest version that works and the first that is not known to; either distribution
+# (OpenMMLab's, or the onedl fork with the same import names) counts by its import name.
+REQUIRED = {
+    'torch': ((2, 1), None),
+    'mmengine': ((0, 10, 0), (1, 0)),
+    'mmcv': ((2, 0, 0), (3, 0)),
+    'mmdet': ((3, 3, 0), (4, 0)),
+}
+REMEDY = ("install torch first, then 'pip install mmdet_lordre[openmmlab]' "
+          "or, for the maintained fork, 'pip install mmdet_lordre[onedl]'")
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """Leading numbers of a version: ``'2.13.0+cpu'`` gives ``(2, 13, 0)``."""
+    return tuple(int(part) for part in re.match(r'\d+(?:\.\d+)*', text).group().split('.'))
+
+
+def check_stack() -> None:
+    """Import what the package stands on.
+
+    Raises:
+        ImportError: One sentence that names the library, what was found and the remedy.
+    """
+    for name, (lowest, limit) in REQUIRED.items():
+        wanted = f'>={".".join(map(str, lowest))}'
+        if limit:
+            wanted += f',<{".".join(map(str, limit))}'
+        try:
+            version = importlib.import_module(name).__version__
+        # mmdet asserts the versions of mmcv and mmengine that it accepts
+        except (ImportError, AssertionError) as error:
+            raise ImportError(f'mmdet_lordre needs {name}{wanted}, which cannot be imported '
+                              f'({error}): {REMEDY}') from error
+        found = parse_version(version)
+        if found < lowest or (limit and found >= limit):
+            raise ImportError(f'mmdet_lordre needs {name}{wanted} but found {version}: {REMEDY}')
+    try:
+        importlib.import_module('mmcv.ops')
+    except ImportError as error:
+        raise ImportError('mmdet_lordre needs mmcv with its compiled operators, which this '
+                          f'installation lacks ({error}): uninstall mmcv-lite, then build mmcv '
+                          'with MMCV_WITH_OPS=1') from error
