@@ -77,14 +77,17 @@ class _KernelDice(torch.autograd.Function):
                 torch.mm(grad, features.t(), out=grad_kernels[part])
             if need_features:
                 grad_features.addmm_(kernels[part].t(), grad)
-        ctx.save_for_backward(grad_kernels, grad_features)
+        # not as saved tensors: they shall be scaled in place
+        ctx.grads = grad_kernels, grad_features
         return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        kernels, features = (None if saved is None else saved * grad
-                             for saved in ctx.saved_tensors)
+        if ctx.grads is None:
+            raise RuntimeError('kernel_dice went backward a second time; compute the loss again')
+        kernels, features = (None if made is None else made.mul_(grad) for made in ctx.grads)
+        ctx.grads = None
         return kernels, features, None, None, None, None, None
 
 

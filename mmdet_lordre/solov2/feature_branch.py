@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from .layers import CONV_INIT, append_coordinates, conv_norm_relu, reset_offsets, resize
+from .norm_relu import run_layer
 
 
 @MODELS.register_module()
@@ -83,9 +84,9 @@ class SOLOv2FeatureBranch(BaseModule):
             if self._with_coordinates(level):
                 feature = append_coordinates(feature)
             for j, conv in enumerate(convs):
-                feature = conv(feature)
+                feature, _ = run_layer(conv, feature)
                 if level:
                     # twice the size, or a pixel less where the sizes round up
                     feature = resize(feature, x[level - 1 - j].shape[-2:])
             total = feature if total is None else total + feature
-        return self.conv_pred(total)
+        return run_layer(self.conv_pred, total)[0]

@@ -21,6 +21,7 @@ from .layers import (
     reset_offsets,
     resize,
 )
+from .norm_relu import run_tower
 from .predict import dynamic_masks, predict_image
 
 
@@ -160,16 +161,14 @@ class SOLOv2KernelHead(BaseMaskHead):
         if len(x) != self.num_levels:
             raise ValueError(f'{len(x)} levels for a head of {self.num_levels}: set num_outs of '
                              'the neck')
-        mask_features = self.mask_feature_head(x)
         kernels, logits = [], []
         for feature, grid in zip(level_features(x), self.num_grids, strict=True):
             kernel = resize(append_coordinates(feature), (grid, grid))
             cls = kernel[:, :-2].contiguous()
-            for kernel_conv, cls_conv in zip(self.kernel_convs, self.cls_convs, strict=True):
-                kernel, cls = kernel_conv(kernel), cls_conv(cls)
-            kernels.append(self.conv_kernel(kernel))
-            logits.append(self.conv_cls(cls))
-        return kernels, logits, mask_features
+            kernels.append(run_tower(self.kernel_convs, self.conv_kernel, kernel))
+            logits.append(run_tower(self.cls_convs, self.conv_cls, cls))
+        # last, so that the backward pass frees its large maps first
+        return kernels, logits, self.mask_feature_head(x)
 
     def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList, **kwargs) -> dict:
         """Losses of a batch.

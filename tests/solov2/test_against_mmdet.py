@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 import mmdet_lordre  # noqa: F401
 from tests.parity.fill import ellipse_instances
 
-HEIGHT, WIDTH, CLASSES = 256, 320, 12
+HEIGHT, WIDTH, CLASSES = 128, 160, 12
 SETTINGS = dict(
     num_classes=CLASSES, in_channels=32, feat_channels=32, stacked_convs=2,
     strides=[8, 8, 16, 32, 32], pos_scale=0.2, num_grids=[40, 36, 24, 16, 12], cls_down_index=0,
@@ -38,7 +38,7 @@ def heads():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=parameter[0].numel()**-0.5)
     torch.nn.init.normal_(theirs.conv_kernel.weight, std=0.05)
-    torch.nn.init.constant_(theirs.conv_cls.bias, -2.5)
+    torch.nn.init.constant_(theirs.conv_cls.bias, -3.5)
     ours = build('SOLOv2KernelHead', mask_normalizer='cells')
     ours.load_state_dict(theirs.state_dict(), strict=True)
     return ours, theirs
