@@ -56,10 +56,11 @@ def demo(argv=None):
     pipeline = Compose(get_test_pipeline_cfg(model.cfg))
     taken, written, skipped = set(), [], []
     for path in track(paths, description='Drawing', disable=len(paths) < 2):
-        image = mmcv.imread(str(path), channel_order='rgb')
+        image = mmcv.imread(str(path))
         if image is None:
             skipped.append(path)
             continue
+        image = image[..., ::-1]
         sample = inference_detector(model, str(path), test_pipeline=pipeline)
         target = _free_name(Path(args.out), path, taken)
         cv2_write(target, picture_of(mode, image, sample, model.dataset_meta, args.score_thr))

@@ -28,9 +28,10 @@ def explain(error):
         return ' '.join(str(error).split())
     text = str(error)
     for pattern, message in _FROM_WORKERS:
-        found = pattern.search(text)
+        # a worker's text quotes the source first, and ends with the message
+        found = pattern.findall(text)
         if found:
-            return message.format(found.group(1).strip().strip('\'"'))
+            return message.format(found[-1].strip().strip('\'"'))
     return None
 
 

@@ -32,8 +32,9 @@ def _history_statistic(owner, name):
 def register_safe_globals():
     """Allow the log history and plain numpy numbers and arrays, and nothing that can act.
 
-    Of ``getattr`` only the use that mmengine's log history makes of it is allowed. Files written with numpy 1 and numpy 2 name the same functions differently; both names
-    are allowed, whichever is installed. Arrays of Python objects stay refused.
+    Of ``getattr`` only the use that mmengine's log history makes of it is allowed. Files
+    written with numpy 1 and numpy 2 name the same functions differently; both names are
+    allowed, whichever is installed. Arrays of Python objects stay refused.
     """
     multiarray = getattr(np, '_core', None) or np.core
     multiarray = multiarray.multiarray

@@ -14,6 +14,13 @@ class MaskVisualizer(DetLocalVisualizer):
     labels can be read.
     """
 
+    def add_datasample(self, name, image, data_sample=None, draw_gt=True, **kwargs):
+        """Draw one image; the ground truth beside the prediction when it was loaded."""
+        truth = data_sample.get('gt_instances') if data_sample is not None else None
+        super().add_datasample(name, image, data_sample,
+                               draw_gt=draw_gt and truth is not None and 'labels' in truth,
+                               **kwargs)
+
     def _draw_instances(self, image, instances, classes, palette):
         picture = draw_results(image, instances, classes, palette)
         self.set_image(picture)
