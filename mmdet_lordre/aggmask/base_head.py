@@ -1,5 +1,5 @@
 """What both AggMask heads share: branches, selection of cells, fusion, losses, prediction."""
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import torch
@@ -9,7 +9,7 @@ from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from mmdet.models.utils import generate_coordinate, unpack_gt_instances
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
-from mmengine.model import ModuleList
+from mmengine.model import bias_init_with_prob, normal_init
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -21,8 +21,27 @@ from .prediction import cell_scores, predict_image, to_map_size
 from .tables import CellTables
 from .targets import MapGroup, head_targets
 
-TOWER_INIT = dict(type='Normal', layer='Conv2d', std=0.01)
-PRIOR_INIT = dict(type='Normal', layer='Conv2d', std=0.01, bias_prob=0.01)
+
+
+class NormalLayers(nn.ModuleList):
+    """Layers whose convolutions start as N(0, 0.01).
+
+    An ``init_cfg`` does not do: ``ConvModule`` initialises itself after the list that holds it.
+
+    Args:
+        layers: The layers.
+        prior: Probability that the biases start at, where there are any; 0.5 for zero.
+    """
+
+    def __init__(self, layers: Iterable[nn.Module], prior: float = 0.5):
+        super().__init__(layers)
+        self.prior = prior
+
+    def init_weights(self) -> None:
+        """Initialise."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                normal_init(module, std=0.01, bias=bias_init_with_prob(self.prior))
 
 
 class BaseAggMaskHead(BaseMaskHead):
@@ -166,13 +185,12 @@ class BaseAggMaskHead(BaseMaskHead):
         """Make the towers; called before the layers that follow them."""
         raise NotImplementedError
 
-    def _tower(self, in_channels: int) -> ModuleList:
-        return ModuleList([
+    def _tower(self, in_channels: int) -> NormalLayers:
+        return NormalLayers(
             ConvModule(in_channels if i == 0 else self.feat_channels, self.feat_channels, 3,
-                       padding=1, norm_cfg=self.norm_cfg) for i in range(self.stacked_convs)],
-            init_cfg=TOWER_INIT)
+                       padding=1, norm_cfg=self.norm_cfg) for i in range(self.stacked_convs))
 
-    def _run_tower(self, tower: ModuleList, x: Tensor, grid: int) -> Tensor:
+    def _run_tower(self, tower: NormalLayers, x: Tensor, grid: int) -> Tensor:
         for i, layer in enumerate(tower):
             if i == self.cls_down_index:
                 x = F.interpolate(x, size=(grid, grid), mode='bilinear', align_corners=False)

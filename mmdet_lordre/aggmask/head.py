@@ -3,10 +3,9 @@ from collections.abc import Sequence
 
 import torch
 from mmdet.registry import MODELS
-from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from .base_head import PRIOR_INIT, BaseAggMaskHead
+from .base_head import BaseAggMaskHead, NormalLayers
 from .targets import MapGroup
 
 
@@ -31,9 +30,8 @@ class AggMaskHead(BaseAggMaskHead):
     def _init_branches(self) -> None:
         self.ins_convs = self._tower(self.in_channels + 2)
         self.cate_convs = self._tower(self.in_channels)
-        self.solo_ins_list = ModuleList(
-            [nn.Conv2d(self.feat_channels, grid**2, 1) for grid in self.mask_grids],
-            init_cfg=PRIOR_INIT)
+        self.solo_ins_list = NormalLayers(
+            (nn.Conv2d(self.feat_channels, grid**2, 1) for grid in self.mask_grids), prior=0.01)
 
     def forward(self, x: Sequence[Tensor]) -> tuple:
         """The network.

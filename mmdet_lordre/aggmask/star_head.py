@@ -5,10 +5,9 @@ import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
-from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from .base_head import TOWER_INIT, BaseAggMaskHead
+from .base_head import BaseAggMaskHead, NormalLayers
 from .targets import MapGroup
 
 # Levels that the feature branch adds up; the coarsest of them is given coordinates.
@@ -31,9 +30,8 @@ class AggMaskStarHead(BaseAggMaskHead):
         super().__init__(num_classes, in_channels, weight_kernel=weight_kernel, **kwargs)
 
     def _init_branches(self) -> None:
-        self.feature_convs = ModuleList([self._feature_level(level)
-                                         for level in range(_FEATURE_LEVELS)],
-                                        init_cfg=TOWER_INIT)
+        self.feature_convs = NormalLayers(self._feature_level(level)
+                                          for level in range(_FEATURE_LEVELS))
         self.kernel_convs = self._tower(self.in_channels + 2)
         self.kernel_convs_convcomb = self._tower(self.in_channels + 2)
         self.cate_convs = self._tower(self.in_channels)
