@@ -217,32 +217,36 @@ class SOLOv2KernelHead(BaseMaskHead):
         flat_logits = torch.cat([_by_cell(level) for level in logits]).float()
         loss_cls = self.loss_cls(flat_logits, targets.labels, avg_factor=num_cells + 1)
 
-        picked = torch.cat([_by_cell(level) for level in kernels])[targets.cells]
         order = targets.images.argsort(stable=True)
         counts = torch.bincount(targets.images, minlength=len(mask_features)).tolist()
-        masks = truths.masks[self.mask_stride]
-        total = sum(self._mask_loss_sum(picked[pairs], features, masks, targets.gts[pairs])
-                    for features, pairs in zip(mask_features, order.split(counts), strict=True))
+        picked = torch.cat([_by_cell(level) for level in kernels])[targets.cells[order]]
+        total = self._mask_loss_sum(picked, mask_features, truths.masks[self.mask_stride],
+                                    targets.gts[order], counts)
         count = num_cells if self.mask_normalizer == 'cells' else num_pairs
         return dict(loss_mask=total / max(count, 1), loss_cls=loss_cls)
 
-    def _mask_loss_sum(self, kernels, features, masks, gts):
-        """Sum of an image's mask losses over its pairs."""
+    def _mask_loss_sum(self, kernels, features, masks, gts, counts):
+        """Sum of the mask losses over pairs, which are in the order of the images."""
         loss = self.loss_mask
         plain_dice = (type(loss) is DiceLoss and loss.use_sigmoid and loss.activate
                       and not loss.naive_dice)
         if plain_dice and self.dynamic_conv_size == 1:
             weights = torch.full((len(gts),), loss.loss_weight, device=gts.device)
-            return kernel_dice(kernels, features, masks, gts, weights, loss.eps)
-        if not len(gts):
-            return (kernels.sum() + features.sum()) * 0.
+            return kernel_dice(kernels, features, masks, gts, weights, counts, loss.eps)
 
-        def loss_of(part):
-            predicted = dynamic_masks(kernels[part], features, self.dynamic_conv_size)
-            return loss(predicted, masks[gts[part]], reduction_override='none').sum()
+        total = (kernels.sum() + features.sum()) * 0.
+        step = chunk_size(features[0, 0].numel(), device=features.device)
+        for feature, part, truths in zip(features, kernels.split(counts), gts.split(counts),
+                                         strict=True):
+            if not len(part):
+                continue
 
-        return chunked_sum(loss_of, len(gts), chunk_size(features[0].numel(),
-                                                         device=features.device))
+            def loss_of(pairs, feature=feature, part=part, truths=truths):
+                predicted = dynamic_masks(part[pairs], feature, self.dynamic_conv_size)
+                return loss(predicted, masks[truths[pairs]], reduction_override='none').sum()
+
+            total = total + chunked_sum(loss_of, len(part), step)
+        return total
 
     def predict_by_feat(self, kernels: list[Tensor], logits: list[Tensor], mask_features: Tensor,
                         batch_img_metas: list[dict], rescale: bool = True,

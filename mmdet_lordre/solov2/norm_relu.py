@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
+from ..masks import chunk_size
+
 Remake = Callable[[], Tensor]
 
 
@@ -22,18 +24,31 @@ class _NormReLU(torch.autograd.Function):
         sizes = (x.shape[0], x.shape[1], x[0, 0].numel())
         out, mean, rstd = torch.native_group_norm(x, weight, bias, *sizes, groups, eps)
         ctx.save_for_backward(x, weight, bias, mean, rstd)
-        ctx.sizes, ctx.groups, ctx.eps = sizes, groups, eps
+        ctx.groups, ctx.eps = groups, eps
         return out.relu_()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         x, weight, bias, mean, rstd = ctx.saved_tensors
-        out = F.group_norm(x, ctx.groups, weight, bias, ctx.eps)
-        grad = torch.mul(grad, out > 0, out=out)
-        grads = torch.ops.aten.native_group_norm_backward(
-            grad, x, mean, rstd, weight, *ctx.sizes, ctx.groups, ctx.needs_input_grad[:3])
-        return *grads, None, None
+        mean, rstd = mean.view(-1, ctx.groups), rstd.view(-1, ctx.groups)
+        grad_x, grad_weight, grad_bias = (torch.empty_like(part) for part in (x, weight, bias))
+        # groups are independent: a few at a time keep what is made again small
+        channels = x.shape[1] // ctx.groups
+        step = chunk_size(len(x) * channels * x[0, 0].numel(), device=x.device)
+        for start in range(0, ctx.groups, step):
+            groups = slice(start, min(start + step, ctx.groups))
+            part = slice(groups.start * channels, groups.stop * channels)
+            count = groups.stop - groups.start
+            values, scale = x[:, part].contiguous(), weight[part]
+            out = F.group_norm(values, count, scale, bias[part], ctx.eps)
+            masked = torch.mul(grad[:, part], out > 0, out=out)
+            sizes = (len(x), count * channels, x[0, 0].numel())
+            grad_x[:, part], grad_weight[part], grad_bias[part] = (
+                torch.ops.aten.native_group_norm_backward(
+                    masked, values, mean[:, groups].contiguous(), rstd[:, groups].contiguous(),
+                    scale, *sizes, count, (True, True, True)))
+        return grad_x, grad_weight, grad_bias, None, None
 
 
 def _can_remake(x: Tensor, norm: nn.Module) -> bool:

@@ -22,13 +22,15 @@ def test_dice_equals_mmdet():
 def case(pairs=37, dtype=torch.float32):
     torch.manual_seed(0)
     kernels = (0.3 * torch.randn(pairs, 16)).to(dtype).requires_grad_()
-    features = torch.randn(16, 12, 20).to(dtype).requires_grad_()
+    features = torch.randn(3, 16, 12, 20).to(dtype).requires_grad_()
     targets = torch.rand(6, 12, 20) > 0.6
-    return kernels, features, targets, torch.randint(6, (pairs,)), torch.rand(pairs)
+    counts = [pairs // 3, 0, pairs - pairs // 3]
+    return kernels, features, targets, torch.randint(6, (pairs,)), torch.rand(pairs), counts
 
 
-def plain(kernels, features, targets, gts, weights):
-    logits = torch.einsum('pc,chw->phw', kernels, features)
+def plain(kernels, features, targets, gts, weights, counts):
+    images = torch.arange(3).repeat_interleave(torch.tensor(counts))
+    logits = torch.einsum('pc,pchw->phw', kernels, features[images])
     return (weights * dice_losses(logits, targets[gts])).sum()
 
 
@@ -65,25 +67,42 @@ def test_kernel_dice_of_half_precision_inputs_computes_in_float32(dtype):
 
 
 def test_kernel_dice_without_pairs_has_zero_gradients():
-    kernels, features, targets, gts, weights = case(0)
-    loss = kernel_dice(kernels, features, targets, gts, weights)
+    kernels, features, *rest = case(0)
+    loss = kernel_dice(kernels, features, *rest)
     loss.backward()
     assert loss == 0 and not features.grad.any()
 
 
+def test_kernel_dice_goes_backward_once():
+    loss = kernel_dice(*case())
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match='second time'):
+        loss.backward()
+
+
+def test_counts_must_fit():
+    *inputs, counts = case()
+    for wrong in (counts[:2], [1, 2, 3]):
+        with pytest.raises(ValueError, match='counts'):
+            kernel_dice(*inputs, wrong)
+
+
 def test_chunked_sum_equals_one_call_and_recomputes():
-    kernels, features, targets, gts, weights = case()
+    torch.manual_seed(0)
+    weight = torch.randn(6, 30, requires_grad=True)
+    logits = torch.randn(37, 6)
+    targets = torch.rand(37, 30) > 0.5
     calls = []
 
     def loss(part):
         calls.append(part)
-        return plain(kernels[part], features, targets, gts[part], weights[part])
+        return dice_losses(logits[part] @ weight, targets[part]).sum()
 
-    expected = plain(kernels, features, targets, gts, weights)
-    wanted = torch.autograd.grad(expected, (kernels, features))
+    expected = loss(slice(0, 37))
+    wanted, = torch.autograd.grad(expected, weight)
+    calls.clear()
     got = chunked_sum(loss, 37, 10)
     assert len(calls) == 4
     torch.testing.assert_close(got, expected)
-    for ours, theirs in zip(torch.autograd.grad(got, (kernels, features)), wanted, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(torch.autograd.grad(got, weight)[0], wanted, rtol=1e-5, atol=1e-6)
     assert len(calls) == 8
