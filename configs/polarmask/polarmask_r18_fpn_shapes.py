@@ -52,7 +52,7 @@ train_pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1800, val_interval=600)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=600)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -62,7 +62,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=100, end=1800, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=1200, eta_min=1e-5, by_epoch=False),
 ]
 
 log_processor = dict(by_epoch=False)

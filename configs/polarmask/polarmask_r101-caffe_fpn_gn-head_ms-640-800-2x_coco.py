@@ -1,0 +1,7 @@
+_base_ = './polarmask_r50-caffe_fpn_gn-head_ms-640-800-2x_coco.py'
+
+model = dict(
+    backbone=dict(
+        depth=101,
+        init_cfg=dict(
+            type='Pretrained', checkpoint='open-mmlab://detectron/resnet101_caffe')))
