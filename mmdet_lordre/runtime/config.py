@@ -1,9 +1,11 @@
 """Reading configurations, and finding one's way in them."""
 import difflib
 import os
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.utils import get_installed_path
 
 from .errors import UserError
 
@@ -19,26 +21,16 @@ def load_config(path, options=None):
         UserError: no such file, a file that cannot be read as a config, or an option that
             does not fit the config.
     """
-    if '::' in path and not os.path.exists(path):
-        from mmengine.hub import get_config
+    source = path
+    if '::' in path:
+        package, _, name = path.partition('::')
         try:
-            cfg = get_config(path)
-        except (FileNotFoundError, ValueError, AssertionError, OSError) as error:
-            raise UserError(f'no such config: {path} ({error})') from error
-    else:
-        if not os.path.isfile(path):
-            raise UserError(f'no such config: {path}{_similar(path)}')
-        try:
-            cfg = Config.fromfile(path)
-        except FileNotFoundError as error:
-            raise UserError(f'config {path} inherits from a file that does not exist: '
-                            f'{error.filename or error}') from error
-        except SyntaxError as error:
-            raise UserError(f'config {path} is not Python: {error.msg} '
-                            f'(line {error.lineno})') from error
-        except (OSError, KeyError, ValueError, TypeError, NameError) as error:
-            raise UserError(f'config {path} cannot be read: '
-                            f'{type(error).__name__}: {error}') from error
+            source = os.path.join(get_installed_path(package), '.mim', 'configs', name)
+        except PackageNotFoundError as error:
+            raise UserError(f'no such config: {path} ({package} is not installed)') from error
+    if not os.path.isfile(source):
+        raise UserError(f'no such config: {path}{_similar(source)}')
+    cfg = _read(path, source)
     if options:
         try:
             cfg.merge_from_dict(options)
@@ -47,6 +39,20 @@ def load_config(path, options=None):
     if cfg.get('model') is None:
         raise UserError(f'config {path} has no "model": is it a _base_ file?')
     return cfg
+
+
+def _read(path, source):
+    try:
+        return Config.fromfile(source)
+    except FileNotFoundError as error:
+        raise UserError(f'config {path} inherits from a file that does not exist: '
+                        f'{error.filename or error}') from error
+    except SyntaxError as error:
+        raise UserError(f'config {path} is not Python: {error.msg} '
+                        f'(line {error.lineno})') from error
+    except (OSError, KeyError, ValueError, TypeError, NameError) as error:
+        raise UserError(f'config {path} cannot be read: '
+                        f'{type(error).__name__}: {error}') from error
 
 
 def dicts_in(node, skip=()):
