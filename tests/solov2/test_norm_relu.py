@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from mmdet_lordre.solov2 import norm_relu
 from mmdet_lordre.solov2.layers import conv_norm_relu
 from mmdet_lordre.solov2.norm_relu import apply_remade, run_layer, run_tower
 
@@ -24,6 +25,13 @@ def plain(layers, last, x):
     return last(x)
 
 
+@pytest.fixture(params=[None, 1, 3])
+def groups_at_a_time(request, monkeypatch):
+    if request.param:
+        monkeypatch.setattr(norm_relu, 'chunk_size', lambda *args, **kwargs: request.param)
+
+
+@pytest.mark.usefixtures('groups_at_a_time')
 @pytest.mark.parametrize('conv_cfg, norm_cfg', [
     (None, NORM), (None, dict(type='BN')), (None, None), (dict(type='DCNv2'), NORM),
     (dict(type='DCN'), NORM)])

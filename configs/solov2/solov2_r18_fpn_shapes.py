@@ -1,0 +1,73 @@
+# The embedded example: a small SOLOv2, from scratch, on two CPU cores in ten minutes.
+_base_ = ['../_base_/default_runtime.py', '../_base_/shapes.py']
+
+model = dict(
+    type='SOLOv2',
+    data_preprocessor=dict(
+        type='DetDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_mask=True,
+        pad_size_divisor=32),
+    backbone=dict(
+        type='ResNet',
+        depth=18,
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
+        base_channels=32,
+        stem_channels=32,
+        out_indices=(0, 1, 2),
+        frozen_stages=-1,
+        norm_cfg=dict(type='BN', requires_grad=True),
+        norm_eval=False,
+        style='pytorch'),
+    # Instances are at most 64 px wide here: levels of strides 4, 8, 16 and finer grids.
+    neck=dict(type='FPN', in_channels=[32, 64, 128], out_channels=48, num_outs=3),
+    mask_head=dict(
+        type='SOLOv2KernelHead',
+        num_classes=8,
+        in_channels=48,
+        feat_channels=64,
+        stacked_convs=2,
+        strides=(4, 4, 8),
+        scale_ranges=((1, 24), (16, 40), (32, 256)),
+        num_grids=(24, 16, 10),
+        mask_feature_head=dict(
+            feat_channels=48,
+            start_level=0,
+            end_level=2,
+            out_channels=48,
+            mask_stride=4,
+            norm_cfg=dict(type='GN', num_groups=8, requires_grad=True)),
+        loss_mask=dict(type='DiceLoss', use_sigmoid=True, loss_weight=3.0),
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
+                      loss_weight=1.0),
+        norm_cfg=dict(type='GN', num_groups=8, requires_grad=True)),
+    test_cfg=dict(
+        nms_pre=300,
+        score_thr=0.05,
+        mask_thr=0.5,
+        filter_thr=0.02,
+        kernel='gaussian',
+        sigma=2.0,
+        max_per_img=100))
+
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1600, val_interval=800)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    clip_grad=dict(max_norm=5.0))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=1600, eta_min=1e-5, by_epoch=False),
+]
+
+log_processor = dict(by_epoch=False)
+default_hooks = dict(
+    checkpoint=dict(interval=800, by_epoch=False),
+    logger=dict(interval=50))
