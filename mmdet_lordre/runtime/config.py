@@ -1,11 +1,10 @@
 """Reading configurations, and finding one's way in them."""
 import difflib
+import importlib.util
 import os
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.utils import get_installed_path
 
 from .errors import UserError
 
@@ -24,10 +23,10 @@ def load_config(path, options=None):
     source = path
     if '::' in path:
         package, _, name = path.partition('::')
-        try:
-            source = os.path.join(get_installed_path(package), '.mim', 'configs', name)
-        except PackageNotFoundError as error:
-            raise UserError(f'no such config: {path} ({package} is not installed)') from error
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+        if spec is None or not spec.submodule_search_locations:
+            raise UserError(f'no such config: {path} ({package} is not installed)')
+        source = os.path.join(spec.submodule_search_locations[0], '.mim', 'configs', name)
     if not os.path.isfile(source):
         raise UserError(f'no such config: {path}{_similar(source)}')
     cfg = _read(path, source)
