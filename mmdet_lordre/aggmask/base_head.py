@@ -21,6 +21,8 @@ from .prediction import cell_scores, predict_image, to_map_size
 from .tables import CellTables
 from .targets import MapGroup, head_targets
 
+# Elements of a batch's fusion that are kept for the backward pass; of more, none are.
+_KEPT = 2**25
 
 
 class NormalLayers(nn.ModuleList):
@@ -61,8 +63,8 @@ class BaseAggMaskHead(BaseMaskHead):
         in_channels: Channels of each level of the pyramid.
         feat_channels: Width of the towers.
         stacked_convs: Convolutions of a tower.
-        strides: Strides of the levels the head works on, in pixels of the network input. A
-            detection's mask must have more pixels, at a quarter of that size, than its stride.
+        strides: By level: a detection's mask must have more pixels of the finest maps.
+        mask_stride: Stride of the finest maps, which is that of the pyramid's finest level.
         scale_ranges: (lowest, highest) object size (square root of the box area, in pixels of
             the network input) of each level.
         pos_scale: Share of the box around the mass centre that makes a cell positive.
@@ -101,6 +103,7 @@ class BaseAggMaskHead(BaseMaskHead):
                  feat_channels: int = 256,
                  stacked_convs: int = 4,
                  strides: Sequence[int] = (8, 8, 16, 32, 32),
+                 mask_stride: int = 4,
                  scale_ranges: Sequence[tuple[int, int]] = ((1, 96), (48, 192), (96, 384),
                                                             (192, 768), (384, 2048)),
                  pos_scale: float = 0.2,
@@ -143,6 +146,7 @@ class BaseAggMaskHead(BaseMaskHead):
         self.feat_channels = feat_channels
         self.stacked_convs = stacked_convs
         self.strides = tuple(strides)
+        self.mask_stride = mask_stride
         self.scale_ranges = tuple(tuple(span) for span in scale_ranges)
         self.pos_scale = pos_scale
         self.num_grids = tuple(num_grids)
@@ -176,7 +180,8 @@ class BaseAggMaskHead(BaseMaskHead):
             nn.init.zeros_(self.neighbour_offsets.bias)
         if context_channels:
             self.context_fusion_convs = ContextBranch(in_channels, len(strides),
-                                                      context_channels, context_layers)
+                                                      context_channels, context_layers,
+                                                      norm_cfg)
         self.context_channels = context_channels
 
     # Branches
@@ -307,6 +312,10 @@ class BaseAggMaskHead(BaseMaskHead):
         targets = head_targets(batch_gt_instances, groups, self.num_grids, self.scale_ranges,
                                self.num_classes, self.pos_scale, self.min_mask_area,
                                table.device)
+        needed = sum(len(selection.cells) * group.size[0] * group.size[1] * self.fusion.width
+                     for group, selections in zip(groups, targets.selections, strict=True)
+                     for selection in selections)
+        run = self._chunk_losses if needed <= _KEPT else _recomputed(self._chunk_losses)
         pieces = []
         for feats, group, selections in zip(mask_feats, groups, targets.selections, strict=True):
             shared = self.resized_context(context, group.size)
@@ -315,7 +324,7 @@ class BaseAggMaskHead(BaseMaskHead):
                     pieces.append(self._mask_losses(
                         feats[image], self.kernels_of(kernels, image),
                         None if shared is None else shared[image], table[image], selection,
-                        group.size))
+                        group.size, run))
         if pieces:
             loss_mask = torch.cat(pieces).mean()
         else:
@@ -327,7 +336,7 @@ class BaseAggMaskHead(BaseMaskHead):
         loss_cls = self.loss_cls(flat, targets.labels, avg_factor=targets.num_positive + 1)
         return dict(loss_mask=loss_mask, loss_cls=loss_cls)
 
-    def _mask_losses(self, features, kernels, context, table, selection, size):
+    def _mask_losses(self, features, kernels, context, table, selection, size, run):
         """Weighted loss of each selected cell, (n,), in chunks."""
         cells, gts, masks = selection
         weights, offsets = self.fusion_weights(table, cells)
@@ -335,10 +344,9 @@ class BaseAggMaskHead(BaseMaskHead):
         step = self.chunk(size, features.device)
         for start in range(0, len(cells), step):
             part = slice(start, start + step)
-            losses.append(checkpoint(
-                self._chunk_losses, features, kernels, context, cells[part], weights[part],
-                None if offsets is None else offsets[part], masks, gts[part], size,
-                use_reentrant=False, preserve_rng_state=False))
+            losses.append(run(features, kernels, context, cells[part], weights[part],
+                              None if offsets is None else offsets[part], masks, gts[part],
+                              size))
         return torch.cat(losses)
 
     def _chunk_losses(self, features, kernels, context, cells, weights, offsets, masks, gts,
@@ -395,3 +403,8 @@ class BaseAggMaskHead(BaseMaskHead):
                     logits = self.fuse(*source, some, *self.fusion_weights(table, some),
                                        group.size)
                     yield to_map_size(logits, groups[0].size)
+
+
+def _recomputed(function):
+    """The function, computed again in the backward pass."""
+    return partial(checkpoint, function, use_reentrant=False, preserve_rng_state=False)

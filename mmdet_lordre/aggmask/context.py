@@ -2,6 +2,7 @@
 from collections.abc import Sequence
 
 import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 
@@ -24,17 +25,20 @@ class ContextBranch(nn.Sequential):
         in_channels: Channels of a level.
         num_levels: Levels of the pyramid.
         out_channels: Channels of the context.
-        layers: 1 (one convolution) or 2 (one of ``in_channels`` with group normalisation first).
+        layers: 1 (one convolution) or 2 (one of ``in_channels``, normalised, first).
+        norm_cfg: That normalisation.
     """
 
-    def __init__(self, in_channels: int, num_levels: int, out_channels: int, layers: int = 2):
+    def __init__(self, in_channels: int, num_levels: int, out_channels: int, layers: int = 2,
+                 norm_cfg: dict = dict(type='GN', num_groups=32)):
         if layers not in (1, 2):
             raise ValueError(f'context_layers must be 1 or 2, not {layers!r}')
         total = in_channels * num_levels
         if layers == 1:
             modules = [nn.Conv2d(total, out_channels, 1), nn.ReLU()]
         else:
-            modules = [nn.Conv2d(total, in_channels, 1), nn.GroupNorm(32, in_channels), nn.ReLU(),
+            modules = [nn.Conv2d(total, in_channels, 1),
+                       build_norm_layer(norm_cfg, in_channels)[1], nn.ReLU(),
                        nn.Conv2d(in_channels, out_channels, 1), nn.ReLU()]
         super().__init__(*modules)
         self.in_channels = in_channels

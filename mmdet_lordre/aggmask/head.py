@@ -61,8 +61,9 @@ class AggMaskHead(BaseAggMaskHead):
                 self._context(x))
 
     def map_groups(self, mask_feats: Sequence[Tensor]) -> list[MapGroup]:
-        return [MapGroup(level, level + 1, (feat.shape[-2] * 2, feat.shape[-1] * 2), stride // 2)
-                for level, (feat, stride) in enumerate(zip(mask_feats, self.strides, strict=True))]
+        sizes = [(feat.shape[-2] * 2, feat.shape[-1] * 2) for feat in mask_feats]
+        return [MapGroup(level, level + 1, size, self.mask_stride * round(sizes[0][0] / size[0]))
+                for level, size in enumerate(sizes)]
 
     def kernels_of(self, kernels: Tensor, image: int) -> Tensor:
         return kernels

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .base_head import BaseAggMaskHead, NormalLayers
 from .targets import MapGroup
 
-# Levels that the feature branch adds up; the coarsest of them is given coordinates.
+# Levels that the feature branch adds up, at most; the coarsest of them is given coordinates.
 _FEATURE_LEVELS = 4
 
 
@@ -30,8 +30,9 @@ class AggMaskStarHead(BaseAggMaskHead):
         super().__init__(num_classes, in_channels, weight_kernel=weight_kernel, **kwargs)
 
     def _init_branches(self) -> None:
+        self.feature_levels = min(_FEATURE_LEVELS, len(self.strides))
         self.feature_convs = NormalLayers(self._feature_level(level)
-                                          for level in range(_FEATURE_LEVELS))
+                                          for level in range(self.feature_levels))
         self.kernel_convs = self._tower(self.in_channels + 2)
         self.kernel_convs_convcomb = self._tower(self.in_channels + 2)
         self.cate_convs = self._tower(self.in_channels)
@@ -42,7 +43,7 @@ class AggMaskStarHead(BaseAggMaskHead):
     def _feature_level(self, level: int) -> nn.Sequential:
         """The convolutions of a level, one for each doubling of its size (one for the finest)."""
         layers = nn.Sequential()
-        channels = self.in_channels + (2 if level == _FEATURE_LEVELS - 1 else 0)
+        channels = self.in_channels + (2 if level == self.feature_levels - 1 else 0)
         for step in range(max(level, 1)):
             layers.add_module(f'conv{step}', ConvModule(
                 channels, self.feat_channels, 3, padding=1, bias=False))
@@ -52,9 +53,9 @@ class AggMaskStarHead(BaseAggMaskHead):
     def mask_features(self, x: Sequence[Tensor]) -> Tensor:
         """Features (B, feat_channels, h, w) that all kernels meet, at the finest level's size."""
         total = self.feature_convs[0](x[0])
-        for level in range(1, _FEATURE_LEVELS):
+        for level in range(1, self.feature_levels):
             feat = x[level]
-            if level == _FEATURE_LEVELS - 1:
+            if level == self.feature_levels - 1:
                 feat = self.with_coordinates(feat)
             for step, layer in enumerate(self.feature_convs[level]):
                 feat = F.interpolate(layer(feat), size=x[level - 1 - step].shape[-2:],
@@ -88,7 +89,7 @@ class AggMaskStarHead(BaseAggMaskHead):
 
     def map_groups(self, mask_feats: Sequence[Tensor]) -> list[MapGroup]:
         size = tuple(mask_feats[0].shape[-2:])
-        return [MapGroup(0, len(self.strides), size, self.strides[0] // 2)]
+        return [MapGroup(0, len(self.strides), size, self.mask_stride)]
 
     def kernels_of(self, kernels: Tensor, image: int) -> Tensor:
         return kernels[image]

@@ -33,9 +33,14 @@ def all_maps(head, mask_feats, kernels):
 
 def all_weights(head, table):
     """By level, the fusion weights (B, numbers, S * S) of all class cells."""
-    starts = head.tables.class_starts
-    return [torch.stack([head.fusion_weights(one, torch.arange(*starts[level:level + 2]))[0].t()
-                         for one in table]) for level in range(len(starts) - 1)]
+    weights, start = [], 0
+    for grid in head.num_grids:
+        side = grid + 2 * head.tables.padding
+        feat = table[:, :, start:start + side * side].unflatten(2, (side, side))
+        level = F.conv2d(feat, head.learned_weights.weight, head.learned_weights.bias)
+        weights.append((level.tanh() if head.weight_activation == 'tanh' else level).flatten(2))
+        start += side * side
+    return weights
 
 
 def fuse(head, maps, context, weights, cells, level):
