@@ -25,14 +25,30 @@ HEAD = ConfigDict(
                   sigma=2.0, max_per_img=100))
 
 
-def build_heads(device):
+def build_heads(device, narrow=False):
     """Our head and mmdet's with the same weights; ours with mmdet's normaliser."""
     torch.manual_seed(0)
-    theirs = MODELS.build(HEAD | ConfigDict(type='SOLOV2Head'))
-    theirs.init_weights()
-    ours = MODELS.build(HEAD | ConfigDict(type='SOLOv2KernelHead', mask_normalizer='cells'))
+    config = HEAD | ConfigDict(feat_channels=32, stacked_convs=1) if narrow else HEAD
+    theirs = MODELS.build(config | ConfigDict(type='SOLOV2Head'))
+    torch.nn.init.normal_(theirs.conv_kernel.weight, std=0.05)
+    torch.nn.init.constant_(theirs.conv_cls.bias, -4.6)
+    ours = MODELS.build(config | ConfigDict(type='SOLOv2KernelHead', mask_normalizer='cells'))
     ours.load_state_dict(theirs.state_dict(), strict=True)
     return ours.to(device), theirs.to(device)
+
+
+def build_model(head, device):
+    """SOLOv2 R-50 with a head of this type."""
+    torch.manual_seed(0)
+    test_cfg = HEAD.test_cfg
+    return MODELS.build(ConfigDict(
+        type='mmdet.SOLOv2',
+        backbone=dict(type='mmdet.ResNet', depth=50, num_stages=4, out_indices=(0, 1, 2, 3),
+                      frozen_stages=1, style='pytorch'),
+        neck=dict(type='mmdet.FPN', in_channels=[256, 512, 1024, 2048], out_channels=256,
+                  start_level=0, num_outs=5),
+        mask_head=ConfigDict({k: v for k, v in HEAD.items() if k != 'test_cfg'}, type=head),
+        test_cfg=test_cfg)).to(device).train()
 
 
 def random_instances(count, height, width, seed=0):
@@ -88,22 +104,52 @@ def seconds(run: Callable, device, repeat: int = 5) -> float:
     return best
 
 
-def peak_bytes(run: Callable, device) -> int:
-    """Peak memory of a run above what was held before it: the device's, or resident memory."""
+def peak_bytes(run: Callable, device) -> tuple[int, float]:
+    """Peak memory of a run above what was held before it (the device's, or resident memory), and
+    its seconds."""
     gc.collect()
-    if torch.device(device).type == 'cuda':
+    cuda = torch.device(device).type == 'cuda'
+    if cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-        start = torch.cuda.memory_allocated()
+        held = torch.cuda.memory_allocated()
+    else:
+        ctypes.CDLL('libc.so.6').malloc_trim(0)
+        held = _status('VmRSS')
+        with open('/proc/self/clear_refs', 'w') as file:
+            file.write('5')     # VmHWM starts anew
+    start = time.perf_counter()
+    run()
+    _wait(device)
+    took = time.perf_counter() - start
+    return (torch.cuda.max_memory_allocated() if cuda else _status('VmHWM')) - held, took
+
+
+def share_of(module, method: str, run: Callable, device, repeat: int = 3) -> tuple[float, float]:
+    """Seconds of the fastest of a few runs, and of those the seconds in a method of a module."""
+    original, spent = getattr(module, method), []
+
+    def timed(*args, **kwargs):
+        _wait(device)
+        start = time.perf_counter()
+        result = original(*args, **kwargs)
+        _wait(device)
+        spent[-1] += time.perf_counter() - start
+        return result
+
+    setattr(module, method, timed)
+    totals = []
+    for _ in range(repeat + 1):
+        spent.append(0.)
+        _wait(device)
+        start = time.perf_counter()
         run()
         _wait(device)
-        return torch.cuda.max_memory_allocated() - start
-    ctypes.CDLL('libc.so.6').malloc_trim(0)
-    start = _status('VmRSS')
-    with open('/proc/self/clear_refs', 'w') as file:
-        file.write('5')     # VmHWM starts anew
-    run()
-    return _status('VmHWM') - start
+        totals.append(time.perf_counter() - start)
+    setattr(module, method, original)
+    # the first run warms up
+    best = min(range(1, len(totals)), key=totals.__getitem__)
+    return totals[best], spent[best]
 
 
 def _status(key):
