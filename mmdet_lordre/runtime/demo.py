@@ -29,7 +29,7 @@ IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.pp
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description='Draw what a model finds in images')
-    parser.add_argument('images', help='an image, or a folder of images')
+    parser.add_argument('images', nargs='+', help='images, or folders of images')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint; its classes are taken')
     parser.add_argument('--out', metavar='DIR', default='demo_out',
@@ -50,7 +50,7 @@ def demo(argv=None):
     """Draw as the command line says; returns the paths of the pictures."""
     args = parse_args(argv)
     mode = picture_mode_of('activation-maps' if args.activation_maps else args.mode)
-    paths = list_images(args.images)
+    paths = [path for given in args.images for path in list_images(given)]
     model = build_model(args.config, args.checkpoint, args.device, args.cfg_options,
                         mode.test_cfg)
     pipeline = Compose(get_test_pipeline_cfg(model.cfg))

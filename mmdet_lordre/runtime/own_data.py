@@ -134,11 +134,17 @@ def set_dataset_files(cfg, split, ann_file, images):
         if cls is None or not issubclass(cls, CocoDataset) or cls.__name__ != 'CocoDataset':
             # other classes of data set expect the files or the classes of their own data
             dataset['type'] = 'CocoDataset'
-    for metric in evaluators(cfg, split):
-        if 'ann_file' in metric or 'Coco' in str(metric.get('type', '')):
-            metric['ann_file'] = os.path.abspath(ann_file)
-            if not str(metric['type']).startswith('Coco'):
-                metric['type'] = 'CocoMaskMetric'
+    kept = [_metric_of(metric, ann_file) for metric in evaluators(cfg, split)
+            if 'ann_file' in metric or 'Coco' in str(metric.get('type', ''))]
+    # a metric that reads files of its own (LVIS) has nothing to say about these images
+    cfg[f'{split}_evaluator'] = kept or [_metric_of({}, ann_file)]
+
+
+def _metric_of(metric, ann_file):
+    if not str(metric.get('type', '')).startswith('Coco'):
+        metric = ConfigDict(type='CocoMaskMetric', metric=metric.get('metric', 'segm'))
+    metric['ann_file'] = os.path.abspath(ann_file)
+    return metric
 
 
 def check_same_classes(classes, data, path, train_path):

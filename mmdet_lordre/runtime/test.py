@@ -95,6 +95,8 @@ def _set_metrics(cfg, args):
         raise UserError(f'--eval and --json-out need a COCO metric in test_evaluator; the '
                         f'config has {", ".join(str(m.get("type")) for m in found)}')
     annotated = _has_annotations(cfg)
+    if not annotated or (args.json_out and not args.eval):
+        cfg.test_evaluator = coco  # nothing is evaluated: other metrics have no part in it
     if not annotated and args.eval:
         raise UserError('--eval: the annotation file of the test data has no annotations; '
                         'write the results with --json-out PREFIX instead')

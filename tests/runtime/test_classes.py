@@ -82,8 +82,21 @@ def test_own_data_is_everywhere(tmp_path):
     for split in ('val', 'test'):
         assert cfg[f'{split}_dataloader'].dataset.ann_file == val
         assert cfg[f'{split}_dataloader'].dataset.data_prefix.img == f'{tmp_path}/val'
-    assert cfg.val_evaluator[0].ann_file == cfg.test_evaluator.ann_file == val
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert [(metric.type, metric.ann_file) for metric in evaluator] == [
+            ('CocoMaskMetric', val)]
     assert cfg.model.roi_head.mask_head.num_classes == len(NAMES)
+
+
+def test_metrics_of_other_files_are_dropped(tmp_path):
+    train = make_coco(tmp_path, count=3)
+    cfg = config()
+    cfg.val_evaluator.append(dict(type='LVISMaskMetric', lvis_file='lvis.json'))
+    cfg.test_evaluator = dict(type='LVISMetric', ann_file='lvis.json', metric=['bbox', 'segm'])
+    use_own_data(cfg, train, train)
+    assert [metric.type for metric in cfg.val_evaluator] == ['CocoMaskMetric']
+    assert cfg.test_evaluator == [dict(type='CocoMaskMetric', metric=['bbox', 'segm'],
+                                       ann_file=train)]
 
 
 def test_other_kinds_of_data_sets_become_coco(tmp_path):

@@ -34,6 +34,12 @@ def test_one_image(trained, data, tmp_path):
     assert picture.shape[0] % HEIGHT == 0 and picture.shape[1] % WIDTH == 0
 
 
+def test_several_images(trained, data, tmp_path):
+    written = demo([f'{data}/val/00.png', f'{data}/val/03.png', *trained, '--out',
+                    str(tmp_path), '--score-thr', '0'])
+    assert [p.name for p in written] == ['00.png', '03.png']
+
+
 @pytest.mark.parametrize('option', [['--activation-maps'], ['--mode', 'activation-maps']])
 def test_activation_maps(trained, data, tmp_path, option):
     masks = demo([f'{data}/val/00.png', *trained, '--out', f'{tmp_path}/m', '--score-thr', '0'])

@@ -38,7 +38,7 @@ def test_own_data_by_the_script(run_script, data, tmp_path):
     # the config written beside the checkpoint holds the data: it can be tested as it is
     written = Config.fromfile(tmp_path / 'work' / 'script.py')
     assert written.model.mask_head.num_classes == len(NAMES)
-    assert written.test_evaluator.ann_file == f'{data}/val.json'
+    assert written.test_evaluator[0].ann_file == f'{data}/val.json'
     assert written.train_dataloader.dataset.dataset.data_prefix.img == f'{data}/train'
 
 
