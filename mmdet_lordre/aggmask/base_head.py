@@ -1,5 +1,5 @@
 """What both AggMask heads share: branches, selection of cells, fusion, losses, prediction."""
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -9,15 +9,15 @@ from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from mmdet.models.utils import generate_coordinate, unpack_gt_instances
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
-from mmengine.model import bias_init_with_prob, normal_init
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..masks import chunk_size
-from .context import ContextBranch, resize_corners
-from .fusion import FusionNetwork, mask_maps
+from .context import ContextBranch
+from .fusion import FusionNetwork
+from .layers import NormalLayers
 from .neighbours import neighbour_pattern
 from .prediction import cell_scores, predict_image, to_map_size
+from .selected import SelectedCells
 from .tables import CellTables
 from .targets import MapGroup, head_targets
 
@@ -25,28 +25,7 @@ from .targets import MapGroup, head_targets
 _KEPT = 2**25
 
 
-class NormalLayers(nn.ModuleList):
-    """Layers whose convolutions start as N(0, 0.01).
-
-    An ``init_cfg`` does not do: ``ConvModule`` initialises itself after the list that holds it.
-
-    Args:
-        layers: The layers.
-        prior: Probability that the biases start at, where there are any; 0.5 for zero.
-    """
-
-    def __init__(self, layers: Iterable[nn.Module], prior: float = 0.5):
-        super().__init__(layers)
-        self.prior = prior
-
-    def init_weights(self) -> None:
-        """Initialise."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                normal_init(module, std=0.01, bias=bias_init_with_prob(self.prior))
-
-
-class BaseAggMaskHead(BaseMaskHead):
+class BaseAggMaskHead(SelectedCells, BaseMaskHead):
     """Two grids a level, and a network a cell that fuses neighbouring masks.
 
     Cells of the *class grid* say which object is where. Cells of the *mask grid* have a mask
@@ -87,7 +66,8 @@ class BaseAggMaskHead(BaseMaskHead):
         norm_cfg: Normalisation of the towers.
         train_cfg: Not used.
         test_cfg: ``score_thr``, ``mask_thr``, ``nms_pre``, ``kernel``, ``sigma``, ``filter_thr``,
-            ``max_per_img`` and, optionally, ``mask_format`` (``'bitmap'`` or ``'rle'``).
+            ``max_per_img`` and, optionally, ``mask_format`` (``'bitmap'`` or ``'rle'``) and
+            ``neighbour_maps`` (results then have the neighbours' maps and cells, to draw).
         init_cfg: Initialisation of the head.
 
     Raises:
@@ -230,66 +210,6 @@ class BaseAggMaskHead(BaseMaskHead):
         """Kernels (mask cells, C) of one image."""
         raise NotImplementedError
 
-    def _predicted(self, conv: nn.Conv2d, patches: Tensor) -> Tensor:
-        """What a convolution gives at the cells whose patches (n, C * k * k) are given."""
-        return F.linear(patches, conv.weight.flatten(1), conv.bias)
-
-    def fusion_weights(self, table: Tensor, cells: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Numbers of the fusion network of a few cells.
-
-        Args:
-            table: (C, positions) of one image, see :meth:`CellTables.flatten`.
-            cells: (n,) class cells.
-
-        Returns:
-            weights (n, num_weights) and, of a deformable head, offsets (n, k, 2), else None.
-        """
-        patches = self.tables.gather_patches(table, cells)
-        weights = self._predicted(self.learned_weights, patches)
-        if self.weight_activation == 'tanh':
-            weights = weights.tanh()
-        if not self.deformable:
-            return weights, None
-        return weights, self._predicted(self.neighbour_offsets, patches).unflatten(1, (-1, 2))
-
-    def neighbour_maps(self, features: Tensor, kernels: Tensor, cells: Tensor,
-                       offsets: Tensor | None, size: tuple[int, int]) -> Tensor:
-        """Mask representations of the neighbours of a few class cells.
-
-        Args:
-            features: (C, h, w) of one image.
-            kernels: (mask cells, C) of that image.
-            cells: (n,) class cells.
-            offsets: (n, k, 2) or None.
-            size: (H, W) of the maps.
-
-        Returns:
-            (n, k, H, W).
-        """
-        count = self.tables.num_neighbours
-        if not count:
-            return features.new_zeros(len(cells), 0, *size)
-        if offsets is not None:
-            sampled = self.tables.sample_kernels(kernels, cells, offsets)
-            return mask_maps(features, sampled.flatten(0, 1), size).unflatten(0, (-1, count))
-        # cells that lie side by side share neighbours
-        needed, inverse = self.tables.neighbours[cells].unique(return_inverse=True)
-        return mask_maps(features, kernels[needed], size)[inverse]
-
-    def fuse(self, features: Tensor, kernels: Tensor, context: Tensor | None, cells: Tensor,
-             weights: Tensor, offsets: Tensor | None, size: tuple[int, int]) -> Tensor:
-        """Mask logits (n, H, W) of class cells of one image; arguments as above."""
-        maps = self.neighbour_maps(features, kernels, cells, offsets, size)
-        return self.fusion(maps, context, weights)
-
-    def chunk(self, size: tuple[int, int], device) -> int:
-        """Cells that are fused at once."""
-        return chunk_size(size[0] * size[1] * self.fusion.width, device=device)
-
-    def resized_context(self, context: Tensor | None, size: tuple[int, int]) -> Tensor | None:
-        """Context (B, c, *size)."""
-        return None if context is None else resize_corners(context, size)
-
     # Training
 
     def loss(self, x, batch_data_samples, **kwargs) -> dict[str, Tensor]:
@@ -386,23 +306,43 @@ class BaseAggMaskHead(BaseMaskHead):
             sources = [(feats[image], self.kernels_of(kernels, image),
                         None if shared is None else shared[image])
                        for feats, shared in zip(mask_feats, contexts, strict=True)]
-            results.append(predict_image(
+            result = predict_image(
                 partial(self._fused_probs, groups, sources, table[image]), scores[image], strides,
-                meta, groups[0].size, self.test_cfg, rescale))
+                meta, groups[0].size, self.mask_stride, self.test_cfg, rescale)
+            cells = result.pop('cells')
+            if self.test_cfg.get('neighbour_maps'):
+                result.neighbour_maps = self._maps_to_show(groups, sources, table[image], cells)
+                result.neighbour_cells = self.tables.positions[cells]
+            results.append(result)
         return results
+
+    def _by_group(self, groups, sources, cells):
+        """(group, its source, its cells) of class cells in rising order."""
+        stops = torch.tensor([self.tables.class_starts[group.stop] for group in groups],
+                             device=cells.device)
+        stretches = torch.searchsorted(cells, stops).diff(prepend=stops.new_zeros(1)).tolist()
+        return zip(groups, sources, cells.split(stretches), strict=True)
 
     def _fused_probs(self, groups, sources, table, cells):
         """Yield probabilities at the finest map's size of class cells in rising order."""
-        stops = torch.tensor([self.tables.class_starts[group.stop] for group in groups],
-                             device=cells.device)
-        stretches = torch.searchsorted(cells, stops).diff(
-            prepend=stops.new_zeros(1)).tolist()
-        for group, source, part in zip(groups, sources, cells.split(stretches), strict=True):
-            for some in part.split(self.chunk(groups[0].size, cells.device)):
+        size = groups[0].size
+        for group, source, part in self._by_group(groups, sources, cells):
+            for some in part.split(self.chunk(size, cells.device)):
                 if len(some):
                     logits = self.fuse(*source, some, *self.fusion_weights(table, some),
                                        group.size)
-                    yield to_map_size(logits, groups[0].size)
+                    yield to_map_size(logits.float().sigmoid(), size)
+
+    def _maps_to_show(self, groups, sources, table, cells):
+        """Neighbours' maps (n, k, H, W) at the finest map's size, of class cells in any order."""
+        cells, back = cells.unique(return_inverse=True)
+        maps = []
+        for group, (features, kernels, _), part in self._by_group(groups, sources, cells):
+            offsets = self.fusion_weights(table, part)[1]
+            some = self.neighbour_maps(features, kernels, part, offsets, group.size).float()
+            maps.append(to_map_size(some.flatten(0, 1), groups[0].size).unflatten(
+                0, some.shape[:2]))
+        return torch.cat(maps)[back]
 
 
 def _recomputed(function):

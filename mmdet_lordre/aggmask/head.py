@@ -5,7 +5,8 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from .base_head import BaseAggMaskHead, NormalLayers
+from .base_head import BaseAggMaskHead
+from .layers import NormalLayers
 from .targets import MapGroup
 
 

@@ -44,7 +44,7 @@ class Detections:
 
 
 def predict_image(fused, scores: Tensor, strides: Tensor, meta: dict, map_size: tuple[int, int],
-                  cfg, rescale: bool) -> InstanceData:
+                  mask_stride: int, cfg, rescale: bool) -> InstanceData:
     """Detections of one image.
 
     The masks of all candidates are never held at once: a first pass takes their areas and sums
@@ -56,9 +56,13 @@ def predict_image(fused, scores: Tensor, strides: Tensor, meta: dict, map_size: 
         scores: (class cells, classes) after points NMS.
         strides: (class cells,), the area that each cell's mask must exceed.
         meta: ``img_shape``, ``ori_shape``.
-        map_size: (H, W) of the maps, a quarter of the padded network input.
+        map_size: (H, W) of the maps.
+        mask_stride: Pixels of the network input along a side of a map's pixel.
         cfg: Test settings.
         rescale: To the original size instead of the network input's.
+
+    Returns:
+        Scores, labels, masks, tight bboxes, and the class cells that they come from.
     """
     found = Detections(scores, cfg.score_thr)
     statistics, held = [], []
@@ -88,16 +92,19 @@ def predict_image(fused, scores: Tensor, strides: Tensor, meta: dict, map_size: 
         sigma=cfg.sigma, filter_thr=cfg.filter_thr, max_num=cfg.max_per_img)
     crop = tuple(meta['img_shape'][:2])
     masks = to_original_size(
-        probs[rows[index]], up_size=(map_size[0] * 4, map_size[1] * 4), crop_size=crop,
+        probs[rows[index]], up_size=tuple(side * mask_stride for side in map_size),
+        crop_size=crop,
         out_size=tuple(meta['ori_shape'][:2]) if rescale else crop, threshold=cfg.mask_thr,
         mask_format=cfg.get('mask_format', 'bitmap'))
     return InstanceData(scores=best, labels=labels, masks=masks,
-                        bboxes=mask_boxes(masks).to(best.device))
+                        bboxes=mask_boxes(masks).to(best.device),
+                        cells=found.cells[rows[index]])
 
 
-def to_map_size(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Probabilities (n, *size), float32, of logits (n, h, w)."""
-    probs = logits.float().sigmoid()
-    if tuple(probs.shape[1:]) == tuple(size) or not len(probs):
-        return probs.reshape(-1, *size) if len(probs) else probs.new_zeros(0, *size)
-    return F.interpolate(probs[None], size=tuple(size), mode='bilinear', align_corners=False)[0]
+def to_map_size(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps (n, h, w) resized bilinearly to (n, *size)."""
+    if tuple(maps.shape[1:]) == tuple(size):
+        return maps
+    if not len(maps):
+        return maps.new_zeros(0, *size)
+    return F.interpolate(maps[None], size=tuple(size), mode='bilinear', align_corners=False)[0]

@@ -7,7 +7,8 @@ from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from .base_head import BaseAggMaskHead, NormalLayers
+from .base_head import BaseAggMaskHead
+from .layers import NormalLayers
 from .targets import MapGroup
 
 # Levels that the feature branch adds up, at most; the coarsest of them is given coordinates.

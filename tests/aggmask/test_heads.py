@@ -9,7 +9,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.structures import InstanceData
 
-from mmdet_lordre.aggmask import base_head
+from mmdet_lordre.aggmask import base_head, selected
 from mmdet_lordre.grid import GridMaskTargets
 from mmdet_lordre.masks import RLEMasks
 from tests.aggmask import published
@@ -96,8 +96,10 @@ class TestLoss:
             torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-6)
 
     @pytest.mark.parametrize('kind', HEADS)
-    def test_gradients_equal_published(self, kind, monkeypatch):
-        monkeypatch.setattr(base_head, 'chunk_size', lambda *args, **kwargs: 2)
+    @pytest.mark.parametrize('kept', [0, 2**25])
+    def test_gradients_equal_published(self, kind, kept, monkeypatch):
+        monkeypatch.setattr(base_head, '_KEPT', kept)
+        monkeypatch.setattr(selected, 'chunk_size', lambda *args, **kwargs: 2)
         head = make_head(kind)
         feats, samples = make_feats(), [make_sample(0, 3), make_sample(1, 4)]
         ours = grads(head, head.loss(feats, samples))
@@ -223,7 +225,7 @@ class TestPredict:
         head, feats, samples = make_head(kind), make_feats(), [make_sample(0), make_sample(1)]
         with torch.no_grad():
             whole = head.predict(feats, samples, rescale=True)
-            monkeypatch.setattr(base_head, 'chunk_size', lambda *args, **kwargs: 3)
+            monkeypatch.setattr(selected, 'chunk_size', lambda *args, **kwargs: 3)
             parts = head.predict(feats, samples, rescale=True)
         for a, b in zip(whole, parts, strict=True):
             torch.testing.assert_close(a.scores, b.scores)
@@ -256,6 +258,21 @@ class TestPredict:
             for mask, box in zip(b.masks[:3], b.bboxes[:3], strict=True):
                 ys, xs = mask.nonzero(as_tuple=True)
                 assert box.tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+
+    def test_maps_to_show(self, kind):
+        head, feats = make_head(kind), make_feats(1)
+        head.test_cfg.neighbour_maps = True
+        with torch.no_grad():
+            result = head.predict(feats, [make_sample(0)])[0]
+            _, mask_feats, kernels, *_ = head(feats)
+            maps = published.all_maps(head, mask_feats, kernels)
+        assert result.neighbour_maps.shape == (len(result), 5, *maps[0].shape[-2:])
+        for shown, cells in zip(result.neighbour_maps, result.neighbour_cells, strict=True):
+            found = [published.resize(
+                level[0].unflatten(0, (side, side))[cells[:, 0], cells[:, 1]], shown.shape[1:])
+                for level, side in zip(maps, head.mask_grids, strict=True)
+                if cells.max() < side]
+            assert min((shown - other).abs().max() for other in found) < 1e-4
 
     def test_images_do_not_mix(self, kind):
         head, feats, samples = make_head(kind), make_feats(), [make_sample(0), make_sample(1)]
