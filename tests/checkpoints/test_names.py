@@ -14,7 +14,7 @@ from mmdet_lordre.checkpoints.verify import build_model
 from . import publish
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-LORDRE = sorted((CONFIGS / 'lordre').glob('*_coco.py'))
+LORDRE = sorted((CONFIGS / 'lordre').glob('*_8xb8-270k_coco.py'))
 BACKBONES = {'ResNet': (publish.detectron2, 'detectron2'), 'ResNetV1d': (publish.timm_d, 'timm-d'),
              'PVTv2': (publish.pvt, 'pvt'), 'TimmDarknet': (publish.timm_darknet, 'timm-darknet')}
 

@@ -1,0 +1,1 @@
+"""Measuring models: parameters, multiply-adds, and the table of the model zoo."""

@@ -1,0 +1,78 @@
+"""Parameters and multiply-adds of a model, counted without weights and without computing."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from mmcv.ops import DeformConv2d, ModulatedDeformConv2d
+from mmengine.config import Config
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..checkpoints.verify import build_model
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """What a model costs.
+
+    Attributes:
+        size: height and width of the padded input, in pixels.
+        params: number of parameters, frozen ones included.
+        macs: multiply-adds of backbone, neck and head on one image. This is what mmdet and fvcore
+            print as FLOPs; post-processing is not in it.
+    """
+    size: tuple[int, int]
+    params: int
+    macs: int
+
+
+def input_size(cfg: Config) -> tuple[int, int]:
+    """Padded height and width of a landscape image that fills the test size of a config.
+
+    Raises:
+        ValueError: the test pipeline does not resize to a fixed size.
+    """
+    scale = next((step.scale for step in cfg.test_dataloader.dataset.pipeline
+                  if step.type.split('.')[-1] == 'Resize' and step.get('scale')), None)
+    if scale is None:
+        raise ValueError('the test pipeline has no Resize with a scale: give the size')
+    divisor = cfg.model.data_preprocessor.get('pad_size_divisor', 1)
+    height, width = min(scale), max(scale)
+    return tuple(math.ceil(side / divisor) * divisor for side in (height, width))
+
+
+def _as_convolution(module: nn.Module):
+    """Forward of a deformable convolution that counts as what it multiplies and adds.
+
+    The bilinear reading of its samples is left out, as everywhere.
+    """
+    def forward(x, *_):
+        if hasattr(module, 'conv_offset'):
+            module.conv_offset(x)
+        return F.conv2d(x, module.weight, getattr(module, 'bias', None), module.stride,
+                        module.padding, module.dilation, module.groups)
+    return forward
+
+
+@torch.no_grad()
+def complexity(cfg: Config, size: tuple[int, int] | None = None) -> Complexity:
+    """Count the parameters and the multiply-adds of a config's model.
+
+    Args:
+        cfg: a config whose model has a backbone, a neck or none, and one head.
+        size: height and width of the input; that of the config's test pipeline by default.
+    """
+    size = size or input_size(cfg)
+    model = build_model(cfg).to('meta')
+    model.eval()
+    head = model.mask_head if getattr(model, 'mask_head', None) is not None else model.bbox_head
+    for module in model.modules():
+        if isinstance(module, (DeformConv2d, ModulatedDeformConv2d)):
+            module.forward = _as_convolution(module)
+    with torch.device('meta'), FlopCounterMode(display=False) as counter:
+        head(model.extract_feat(torch.empty(1, 3, *size)))
+    return Complexity(size, sum(p.numel() for p in model.parameters()),
+                      counter.get_total_flops() // 2)

@@ -1,0 +1,122 @@
+"""The table of the model zoo, made from the metafiles and from measurements."""
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from mmengine.config import Config
+
+from .complexity import complexity
+
+FAMILIES = ('lordre', 'solov2', 'aggmask', 'polarmask')
+
+#: Config -> what a parity case proves of it: the whole model, or its head.
+PROVEN = {
+    'lordre/lordre_r50_iam_8xb8-270k_coco.py': 'model',
+    'lordre/lordre_r50_giam-soft_8xb8-270k_coco.py': 'model',
+    'lordre/lordre_r50vd_giam_8xb8-270k_coco.py': 'model',
+    'lordre/lordre_pvt-b2-li_giam_8xb8-270k_coco.py': 'model',
+    'lordre/lordre_cspdarknet53_giam-soft_8xb8-270k_coco.py': 'model',
+    'solov2/solov2_r50_fpn_1x_coco.py': 'head',
+    'solov2/solov2-light_r50_fpn_ms-3x_coco.py': 'head',
+    'aggmask/aggmask_r50_fpn.py': 'head',
+    'aggmask/aggmask_r101_fpn_halve_maskgrid.py': 'head',
+    'aggmask/aggmask_star_r101_fpn_increasing_clsgrid.py': 'head',
+    'aggmask/aggmask_star_r101_fpn_increasing_clsgrid_more-60-50-36-16-12.py': 'head',
+    'polarmask/polarmask_r50-caffe_fpn_gn-head_1x_coco.py': 'head',
+}
+
+_HEADER = '''\
+# Model zoo
+
+Written by `python tools/make_model_zoo.py`; edit the metafiles, not this page.
+
+- **AP** is mask AP in percent on COCO val (minival) as the authors published it, not a figure of
+  this project. *test-dev* likewise.
+- **Params** (millions) and **FLOPs** (giga multiply-adds of the network, as mmdet counts) are
+  measured by `tools/get_flops.py` for one image that fills the **input**, padded.
+- **Weights** are the authors' files: `tools/convert_checkpoint.py` converts them.
+- **Parity** says what is proven against outputs of the published implementation, from its
+  checkpoint names through conversion to final masks: the whole *model*, its *head*, or the *parts*
+  that it shares with such models. Every config's names are covered by the conversion tests.
+'''
+_COLUMNS = ('config', 'backbone', 'schedule', 'input', 'params', 'FLOPs', 'AP', 'test-dev',
+            'weights', 'parity')
+
+
+def _family(root: Path, family: str) -> Iterator[tuple[dict, Config]]:
+    metafile = root / 'configs' / family / 'metafile.yml'
+    for model in yaml.safe_load(metafile.read_text())['Models']:
+        path = root / model['Config']
+        if not path.is_file():
+            raise FileNotFoundError(f'{metafile}: {model["Name"]} names {model["Config"]}, '
+                                    'which is not there')
+        yield model, Config.fromfile(path)
+
+
+def _network(cfg: Config, part: str) -> object:
+    """What decides the computation: the model's config, or its head's, without starting weights."""
+    model = copy.deepcopy(cfg.model.to_dict())
+    if part == 'head':
+        return model.get('mask_head') or model.get('bbox_head')
+    model['backbone'].pop('init_cfg', None)
+    for key in ('train_cfg', 'data_preprocessor'):
+        model.pop(key, None)
+    return model
+
+
+def parity(root: Path, path: str, cfg: Config) -> str:
+    """What is proven of a config: 'model', 'head', 'parts'."""
+    for part in ('model', 'head'):
+        for proven, how in PROVEN.items():
+            if how == 'model' or part == 'head':
+                other = cfg if proven == path else Config.fromfile(root / 'configs' / proven)
+                if _network(cfg, part) == _network(other, part):
+                    return part
+    return 'parts'
+
+
+def _metric(model: dict, dataset: str) -> str:
+    for result in model.get('Results', []):
+        if result['Dataset'] == dataset:
+            return str(result['Metrics'].get('mask AP', '-'))
+    return '-'
+
+
+def _schedule(metadata: dict) -> str:
+    if 'Schedule' in metadata:
+        return str(metadata['Schedule'])
+    return f'{metadata["Epochs"]} epochs' if 'Epochs' in metadata else '-'
+
+
+def row(root: Path, model: dict, cfg: Config) -> tuple[str, ...]:
+    """Cells of one config."""
+    metadata = model.get('Metadata', {})
+    cost = complexity(cfg)
+    weights = metadata.get('Published Weights') or model.get('Weights')
+    return (f'[{model["Name"]}](../{model["Config"]})', str(metadata.get('Backbone', '-')),
+            _schedule(metadata), f'{cost.size[0]}x{cost.size[1]}', f'{cost.params / 1e6:.1f}',
+            f'{cost.macs / 1e9:.1f}', _metric(model, 'COCO'), _metric(model, 'COCO test-dev'),
+            f'[file]({weights})' if weights else '-',
+            parity(root, model['Config'].removeprefix('configs/'), cfg))
+
+
+def zoo(root: Path) -> str:
+    """The page, as Markdown; the same bytes for the same configs and metafiles.
+
+    Args:
+        root: folder that holds ``configs/``.
+
+    Raises:
+        FileNotFoundError: a metafile names a config that is not there.
+    """
+    lines = [_HEADER]
+    for family in FAMILIES:
+        metafile = yaml.safe_load((root / 'configs' / family / 'metafile.yml').read_text())
+        lines += [f'## {metafile["Collections"][0]["Name"]}', '',
+                  '| ' + ' | '.join(_COLUMNS) + ' |', '|---' * len(_COLUMNS) + '|']
+        lines += ['| ' + ' | '.join(row(root, *one)) + ' |' for one in _family(root, family)]
+        lines.append('')
+    return '\n'.join(lines)
