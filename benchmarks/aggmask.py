@@ -69,7 +69,8 @@ def bench_training(size, device):
             a, b = ours(), theirs()
             assert abs(a - b) < 1e-4 * abs(b), f'losses differ: {a} and {b}'
             clear(head, feats)
-            rows = [(seconds(run, device, 3), peak_bytes(run, device)) for run in (theirs, ours)]
+            rows = [(seconds(run, device, 2), peak_bytes(run, device)[0])
+                    for run in (theirs, ours)]
             clear(head, feats)
             cells = positive_cells(head, feats, sample)
             text = '   '.join(f'{time:5.2f} s {peak / MIB:6.0f} MiB' for time, peak in rows)

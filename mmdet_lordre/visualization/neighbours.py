@@ -1,0 +1,49 @@
+"""The picture of AggMask: what a cell gathers from its neighbours, and the mask it makes of it."""
+import numpy as np
+
+from .basic_modes import to_image
+from .drawing import (
+    draw_labels,
+    draw_masks,
+    draw_results,
+    enlarge,
+    grid_of,
+    heat_map,
+    instance_colours,
+    mask_array,
+)
+from .modes import picture_mode
+from .palette import class_palette
+
+
+@picture_mode('neighbours', needs='neighbour_maps', of='AggMask and AggMask*',
+              test_cfg=dict(neighbour_maps=True))
+def draw_neighbours(image, sample, classes, palette):
+    """The result, the maps that the best instance gathered, and its fused mask.
+
+    ``pred_instances.neighbour_maps`` is (N, k, h, w) over the padded network input,
+    ``neighbour_cells`` (N, k, 2) the row and column of each in the mask grid. The maps are
+    representations, not logits: each is shown between its own 2nd and 98th percentile.
+    """
+    found = sample.pred_instances
+    result = draw_results(image, found, classes, palette)
+    base, _ = enlarge(image)
+    label = int(found.labels[0])
+    if not isinstance(palette, (list, tuple)) or not palette:
+        palette = class_palette(label + 1)
+    colour = instance_colours([label], palette)
+    mask = mask_array(found.masks)[:1]
+
+    tiles = [result]
+    cells = found.neighbour_cells[0].tolist()
+    for heat, (row, column) in zip(to_image(found.neighbour_maps[0], sample, image.shape[:2]),
+                                   cells, strict=True):
+        low, high = np.percentile(heat, (2, 98))
+        tile = heat_map(base, (heat - low) / max(float(high - low), 1e-6))
+        tile = draw_masks(tile, mask, colour, alpha=0.0)
+        tiles.append(draw_labels(tile, [f'cell {row}, {column}'], [(0, 0)], colour))
+    name = str(classes[label]) if classes and label < len(classes) else f'class {label}'
+    fused = draw_masks(base, mask, colour, alpha=0.6)
+    tiles.append(draw_labels(fused, [f'fused: {name} {100 * float(found.scores[0]):.0f}'],
+                             [(0, 0)], colour))
+    return grid_of(tiles)
