@@ -91,6 +91,8 @@ def test_workers_hand_over_contours(folder):
 def test_the_visualiser_draws_a_training_sample(folder):
     packed = dataset_of(folder)[0]
     image = packed['inputs'].permute(1, 2, 0).numpy()
+    truth = packed['data_samples'].gt_instances
+    truth.bboxes = truth.bboxes.tensor  # as tools that browse data do
     visualizer = DetLocalVisualizer()
     visualizer.dataset_meta = dict(classes=('thing',), palette=[(200, 30, 30)])
     visualizer.add_datasample('sample', image, packed['data_samples'], draw_pred=False)
