@@ -53,7 +53,7 @@ train_pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=3000, val_interval=3000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2600, val_interval=2600)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -63,10 +63,10 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=100, end=3000, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=2600, eta_min=1e-5, by_epoch=False),
 ]
 
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
-    checkpoint=dict(interval=1000, by_epoch=False),
+    checkpoint=dict(interval=650, by_epoch=False),
     logger=dict(interval=100))

@@ -177,8 +177,10 @@ class InstanceContours(BaseInstanceMasks):
         A floating type is not followed: the coordinates stay integers.
         """
         device = torch.empty(0).to(*args, **kwargs).device
-        return InstanceContours(self.points.to(device, non_blocking=True), self.sizes,
-                                self.centroids.to(device, non_blocking=True),
+        # nothing would wait for a copy to the CPU
+        non_blocking = device.type != 'cpu'
+        return InstanceContours(self.points.to(device, non_blocking=non_blocking), self.sizes,
+                                self.centroids.to(device, non_blocking=non_blocking),
                                 self.height, self.width)
 
     def pad(self, out_shape, pad_val=0) -> 'InstanceContours':

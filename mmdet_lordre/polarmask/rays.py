@@ -79,18 +79,18 @@ class PolarRayCoder:
             float32 (M, num_rays), in pixels.
         """
         device = points.device
-        bins = torch.full((len(points), 360), -1, dtype=torch.int64 if reach > _LARGEST_TABLE
-                          else torch.int32, device=device)
         longest = int(sizes.max()) if len(sizes) else 0
         if not len(points) or not longest:
             return points.new_full((len(points), self.num_rays), NO_HIT, dtype=torch.float32)
         starts = (sizes.cumsum(0) - sizes).to(device)
         sizes = sizes.to(device)
-        step = chunk_size(longest, device=device)
-        for begin in range(0, len(points), step):
-            _farthest(points[begin:begin + step], owners[begin:begin + step], contours, starts,
-                      sizes, reach, bins[begin:begin + step])
-        return self._pick(bins)
+        # a pair of a point and a pixel takes eight elements in all, a point its bins and picks
+        step = chunk_size(max(8 * longest, 360 + 3 * self.num_rays * len(self.search)),
+                          device=device)
+        return torch.cat([
+            self._pick(_farthest(points[begin:begin + step], owners[begin:begin + step], contours,
+                                 starts, sizes, reach))
+            for begin in range(0, len(points), step)])
 
     def _pick(self, bins: Tensor) -> Tensor:
         """Ray lengths from the squared distance (M, 360) of each degree, -1 where none."""
@@ -131,15 +131,16 @@ class PolarRayCoder:
         return contours
 
 
-def _farthest(points, owners, contours, starts, sizes, reach, out):
-    """Write into ``out`` (M, 360) the largest squared distance of each degree, for M points."""
+def _farthest(points, owners, contours, starts, sizes, reach):
+    """The largest squared distance of each degree, (M, 360) for M points; -1 where none."""
+    dtype = torch.int64 if reach > _LARGEST_TABLE else torch.int32
     counts = sizes[owners]
     # pairs of a point and a pixel of its instance's contour, point by point
     first = starts[owners] - (counts.cumsum(0) - counts)
     point = torch.repeat_interleave(counts)
     pixel = torch.arange(len(point), device=point.device) + first.index_select(0, point)
-    dx, dy = (contours[:, axis].to(out.dtype).index_select(0, pixel)
-              - points[:, axis].to(out.dtype).index_select(0, point) for axis in (0, 1))
+    dx, dy = (contours[:, axis].to(dtype).index_select(0, pixel)
+              - points[:, axis].to(dtype).index_select(0, point) for axis in (0, 1))
     if reach > _LARGEST_TABLE:
         degree = _degrees(dx, dy)
     else:
@@ -147,5 +148,6 @@ def _farthest(points, owners, contours, starts, sizes, reach, out):
         table = _degree_table(reach, str(points.device))
         middle = 2 * reach * (reach + 1)
         degree = table.index_select(0, dx.add(dy, alpha=2 * reach + 1).add_(middle))
-    out.view(-1).scatter_reduce_(0, point.mul_(360).add_(degree), dx.mul_(dx).addcmul_(dy, dy),
-                                 'amax')
+    bins = torch.full((len(points) * 360,), -1, dtype=dtype, device=points.device)
+    bins.scatter_reduce_(0, point.mul_(360).add_(degree), dx.mul_(dx).addcmul_(dy, dy), 'amax')
+    return bins.view(-1, 360)
