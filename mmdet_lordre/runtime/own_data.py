@@ -1,4 +1,5 @@
 """Training on one's own COCO files: what ``train.py --train-ann`` changes in a config."""
+import functools
 import json
 import os
 from pathlib import Path
@@ -13,7 +14,7 @@ from .errors import UserError
 
 
 def read_annotations(path):
-    """A COCO annotation file as a dictionary.
+    """A COCO annotation file as a dictionary, not to be changed: it is kept for the next call.
 
     Raises:
         UserError: no such file, not JSON, or without ``images`` and ``categories``.
@@ -21,6 +22,12 @@ def read_annotations(path):
     path = str(path)
     if not os.path.isfile(path):
         raise UserError(f'no such annotation file: {path}')
+    status = os.stat(path)
+    return _parse(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=2)
+def _parse(path, _changed, _size):
     try:
         with open(path, encoding='utf-8') as file:
             data = json.load(file)
@@ -30,6 +37,11 @@ def read_annotations(path):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
             raise UserError(f'{path} is not a COCO annotation file: it has no list "{key}"')
     return data
+
+
+def forget_annotations():
+    """Free what :func:`read_annotations` keeps: COCO's own file takes gigabytes."""
+    _parse.cache_clear()
 
 
 def class_names(data, path):

@@ -11,7 +11,12 @@ from .classes import use_checkpoint_classes
 from .config import dataset_files, evaluators, load_config, split_datasets
 from .errors import UserError
 from .options import add_common, is_main_process, set_local_rank
-from .own_data import find_images, read_annotations, set_dataset_files
+from .own_data import (
+    find_images,
+    forget_annotations,
+    read_annotations,
+    set_dataset_files,
+)
 from .runner import ToolRunner, work_dir_of
 
 
@@ -66,6 +71,7 @@ def test(argv=None):
         check_data(cfg, ('test',), skip_bad=True)
     _set_metrics(cfg, args)
     _set_pictures(cfg, args)
+    forget_annotations()
     runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     if args.out:
         runner.test_evaluator.metrics.append(DumpMaskResults(out_file_path=args.out))

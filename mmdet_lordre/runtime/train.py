@@ -12,7 +12,7 @@ from .classes import class_names_of
 from .config import load_config
 from .errors import UserError
 from .options import add_common, is_main_process, set_local_rank
-from .own_data import use_own_data
+from .own_data import forget_annotations, use_own_data
 from .runner import ToolRunner, device_name, work_dir_of
 
 
@@ -62,6 +62,7 @@ def train(argv=None):
     check_class_counts(cfg)
     if is_main_process():
         check_data(cfg, ('train', 'val'), skip_bad=args.skip_bad)
+    forget_annotations()
     runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     _say_what_begins(runner)
     runner.train()
