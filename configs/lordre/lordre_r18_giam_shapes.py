@@ -10,34 +10,34 @@ model = dict(
         bgr_to_rgb=True,
         pad_mask=False,
         pad_size_divisor=32),
-    # Instances are at most 64 px wide here: strides 4, 8, 16 in place of 8, 16, 32.
+    # Half the usual width, and batch norm that is trained: from scratch.
     backbone=dict(
         type='ResNet',
         depth=18,
-        num_stages=3,
-        strides=(1, 2, 2),
-        dilations=(1, 1, 1),
         base_channels=32,
         stem_channels=32,
-        out_indices=(0, 1, 2),
+        out_indices=(1, 2, 3),
         frozen_stages=-1,
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
         style='pytorch'),
-    neck=dict(type='InstanceContextEncoder', in_channels=(32, 64, 128), out_channels=64),
+    neck=dict(type='InstanceContextEncoder', in_channels=(64, 128, 256), out_channels=64),
     mask_head=dict(
         type='LordreHead',
         num_classes=8,
         in_channels=64,
         channels=64,
         depth=3,
-        num_queries=40,
+        num_queries=20,
         kernel_dim=32,
         groups=4,
-        normalization='softmax'),
+        normalization='softmax',
+        norm_cfg=dict(type='BN'),
+        loss_cls=dict(
+            type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=4.0)),
     test_cfg=dict(score_thr=0.005, mask_thr=0.45))
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=3000, val_interval=3000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=4500, val_interval=4500)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -47,10 +47,11 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=100, end=3000, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=4500, eta_min=1e-5, by_epoch=False),
 ]
 
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
     checkpoint=dict(interval=1000, by_epoch=False),
     logger=dict(interval=100))
+custom_hooks = [dict(type='ChannelsLastHook')]

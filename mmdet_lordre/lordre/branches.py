@@ -2,6 +2,7 @@
 import math
 
 import torch
+from mmcv.cnn import build_norm_layer
 from mmengine.model import (
     BaseModule,
     bias_init_with_prob,
@@ -12,12 +13,18 @@ from mmengine.model import (
 from torch import Tensor, nn
 
 
-def conv_stack(in_channels: int, channels: int, depth: int) -> nn.Sequential:
-    """``depth`` times a 3x3 convolution and ReLU; convolutions sit at the even indices."""
+def conv_stack(in_channels: int, channels: int, depth: int, norm_cfg=None) -> nn.Sequential:
+    """``depth`` times a 3x3 convolution, a norm if wanted, and ReLU.
+
+    Without a norm, as published, convolutions sit at the even indices.
+    """
     layers = []
     for k in range(depth):
-        layers += [nn.Conv2d(channels if k else in_channels, channels, 3, padding=1),
-                   nn.ReLU(inplace=True)]
+        layers.append(nn.Conv2d(channels if k else in_channels, channels, 3, padding=1,
+                                bias=norm_cfg is None))
+        if norm_cfg is not None:
+            layers.append(build_norm_layer(norm_cfg, channels)[1])
+        layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
 
 
@@ -35,11 +42,13 @@ class MaskBranch(BaseModule):
         channels: Channels of the stack.
         depth: Number of 3x3 convolutions.
         kernel_dim: Channels of the result, the length of a mask kernel.
+        norm_cfg: Norm after each 3x3 convolution.
     """
 
-    def __init__(self, in_channels: int, channels: int, depth: int, kernel_dim: int):
+    def __init__(self, in_channels: int, channels: int, depth: int, kernel_dim: int,
+                 norm_cfg=None):
         super().__init__()
-        self.mask_convs = conv_stack(in_channels, channels, depth)
+        self.mask_convs = conv_stack(in_channels, channels, depth, norm_cfg)
         self.projection = nn.Conv2d(channels, kernel_dim, 1)
 
     def init_weights(self):
@@ -67,11 +76,12 @@ class InstanceBranch(BaseModule):
         groups: Activation maps an instance: 1 is the basic form, 4 the published group form.
         normalization: ``'sigmoid'`` divides the sigmoid of a map by its sum; ``'softmax'`` takes
             the softmax over the pixels, which stays accurate in half precision.
+        norm_cfg: Norm after each 3x3 convolution of the stack.
     """
 
     def __init__(self, in_channels: int, channels: int, depth: int, num_queries: int,
                  num_classes: int, kernel_dim: int, groups: int = 1,
-                 normalization: str = 'sigmoid'):
+                 normalization: str = 'sigmoid', norm_cfg=None):
         super().__init__()
         if normalization not in ('sigmoid', 'softmax'):
             raise ValueError(
@@ -83,7 +93,7 @@ class InstanceBranch(BaseModule):
         if normalization == 'softmax':
             # Softmax does not see a shift. The parameter is here because published files have it.
             self.softmax_bias = nn.Parameter(torch.ones(1))
-        self.inst_convs = conv_stack(in_channels, channels, depth)
+        self.inst_convs = conv_stack(in_channels, channels, depth, norm_cfg)
         self.iam_conv = nn.Conv2d(channels, num_queries * groups, 3, padding=1, groups=groups)
         if groups > 1:
             self.fc = nn.Linear(width, width)

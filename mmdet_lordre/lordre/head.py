@@ -29,6 +29,8 @@ class LordreHead(BaseMaskHead):
         groups: Activation maps an instance; 1 is IAM, 4 is G-IAM.
         normalization: ``'sigmoid'`` or ``'softmax'`` (:class:`InstanceBranch`).
         in_index: Which of the maps of the neck to use.
+        norm_cfg: Norm after the 3x3 convolutions. The published head has none; training from
+            scratch learns classes much sooner with one.
         mask_upsample: Factor from the feature map to the mask logits; the logits of the published
             model have stride 4.
         matcher: Config of the matcher.
@@ -42,7 +44,8 @@ class LordreHead(BaseMaskHead):
 
     def __init__(self, num_classes: int, in_channels: int = 256, channels: int = 256,
                  depth: int = 4, num_queries: int = 100, kernel_dim: int = 128, groups: int = 4,
-                 normalization: str = 'sigmoid', in_index: int = 0, mask_upsample: int = 2,
+                 normalization: str = 'sigmoid', in_index: int = 0, norm_cfg=None,
+                 mask_upsample: int = 2,
                  matcher=dict(type='LordreMatcher', alpha=0.8, beta=0.2),
                  loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
                                loss_weight=2.0),
@@ -57,8 +60,8 @@ class LordreHead(BaseMaskHead):
         self.groups, self.normalization = groups, normalization
         self.in_index, self.mask_upsample = in_index, mask_upsample
         self.inst_branch = InstanceBranch(in_channels + 2, channels, depth, num_queries,
-                                          num_classes, kernel_dim, groups, normalization)
-        self.mask_branch = MaskBranch(in_channels + 2, channels, depth, kernel_dim)
+                                          num_classes, kernel_dim, groups, normalization, norm_cfg)
+        self.mask_branch = MaskBranch(in_channels + 2, channels, depth, kernel_dim, norm_cfg)
         self.matcher = TASK_UTILS.build(matcher)
         self.loss_cls = MODELS.build(loss_cls)
         self.loss_mask = MODELS.build(loss_mask)

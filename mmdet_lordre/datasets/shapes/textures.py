@@ -11,7 +11,7 @@ def random_colour(rng, saturation=(0.1, 1.0), value=(0.2, 1.0)):
     return (255 * v * channels).astype(np.float32)
 
 
-def contrasting_colour(rng, ground, distance=60.0):
+def contrasting_colour(rng, ground, distance=110.0):
     """A random colour that can be told from ``ground`` (3,): the first far enough of a few tries,
     else the farthest."""
     tries = [random_colour(rng) for _ in range(8)]
@@ -47,7 +47,7 @@ def stripes(rng, height, width, period):
 def filling(rng, height, width, colour):
     """A filling around ``colour``: float32 (H, W, 3) or (1, 1, 3)."""
     kind = rng.integers(5)
-    other = np.clip(colour + rng.uniform(-70, 70, 3), 0, 255).astype(np.float32)
+    other = np.clip(colour + rng.uniform(-30, 30, 3), 0, 255).astype(np.float32)
     if kind == 0:
         return colour[None, None]
     if kind in (1, 2):
@@ -62,7 +62,7 @@ def filling(rng, height, width, colour):
 def background(rng, size):
     """A background: gradient, clouds, weave, tiles or grain, float32 (size, size, 3)."""
     first = random_colour(rng, saturation=(0.0, 0.6), value=(0.15, 0.95))
-    second = np.clip(first + rng.uniform(-80, 80, 3), 0, 255).astype(np.float32)
+    second = np.clip(first + rng.uniform(-36, 36, 3), 0, 255).astype(np.float32)
     kind = rng.integers(5)
     if kind == 0:
         weight = ramp(rng, size, size)
@@ -89,11 +89,11 @@ def background(rng, size):
 def _scratches(rng, picture):
     """A few thin curves of little contrast: edges that bound nothing."""
     size = len(picture)
-    for _ in range(int(rng.integers(0, 5))):
+    for _ in range(int(rng.integers(0, 3))):
         t = np.linspace(0, 1, 24)[:, None]
         a, b, c = rng.uniform(-0.1, 1.1, (3, 1, 2)) * size
         curve = (1 - t)**2 * a + 2 * t * (1 - t) * b + t**2 * c
-        tone = picture[tuple(rng.integers(0, size, 2))] + rng.uniform(-50, 50, 3)
+        tone = picture[tuple(rng.integers(0, size, 2))] + rng.uniform(-25, 25, 3)
         cv2.polylines(picture, [np.round(curve * 8).astype(np.int32)], False,
                       np.clip(tone, 0, 255).tolist(), 1, cv2.LINE_AA, 3)
 
@@ -103,6 +103,6 @@ def finish(rng, picture):
     if rng.random() < 0.5:
         picture = cv2.GaussianBlur(picture, (3, 3), rng.uniform(0.3, 0.7))
     grain = rng.standard_normal(picture.shape, dtype=np.float32)
-    grain *= np.float32(rng.uniform(0, 10))
+    grain *= np.float32(rng.uniform(0, 6))
     grain += picture
     return cv2.convertScaleAbs(np.clip(grain, 0, 255, out=grain))
