@@ -12,6 +12,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..grid.norm_relu import Remake, run_layer
 from .context import ContextBranch
 from .fusion import FusionNetwork
 from .layers import NormalLayers
@@ -20,6 +21,8 @@ from .prediction import cell_scores, predict_image, to_map_size
 from .selected import SelectedCells
 from .tables import CellTables
 from .targets import MapGroup, head_targets
+
+Layer = tuple[Tensor, Remake | None]
 
 # Elements of a batch's fusion that are kept for the backward pass; of more, none are.
 _KEPT = 2**25
@@ -175,12 +178,15 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
             ConvModule(in_channels if i == 0 else self.feat_channels, self.feat_channels, 3,
                        padding=1, norm_cfg=self.norm_cfg) for i in range(self.stacked_convs))
 
-    def _run_tower(self, tower: NormalLayers, x: Tensor, grid: int) -> Tensor:
+    def _run_tower(self, tower: NormalLayers, x: Tensor, grid: int) -> Layer:
+        """The tower's output on a grid, with what makes it again in the backward pass."""
+        remake = None
         for i, layer in enumerate(tower):
             if i == self.cls_down_index:
                 x = F.interpolate(x, size=(grid, grid), mode='bilinear', align_corners=False)
-            x = layer(x)
-        return x
+                remake = None
+            x, remake = run_layer(layer, x, remake)
+        return x, remake
 
     @staticmethod
     def split_feats(feats: Sequence[Tensor]) -> list[Tensor]:

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
+from ..grid.norm_relu import apply_remade, norm_relu
+
 
 def resize_corners(x: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear resize that keeps the corner samples in place (``align_corners=True``)."""
@@ -50,7 +52,7 @@ class ContextBranch(nn.Sequential):
         weights = first.weight.split(self.in_channels, dim=1)
         context = F.conv2d(feats[0], weights[0], first.bias)
         for feat, weight in zip(feats[1:], weights[1:], strict=True):
-            context = context + resize_corners(F.conv2d(feat, weight), size)
-        for module in list(self)[1:]:
-            context = module(context)
-        return context
+            context += resize_corners(F.conv2d(feat, weight), size)
+        if len(self) == 2:
+            return context.relu_()
+        return apply_remade(self[3], *norm_relu(self[1], context)).relu_()

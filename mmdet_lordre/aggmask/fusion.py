@@ -64,8 +64,9 @@ class FusionNetwork:
         self.shapes = [(out, ins, kernel_size, kernel_size)
                        for ins, out in pairwise(widths)]
         self.num_weights = sum(out * (ins * kernel_size**2 + 1) for out, ins, *_ in self.shapes)
-        # Elements a pixel of a cell needs at the widest place: the maps and two hidden layers.
-        self.width = neighbours + 3 * max(widths[1:])
+        # Elements a pixel of a cell needs, with gradients: the maps, before and after they are
+        # gathered, and what stands around the hidden layers.
+        self.width = 2 * neighbours + 8 * max(widths[1:])
 
     def split(self, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Weights (n, out, in, k, k) and biases (n, out) of each layer from (n, num_weights)."""

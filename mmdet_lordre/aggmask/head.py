@@ -5,6 +5,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..grid.norm_relu import apply_remade, run_layer
 from .base_head import BaseAggMaskHead
 from .layers import NormalLayers
 from .targets import MapGroup
@@ -49,13 +50,13 @@ class AggMaskHead(BaseAggMaskHead):
         """
         cls_logits, mask_feats, weight_feats = [], [], []
         for feat, grid in zip(self.split_feats(x), self.num_grids, strict=True):
-            instance = self.with_coordinates(feat)
+            instance, remake = self.with_coordinates(feat), None
             for layer in self.ins_convs:
-                instance = layer(instance)
+                instance, remake = run_layer(layer, instance, remake)
             mask_feats.append(instance)
-            tower = self._run_tower(self.cate_convs, feat, grid)
+            tower, remake = self._run_tower(self.cate_convs, feat, grid)
             weight_feats.append(tower)
-            cls_logits.append(self.solo_cate(tower))
+            cls_logits.append(apply_remade(self.solo_cate, tower, remake))
         kernels = torch.cat([torch.cat((conv.weight.flatten(1), conv.bias[:, None]), dim=1)
                              for conv in self.solo_ins_list])
         return (cls_logits, mask_feats, kernels, self.tables.flatten(weight_feats),

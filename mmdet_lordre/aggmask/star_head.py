@@ -7,6 +7,7 @@ from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..grid.norm_relu import apply_remade, run_layer
 from .base_head import BaseAggMaskHead
 from .layers import NormalLayers
 from .targets import MapGroup
@@ -54,6 +55,7 @@ class AggMaskStarHead(BaseAggMaskHead):
     def mask_features(self, x: Sequence[Tensor]) -> Tensor:
         """Features (B, feat_channels, h, w) that all kernels meet, at the finest level's size."""
         total = self.feature_convs[0](x[0])
+        added = False
         for level in range(1, self.feature_levels):
             feat = x[level]
             if level == self.feature_levels - 1:
@@ -61,8 +63,10 @@ class AggMaskStarHead(BaseAggMaskHead):
             for step, layer in enumerate(self.feature_convs[level]):
                 feat = F.interpolate(layer(feat), size=x[level - 1 - step].shape[-2:],
                                      mode='bilinear', align_corners=False)
-            total = total + feat
-        return self.solo_mask(total)
+            # the first summand is needed as it is, by its ReLU
+            total = total.add_(feat) if added else total + feat
+            added = True
+        return run_layer(self.solo_mask, total)[0]
 
     def forward(self, x: Sequence[Tensor]) -> tuple:
         """The network.
@@ -82,9 +86,10 @@ class AggMaskStarHead(BaseAggMaskHead):
                                          strict=True):
             placed = self.with_coordinates(feat)
             tower = self._run_tower(self.kernel_convs, placed, mask_grid)
-            kernels.append(self.solo_kernel(tower).flatten(2))
-            weight_feats.append(self._run_tower(self.kernel_convs_convcomb, placed, grid))
-            cls_logits.append(self.solo_cate(self._run_tower(self.cate_convs, feat, grid)))
+            kernels.append(apply_remade(self.solo_kernel, *tower).flatten(2))
+            weight_feats.append(self._run_tower(self.kernel_convs_convcomb, placed, grid)[0])
+            cls_logits.append(apply_remade(self.solo_cate,
+                                           *self._run_tower(self.cate_convs, feat, grid)))
         return (cls_logits, [self.mask_features(x)], torch.cat(kernels, dim=2).transpose(1, 2),
                 self.tables.flatten(weight_feats), self._context(x))
 

@@ -5,8 +5,8 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..grid.norm_relu import run_layer
 from .layers import CONV_INIT, append_coordinates, conv_norm_relu, reset_offsets, resize
-from .norm_relu import run_layer
 
 
 @MODELS.register_module()

@@ -12,6 +12,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from ..grid import cell_targets, chunked_sum, collect_ground_truths, kernel_dice, points_nms
+from ..grid.norm_relu import run_tower
 from ..masks import chunk_size
 from .layers import (
     CONV_INIT,
@@ -21,7 +22,6 @@ from .layers import (
     reset_offsets,
     resize,
 )
-from .norm_relu import run_tower
 from .predict import dynamic_masks, predict_image
 
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from mmdet_lordre.solov2 import norm_relu
+from mmdet_lordre.grid import norm_relu
+from mmdet_lordre.grid.norm_relu import apply_remade, run_layer, run_tower
 from mmdet_lordre.solov2.layers import conv_norm_relu
-from mmdet_lordre.solov2.norm_relu import apply_remade, run_layer, run_tower
 
 NORM = dict(type='GN', num_groups=4)
 

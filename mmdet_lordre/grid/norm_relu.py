@@ -92,10 +92,16 @@ def run_layer(layer: ConvModule, x: Tensor,
     Returns:
         The output, and a function that makes it again (None where that is of no use).
     """
-    norm = layer.norm if layer.with_norm else None
     x = apply_remade(layer.conv, x, remake)
+    if not layer.with_norm:
+        return layer.activate(x), None
+    return norm_relu(layer.norm, x)
+
+
+def norm_relu(norm: nn.Module, x: Tensor) -> tuple[Tensor, Remake | None]:
+    """ReLU of a norm, with what makes it again; see :func:`run_layer`."""
     if not _can_remake(x, norm):
-        return layer.activate(x if norm is None else norm(x)), None
+        return F.relu(norm(x), inplace=True), None
     out = _NormReLU.apply(x, norm.weight, norm.bias, norm.num_groups, norm.eps)
     x = x.detach()
 
