@@ -1,8 +1,8 @@
 """AggMask's published algorithm, written plainly: all S^2 maps, then gather, stack and fuse.
 
-It shares the head's network part (towers, kernels, context) and does everything behind it its own
-way: every mask cell's map at full size, a copy of the context for each selected cell, one grouped
-convolution for all of them, targets by a loop over ground truths.
+It shares the head's layers and does everything its own way: all levels concatenated for the
+context, every mask cell's map at full size, a copy of the context for each selected cell, one
+grouped convolution for all of them, targets by a loop over ground truths.
 """
 import numpy as np
 import torch
@@ -13,6 +13,55 @@ from scipy import ndimage
 def resize(maps, size):
     """Maps (n, h, w) at another size."""
     return F.interpolate(maps[None], size=size, mode='bilinear')[0]
+
+
+def network(head, x):
+    """The outputs of the head's forward(), layer by layer."""
+    kernels, cls_logits, weight_feats, mask_feats = [], [], [], []
+    levels = [F.interpolate(x[0], size=x[1].shape[-2:], mode='bilinear'), *x[1:-1],
+              F.interpolate(x[-1], size=x[-2].shape[-2:], mode='bilinear')]
+
+    def tower(layers, feat, grid):
+        for i, layer in enumerate(layers):
+            if i == head.cls_down_index:
+                feat = F.interpolate(feat, size=(grid, grid), mode='bilinear')
+            feat = layer(feat)
+        return feat
+
+    for feat, grid, mask_grid in zip(levels, head.num_grids, head.mask_grids, strict=True):
+        cls = tower(head.cate_convs, feat, grid)
+        cls_logits.append(head.solo_cate(cls))
+        feat = head.with_coordinates(feat)
+        if hasattr(head, 'ins_convs'):
+            weight_feats.append(cls)
+            for layer in head.ins_convs:
+                feat = layer(feat)
+            mask_feats.append(feat)
+        else:
+            kernels.append(head.solo_kernel(tower(head.kernel_convs, feat, mask_grid)).flatten(2))
+            weight_feats.append(tower(head.kernel_convs_convcomb, feat, grid))
+    if hasattr(head, 'ins_convs'):
+        kernels = torch.cat([torch.cat((conv.weight.flatten(1), conv.bias[:, None]), 1)
+                             for conv in head.solo_ins_list])
+    else:
+        kernels = torch.cat(kernels, 2).transpose(1, 2)
+        total, last = 0, len(head.feature_convs) - 1
+        for level, layers in enumerate(head.feature_convs):
+            feat = head.with_coordinates(x[level]) if level == last else x[level]
+            for step, layer in enumerate(layers):
+                feat = layer(feat)
+                if level:
+                    feat = F.interpolate(feat, size=x[level - 1 - step].shape[-2:],
+                                         mode='bilinear')
+            total = total + feat
+        mask_feats.append(head.solo_mask(total))
+    context = None
+    if hasattr(head, 'context_fusion_convs'):
+        context = torch.cat([F.interpolate(f, size=x[0].shape[-2:], mode='bilinear',
+                                           align_corners=True) for f in x], dim=1)
+        for module in head.context_fusion_convs:
+            context = module(context)
+    return cls_logits, mask_feats, kernels, head.tables.flatten(weight_feats), context
 
 
 def all_maps(head, mask_feats, kernels):
@@ -102,7 +151,7 @@ def targets(head, gts, level, size, input_size):
 
 def loss(head, feats, samples):
     """The head's losses, the published way."""
-    cls_logits, mask_feats, kernels, table, context = head(feats)
+    cls_logits, mask_feats, kernels, table, context = network(head, feats)
     maps, weights = all_maps(head, mask_feats, kernels), all_weights(head, table)
     groups = head.map_groups(mask_feats)
     input_size = tuple(side * groups[0].factor for side in groups[0].size)
