@@ -102,7 +102,7 @@ def random_masks(count, classes, device):
     centres = torch.rand(count // 4, 4, generator=generator).repeat(5, 1)[:count]
     centres += 0.03 * torch.randn(count, 4, generator=generator)
     x, y, w, h = centres.abs().clamp(0.02, 0.98).unbind(1)
-    ys, xs = torch.linspace(0, 1, 200)[:, None], torch.linspace(0, 1, 336)
+    ys, xs = torch.linspace(0, 1, 200), torch.linspace(0, 1, 336)
     masks = (((xs - x[:, None]).abs() < 0.3 * w[:, None])[:, None, :]
              & ((ys - y[:, None]).abs() < 0.3 * h[:, None])[:, :, None])
     labels = torch.randint(classes, (count,), generator=generator)

@@ -5,7 +5,7 @@ import re
 # Lowest version that works and the first that is not known to; either distribution
 # (OpenMMLab's, or the onedl fork with the same import names) counts by its import name.
 REQUIRED = {
-    'torch': ((2, 1), None),
+    'torch': ((2, 4), None),
     'mmengine': ((0, 10, 0), (1, 0)),
     'mmcv': ((2, 0, 0), (3, 0)),
     'mmdet': ((3, 3, 0), (4, 0)),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,15 +68,22 @@ def _network(cfg: Config, part: str) -> object:
     return model
 
 
-def parity(root: Path, path: str, cfg: Config) -> str:
-    """What is proven of a config: 'model', 'head', 'parts'."""
-    for part in ('model', 'head'):
-        for proven, how in PROVEN.items():
-            if how == 'model' or part == 'head':
-                other = cfg if proven == path else Config.fromfile(root / 'configs' / proven)
-                if _network(cfg, part) == _network(other, part):
-                    return part
-    return 'parts'
+@functools.lru_cache
+def _proven(root: Path) -> dict[str, list]:
+    """What cases prove: ``{'model': networks, 'head': heads}``."""
+    found = dict(model=[], head=[])
+    for path, how in PROVEN.items():
+        cfg = Config.fromfile(root / 'configs' / path)
+        if how == 'model':
+            found['model'].append(_network(cfg, 'model'))
+        found['head'].append(_network(cfg, 'head'))
+    return found
+
+
+def parity(root: Path, cfg: Config) -> str:
+    """What is proven of a config: 'model', 'head' or 'parts'."""
+    return next((part for part, networks in _proven(root).items()
+                 if _network(cfg, part) in networks), 'parts')
 
 
 def _metric(model: dict, dataset: str) -> str:
@@ -100,7 +108,7 @@ def row(root: Path, model: dict, cfg: Config) -> tuple[str, ...]:
             _schedule(metadata), f'{cost.size[0]}x{cost.size[1]}', f'{cost.params / 1e6:.1f}',
             f'{cost.macs / 1e9:.1f}', _metric(model, 'COCO'), _metric(model, 'COCO test-dev'),
             f'[file]({weights})' if weights else '-',
-            parity(root, model['Config'].removeprefix('configs/'), cfg))
+            parity(root, cfg))
 
 
 def zoo(root: Path) -> str:

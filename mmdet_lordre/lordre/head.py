@@ -195,7 +195,8 @@ class LordreHead(BaseMaskHead):
         cfg = self.test_cfg
         # Only kept instances cost anything from here on.
         keep = (scores > cfg['score_thr']).nonzero().flatten()
-        probs = self.upsample(mask_logits[keep].float()[None])[0].sigmoid()
+        # kept instances on the batch axis: there may be none, which channels may not
+        probs = self.upsample(mask_logits[keep].float()[:, None])[:, 0].sigmoid()
         scores = scores[keep] * maskness(probs, cfg['mask_thr'])
         if cfg['max_per_img'] is not None and len(keep) > cfg['max_per_img']:
             scores, top = scores.topk(cfg['max_per_img'])

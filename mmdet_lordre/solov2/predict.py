@@ -32,18 +32,24 @@ class _Candidates:
     areas: Tensor
 
     def best(self, count: int) -> '_Candidates':
-        """The best ``count`` by score and the masks that they use."""
-        if count <= 0 or len(self.scores) <= count:
-            return self
-        top = self.scores.sort(descending=True, stable=True)[1][:count].sort()[0]
+        """The best ``count`` by score, all if not positive, and only the masks that they use."""
+        order = self.scores.sort(descending=True, stable=True)[1]
+        top = (order[:count] if count > 0 else order).sort()[0]
         used, rows = self.rows[top].unique(return_inverse=True)
         return _Candidates(self.scores[top], self.labels[top], rows, self.cells[used],
                            self.masks[used], self.areas[used])
 
-    def join(self, other: '_Candidates') -> '_Candidates':
-        joined = {name: torch.cat((getattr(self, name), getattr(other, name)))
-                  for name in ('scores', 'labels', 'cells', 'masks', 'areas')}
-        return _Candidates(rows=torch.cat((self.rows, other.rows + len(self.cells))), **joined)
+
+def _join(parts: list[_Candidates]) -> _Candidates:
+    if len(parts) == 1:
+        return parts[0]
+    joined = {name: torch.cat([getattr(part, name) for part in parts])
+              for name in ('scores', 'labels', 'cells', 'masks', 'areas')}
+    rows, first = [], 0
+    for part in parts:
+        rows.append(part.rows + first)
+        first += len(part.cells)
+    return _Candidates(rows=torch.cat(rows), **joined)
 
 
 def _read_chunk(probs, cells, class_scores, strides, cfg):
@@ -62,9 +68,9 @@ def predict_image(kernels: Tensor, class_scores: Tensor, features: Tensor, strid
                   rescale: bool = True) -> InstanceData:
     """Instances of one image.
 
-    A cell's mask is computed once, whatever its classes; no more than the best ``nms_pre``
-    candidates' masks (a byte a pixel) and a chunk of probabilities are held; only surviving masks
-    are brought to the size of the image.
+    A cell's mask is computed once, whatever its classes; about twice the best ``nms_pre`` masks (a
+    byte a pixel) and a chunk of probabilities are held at most; only surviving masks are brought
+    to the size of the image.
 
     Args:
         kernels: (cells, channels * kernel_size ** 2) dynamic kernels of all levels.
@@ -83,17 +89,20 @@ def predict_image(kernels: Tensor, class_scores: Tensor, features: Tensor, strid
         bboxes, by falling score.
     """
     cells = (class_scores > cfg.score_thr).any(1).nonzero().flatten()
-    step = chunk_size(4 * features[0].numel(), device=features.device)
-    found, probs = None, None
+    step = chunk_size(features[0].numel(), device=features.device)
+    parts, held = [], 0
     for part in cells.split(step):
         probs = dynamic_masks(kernels[part], features, kernel_size).sigmoid_()
-        chunk = _read_chunk(probs, part, class_scores, strides, cfg)
-        found = chunk if found is None else found.join(chunk)
-        found = found.best(cfg.nms_pre)
-    if found is None:
+        parts.append(_read_chunk(probs, part, class_scores, strides, cfg))
+        held += len(part)
+        if held >= 2 * cfg.nms_pre > 0:
+            parts = [_join(parts).best(cfg.nms_pre)]
+            held = len(parts[0].cells)
+    if not len(cells):
         scores, labels = class_scores.new_zeros(0), cells.new_zeros(0)
         probs = features.new_zeros(0, *features.shape[1:])
     else:
+        found = _join(parts).best(cfg.nms_pre)
         scores, labels, keep = matrix_nms(
             found.masks[found.rows], found.labels, found.scores, found.areas[found.rows],
             cfg.get('kernel', 'gaussian'), cfg.get('sigma', 2.0),
