@@ -1,6 +1,7 @@
 """Does a converted state dict fit the model of a config?"""
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 
@@ -27,11 +28,12 @@ def build_model(cfg: Config | ConfigDict) -> nn.Module:
     """Build the model of a config for its names and shapes: without weights, where possible."""
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     try:
+        # mmdet's detectors write into the config that they are built from.
         with torch.device('meta'):
-            return MODELS.build(cfg.model)
+            return MODELS.build(copy.deepcopy(cfg.model))
     except (RuntimeError, NotImplementedError):
         # Some backbones compute with tensors while they are built.
-        return MODELS.build(cfg.model)
+        return MODELS.build(copy.deepcopy(cfg.model))
 
 
 def config_folder(family: str) -> Path:
