@@ -9,6 +9,6 @@ model = dict(
         type='MobileNetV2',
         out_indices=(2, 4, 6),
         init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://mmdet/mobilenet_v2')),
-    neck=dict(_delete_=True, type='FPN', in_channels=[32, 96, 1280], out_channels=256,
+    neck=dict(_delete_=True, type='FPN', in_channels=[32, 96, 320], out_channels=256,
               num_outs=3),
     mask_head=dict(in_index=0))
