@@ -188,11 +188,17 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
             x, remake = run_layer(layer, x, remake)
         return x, remake
 
-    @staticmethod
-    def split_feats(feats: Sequence[Tensor]) -> list[Tensor]:
+    def split_feats(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """The levels the head works on: the finest at the second's size, the last at the last
-        but one's."""
+        but one's.
+
+        Raises:
+            ValueError: If the number of levels is not that of ``strides``.
+        """
         feats = list(feats)
+        if len(feats) != len(self.strides):
+            raise ValueError(f'{len(feats)} levels for a head of {len(self.strides)}: set '
+                             'num_outs of the neck')
         resized = {0: feats[1].shape[-2:], len(feats) - 1: feats[-2].shape[-2:]}
         return [F.interpolate(feat, size=resized[i], mode='bilinear', align_corners=False)
                 if i in resized and feat.shape[-2:] != resized[i] else feat
@@ -204,7 +210,13 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         return torch.cat((feat, generate_coordinate(feat.shape, feat.device).to(feat.dtype)), 1)
 
     def _context(self, feats: Sequence[Tensor]) -> Tensor | None:
-        return self.context_fusion_convs(feats) if self.context_channels else None
+        """Context, made again in the backward pass: it is cheap, its large maps are not."""
+        if not self.context_channels:
+            return None
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            return checkpoint(self.context_fusion_convs, feats, use_reentrant=False,
+                              preserve_rng_state=False)
+        return self.context_fusion_convs(feats)
 
     # The network's outputs, in the order of forward()
 
@@ -251,11 +263,10 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                         feats[image], self.kernels_of(kernels, image),
                         None if shared is None else shared[image], table[image], selection,
                         group.size, run))
-        if pieces:
-            loss_mask = torch.cat(pieces).mean()
-        else:
-            # every parameter stays in the graph: a batch without objects trains like any other
-            loss_mask = self._nothing(mask_feats, kernels, table, context)
+        loss_mask = torch.cat(pieces).mean() if pieces else 0
+        if not pieces or not self.tables.num_neighbours:
+            # every parameter stays in the graph, whatever the batch or the settings leave out
+            loss_mask = loss_mask + self._nothing(mask_feats, kernels, table, context)
 
         flat = torch.cat([logits.permute(0, 2, 3, 1).reshape(-1, self.num_classes)
                           for logits in cls_logits]).float()

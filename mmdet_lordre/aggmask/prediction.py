@@ -65,10 +65,11 @@ def predict_image(fused, scores: Tensor, strides: Tensor, meta: dict, map_size: 
         Scores, labels, masks, tight bboxes, and the class cells that they come from.
     """
     found = Detections(scores, cfg.score_thr)
+    limit = cfg.nms_pre if cfg.get('nms_pre', -1) > 0 else len(found.scores)
     statistics, held = [], []
     for probs in fused(found.cells):
         statistics.append(mask_statistics(probs, cfg.mask_thr))
-        if len(found.cells) <= cfg.nms_pre:
+        if len(found.cells) <= limit:
             held.append(probs)
     if statistics:
         areas, sums = (torch.cat(parts) for parts in zip(*statistics, strict=True))
@@ -77,7 +78,7 @@ def predict_image(fused, scores: Tensor, strides: Tensor, meta: dict, map_size: 
     keep = (areas > strides[found.cells])[found.rows]
     found.scores = found.scores * (sums / areas.clamp(min=1))[found.rows]
     order = found.scores.masked_fill(~keep, -1).sort(descending=True, stable=True).indices
-    order = order[:min(int(keep.sum()), cfg.nms_pre)]
+    order = order[:min(int(keep.sum()), limit)]
     if held:
         probs = torch.cat(held)
         found.scores, found.labels, rows = (
@@ -88,8 +89,9 @@ def predict_image(fused, scores: Tensor, strides: Tensor, meta: dict, map_size: 
         probs = torch.cat(parts) if parts else scores.new_zeros(0, *map_size)
 
     best, labels, index = matrix_nms(
-        (probs > cfg.mask_thr)[rows], found.labels, found.scores, kernel=cfg.kernel,
-        sigma=cfg.sigma, filter_thr=cfg.filter_thr, max_num=cfg.max_per_img)
+        (probs > cfg.mask_thr)[rows], found.labels, found.scores,
+        kernel=cfg.get('kernel', 'gaussian'), sigma=cfg.get('sigma', 2.0),
+        filter_thr=cfg.get('filter_thr', -1), max_num=cfg.get('max_per_img', -1))
     crop = tuple(meta['img_shape'][:2])
     masks = to_original_size(
         probs[rows[index]], up_size=tuple(side * mask_stride for side in map_size),

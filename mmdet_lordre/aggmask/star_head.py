@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..grid.norm_relu import apply_remade, run_layer
 from .base_head import BaseAggMaskHead
-from .layers import NormalLayers
+from .layers import NormalLayers, conv_relu
 from .targets import MapGroup
 
 # Levels that the feature branch adds up, at most; the coarsest of them is given coordinates.
@@ -54,18 +54,15 @@ class AggMaskStarHead(BaseAggMaskHead):
 
     def mask_features(self, x: Sequence[Tensor]) -> Tensor:
         """Features (B, feat_channels, h, w) that all kernels meet, at the finest level's size."""
-        total = self.feature_convs[0](x[0])
-        added = False
+        total = conv_relu(self.feature_convs[0][0], x[0])
         for level in range(1, self.feature_levels):
             feat = x[level]
             if level == self.feature_levels - 1:
                 feat = self.with_coordinates(feat)
             for step, layer in enumerate(self.feature_convs[level]):
-                feat = F.interpolate(layer(feat), size=x[level - 1 - step].shape[-2:],
+                feat = F.interpolate(conv_relu(layer, feat), size=x[level - 1 - step].shape[-2:],
                                      mode='bilinear', align_corners=False)
-            # the first summand is needed as it is, by its ReLU
-            total = total.add_(feat) if added else total + feat
-            added = True
+            total += feat
         return run_layer(self.solo_mask, total)[0]
 
     def forward(self, x: Sequence[Tensor]) -> tuple:

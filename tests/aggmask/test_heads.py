@@ -110,12 +110,14 @@ class TestLoss:
             torch.testing.assert_close(ours[name], value, rtol=1e-3, atol=1e-4 * scale + 1e-8)
 
     @pytest.mark.parametrize('kind', HEADS)
-    @pytest.mark.parametrize('deformable', [False, True])
-    def test_a_batch_without_objects_trains_every_parameter(self, kind, deformable):
-        head = make_head(kind, deformable=deformable)
+    @pytest.mark.parametrize('settings', [dict(), dict(deformable=True), dict(num_neighbours=0)])
+    def test_a_batch_without_objects_trains_every_parameter(self, kind, settings):
+        head = make_head(kind, **settings)
         losses = head.loss(make_feats(), [make_sample(0, 0), make_sample(1, 0)])
         assert losses['loss_mask'] == 0 and losses['loss_cls'] > 0
         assert grads(head, losses).keys() == dict(head.named_parameters()).keys()
+        some = head.loss(make_feats(), [make_sample(0, 3), make_sample(1, 0)])
+        assert grads(head, some).keys() == dict(head.named_parameters()).keys()
 
     @pytest.mark.parametrize('kind', HEADS)
     def test_one_image_without_objects(self, kind):
@@ -239,6 +241,8 @@ class TestPredict:
             whole = head.predict(feats, samples)[0]
             head.test_cfg.nms_pre = 20
             few = head.predict(feats, samples)[0]
+            head.test_cfg.nms_pre = -1
+            assert len(head.predict(feats, samples)[0]) == len(whole)
         assert 0 < len(few) <= 20
         # the best is decayed by nothing in either
         torch.testing.assert_close(few.scores[0], whole.scores[0])
@@ -367,6 +371,11 @@ def test_initial_weights(kind):
         assert .008 < head.feature_convs[3][2].conv.weight.std() < .012
     # what predicts fusion weights keeps PyTorch's own
     assert head.learned_weights.weight.std() > .02
+
+
+def test_levels_are_counted():
+    with pytest.raises(ValueError, match='num_outs'):
+        make_head('AggMaskHead')(make_feats()[:4])
 
 
 @pytest.mark.parametrize('settings, message', [
