@@ -54,7 +54,7 @@ train_pipeline = [
 # Small batches: in ten minutes, the number of steps counts.
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=4200, val_interval=4200)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=5000, val_interval=5000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -64,10 +64,10 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=100, end=4200, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=5000, eta_min=1e-5, by_epoch=False),
 ]
 
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
-    checkpoint=dict(interval=1050, by_epoch=False),
+    checkpoint=dict(interval=1000, by_epoch=False),
     logger=dict(interval=100))

@@ -1,5 +1,6 @@
 """Which points of the feature pyramid learn which instance, and what."""
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from mmengine.structures import InstanceData
@@ -29,10 +30,12 @@ class PolarTargets:
     rays: Tensor
 
 
+@lru_cache(maxsize=256)
 def level_points(size: tuple[int, int], stride: int, device=None) -> Tensor:
     """Points of a level in pixels of the input, int64 (height * width, 2): x, y, row by row.
 
-    Row i and column j of a level of stride s stand for (j * s + s // 2, i * s + s // 2).
+    Row i and column j of a level of stride s stand for (j * s + s // 2, i * s + s // 2). The
+    tensor is kept for the next call: do not write into it.
     """
     ys, xs = (torch.arange(n, device=device) * stride + stride // 2 for n in size)
     return torch.stack(torch.meshgrid(xs, ys, indexing='xy'), dim=-1).flatten(0, 1)
@@ -157,7 +160,7 @@ def polar_targets(batch_gt_instances: list[InstanceData], sizes, strides, ranges
     if not bool(counts.all()):
         # a NaN centroid is near no point
         centroids = centroids.float().masked_fill((counts == 0).to(device)[:, None], torch.nan)
-    points = torch.cat([level_points(size, stride, device)
+    points = torch.cat([level_points(tuple(size), stride, device)
                         for size, stride in zip(sizes, strides)])
     positives, instances = positive_points(centroids, boxes, images.to(device), sizes, strides,
                                            ranges, radius)
