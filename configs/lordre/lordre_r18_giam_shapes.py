@@ -10,18 +10,22 @@ model = dict(
         bgr_to_rgb=True,
         pad_mask=False,
         pad_size_divisor=32),
-    # Half the usual width, and batch norm that is trained: from scratch.
+    # Half the usual width, no stage of stride 32 (the pictures have 128 px), and batch norm that is
+    # trained: from scratch.
     backbone=dict(
         type='ResNet',
         depth=18,
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
         base_channels=32,
         stem_channels=32,
-        out_indices=(1, 2, 3),
+        out_indices=(1, 2),
         frozen_stages=-1,
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
         style='pytorch'),
-    neck=dict(type='InstanceContextEncoder', in_channels=(64, 128, 256), out_channels=64),
+    neck=dict(type='InstanceContextEncoder', in_channels=(64, 128), out_channels=64),
     mask_head=dict(
         type='LordreHead',
         num_classes=8,
@@ -37,7 +41,7 @@ model = dict(
             type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=4.0)),
     test_cfg=dict(score_thr=0.005, mask_thr=0.45))
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=4500, val_interval=4500)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=5500, val_interval=5500)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -47,11 +51,12 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=100, end=4500, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=5500, eta_min=1e-5, by_epoch=False),
 ]
 
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
     checkpoint=dict(interval=1000, by_epoch=False),
     logger=dict(interval=100))
+train_dataloader = dict(sampler=dict(type='InfiniteSampler', shuffle=True))
 custom_hooks = [dict(type='ChannelsLastHook')]

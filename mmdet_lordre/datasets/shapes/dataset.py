@@ -13,7 +13,7 @@ from .annotate import annotations, categories
 from .scene import make_scene
 
 GENERATOR = 'mmdet_lordre shapes'
-VERSION = 2  # counts up when the same seed gives other pictures
+VERSION = 3  # counts up when the same seed gives other pictures
 SPLITS = ('train', 'val')
 # Colour at full resolution: at 128 pixels a halved one would smear the edges.
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92,

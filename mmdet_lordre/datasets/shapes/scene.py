@@ -11,7 +11,7 @@ SMALLEST, LARGEST = 0.05, 0.5  # longer side of a shape, as part of the picture'
 MOST_INSTANCES = 8
 EMPTY_PART = 0.03  # pictures without any instance
 CROWD_PART = 0.06  # pictures with a cluster of tiny shapes, annotated as one crowd region
-LEAST_VISIBLE = 0.4  # of a shape, else its class could not be told
+LEAST_VISIBLE = 0.5  # of a shape, else its class could not be told
 LEAST_PIXELS = 6
 _SUPERSAMPLING = 8
 _TRIES = 12
@@ -69,7 +69,8 @@ class _Canvas:
         """Draw one shape, if a place is found where everything below stays recognisable."""
         rng = self.rng
         label = int(rng.integers(len(CLASSES)))
-        extent = self.size * rng.uniform(SMALLEST, LARGEST)
+        # drawn so that areas are spread evenly, not sides: else most shapes would be tiny
+        extent = self.size * np.sqrt(rng.uniform(SMALLEST**2, LARGEST**2))
         cover = _coverage(random_outline(CLASSES[label], extent, rng))
         area = int((cover >= 0.5).sum())
         # A bar laid across another shape cuts it in two.
