@@ -15,7 +15,7 @@ export PYTHON STACK VENV
 setup:
 	@bash tools/setup.sh
 
-test: setup lint
+test: setup
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 demo: setup

@@ -49,10 +49,6 @@ class RLEMasks(list):
         """Decode to an array (N, height, width) of ``dtype``."""
         return self.to_ndarray().astype(dtype)
 
-    def areas(self) -> np.ndarray:
-        """Number of pixels of each mask, (N,)."""
-        return mask_api.area(list(self)) if len(self) else np.zeros(0, np.uint32)
-
 
 def encode_masks(masks: Tensor | np.ndarray) -> RLEMasks:
     """Encode bool or 0/1 masks (N, height, width) as run lengths.

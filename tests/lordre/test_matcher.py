@@ -60,5 +60,5 @@ def test_nan_names_the_image():
     probs = torch.rand(2, 3, 4)
     probs[1, 0, 0] = float('nan')
     labels, targets = [torch.tensor([0])] * 2, [torch.ones(1, 4)] * 2
-    with pytest.raises(FloatingPointError, match='street.jpg'):
+    with pytest.raises(FloatingPointError, match=r'street\.jpg'):
         LordreMatcher()(torch.zeros(2, 3, 1), probs, labels, targets, ['park.jpg', 'street.jpg'])

@@ -8,8 +8,14 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.structures import InstanceData
 from pycocotools import mask as mask_api
 
-from mmdet_lordre.masks import (RLEMasks, central_sums, chunk_size, encode_masks, mask_boxes,
-                                maskness)
+from mmdet_lordre.masks import (
+    RLEMasks,
+    central_sums,
+    chunk_size,
+    encode_masks,
+    mask_boxes,
+    maskness,
+)
 
 
 def some_masks():
@@ -56,7 +62,6 @@ def test_rle_round_trip_in_instance_data():
     masks = some_masks()
     rle = encode_masks(masks)
     assert np.array_equal(rle.astype(bool), masks.numpy())
-    assert rle.areas().tolist() == [9, 1, 2, 0]
     data = InstanceData(masks=rle, scores=torch.arange(4))
     kept = data[torch.tensor([True, False, True, False])]
     assert isinstance(kept.masks, RLEMasks)
