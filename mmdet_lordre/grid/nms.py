@@ -50,7 +50,7 @@ def matrix_nms(masks: Tensor, labels: Tensor, scores: Tensor, mask_area: Tensor 
         masks: BoolTensor (N, h, w).
         labels: (N,) classes.
         scores: (N,) of any floating type.
-        mask_area: (N,) pixels of each mask, counted if not given.
+        mask_area: (N,) pixels of each mask; not needed, the products of the masks hold them.
         kernel: ``'gaussian'`` or ``'linear'``.
         sigma: Of the gaussian.
         nms_pre: Masks that take part, the best by score; all if not positive.
@@ -77,10 +77,13 @@ def matrix_nms(masks: Tensor, labels: Tensor, scores: Tensor, mask_area: Tensor 
     if len(order) > 1:
         # a class together, by falling score inside it
         grouped_labels, group = labels.sort(stable=True)
+        if masks.device.type == 'cpu':  # elsewhere a choice by values would wait for the device
+            rivals = _have_rivals(grouped_labels)
+            grouped_labels, group = grouped_labels[rivals], group[rivals]
         picked = order[group]
         grouped = masks[picked].flatten(1)
-        areas = grouped.sum(1) if mask_area is None else mask_area[picked].long()
-        decay = torch.empty(len(order), dtype=torch.float32, device=masks.device)
+        areas = None if mask_area is None else mask_area[picked]
+        decay = torch.ones(len(order), dtype=torch.float32, device=masks.device)
         decay[group] = _decay(grouped, grouped_labels, areas, kernel, sigma)
         scores = (scores.float() * decay).to(scores.dtype)
     if filter_thr > 0:
@@ -92,12 +95,21 @@ def matrix_nms(masks: Tensor, labels: Tensor, scores: Tensor, mask_area: Tensor 
     return scores, labels[index], order[index]
 
 
+def _have_rivals(labels):
+    """Which of sorted labels (N,) stand there more than once."""
+    again = labels[1:] == labels[:-1]
+    rivals = torch.zeros_like(labels, dtype=torch.bool)
+    rivals[1:] = again
+    rivals[:-1] |= again
+    return rivals
+
+
 def _decay(masks, labels, areas, kernel, sigma):
     """Factors (N,) of masks (N, pixels) that are sorted by class, then by falling score."""
     decay = torch.ones(len(masks), dtype=torch.float32, device=masks.device)
     for start, stop in _spans(labels):
         block = slice(start, stop)
-        iou = _ious(masks[block], areas[block])
+        iou = _ious(masks[block], None if areas is None else areas[block])
         same = labels[block, None] == labels[block]
         iou = iou.mul_(same).triu_(diagonal=1)
         worst = iou.amax(dim=0)
@@ -135,6 +147,8 @@ def _ious(masks, areas):
     for start in range(0, count, _MAX_ROWS):
         rows = masks[start:start + _MAX_ROWS]
         inter[start:start + _MAX_ROWS, start:] = _intersections(rows, masks[start:])
+    # what a mask has in common with itself
+    areas = inter.diagonal().clone() if areas is None else areas
     # two empty masks have no union
     union = (areas[:, None] + areas).float().sub_(inter).clamp_(min=1)
     return inter.div_(union)
