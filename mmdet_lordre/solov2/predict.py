@@ -29,7 +29,6 @@ class _Candidates:
     rows: Tensor
     cells: Tensor
     masks: Tensor
-    areas: Tensor
 
     def best(self, count: int) -> '_Candidates':
         """The best ``count`` by score, all if not positive, and only the masks that they use."""
@@ -37,14 +36,14 @@ class _Candidates:
         top = (order[:count] if count > 0 else order).sort()[0]
         used, rows = self.rows[top].unique(return_inverse=True)
         return _Candidates(self.scores[top], self.labels[top], rows, self.cells[used],
-                           self.masks[used], self.areas[used])
+                           self.masks[used])
 
 
 def _join(parts: list[_Candidates]) -> _Candidates:
     if len(parts) == 1:
         return parts[0]
     joined = {name: torch.cat([getattr(part, name) for part in parts])
-              for name in ('scores', 'labels', 'cells', 'masks', 'areas')}
+              for name in ('scores', 'labels', 'cells', 'masks')}
     rows, first = [], 0
     for part in parts:
         rows.append(part.rows + first)
@@ -55,12 +54,11 @@ def _join(parts: list[_Candidates]) -> _Candidates:
 def _read_chunk(probs, cells, class_scores, strides, cfg):
     """Candidates of a few cells from their probabilities (n, h, w)."""
     masks = probs > cfg.mask_thr
-    areas = masks.flatten(1).sum(1)
-    large = areas > strides[cells]
+    large = masks.flatten(1).sum(1) > strides[cells]
     quality = maskness(probs, cfg.mask_thr)
     scores = class_scores[cells]
     rows, labels = ((scores > cfg.score_thr) & large[:, None]).nonzero(as_tuple=True)
-    return _Candidates(scores[rows, labels] * quality[rows], labels, rows, cells, masks, areas)
+    return _Candidates(scores[rows, labels] * quality[rows], labels, rows, cells, masks)
 
 
 def predict_image(kernels: Tensor, class_scores: Tensor, features: Tensor, strides: Tensor,
@@ -104,8 +102,8 @@ def predict_image(kernels: Tensor, class_scores: Tensor, features: Tensor, strid
     else:
         found = _join(parts).best(cfg.nms_pre)
         scores, labels, keep = matrix_nms(
-            found.masks[found.rows], found.labels, found.scores, found.areas[found.rows],
-            cfg.get('kernel', 'gaussian'), cfg.get('sigma', 2.0),
+            found.masks[found.rows], found.labels, found.scores,
+            kernel=cfg.get('kernel', 'gaussian'), sigma=cfg.get('sigma', 2.0),
             filter_thr=cfg.get('filter_thr', -1), max_num=cfg.get('max_per_img', -1))
         chosen = found.cells[found.rows[keep]]
         if len(cells) <= step:
