@@ -1,5 +1,6 @@
 # make demo   sets up, trains Lordre on the embedded data set, evaluates it and draws pictures
 # make test   sets up, runs the tests
+# make test-reliability   the long ones: killed runs, several machines, many hostile data sets
 # Variables: PYTHON (python3), VENV (.venv), STACK (openmmlab or onedl), ARGS (for pytest)
 PYTHON ?= python3
 STACK ?= openmmlab
@@ -10,13 +11,16 @@ VENV ?= .venv-$(STACK)
 endif
 export PYTHON STACK VENV
 
-.PHONY: setup test demo lint clean
+.PHONY: setup test test-reliability demo lint clean
 
 setup:
 	@bash tools/setup.sh
 
 test: setup
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+test-reliability: setup
+	$(VENV)/bin/python -m pytest tests/reliability -m long --timeout 7200 $(ARGS)
 
 demo: setup
 	$(VENV)/bin/python tools/quickstart.py

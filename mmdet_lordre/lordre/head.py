@@ -5,6 +5,7 @@ from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from mmdet.models.utils import generate_coordinate, unpack_gt_instances
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.utils import reduce_mean
+from mmengine.dist import get_world_size
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -131,8 +132,14 @@ class LordreHead(BaseMaskHead):
         labels = [gt.labels for gt in instances]
         targets = [self._targets(gt, meta, size, device)
                    for gt, meta in zip(instances, metas)]
-        pairs = self.matcher(class_logits, mask_logits.detach().flatten(2).sigmoid(), labels,
-                             targets, [meta.get('img_path') for meta in metas])
+        try:
+            pairs = self.matcher(class_logits, mask_logits.detach().flatten(2).sigmoid(), labels,
+                                 targets, [meta.get('img_path') for meta in metas])
+        except FloatingPointError:
+            if get_world_size() == 1:
+                raise
+            # other processes wait for this one: NaN losses, below, reach all of them
+            pairs = [(labels[0].new_zeros(0),) * 2] * len(labels)
 
         image = torch.cat([torch.full_like(p, k) for k, (p, _) in enumerate(pairs)])
         query = torch.cat([p for p, _ in pairs])

@@ -48,9 +48,10 @@ def one_line_errors(main):
         warnings.filterwarnings('ignore', '.broadcast_buffers. is deprecated')
         try:
             return main(*args, **kwargs)
-        except KeyboardInterrupt:
-            print('interrupted', file=sys.stderr)
-            sys.exit(130)
+        except KeyboardInterrupt as stop:
+            sys.stdout.flush()
+            print(str(stop) or 'interrupted', file=sys.stderr)
+            sys.exit(getattr(stop, 'code', 130))
         except Exception as error:
             line = explain(error)
             if line is None or os.environ.get('MMDET_LORDRE_TRACEBACK'):

@@ -6,7 +6,8 @@ import os
 import torch
 from mmdet.registry import RUNNERS
 from mmengine.device import get_device
-from mmengine.dist import is_distributed
+from mmengine.dist import is_distributed, master_only
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
 from mmengine.registry import MODEL_WRAPPERS
@@ -17,9 +18,13 @@ from torch.nn.parallel import DistributedDataParallel
 from .config import model_class_counts
 from .console import readable
 from .distributed import init_cpu_group
+from .durable import check_resumable, read_resumable, whole_file
 from .errors import UserError
+from .exact import exact_loader, exact_loop
+from .finite import FiniteHook
 from .fit import fit_state_dict, state_dict_of
 from .safe_load import read_checkpoint
+from .stopping import StopHook, Stopped
 
 
 @RUNNERS.register_module()
@@ -30,9 +35,15 @@ class ToolRunner(Runner):
 
     - page-long messages go to the log file and iterations are short lines;
     - several processes without a GPU talk through gloo;
+    - checkpoints appear whole or not at all, a damaged one is passed over by ``resume``, and
+      training goes on from one exactly as if it had not been interrupted;
+    - NaN and infinite losses stop training before they reach the weights, and a signal stops it
+      between two iterations, with the state saved;
     - resuming and testing demand a checkpoint that fits the model, fine-tuning
       (``load_from``) loads what fits and prints a short table of what it left out.
     """
+
+    _read = (None, None)  # path and content of a checkpoint that was looked at already
 
     def setup_env(self, env_cfg):
         if self.distributed and not is_distributed() and get_device() == 'cpu':
@@ -41,6 +52,73 @@ class ToolRunner(Runner):
 
     def build_logger(self, *args, **kwargs):
         return readable(super().build_logger(*args, **kwargs))
+
+    def train(self):
+        """Train, from the beginning or from a checkpoint; see the class.
+
+        Raises:
+            UserError: a checkpoint that cannot be gone on from, or values that are not finite.
+            Stopped: a signal asked for it.
+        """
+        if self._resume:
+            self._choose_checkpoint()
+        stop = StopHook()
+        self.register_hook(stop)
+        if not any(isinstance(hook, FiniteHook) for hook in self.hooks):
+            self.register_hook(FiniteHook())
+        try:
+            return super().train()
+        except Exception as error:
+            if stop.asked is None:
+                raise
+            # another process stopped, or a worker was told to
+            raise Stopped('interrupted', stop.asked) from error
+        finally:
+            stop.release()
+
+    def _choose_checkpoint(self):
+        """Read what to go on from, for its seed is needed before anything is built."""
+        if self._load_from is None:
+            found = read_resumable(self.work_dir, self.logger.warning)
+            if found is None:
+                self._resume = False
+                return
+            self._load_from, self._read = found[0], found
+        else:
+            self._read = self._load_from, read_checkpoint(self._load_from)
+            check_resumable(self._read[1], self._load_from)
+        seed = self._read[1]['meta'].get('seed')
+        if seed is not None and seed != self.seed:
+            if self._randomness_cfg.get('seed') is not None:
+                self.logger.warning(f'the run began with seed {seed}: it goes on with that one')
+            self._randomness_cfg['seed'] = seed
+            self.set_randomness(**self._randomness_cfg)
+
+    def build_train_loop(self, loop):
+        ours = exact_loop(loop) if isinstance(loop, dict) else None
+        if ours is not None:
+            loader = self._train_dataloader
+            if isinstance(loader, dict):
+                loader = self.build_dataloader(
+                    loader, seed=self.seed,
+                    diff_rank_seed=self._randomness_cfg.get('diff_rank_seed', False))
+            if loader.batch_sampler is not None:
+                self._train_dataloader = exact_loader(loader, self.seed)
+                loop = ours
+        return super().build_train_loop(loop)
+
+    def register_hook(self, hook, priority=None):
+        if isinstance(hook, dict) and hook.get('type') in ('CheckpointHook', CheckpointHook):
+            hook = dict(hook, type='DurableCheckpointHook')
+        super().register_hook(hook, priority)
+
+    @master_only
+    def save_checkpoint(self, out_dir, filename, *args, **kwargs):
+        if '://' in str(out_dir):
+            return super().save_checkpoint(out_dir, filename, *args, **kwargs)
+        os.makedirs(out_dir, exist_ok=True)
+        with whole_file(os.path.join(out_dir, filename)) as unfinished:
+            super().save_checkpoint(out_dir, os.path.basename(unfinished), *args, **kwargs)
 
     @staticmethod
     def build_dataloader(*args, **kwargs):
@@ -74,7 +152,10 @@ class ToolRunner(Runner):
         Raises:
             UserError: the file cannot be read, is refused, or does not fit.
         """
-        checkpoint = read_checkpoint(filename, map_location)
+        path, checkpoint = self._read
+        self._read = (None, None)
+        if path != filename:
+            checkpoint = read_checkpoint(filename, map_location)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         fit = fit_state_dict(model, state_dict_of(checkpoint), revise_keys)

@@ -5,11 +5,11 @@ import os
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS, init_default_scope
-from mmengine.runner import find_latest_checkpoint
 
 from .checks import check_class_counts, check_data
 from .classes import class_names_of
 from .config import load_config
+from .durable import checkpoints_of
 from .errors import UserError
 from .options import add_common, is_main_process, set_local_rank
 from .own_data import forget_annotations, use_own_data
@@ -28,6 +28,9 @@ def parse_args(argv=None):
     parser.add_argument('--load-from', metavar='CHECKPOINT',
                         help='start from the weights of a checkpoint; what does not fit '
                              '(other classes) is left out and listed')
+    parser.add_argument('--skip-nonfinite', type=int, metavar='N',
+                        help='leave out up to N batches whose losses are NaN or infinite '
+                             '(default: stop at the first)')
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate with the total batch size')
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
@@ -57,6 +60,10 @@ def train(argv=None):
     _set_precision(cfg, args.amp)
     _set_lr_scaling(cfg, args.auto_scale_lr)
     _set_start(cfg, args)
+    if args.skip_nonfinite is not None:
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or []
+                            if hook.get('type') != 'FiniteHook']
+        cfg.custom_hooks += [dict(type='FiniteHook', max_skipped=args.skip_nonfinite)]
     if cfg.get('train_dataloader') is None:
         raise UserError(f'config {args.config} has no train_dataloader: nothing to train on')
     check_class_counts(cfg)
@@ -104,7 +111,7 @@ def _set_start(cfg, args):
     elif args.resume == 'auto':
         cfg.resume = True
         cfg.load_from = None
-        if not os.path.isdir(cfg.work_dir) or find_latest_checkpoint(cfg.work_dir) is None:
+        if not checkpoints_of(cfg.work_dir):
             cfg.resume = False
             if is_main_process():
                 print(f'no checkpoint in {cfg.work_dir} yet: starting from the beginning')
