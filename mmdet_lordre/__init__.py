@@ -10,4 +10,4 @@ __version__ = '0.1.0'
 check_stack()
 
 from . import (masks, grid, lordre, solov2, aggmask, polarmask, backbones, checkpoints,  # noqa: F401
-               evaluation, visualization, runtime)
+               evaluation, visualization, runtime, mim)

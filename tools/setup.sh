@@ -23,7 +23,7 @@ onedl) prefix=onedl- detection=onedl-mmdetection ;;
 esac
 
 stamp=$venv/.ready
-key=$( (cat constraints.txt pyproject.toml tools/setup.sh; echo "$stack"; "$python" -V) | sha256sum)
+key=$( (cat constraints.txt pyproject.toml setup.py tools/setup.sh; echo "$stack"; "$python" -V) | sha256sum)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$key" ]; then
   exit 0
 fi

@@ -15,3 +15,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1.0 / 24, by_epoch=False, begin=0, end=2000),
     dict(type='MultiStepLR', by_epoch=True, begin=0, end=14, milestones=[10, 13], gamma=0.1),
 ]
+custom_hooks = [dict(type='DeformableOpsHook')]

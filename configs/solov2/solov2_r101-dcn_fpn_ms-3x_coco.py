@@ -8,3 +8,4 @@ model = dict(
         mask_feature_head=dict(conv_cfg=dict(type='DCNv2')),
         dcn_cfg=dict(type='DCNv2'),
         dcn_apply_to_all_conv=True))
+custom_hooks = [dict(type='DeformableOpsHook')]

@@ -38,7 +38,8 @@ Written by `python tools/make_model_zoo.py`; edit the metafiles, not this page.
   this project. *test-dev* likewise.
 - **Params** (millions) and **FLOPs** (giga multiply-adds of the network, as mmdet counts) are
   measured by `tools/get_flops.py` for one image that fills the **input**, padded.
-- **Weights** are the authors' files: `tools/convert_checkpoint.py` converts them.
+- **Weights** are the authors' files: `tools/convert_checkpoint.py` converts them, and
+  `published://NAME` stands for them wherever a checkpoint is named (docs/checkpoints.md).
 - **Parity** says what is proven against outputs of the published implementation, from its
   checkpoint names through conversion to final masks: the whole *model*, its *head*, or the *parts*
   that it shares with such models. Every config's names are covered by the conversion tests.
@@ -99,16 +100,21 @@ def _schedule(metadata: dict) -> str:
     return f'{metadata["Epochs"]} epochs' if 'Epochs' in metadata else '-'
 
 
+def _link(weights: str | None) -> str:
+    if not weights:
+        return '-'
+    return f'[{"folder" if "/folders/" in weights else "file"}]({weights})'
+
+
 def row(root: Path, model: dict, cfg: Config) -> tuple[str, ...]:
     """Cells of one config."""
     metadata = model.get('Metadata', {})
     cost = complexity(cfg)
-    weights = metadata.get('Published Weights') or model.get('Weights')
+    weights = metadata.get('Published Weights')
     return (f'[{model["Name"]}](../{model["Config"]})', str(metadata.get('Backbone', '-')),
             _schedule(metadata), f'{cost.size[0]}x{cost.size[1]}', f'{cost.params / 1e6:.1f}',
             f'{cost.macs / 1e9:.1f}', _metric(model, 'COCO'), _metric(model, 'COCO test-dev'),
-            f'[file]({weights})' if weights else '-',
-            parity(root, cfg))
+            _link(weights), parity(root, cfg))
 
 
 def zoo(root: Path) -> str:

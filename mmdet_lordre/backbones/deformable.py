@@ -6,6 +6,12 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from torch import nn
 
+from ..runtime.errors import UserError
+
+
+class MissingOpsError(UserError, RuntimeError):
+    """mmcv's compiled operations lack what a model needs on its device."""
+
 
 def check_deformable_ops(model: nn.Module, device: str | torch.device) -> None:
     """Fail early where mmcv has no deformable convolution for a device.
@@ -18,7 +24,7 @@ def check_deformable_ops(model: nn.Module, device: str | torch.device) -> None:
         device: where it is to run.
 
     Raises:
-        RuntimeError: the model has deformable convolutions and mmcv was compiled without CUDA.
+        MissingOpsError: the model has deformable convolutions and mmcv was compiled without CUDA.
     """
     if torch.device(device).type != 'cuda':
         return
@@ -27,7 +33,7 @@ def check_deformable_ops(model: nn.Module, device: str | torch.device) -> None:
     layer = next((name for name, module in model.named_modules()
                   if isinstance(module, (DeformConv2d, ModulatedDeformConv2d))), None)
     if layer is not None:
-        raise RuntimeError(
+        raise MissingOpsError(
             f'{layer} is a deformable convolution, and mmcv {mmcv.__version__} was compiled '
             'without CUDA: install an mmcv that was built with it (MMCV_WITH_OPS=1 FORCE_CUDA=1), '
             'run on the CPU, or take a config without DCN')

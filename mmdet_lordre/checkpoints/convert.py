@@ -70,6 +70,16 @@ def _classes(count: int | None, meta: Mapping, result: Conversion) -> tuple[str,
     return None
 
 
+def dataset_meta(classes: tuple[str, ...] | None) -> dict:
+    """``dataset_meta`` of a checkpoint's meta data: classes, and colours if they are COCO's."""
+    if not classes:
+        return {}
+    found = dict(classes=tuple(classes))
+    if classes == COCO_CLASSES:
+        found['palette'] = [tuple(colour) for colour in CocoDataset.METAINFO['palette']]
+    return dict(dataset_meta=found)
+
+
 def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: str = 'auto',
                  config: str | os.PathLike | None = None) -> Conversion:
     """Convert a checkpoint file.
@@ -98,11 +108,8 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: s
     except ConversionError as error:
         raise ConversionError(f'{source}: {error}') from None
 
-    meta = dict(source=dict(file=source.name, sha256=sha256(source), format=result.format))
-    if result.classes:
-        meta['dataset_meta'] = dict(classes=tuple(result.classes))
-        if result.classes == COCO_CLASSES:
-            meta['dataset_meta']['palette'] = [tuple(c) for c in CocoDataset.METAINFO['palette']]
+    meta = dict(source=dict(file=source.name, sha256=sha256(source), format=result.format),
+                **dataset_meta(result.classes))
     if config == 'auto':
         config = _find_config(result)
     if config is not None:

@@ -38,9 +38,8 @@ def build_model(cfg: Config | ConfigDict) -> nn.Module:
 
 def config_folder(family: str) -> Path:
     """Folder of a family's configs: inside an installed package, or in the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / '.mim' / 'configs' / family
-    return installed if installed.is_dir() else package.parent / 'configs' / family
+    from ..mim import mim_folder
+    return mim_folder() / 'configs' / family
 
 
 def find_configs(result: Conversion, family: str) -> list[Path]:

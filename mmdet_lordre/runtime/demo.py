@@ -17,6 +17,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from rich.progress import track
 
+from ..backbones import check_deformable_ops
 from ..visualization import PICTURE_MODES
 from .classes import class_names_of, classes_of_checkpoint, use_checkpoint_classes
 from .config import load_config, model_class_counts, split_datasets
@@ -113,7 +114,8 @@ def build_model(config, checkpoint, device=None, options=None, test_cfg=None):
         test_cfg (dict, optional): merged into ``model.test_cfg``.
 
     Raises:
-        UserError: config or checkpoint cannot be read, or do not fit each other.
+        UserError: config or checkpoint cannot be read, or do not fit each other; or mmcv lacks
+            the model's deformable convolutions on the device.
     """
     cfg = load_config(config, options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -144,7 +146,9 @@ def build_model(config, checkpoint, device=None, options=None, test_cfg=None):
         palette = palette or (dataset.get('metainfo') or {}).get('palette')
     model.dataset_meta = dict(classes=class_names_of(cfg), palette=palette)
     model.cfg = cfg
-    return model.to(device or get_device()).eval()
+    device = device or get_device()
+    check_deformable_ops(model, device)
+    return model.to(device).eval()
 
 
 @torch.no_grad()

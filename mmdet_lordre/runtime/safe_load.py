@@ -83,6 +83,9 @@ def read_checkpoint(filename, map_location='cpu'):
     """
     try:
         checkpoint = CheckpointLoader.load_checkpoint(str(filename), map_location, 'silent')
+    except UserError:
+        # of published://, and says all
+        raise
     except FileNotFoundError as error:
         raise UserError(f'no such checkpoint: {filename}') from error
     except pickle.UnpicklingError as error:

@@ -11,7 +11,7 @@ from torch import nn
 
 from mmdet_lordre.backbones import DeformableOpsHook, check_deformable_ops
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'lordre'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
 @pytest.fixture(scope='module')
@@ -44,8 +44,8 @@ def test_the_hook_looks_at_the_device_of_the_model(monkeypatch, resnet):
 
 
 def test_the_deformable_configs_have_the_hook():
-    paths = sorted(CONFIGS.glob('*-dcn_*.py'))
-    assert len(paths) == 4
+    paths = sorted(CONFIGS.glob('*/*-dcn*.py'))
+    assert len(paths) == 14
     for path in paths:
-        hooks = [HOOKS.build(hook) for hook in Config.fromfile(path).custom_hooks]
-        assert any(isinstance(hook, DeformableOpsHook) for hook in hooks)
+        hooks = [HOOKS.build(hook) for hook in Config.fromfile(path).get('custom_hooks', [])]
+        assert any(isinstance(hook, DeformableOpsHook) for hook in hooks), path

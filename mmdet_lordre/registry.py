@@ -1,0 +1,15 @@
+"""The scope ``mmdet_lordre`` of mmengine's registries.
+
+Everything here is registered with mmdet's own registries, so these are empty: what is looked up in
+them is found in mmdet's. They are there because mmengine builds what comes from
+``_base_ = 'mmdet_lordre::...'`` in the scope of that name.
+"""
+import mmdet.registry
+import mmengine.registry
+from mmengine.registry import Registry
+
+for _name, _root in list(vars(mmengine.registry).items()):
+    if isinstance(_root, Registry):
+        _parent = getattr(mmdet.registry, _name, _root)
+        globals()[_name] = Registry(_parent.name, parent=_parent, scope='mmdet_lordre',
+                                    locations=['mmdet_lordre'])
