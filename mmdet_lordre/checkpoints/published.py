@@ -1,4 +1,4 @@
-"""``published://``: the authors' files wherever mmengine takes a checkpoint, without a step between.
+"""``published://``: the authors' files as they are, wherever mmengine takes a checkpoint.
 
 Three things may follow it: a path, an http(s) address, or the name of a model of this project,
 which stands for its authors' file.

@@ -9,12 +9,17 @@ import pytest
 import torch
 from mmdet.apis import init_detector
 from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader
 
 import mmdet_lordre  # noqa: F401 - registers the models
 from mmdet_lordre.checkpoints import ConversionError, convert_file, convert_state_dict
 from mmdet_lordre.checkpoints.convert import COCO_CLASSES
+from mmdet_lordre.runtime.demo import demo
+from mmdet_lordre.runtime.test import test as run_test
 from tests.parity.case import OWN_CASES, ParityCase
+from tests.tools.tiny import make_coco, write_config
 
 from . import publish
 
@@ -70,6 +75,23 @@ def test_a_detector_takes_weights_and_classes_from_it(converted):
     ours = torch.load(converted[0], weights_only=True)['state_dict']
     state = model.state_dict()
     assert all(torch.equal(state[name], value) for name, value in ours.items())
+
+
+def test_the_tools_take_it_as_it_is(tmp_path):
+    config = write_config(tmp_path / 'tiny.py')
+    init_default_scope('mmdet')
+    state, _ = publish.publish(
+        MODELS.build(Config.fromfile(config).model).state_dict(),
+        lambda name: publish.sparseinst(name, publish.detectron2))
+    torch.save(dict(model=state), tmp_path / 'published.pth')
+    target = str(tmp_path / 'ours.pth')
+    assert convert_file(tmp_path / 'published.pth', target, config=config).missing == []
+    ann = make_coco(tmp_path, count=3, names=('person', 'car', 'dog'), ids=(1, 3, 18))
+    figures = run_test([config, target, '--ann', ann, '--eval', 'segm',
+                        '--work-dir', str(tmp_path / 'work')])
+    assert 0 <= figures['coco/segm_mAP'] <= 1
+    assert len(demo([str(tmp_path / 'images'), config, target, '--score-thr', '0',
+                     '--out', str(tmp_path / 'drawn')])) == 3
 
 
 def test_another_model_is_refused_and_nothing_written(published, tmp_path):
