@@ -20,6 +20,7 @@ model = dict(
         dilations=(1, 1, 1),
         base_channels=32,
         stem_channels=32,
+        deep_stem=True,
         out_indices=(1, 2),
         frozen_stages=-1,
         norm_cfg=dict(type='BN', requires_grad=True),
@@ -37,11 +38,14 @@ model = dict(
         groups=4,
         normalization='softmax',
         norm_cfg=dict(type='BN'),
+        # Classes are what a network from scratch learns last.
+        region_classifier=dict(hidden_channels=128),
+        loss_matched_cls=dict(type='CrossEntropyLoss', loss_weight=1.0),
         loss_cls=dict(
             type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=4.0)),
     test_cfg=dict(score_thr=0.005, mask_thr=0.45))
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=5500, val_interval=5500)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=5000, val_interval=5000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -51,7 +55,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=100, end=5500, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=5000, eta_min=1e-5, by_epoch=False),
 ]
 
 log_processor = dict(by_epoch=False)

@@ -4,6 +4,7 @@ from .detector import Lordre
 from .encoder import InstanceContextEncoder
 from .head import LordreHead
 from .matcher import LordreMatcher
+from .region_classifier import RegionClassifier, region_owners
 
 __all__ = ['InstanceBranch', 'InstanceContextEncoder', 'Lordre', 'LordreHead', 'LordreMatcher',
-           'MaskBranch']
+           'MaskBranch', 'RegionClassifier', 'region_owners']

@@ -120,17 +120,21 @@ class InstanceBranch(BaseModule):
         return weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-6)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Read the instances.
+        """Convolve and read the instances: (B, in_channels, h, w), coordinates included, to
+        what :meth:`read` returns."""
+        return self.read(self.inst_convs(x))
+
+    def read(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Read the instances from the features that ``inst_convs`` made.
 
         Args:
-            x: Features with coordinates (B, in_channels, h, w).
+            features: (B, channels, h, w).
 
         Returns:
             Class logits (B, N, num_classes), mask kernels (B, N, kernel_dim), objectness logits
             (B, N) and the activation maps before normalisation (B, groups * N, h, w), where map
             ``g * N + n`` is that of group g and instance n.
         """
-        features = self.inst_convs(x)
         maps = self.iam_conv(features)
         pixels = features.flatten(2).transpose(1, 2)
         weights = self.normalize(maps).to(pixels.dtype)

@@ -35,7 +35,13 @@ class LordreHead(BaseMaskHead):
         mask_upsample: Factor from the feature map to the mask logits; the logits of the published
             model have stride 4.
         matcher: Config of the matcher.
+        region_classifier: Config of a training-only task beside the published losses
+            (:class:`RegionClassifier`; channels and classes are filled in). Training from scratch
+            learns classes many times sooner with it.
         loss_cls, loss_mask, loss_dice, loss_objectness: Configs of mmdet losses.
+        loss_matched_cls: Config of one more loss, not in the published method: between the class
+            logits of matched predictions and their classes alone, such as mmdet's softmax
+            ``CrossEntropyLoss``. The focal loss hardly moves while all classes look alike.
         train_cfg: Not used; mmdet passes it.
         test_cfg: ``score_thr`` (0.005), ``mask_thr`` (0.45), ``mask_format`` (``'bitmap'`` or
             ``'rle'``), ``max_per_img`` (none), ``activation_maps`` (False): whether predictions
@@ -48,6 +54,7 @@ class LordreHead(BaseMaskHead):
                  normalization: str = 'sigmoid', in_index: int = 0, norm_cfg=None,
                  mask_upsample: int = 2,
                  matcher=dict(type='LordreMatcher', alpha=0.8, beta=0.2),
+                 region_classifier=None,
                  loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
                                loss_weight=2.0),
                  loss_mask=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=5.0),
@@ -55,6 +62,7 @@ class LordreHead(BaseMaskHead):
                  loss_dice=dict(type='DiceLoss', eps=5e-5, loss_weight=2.0),
                  loss_objectness=dict(type='CrossEntropyLoss', use_sigmoid=True,
                                       loss_weight=1.0),
+                 loss_matched_cls=None,
                  train_cfg=None, test_cfg=None, init_cfg=None):
         super().__init__(init_cfg)
         self.num_classes, self.num_queries = num_classes, num_queries
@@ -64,10 +72,14 @@ class LordreHead(BaseMaskHead):
                                           num_classes, kernel_dim, groups, normalization, norm_cfg)
         self.mask_branch = MaskBranch(in_channels + 2, channels, depth, kernel_dim, norm_cfg)
         self.matcher = TASK_UTILS.build(matcher)
+        self.region_classifier = region_classifier and MODELS.build(
+            dict(type='RegionClassifier', in_channels=channels, num_classes=num_classes)
+            | region_classifier)
         self.loss_cls = MODELS.build(loss_cls)
         self.loss_mask = MODELS.build(loss_mask)
         self.loss_dice = MODELS.build(loss_dice)
         self.loss_objectness = MODELS.build(loss_objectness)
+        self.loss_matched_cls = loss_matched_cls and MODELS.build(loss_matched_cls)
         self.train_cfg = train_cfg
         self.test_cfg = dict(score_thr=0.005, mask_thr=0.45, mask_format='bitmap',
                              max_per_img=None, activation_maps=False)
@@ -84,13 +96,18 @@ class LordreHead(BaseMaskHead):
             Class logits (B, N, num_classes), objectness logits (B, N), mask logits (B, N, h, w)
             and activation maps before normalisation (B, groups * N, h, w).
         """
+        return self._decode(x)[0]
+
+    def _decode(self, x):
+        """What :meth:`decode` returns, and the features that instances are read from."""
         x = x[self.in_index]
         coordinates = generate_coordinate(x.shape, x.device).to(x.dtype)
         x = torch.cat([coordinates, x], dim=1)
-        class_logits, kernels, objectness, maps = self.inst_branch(x)
+        inst_features = self.inst_branch.inst_convs(x)
+        class_logits, kernels, objectness, maps = self.inst_branch.read(inst_features)
         features = self.mask_branch(x)
         mask_logits = torch.bmm(kernels, features.flatten(2)).unflatten(2, features.shape[2:])
-        return class_logits, objectness, mask_logits, maps
+        return (class_logits, objectness, mask_logits, maps), inst_features
 
     def upsample(self, mask_logits: Tensor) -> Tensor:
         """Mask logits (B, N, h, w) to the size that they are trained at."""
@@ -105,7 +122,15 @@ class LordreHead(BaseMaskHead):
     def loss(self, x, batch_data_samples, positive_infos=None, **kwargs) -> dict:
         """Losses of a batch; ground-truth masks need no padding."""
         instances, _, metas = unpack_gt_instances(batch_data_samples)
-        return self.loss_by_feat(*self(x), batch_gt_instances=instances, batch_img_metas=metas)
+        (class_logits, objectness, mask_logits, maps), features = self._decode(x)
+        losses = self.loss_by_feat(class_logits, objectness, self.upsample(mask_logits), maps,
+                                   batch_gt_instances=instances, batch_img_metas=metas)
+        if self.region_classifier is not None:
+            coverage = [self._targets(gt, meta, features.shape[-2:], features.device)
+                        .unflatten(1, features.shape[-2:])
+                        for gt, meta in zip(instances, metas)]
+            losses |= self.region_classifier(features, coverage, [gt.labels for gt in instances])
+        return losses
 
     def loss_by_feat(self, class_logits, objectness, mask_logits, maps, batch_gt_instances,
                      batch_img_metas, **kwargs) -> dict:
@@ -152,6 +177,9 @@ class LordreHead(BaseMaskHead):
 
         losses = dict(loss_cls=self.loss_cls(class_logits.flatten(0, 1), classes.flatten(),
                                              avg_factor=num_gt))
+        if self.loss_matched_cls is not None:
+            losses['loss_matched_cls'] = self.loss_matched_cls(
+                class_logits[image, query], classes[image, query], avg_factor=num_matched)
         if not len(query):
             # zero, but in the graph: distributed training waits for every gradient
             nothing = (mask_logits.sum() + objectness.sum()) * 0
