@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..grid.norm_relu import run_layer
+from ..grid.pointwise import run_pointwise
 from .layers import CONV_INIT, append_coordinates, conv_norm_relu, reset_offsets, resize
 
 
@@ -89,4 +90,5 @@ class SOLOv2FeatureBranch(BaseModule):
                     # twice the size, or a pixel less where the sizes round up
                     feature = resize(feature, x[level - 1 - j].shape[-2:])
             total = feature if total is None else total + feature
-        return run_layer(self.conv_pred, total)[0]
+        out = run_pointwise(self.conv_pred, total)
+        return run_layer(self.conv_pred, total)[0] if out is None else out
