@@ -3,7 +3,7 @@ _base_ = './lordre_r50_giam_8xb8-270k_coco.py'
 # Half of the images are cropped at another size first.
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomChoice',
@@ -32,6 +32,7 @@ train_pipeline = [
         backend='pillow'),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-5, 1e-5), by_box=True, by_mask=True,
          keep_empty=False),
+    dict(type='ShrinkMasks', factor=4),
     dict(type='PackDetInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -53,7 +53,7 @@ model = dict(
 # long side, even of a portrait.
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),
     dict(type='FilterTinyInstances'),
     dict(type='Resize', scale=(1280, 768), keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
@@ -63,7 +63,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(type='Resize', scale=(1280, 768), keep_ratio=False),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),

@@ -3,7 +3,7 @@ _base_ = './polarmask_r50-caffe_fpn_gn-head_1x_coco.py'
 
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),
     dict(type='FilterTinyInstances'),
     dict(type='Resize', scale=(1333, 800), keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
@@ -13,7 +13,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(type='Resize', scale=(1333, 800), keep_ratio=False),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),

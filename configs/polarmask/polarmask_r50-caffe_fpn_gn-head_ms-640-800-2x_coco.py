@@ -3,7 +3,7 @@ _base_ = './polarmask_r50-caffe_fpn_gn-head_800-1x_coco.py'
 
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),
     dict(type='FilterTinyInstances'),
     dict(type='RandomResize', scale=[(1333, 640), (1333, 800)], keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),

@@ -9,7 +9,7 @@ from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks, PolygonMasks
 from mmdet.utils import InstanceList
 from torch import Tensor
 
-from ..masks import chunk_size
+from ..masks import LazyMasks, central_sums, chunk_size
 from .masks import mass_centres, moment_sums, shrink_masks
 
 Size = tuple[int, int]
@@ -104,7 +104,7 @@ def read_masks(masks: BaseInstanceMasks | Tensor | np.ndarray,
 
     Args:
         masks: N masks of an image, padded or not: ``BitmapMasks``, ``PolygonMasks``,
-            :class:`GridMasks`, or an array or tensor (N, H, W).
+            ``LazyMasks``, :class:`GridMasks`, or an array or tensor (N, H, W).
         sizes: For each factor to shrink by the size (h, w) wanted, None for the masks' own.
 
     Returns:
@@ -117,6 +117,12 @@ def read_masks(masks: BaseInstanceMasks | Tensor | np.ndarray,
     """
     if isinstance(masks, GridMasks):
         return _read_grid_masks(masks, sizes)
+    if isinstance(masks, LazyMasks):
+        # only the pixels that count are ever drawn
+        whole = (masks.height, masks.width)
+        return torch.from_numpy(masks.moment_sums()), {
+            factor: central_sums(masks, factor, size or tuple(-(-s // factor) for s in whole)) >= 2
+            for factor, size in sizes.items()}
     if isinstance(masks, BitmapMasks):
         masks = masks.masks
     if isinstance(masks, np.ndarray):

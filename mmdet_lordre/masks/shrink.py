@@ -1,11 +1,60 @@
 """Ground-truth masks at the size of the network's maps."""
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
+from mmdet.structures.mask.structures import BaseInstanceMasks
 from torch import Tensor
 
+from .lazy import LazyMasks
 
-def central_sums(masks: BitmapMasks | PolygonMasks | Tensor | np.ndarray, factor: int,
+
+class ShrunkMasks(BaseInstanceMasks):
+    """What :func:`central_sums` gives, in place of an image's masks.
+
+    Args:
+        sums: uint8 array (N, ceil(height / factor), ceil(width / factor)), 0 to 4.
+        factor: Even size of a block in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+    """
+
+    def __init__(self, sums: np.ndarray, factor: int, height: int, width: int):
+        self.sums, self.factor = sums, factor
+        self.height, self.width = int(height), int(width)
+
+    def __len__(self) -> int:
+        return len(self.sums)
+
+    def __getitem__(self, index) -> 'ShrunkMasks':
+        index = index.cpu().numpy() if isinstance(index, Tensor) else index
+        chosen = np.atleast_1d(np.arange(len(self))[index])
+        return ShrunkMasks(self.sums[chosen], self.factor, self.height, self.width)
+
+    def pad(self, out_shape, pad_val=0) -> 'ShrunkMasks':
+        """Only the size is noted: what the sums lack counts as zero."""
+        return ShrunkMasks(self.sums, self.factor, *out_shape)
+
+    @classmethod
+    def cat(cls, masks: list['ShrunkMasks']) -> 'ShrunkMasks':
+        """The instances of several objects of this class, of one image."""
+        return cls(np.concatenate([part.sums for part in masks]), masks[0].factor,
+                   masks[0].height, masks[0].width)
+
+    @property
+    def areas(self) -> np.ndarray:
+        """Approximate pixels of each mask, (N,)."""
+        return self.sums.sum((1, 2), dtype=np.int64) * self.factor**2 // 4
+
+    def _refuse(self, *args, **kwargs):
+        raise TypeError('these masks were shrunk for the loss and are masks no more: put '
+                        'ShrinkMasks last in the pipeline, just before PackDetInputs')
+
+    rescale = resize = flip = crop = crop_and_resize = expand = _refuse
+    to_ndarray = to_tensor = translate = shear = rotate = get_bboxes = _refuse
+
+
+def central_sums(masks: BaseInstanceMasks | Tensor | np.ndarray, factor: int,
                  size: tuple[int, int], device=None) -> Tensor:
     """Sum of the central 2x2 pixels of each ``factor`` x ``factor`` block.
 
@@ -14,7 +63,8 @@ def central_sums(masks: BitmapMasks | PolygonMasks | Tensor | np.ndarray, factor
     on the CPU), and only the small result goes to ``device``.
 
     Args:
-        masks: N masks (N, h, w) of the image without padding, 0 or 1.
+        masks: N masks (N, h, w) of the image without padding, 0 or 1: mmdet's, a tensor, an array,
+            :class:`LazyMasks`, or :class:`ShrunkMasks` of this factor.
         factor: Even size of a block.
         size: (height, width) of the result; what lies beyond the masks counts as zero.
         device: Where the result goes; where the masks are, if not given.
@@ -23,10 +73,20 @@ def central_sums(masks: BitmapMasks | PolygonMasks | Tensor | np.ndarray, factor
         uint8 Tensor (N, *size) with values 0 to 4.
 
     Raises:
-        ValueError: If ``factor`` is odd.
+        ValueError: If ``factor`` is odd, or not the one that the masks were shrunk by.
     """
     if factor % 2 or factor < 2:
         raise ValueError(f'factor must be even, not {factor}')
+    if isinstance(masks, ShrunkMasks):
+        if masks.factor != factor:
+            raise ValueError(f'the masks were shrunk by {masks.factor}, but the head needs '
+                             f'{factor}: set ShrinkMasks(factor={factor})')
+        sums = torch.from_numpy(masks.sums)[:, :size[0], :size[1]]
+        sums = F.pad(sums, (0, size[1] - sums.shape[2], 0, size[0] - sums.shape[1]))
+        return sums if device is None else sums.to(device)
+    if isinstance(masks, LazyMasks):
+        sums = torch.from_numpy(masks.central_sums(factor, size))
+        return sums if device is None else sums.to(device)
     if isinstance(masks, BitmapMasks):
         masks = masks.masks
     elif isinstance(masks, PolygonMasks):

@@ -7,6 +7,8 @@ from mmdet.structures.mask.structures import BaseInstanceMasks
 from pycocotools import mask as mask_api
 from torch import Tensor
 
+from ..masks import LazyMasks
+
 _NO_POINTS = np.zeros((0, 2), np.int32)
 
 
@@ -128,7 +130,8 @@ class InstanceContours(BaseInstanceMasks):
 
     @classmethod
     def from_masks(cls, masks) -> 'InstanceContours':
-        """From ``BitmapMasks``, ``PolygonMasks``, or a tensor or array (N, height, width).
+        """From ``BitmapMasks``, ``PolygonMasks``, ``LazyMasks``, or a tensor or array (N, height,
+        width).
 
         OpenCV finds the contours, on the CPU; a tensor on another device is copied there.
 
@@ -141,6 +144,10 @@ class InstanceContours(BaseInstanceMasks):
             contours = [_polygon_contour(polygons, masks.height, masks.width)
                         for polygons in masks.masks]
             return cls.from_contours(contours, masks.height, masks.width)
+        if isinstance(masks, LazyMasks):
+            contours = [largest_contour(np.ascontiguousarray(piece), (left, top))
+                        if piece.size else _NO_POINTS for top, left, piece in masks.pieces()]
+            return cls.from_contours(contours, masks.height, masks.width)
         if isinstance(masks, BitmapMasks):
             bitmaps = masks.masks
         elif isinstance(masks, Tensor):
@@ -148,7 +155,7 @@ class InstanceContours(BaseInstanceMasks):
         elif isinstance(masks, np.ndarray):
             bitmaps = masks
         else:
-            raise TypeError('PolarMask reads BitmapMasks, PolygonMasks, a tensor or an array '
+            raise TypeError('PolarMask reads BitmapMasks, PolygonMasks, LazyMasks, a tensor or an array '
                             f'(N, height, width), not {type(masks).__name__}')
         bitmaps = np.ascontiguousarray(bitmaps, np.uint8)
         return cls.from_contours([_bitmap_contour(mask) for mask in bitmaps], *bitmaps.shape[1:])

@@ -78,8 +78,8 @@ def photograph(height, width):
 
 
 def run(cfg, height, width, times):
-    # Without reading files and without packing.
-    pipeline = Compose(cfg.train_pipeline[2:-1])
+    # Without reading files, without targets and without packing.
+    pipeline = Compose(cfg.train_pipeline[2:-2])
     np.random.seed(0)
     return [pipeline(photograph(height, width)) for _ in range(times)]
 

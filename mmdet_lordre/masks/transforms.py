@@ -1,0 +1,69 @@
+"""Masks in the data-loading workers."""
+from mmcv.transforms import BaseTransform
+from mmdet.datasets.transforms import LoadAnnotations
+from mmdet.registry import TRANSFORMS
+
+from .lazy import LazyMasks
+from .shrink import ShrunkMasks, central_sums
+
+
+@TRANSFORMS.register_module()
+class LoadLazyAnnotations(LoadAnnotations):
+    """mmdet's ``LoadAnnotations`` with masks that are drawn at the end of the pipeline.
+
+    The masks have the same pixels as with ``LoadAnnotations(with_mask=True)``, whatever is resized,
+    flipped, cropped or padded in between; they take a fraction of the time. Modified keys as
+    there, ``gt_masks`` being :class:`LazyMasks`.
+
+    A transform of this project that turns masks into targets (``ShrinkMasks``, ``GridMaskTargets``,
+    ``ExtractContours``) belongs at the end, so that the workers draw; where there is none, the
+    masks are drawn by whoever reads them.
+    """
+
+    def __init__(self, with_mask: bool = True, **kwargs):
+        super().__init__(with_mask=with_mask, poly2mask=True, **kwargs)
+
+    def _load_masks(self, results: dict) -> None:
+        height, width = results['ori_shape']
+        results['gt_masks'] = LazyMasks(self._process_masks(results), height, width)
+
+
+@TRANSFORMS.register_module()
+class ShrinkMasks(BaseTransform):
+    """Replace an image's masks by what Lordre's targets are made of.
+
+    Its place is the end of the pipeline, just before ``PackDetInputs``: nothing may resize, flip
+    or crop afterwards. The head computes the same from plain masks; with this transform the workers
+    do it, and a sixteenth of the masks' bytes leaves them.
+
+    Modified keys: ``gt_masks`` (any of mmdet's masks -> :class:`ShrunkMasks`).
+
+    Args:
+        factor: Stride of the head's mask logits in pixels of the network input.
+
+    Raises:
+        ValueError: If the factor is not even.
+        KeyError: Without ``gt_masks``.
+    """
+
+    def __init__(self, factor: int = 4) -> None:
+        if factor < 2 or factor % 2:
+            raise ValueError(f'factor must be even, not {factor}')
+        self.factor = factor
+
+    def transform(self, results: dict) -> dict:
+        """Replace ``gt_masks``."""
+        if 'gt_masks' not in results:
+            raise KeyError('ShrinkMasks found no gt_masks: set with_mask=True in the '
+                           "pipeline's LoadAnnotations")
+        masks = results['gt_masks']
+        if isinstance(masks, ShrunkMasks):
+            return results
+        size = tuple(-(-side // self.factor) for side in (masks.height, masks.width))
+        sums = central_sums(masks, self.factor, size)
+        results['gt_masks'] = ShrunkMasks(sums.numpy(), self.factor, masks.height,
+                                          masks.width)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(factor={self.factor})'
