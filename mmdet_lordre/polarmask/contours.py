@@ -155,8 +155,8 @@ class InstanceContours(BaseInstanceMasks):
         elif isinstance(masks, np.ndarray):
             bitmaps = masks
         else:
-            raise TypeError('PolarMask reads BitmapMasks, PolygonMasks, LazyMasks, a tensor or an array '
-                            f'(N, height, width), not {type(masks).__name__}')
+            raise TypeError('PolarMask reads BitmapMasks, PolygonMasks, LazyMasks, a tensor or an '
+                            f'array (N, height, width), not {type(masks).__name__}')
         bitmaps = np.ascontiguousarray(bitmaps, np.uint8)
         return cls.from_contours([_bitmap_contour(mask) for mask in bitmaps], *bitmaps.shape[1:])
 
