@@ -1,0 +1,64 @@
+"""Segment an image with an end-to-end ONNX file: python onnx_inference.py MODEL.onnx IMAGE OUT.png
+
+Needs numpy, opencv-python and onnxruntime. The file says how its images are prepared.
+"""
+import json
+import sys
+
+import cv2
+import numpy as np
+import onnxruntime
+
+
+def prepare(image, how, fixed):
+    """Resize, normalise and pad; returns the input and the image's size in it."""
+    height, width = image.shape[:2]
+    limits = fixed or (tuple(sorted(how['scale'])) if how['scale'] else (height, width))
+    if not fixed and how['keep_ratio'] and height > width:
+        limits = limits[::-1]
+    if how['keep_ratio']:
+        factor = min(limits[0] / height, limits[1] / width)
+        size = int(height * factor + 0.5), int(width * factor + 0.5)
+    else:
+        size = limits
+    image = cv2.resize(image, size[::-1]).astype(np.float32)
+    if how['bgr_to_rgb']:
+        image = image[..., ::-1]
+    image = (image - np.float32(how['mean'])) / np.float32(how['std'])
+    padded = fixed or [-(-side // how['divisor']) * how['divisor'] for side in size]
+    batch = np.zeros((1, 3, *padded), np.float32)
+    batch[0, :, :size[0], :size[1]] = image.transpose(2, 0, 1)
+    return batch, size
+
+
+def masks_of(outputs, i, size, shape, how):
+    """Mask of instance i at the size of the image."""
+    if 'contours' in outputs:
+        scale = np.float32([shape[1] / size[1], shape[0] / size[0]])
+        points = outputs['contours'][0, i] * scale + (0.5 * scale if how['rounded'] else 0)
+        return cv2.drawContours(np.zeros(shape, np.uint8), [points.astype(np.int32)], 0, 1, -1)
+    mask = outputs['masks'][0, i, :size[0], :size[1]].astype(np.float32)
+    threshold = 0.5 if outputs['masks'].dtype == np.uint8 else how['mask_thr']
+    return (cv2.resize(mask, shape[::-1]) > threshold).astype(np.uint8)
+
+
+def main(model, path, out, least_score=0.3):
+    session = onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
+    how = json.loads(session.get_modelmeta().custom_metadata_map['mmdet_lordre'])
+    fixed = session.get_inputs()[0].shape[2:]
+    image = cv2.imread(path)
+    batch, size = prepare(image, how, fixed if isinstance(fixed[0], int) else None)
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(None, {'image': batch})))
+    for i in np.flatnonzero(outputs['scores'][0] > least_score):
+        mask = masks_of(outputs, i, size, image.shape[:2], how)
+        colour = np.random.default_rng(int(i)).integers(64, 256, 3)
+        image[mask > 0] = image[mask > 0] // 2 + colour // 2
+        label = outputs['labels'][0, i]
+        name = how['classes'][label] if how['classes'] else int(label)
+        print(f'{name} {outputs["scores"][0, i]:.3f} {mask.sum()} pixels')
+    cv2.imwrite(out, image)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:4])

@@ -1,0 +1,65 @@
+"""The network of a detector, apart from what follows it, and what makes it faster."""
+import copy
+
+import torch
+from mmcv.cnn import fuse_conv_bn
+from torch import Tensor, nn
+
+
+def head_of(model: nn.Module) -> nn.Module:
+    """The head of a detector: ``mask_head`` or ``bbox_head``.
+
+    Raises:
+        ValueError: The detector has neither.
+    """
+    for name in ('mask_head', 'bbox_head'):
+        head = getattr(model, name, None)
+        if head is not None:
+            return head
+    raise ValueError(f'{type(model).__name__} has neither mask_head nor bbox_head')
+
+
+class Network(nn.Module):
+    """Backbone, neck and head of a detector: from images to what post-processing takes.
+
+    ``head.predict_by_feat(*network(images), batch_img_metas=metas, rescale=True)`` are the
+    detections. This part has no Python that depends on the data: it compiles as a whole
+    (``torch.compile(network, fullgraph=True)``) and exports.
+
+    Args:
+        model: A detector of mmdet with one head.
+    """
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    @property
+    def head(self) -> nn.Module:
+        """The head."""
+        return head_of(self.model)
+
+    def run_head(self, features: tuple[Tensor, ...]):
+        """What the head makes of the neck's maps."""
+        # Lordre enlarges only the masks that it keeps, after its network
+        return getattr(self.head, 'decode', self.head)(features)
+
+    def forward(self, images: Tensor):
+        """Outputs of the head for normalised images (B, 3, h, w)."""
+        return self.run_head(self.model.extract_feat(images))
+
+
+def faster(model: nn.Module, fuse: bool = False, channels_last: bool = False) -> nn.Module:
+    """A copy of a model for inference, whose results are equal up to rounding.
+
+    Args:
+        model: A detector in ``eval`` mode.
+        fuse: Put each batch norm into the convolution before it.
+        channels_last: Keep the channels of a pixel together.
+    """
+    model = copy.deepcopy(model).eval()
+    if fuse:
+        model = fuse_conv_bn(model)
+    if channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    return model
