@@ -1,36 +1,42 @@
 """What can be known to fail is found before training starts."""
 import json
 import os
-import time
-
-from PIL import Image, UnidentifiedImageError
 
 from .classes import class_names_of
-from .config import dataset_files, model_class_counts, split_datasets
+from .config import dataset_files, dicts_in, evaluators, model_class_counts, split_datasets
+from .data_rules import STOP, annotation_problems, cleaned
+from .durable import whole_file
 from .errors import UserError
+from .image_rules import image_file_problems, listed_image_problems
 from .own_data import read_annotations
 
 #: Headers of images are read for at most this many seconds for each data set.
 HEADER_SECONDS = 5.0
 
 
-def check_data(cfg, splits, skip_bad=False, warn=print):
+def check_data(cfg, splits, skip_bad=False, skip_images=None, clean_to=None, warn=print):
     """Check annotation files, images and classes of a config.
 
     Every annotation and the presence of every image are checked, and as many image headers
-    as can be read in a few seconds: all of them for some ten thousand images.
+    as can be read in a few seconds: all of them for some ten thousand images. What is a problem
+    is said in :mod:`.data_rules`.
 
     Args:
         cfg (Config): with data sets of COCO files; others are left alone.
         splits (Sequence[str]): of 'train', 'val', 'test'.
-        skip_bad (bool): warn of bad annotations, which mmdet's data sets then leave out,
-            instead of refusing them.
+        skip_bad (bool): warn of annotations that cannot be used instead of refusing them.
+        skip_images (bool, optional): the same for images; as ``skip_bad`` if not given.
+        clean_to (str, optional): folder for copies without what was warned of.
         warn (Callable): takes a line of text.
+
+    Returns:
+        dict[str, str]: annotation files and their clean copies, for :func:`use_files`.
 
     Raises:
         UserError: the first problem found, with file, annotation or image, and remedy.
     """
-    seen = set()
+    skip_images = skip_bad if skip_images is None else skip_images
+    seen, copies = set(), {}
     for split in splits:
         for dataset in split_datasets(cfg, split):
             ann_file, images = dataset_files(dataset)
@@ -39,15 +45,74 @@ def check_data(cfg, splits, skip_bad=False, warn=print):
             seen.add((ann_file, images))
             data = read_annotations(ann_file)
             _check_categories(dataset, data, ann_file, split)
-            problems = list(bad_annotations(data))
-            if problems:
-                more = f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''
-                line = f'{ann_file}: {problems[0]}{more}'
-                if not skip_bad:
-                    raise UserError(f'{line}; mend the file, or train without such '
-                                    'annotations by --skip-bad')
-                warn(f'left out: {line}')
-            check_images(data, ann_file, images)
+            problems = list(_problems(dataset, data, images, split == 'train'))
+            for of_image, skip in ((True, skip_images), (False, skip_bad)):
+                found = [p for p in problems if p.of_image == of_image]
+                if found:
+                    _report(found, ann_file, skip, warn)
+            if problems and clean_to:
+                copies[ann_file] = write_clean(data, problems, ann_file, clean_to)
+    return copies
+
+
+def _problems(dataset, data, images, training):
+    """What training would stop at."""
+    need_masks, upright = _loading(dataset)
+    for problems in (annotation_problems(data, need_masks),
+                     listed_image_problems(data, training),
+                     image_file_problems(data, images, HEADER_SECONDS, upright)):
+        yield from (p for p in problems if p.treatment == STOP)
+
+
+def _report(problems, ann_file, skip, warn):
+    more = f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''
+    line = f'{problems[0].what if problems[0].of_image else problems[0]}{more}'
+    if problems[0].of_image:
+        line = f'{line}, named in {ann_file}'
+    else:
+        line = f'{ann_file}: {line}'
+    if not skip:
+        raise UserError(f'{line}; mend or replace it, or train without such '
+                        f'{"images" if problems[0].of_image else "annotations"} by --skip-bad '
+                        '(tools/check_dataset.py lists everything)')
+    warn(f'left out: {line}')
+
+
+def _loading(dataset):
+    """(whether masks are read, whether images are turned upright) in a data set's pipeline."""
+    need_masks, upright = False, True
+    for step in dicts_in(dataset.get('pipeline') or []):
+        need_masks |= bool(step.get('with_mask'))
+        if 'LoadImage' in str(step.get('type')):
+            upright = 'ignore_orientation' not in str(step.get('color_type')) \
+                and step.get('color_type') != 'unchanged'
+    return need_masks, upright
+
+
+def write_clean(data, problems, ann_file, folder):
+    """Write a copy of an annotation file without some entries; returns its path."""
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(os.path.abspath(folder), os.path.basename(ann_file))
+    with whole_file(path) as name, open(name, 'w', encoding='utf-8') as file:
+        json.dump(cleaned(data, problems), file)
+    return path
+
+
+def use_files(cfg, copies):
+    """Make data sets and metrics of a config read other annotation files.
+
+    Args:
+        cfg (Config): changed in place.
+        copies (dict[str, str]): what to read in place of what.
+    """
+    for split in ('train', 'val', 'test'):
+        for dataset in split_datasets(cfg, split):
+            ann_file, _ = dataset_files(dataset)
+            if ann_file in copies:
+                dataset['ann_file'] = copies[ann_file]
+        for metric in evaluators(cfg, split):
+            if metric.get('ann_file') in copies:
+                metric['ann_file'] = copies[metric['ann_file']]
 
 
 def check_class_counts(cfg):
@@ -65,111 +130,6 @@ def check_class_counts(cfg):
             raise UserError(f'the config has {key}.num_classes={count}, but its data have '
                             f'{len(classes)} classes ({some}): set num_classes={len(classes)} '
                             'or the metainfo of the data')
-
-
-def bad_annotations(data):
-    """Lines about annotations that cannot be learned from, worst readable first.
-
-    Args:
-        data (dict): a COCO annotation file.
-
-    Yields:
-        str: 'annotation 17 (image a.jpg): what is wrong'.
-    """
-    images = {image.get('id'): image for image in data['images']}
-    categories = {category.get('id') for category in data['categories']}
-    for annotation in data.get('annotations', ()):
-        image = images.get(annotation.get('image_id'))
-        wrong = _wrong_with(annotation, image, categories)
-        if wrong:
-            name = image.get('file_name') if image else annotation.get('image_id')
-            yield f'annotation {annotation.get("id")} (image {name}): {wrong}'
-
-
-def _wrong_with(annotation, image, categories):
-    if image is None:
-        return 'its image_id is not in "images"'
-    if annotation.get('category_id') not in categories:
-        return f'its category_id {annotation.get("category_id")} is not in "categories"'
-    box = annotation.get('bbox')
-    if not isinstance(box, (list, tuple)) or len(box) != 4:
-        return 'it has no bbox [x, y, width, height]'
-    if not isinstance(annotation.get('area'), (int, float)):
-        return 'it has no area'
-    segmentation = annotation.get('segmentation')
-    if not segmentation or annotation.get('iscrowd'):
-        return None
-    if isinstance(segmentation, dict):
-        size = segmentation.get('size')
-        if 'counts' not in segmentation or not size:
-            return 'its run-length encoding lacks size or counts'
-        if list(size) != [image.get('height'), image.get('width')]:
-            return (f'its run-length encoding is {size[0]}x{size[1]} (height x width), the '
-                    f'image {image.get("height")}x{image.get("width")}')
-        return None
-    for polygon in segmentation:
-        if not isinstance(polygon, (list, tuple)):
-            return 'its segmentation is not a list of polygons'
-        if len(polygon) % 2:
-            return f'a polygon has {len(polygon)} numbers, which is odd'
-        if len(polygon) < 6:
-            return f'a polygon of {len(polygon) // 2} points has no area'
-    return None
-
-
-def check_images(data, ann_file, folder):
-    """Every image is there, and what can be opened in a few seconds is an image.
-
-    Raises:
-        UserError: naming the first image that is missing, no image, or of another size.
-    """
-    names = [image.get('file_name') for image in data['images']]
-    if None in names:
-        index = names.index(None)
-        raise UserError(f'{ann_file}: image {data["images"][index].get("id")} has no file_name')
-    missing = _missing(folder, names)
-    if missing:
-        more = f' (and {len(missing) - 1} more)' if len(missing) > 1 else ''
-        raise UserError(f'image missing on disk: {os.path.join(folder, missing[0])}{more}, '
-                        f'named in {ann_file}')
-    # spread over the file, so that a time limit does not leave out its end
-    step = 7919
-    count = len(names)
-    order = [i * step % count for i in range(count)] if count % step else range(count)
-    end = time.monotonic() + HEADER_SECONDS
-    for index in order:
-        if time.monotonic() > end:
-            break
-        _check_header(os.path.join(folder, names[index]), data['images'][index], ann_file)
-
-
-def _check_header(path, image, ann_file):
-    try:
-        with Image.open(path) as opened:
-            size = opened.size
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise UserError(f'the image {path} cannot be decoded: replace it or take it out of '
-                        f'{ann_file}') from error
-    said = (image.get('width'), image.get('height'))
-    # a photograph with an orientation tag is turned when it is loaded
-    if None in said or (size != said and size[::-1] != said):
-        raise UserError(f'{ann_file}: image {image.get("id")} says {said[0]}x{said[1]} (width x '
-                        f'height), but {path} is {size[0]}x{size[1]}')
-
-
-def _missing(folder, names):
-    """Names that are no files; one directory listing for each folder, not one call a file."""
-    listings, missing = {}, []
-    for name in names:
-        place, base = os.path.split(os.path.join(folder, name))
-        if place not in listings:
-            try:
-                listings[place] = set(os.listdir(place or '.'))
-            except OSError:
-                listings[place] = set()
-        if base not in listings[place]:
-            missing.append(name)
-    return missing
 
 
 def _check_categories(dataset, data, ann_file, split):

@@ -4,9 +4,14 @@ import importlib.util
 import os
 from pathlib import Path
 
+import yaml
 from mmengine.config import Config
 
 from .errors import UserError
+from .limits import CONFIG, refuse_large
+
+_TUPLES = {'scale', 'scales', 'img_scale', 'img_scales', 'crop_size', 'scale_factor',
+           'short_edge_length', 'cutout_shape'}
 
 
 def load_config(path, options=None):
@@ -41,17 +46,37 @@ def load_config(path, options=None):
 
 
 def _read(path, source):
+    refuse_large(source, CONFIG)
     try:
-        return Config.fromfile(source)
+        cfg = Config.fromfile(source)
+        if source.endswith(('.json', '.yml', '.yaml')):
+            _restore_tuples(cfg)
+        return cfg
     except FileNotFoundError as error:
         raise UserError(f'config {path} inherits from a file that does not exist: '
                         f'{error.filename or error}') from error
+    except yaml.constructor.ConstructorError as error:
+        raise UserError(f'config {path} refused: {error.problem}, which is not data and could '
+                        'run code') from error
+    except yaml.YAMLError as error:
+        raise UserError(f'config {path} is not YAML: {" ".join(str(error).split())}') from error
     except SyntaxError as error:
         raise UserError(f'config {path} is not Python: {error.msg} '
                         f'(line {error.lineno})') from error
     except (OSError, KeyError, ValueError, TypeError, NameError) as error:
         raise UserError(f'config {path} cannot be read: '
                         f'{type(error).__name__}: {error}') from error
+
+
+def _restore_tuples(cfg):
+    """Sizes in pipelines, which transforms want as tuples and JSON can only say as lists."""
+    for node in dicts_in(cfg, skip=('model',)):
+        for key in _TUPLES & set(node):
+            value = node[key]
+            if isinstance(value, list) and value and all(isinstance(v, list) for v in value):
+                node[key] = [tuple(item) for item in value]
+            elif isinstance(value, list) and len(value) == 2 and not isinstance(value[0], dict):
+                node[key] = tuple(value)
 
 
 def dicts_in(node, skip=()):

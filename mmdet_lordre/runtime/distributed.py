@@ -3,8 +3,30 @@ import datetime
 import os
 
 import torch.distributed as dist
+from mmengine.device import get_device
+from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 
 from .errors import UserError
+
+
+def from_the_first(cfg, find):
+    """What the first process finds, in all processes; the group is joined for that.
+
+    Args:
+        cfg (Config): with ``launcher`` and ``env_cfg``.
+        find (Callable): called without arguments in the first process alone.
+    """
+    if cfg.launcher == 'none':
+        return find()
+    if not is_distributed():
+        options = dict((cfg.get('env_cfg') or {}).get('dist_cfg') or {})
+        if get_device() == 'cpu':
+            init_cpu_group(cfg.launcher, options.get('timeout'))
+        else:
+            init_dist(cfg.launcher, **options)
+    found = [find() if is_main_process() else None]
+    broadcast_object_list(found)
+    return found[0]
 
 
 def init_cpu_group(launcher, timeout=None):

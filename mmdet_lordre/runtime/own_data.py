@@ -10,7 +10,9 @@ from mmengine.config import ConfigDict
 
 from .classes import set_classes
 from .config import evaluators, leaf_datasets, split_datasets
+from .data_rules import check_structure
 from .errors import UserError
+from .limits import ANNOTATIONS, refuse_large
 
 
 def read_annotations(path):
@@ -22,6 +24,7 @@ def read_annotations(path):
     path = str(path)
     if not os.path.isfile(path):
         raise UserError(f'no such annotation file: {path}')
+    refuse_large(path, ANNOTATIONS)
     status = os.stat(path)
     return _parse(path, status.st_mtime_ns, status.st_size)
 
@@ -31,11 +34,12 @@ def _parse(path, _changed, _size):
     try:
         with open(path, encoding='utf-8') as file:
             data = json.load(file)
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f'{path} is not JSON: {error}') from error
     for key in ('images', 'categories'):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
             raise UserError(f'{path} is not a COCO annotation file: it has no list "{key}"')
+    check_structure(data, path)
     return data
 
 

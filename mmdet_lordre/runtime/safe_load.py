@@ -12,10 +12,13 @@ import pickle
 import mmengine.runner.checkpoint as mmengine_checkpoint
 import numpy as np
 import torch
+import yaml
+from mmengine.fileio.handlers import yaml_handler
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from .errors import UserError
+from .limits import CHECKPOINT, refuse_large, refuse_packed
 
 _DTYPES = ('Bool', 'Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32', 'UInt64',
            'Float16', 'Float32', 'Float64', 'Str')
@@ -50,11 +53,24 @@ def register_safe_globals():
     torch.serialization.add_safe_globals(allowed)
 
 
+class PlainYAML(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
+    """YAML as data: mmengine's own loader builds any Python object that a file names.
+
+    Tuples are read, which mmengine writes into the configs that it dumps.
+    """
+
+
+PlainYAML.add_constructor('tag:yaml.org,2002:python/tuple',
+                          lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
+
+
 def _load_local(filename, map_location=None):
     """mmengine's loader of local files, restricted whatever torch or the environment say."""
     filename = os.path.expanduser(filename)
     if not os.path.isfile(filename):
         raise FileNotFoundError(f'no such checkpoint: {filename}')
+    refuse_large(filename, CHECKPOINT)
+    refuse_packed(filename)
     checkpoint = torch.load(filename, map_location=map_location, weights_only=True)
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get('meta'), dict):
         # mmengine runs this text as Python when it resumes, to count the GPUs of old runs
@@ -63,8 +79,9 @@ def _load_local(filename, map_location=None):
 
 
 def secure_mmengine():
-    """Make mmengine read every checkpoint, local or downloaded, as data only."""
+    """Make mmengine read checkpoints, local or downloaded, and YAML as data only."""
     register_safe_globals()
+    yaml_handler.Loader = PlainYAML
     CheckpointLoader.register_scheme(prefixes='', loader=_load_local, force=True)
     CheckpointLoader.register_scheme(prefixes='local', loader=_load_local, force=True)
     load_url = mmengine_checkpoint.load_url

@@ -6,9 +6,10 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.registry import RUNNERS, init_default_scope
 
 from ..evaluation import CocoMaskMetric, DumpMaskResults
-from .checks import check_data
+from .checks import check_data, use_files
 from .classes import use_checkpoint_classes
 from .config import dataset_files, evaluators, load_config, split_datasets
+from .distributed import from_the_first
 from .errors import UserError
 from .options import add_common, is_main_process, set_local_rank
 from .own_data import (
@@ -67,8 +68,9 @@ def test(argv=None):
     use_checkpoint_classes(cfg, args.checkpoint)
     if args.fp16:
         cfg.test_cfg.fp16 = True
-    if is_main_process():
-        check_data(cfg, ('test',), skip_bad=True)
+    use_files(cfg, from_the_first(cfg, lambda: check_data(
+        cfg, ('test',), skip_bad=True, skip_images=False,
+        clean_to=os.path.join(cfg.work_dir, 'clean'))))
     _set_metrics(cfg, args)
     _set_pictures(cfg, args)
     forget_annotations()

@@ -6,9 +6,10 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS, init_default_scope
 
-from .checks import check_class_counts, check_data
+from .checks import check_class_counts, check_data, use_files
 from .classes import class_names_of
 from .config import load_config
+from .distributed import from_the_first
 from .durable import checkpoints_of
 from .errors import UserError
 from .options import add_common, is_main_process, set_local_rank
@@ -40,7 +41,8 @@ def parse_args(argv=None):
     own.add_argument('--train-images', metavar='DIR', help='default: found near --train-ann')
     own.add_argument('--val-images', metavar='DIR', help='default: found near --val-ann')
     own.add_argument('--skip-bad', action='store_true',
-                     help='leave out annotations that cannot be used, instead of stopping')
+                     help='leave out annotations and images that cannot be used, instead of '
+                          'stopping; what is left is written to WORK_DIR/clean')
     return parser.parse_args(argv)
 
 
@@ -67,8 +69,11 @@ def train(argv=None):
     if cfg.get('train_dataloader') is None:
         raise UserError(f'config {args.config} has no train_dataloader: nothing to train on')
     check_class_counts(cfg)
-    if is_main_process():
-        check_data(cfg, ('train', 'val'), skip_bad=args.skip_bad)
+    if args.skip_bad:
+        use_files(cfg, from_the_first(cfg, lambda: check_data(
+            cfg, ('train', 'val'), skip_bad=True, clean_to=os.path.join(cfg.work_dir, 'clean'))))
+    elif is_main_process():
+        check_data(cfg, ('train', 'val'))
     forget_annotations()
     runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     _say_what_begins(runner)
