@@ -18,6 +18,7 @@ model = dict(
         dilations=(1, 1, 1),
         base_channels=32,
         stem_channels=32,
+        deep_stem=True,
         out_indices=(0, 1, 2),
         frozen_stages=-1,
         norm_cfg=dict(type='BN', requires_grad=True),
@@ -34,6 +35,8 @@ model = dict(
         strides=(4, 4, 8),
         scale_ranges=((1, 24), (16, 40), (32, 256)),
         num_grids=(24, 16, 10),
+        # more positive cells: from scratch, classes want all the examples there are
+        pos_scale=0.4,
         mask_feature_head=dict(
             feat_channels=48,
             start_level=0,
@@ -43,7 +46,7 @@ model = dict(
             norm_cfg=dict(type='GN', num_groups=8, requires_grad=True)),
         loss_mask=dict(type='DiceLoss', use_sigmoid=True, loss_weight=3.0),
         loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
-                      loss_weight=1.0),
+                      loss_weight=2.0),
         norm_cfg=dict(type='GN', num_groups=8, requires_grad=True)),
     test_cfg=dict(
         nms_pre=300,
@@ -54,20 +57,22 @@ model = dict(
         sigma=2.0,
         max_per_img=100))
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1600, val_interval=800)
+# Small batches: in ten minutes, the number of steps counts.
+train_dataloader = dict(batch_size=8)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=4400, val_interval=4400)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1.5e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=100, end=1600, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=4400, eta_min=1e-5, by_epoch=False),
 ]
 
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
-    checkpoint=dict(interval=800, by_epoch=False),
-    logger=dict(interval=50))
+    checkpoint=dict(interval=1000, by_epoch=False),
+    logger=dict(interval=100))
