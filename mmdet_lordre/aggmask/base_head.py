@@ -8,7 +8,9 @@ from mmcv.cnn import ConvModule
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from mmdet.models.utils import generate_coordinate, unpack_gt_instances
 from mmdet.registry import MODELS
+from mmdet.utils import reduce_mean
 from mmengine.config import ConfigDict
+from mmengine.dist import get_world_size
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -263,14 +265,19 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                         feats[image], self.kernels_of(kernels, image),
                         None if shared is None else shared[image], table[image], selection,
                         group.size, run))
-        loss_mask = torch.cat(pieces).mean() if pieces else 0
+        # over all processes: each sees its share, and gradients are averaged
+        processes = get_world_size()
+        counts = table.new_tensor([sum(map(len, pieces)), targets.num_positive],
+                                  dtype=torch.float32)
+        num_masks, num_positive = reduce_mean(counts).unbind()
+        loss_mask = torch.cat(pieces).sum() / num_masks if pieces else 0
         if not pieces or not self.tables.num_neighbours:
             # every parameter stays in the graph, whatever the batch or the settings leave out
             loss_mask = loss_mask + self._nothing(mask_feats, kernels, table, context)
 
         flat = torch.cat([logits.permute(0, 2, 3, 1).reshape(-1, self.num_classes)
                           for logits in cls_logits]).float()
-        loss_cls = self.loss_cls(flat, targets.labels, avg_factor=targets.num_positive + 1)
+        loss_cls = self.loss_cls(flat, targets.labels, avg_factor=num_positive + 1 / processes)
         return dict(loss_mask=loss_mask, loss_cls=loss_cls)
 
     def _mask_losses(self, features, kernels, context, table, selection, size, run):

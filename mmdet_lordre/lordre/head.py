@@ -173,7 +173,7 @@ class LordreHead(BaseMaskHead):
         classes[image, query] = torch.cat([y[t] for y, (_, t) in zip(labels, pairs)])
         counts = class_logits.new_tensor([sum(map(len, labels)), len(query)])
         # over all processes, so that every one has the same scale
-        num_gt, num_matched = reduce_mean(counts).clamp(min=1).unbind()
+        num_gt, num_matched = reduce_mean(counts).clamp(min=1 / get_world_size()).unbind()
 
         losses = dict(loss_cls=self.loss_cls(class_logits.flatten(0, 1), classes.flatten(),
                                              avg_factor=num_gt))

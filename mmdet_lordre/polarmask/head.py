@@ -1,5 +1,6 @@
 """PolarMask's head: network and losses."""
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule, Scale
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.registry import MODELS, TASK_UTILS
@@ -37,7 +38,8 @@ class PolarMaskHead(BaseDenseHead):
             :class:`PolarRayCoder`.
         center_radius: How far from the centroid points are positive, in strides.
         sync_num_pos: Normalise the losses by the mean number of positive points of all
-            processes; by default each process counts its own, as published.
+            processes, so that they learn what one process with the whole batch does. With False
+            each process counts its own, as published.
         conv_cfg: Convolution of the towers; ``dict(type='DCNv2')`` for the DCN variants.
         norm_cfg: Norm of the towers.
         loss_cls, loss_bbox, loss_mask, loss_centerness: The losses.
@@ -64,7 +66,7 @@ class PolarMaskHead(BaseDenseHead):
                  wrap_angles: bool = False,
                  ray_search: int = 3,
                  center_radius: float = 1.5,
-                 sync_num_pos: bool = False,
+                 sync_num_pos: bool = True,
                  conv_cfg: OptConfigType = None,
                  norm_cfg: OptConfigType = dict(type='GN', num_groups=32, requires_grad=True),
                  loss_cls: ConfigType = dict(
@@ -146,9 +148,11 @@ class PolarMaskHead(BaseDenseHead):
                 feature = layer(feature)
             features.append(feature)
         cls_feature, reg_feature, mask_feature = features
-        # half precision cannot hold exp of a length in pixels
-        distances = scale_bbox(self.polar_reg(reg_feature)).float().exp()
-        rays = scale_mask(self.polar_mask(mask_feature)).float().exp()
+        # A length of 150 pixels is exp(5), and the steps of bfloat16 there are three percent apart;
+        # float16 cannot hold a large length at all.
+        with torch.autocast(x.device.type, enabled=False):
+            distances = scale_bbox(_exact(self.polar_reg, reg_feature)).float().exp()
+            rays = scale_mask(_exact(self.polar_mask, mask_feature)).float().exp()
         return (self.polar_cls(cls_feature), distances, rays,
                 self.polar_centerness(cls_feature))
 
@@ -176,7 +180,8 @@ class PolarMaskHead(BaseDenseHead):
         positives = targets.positives
         num_pos = self._mean(float(len(positives)), distances)
         loss_cls = self.loss_cls(cls_logits, targets.labels,
-                                 avg_factor=num_pos + len(batch_gt_instances))
+                                 avg_factor=num_pos + self._mean(
+                                     float(len(batch_gt_instances)), distances))
         distances, rays = distances[positives], rays[positives]
         centerness = centerness[positives, 0]
         centerness_targets = polar_centerness(targets.rays)
@@ -225,6 +230,13 @@ class PolarMaskHead(BaseDenseHead):
         merged = [torch.cat(parts, dim=1) for parts in zip(*levels)]
         return [predict_image(*(part[i] for part in merged), meta, self.coder, cfg, rescale,
                               with_nms) for i, meta in enumerate(batch_img_metas)]
+
+
+def _exact(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """The 3x3 convolution in float32, whatever the types of features and weights."""
+    if x.dtype == conv.weight.dtype == torch.float32:
+        return conv(x)
+    return F.conv2d(x.float(), conv.weight.float(), conv.bias.float(), padding=1)
 
 
 def polar_centerness(rays: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ from mmdet.models.losses import DiceLoss
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
-from mmdet.utils import InstanceList
+from mmdet.utils import InstanceList, reduce_mean
 from mmengine.config import ConfigDict
+from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from ..grid import cell_targets, chunked_sum, collect_ground_truths, kernel_dice, points_nms
@@ -213,9 +214,13 @@ class SOLOv2KernelHead(BaseMaskHead):
         truths, targets = self.targets(batch_gt_instances, mask_features.shape[-2:],
                                        mask_features.device)
         num_cells = (targets.labels < self.num_classes).sum()
-        num_pairs = len(targets.cells)
+        num_pairs = num_cells.new_tensor(len(targets.cells))
+        # over all processes: each sees its share, and gradients are averaged
+        processes = get_world_size()
+        num_cells, num_pairs = reduce_mean(torch.stack([num_cells, num_pairs]).float()).unbind()
         flat_logits = torch.cat([_by_cell(level) for level in logits]).float()
-        loss_cls = self.loss_cls(flat_logits, targets.labels, avg_factor=num_cells + 1)
+        loss_cls = self.loss_cls(flat_logits, targets.labels,
+                                 avg_factor=num_cells + 1 / processes)
 
         order = targets.images.argsort(stable=True)
         counts = torch.bincount(targets.images, minlength=len(mask_features)).tolist()
@@ -223,7 +228,7 @@ class SOLOv2KernelHead(BaseMaskHead):
         total = self._mask_loss_sum(picked, mask_features, truths.masks[self.mask_stride],
                                     targets.gts[order], counts)
         count = num_cells if self.mask_normalizer == 'cells' else num_pairs
-        return dict(loss_mask=total / max(count, 1), loss_cls=loss_cls)
+        return dict(loss_mask=total / count.clamp(min=1 / processes), loss_cls=loss_cls)
 
     def _mask_loss_sum(self, kernels, features, masks, gts, counts):
         """Sum of the mask losses over pairs, which are in the order of the images."""
