@@ -20,7 +20,7 @@ test: setup
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 test-reliability: setup
-	$(VENV)/bin/python -m pytest tests/reliability -m long --timeout 7200 $(ARGS)
+	$(VENV)/bin/python -m pytest tests -m long --timeout 7200 $(ARGS)
 
 demo: setup
 	$(VENV)/bin/python tools/quickstart.py

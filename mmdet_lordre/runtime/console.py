@@ -8,7 +8,7 @@ _FOR_THE_FILE = (
     'Config:\n', 'System environment:', 'Runtime environment:', 'Hooks will be executed',
     'Name of parameter - Initialization', 'Distributed training is not used',
     '"FileClient" will be deprecated', '"HardDiskBackend" is the alias',
-    'Checkpoints will be saved to', 'Load checkpoint from', 'resumed epoch:', 'Advance dataloader',
+    'Checkpoints will be saved to', 'Load checkpoint from', 'resumed epoch:',
     'The prefix is not set in metric class DumpMaskResults')
 
 _NOISE = re.compile(r'(?:\b(?:base_lr|data_time)|\S+_precision): \S+\s*')

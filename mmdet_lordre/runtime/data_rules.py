@@ -146,16 +146,18 @@ def _box(annotation, image):
     box = annotation.get('bbox')
     if not isinstance(box, (list, tuple)) or len(box) != 4 or not all(map(_number, box)):
         return 'bad box', 'it has no bbox [x, y, width, height]'
-    if not all(map(math.isfinite, box)):
+    if not all(map(_finite, box)):
         return 'not finite', f'its bbox is {list(box)}'
     area = annotation.get('area')
     if not _number(area):
         return 'bad area', 'it has no area'
-    if not math.isfinite(area):
+    if not _finite(area):
         return 'not finite', f'its area is {area}'
     for key in ('width', 'height'):
         if not isinstance(image.get(key), int) or isinstance(image.get(key), bool):
             return 'unknown image', f'its image has no {key}'
+    if max(map(abs, box)) > _farthest(image):
+        return 'bad box', f'its bbox is {list(box)}, far out of the image'
     return None
 
 
@@ -168,8 +170,7 @@ def _mask(annotation, image, needed):
         return ('bad run lengths', problem) if problem else None
     if not isinstance(segmentation, (list, tuple)):
         return 'bad polygon', 'its segmentation is neither polygons nor run lengths'
-    # pycocotools counts pixels along the sides in 32 bits: what is absurdly far away breaks it
-    farthest = 10 * max(image['width'], image['height']) + 1000
+    farthest = _farthest(image)
     for polygon in segmentation:
         if not isinstance(polygon, (list, tuple)) or not all(map(_number, polygon)):
             return 'bad polygon', 'its segmentation is not a list of polygons'
@@ -177,7 +178,7 @@ def _mask(annotation, image, needed):
             return 'bad polygon', f'a polygon has {len(polygon)} numbers, which is odd'
         if len(polygon) < 6:
             return 'bad polygon', f'a polygon of {len(polygon) // 2} points has no area'
-        if not all(map(math.isfinite, polygon)):
+        if not all(map(_finite, polygon)):
             return 'not finite', 'a polygon has NaN or infinite coordinates'
         if max(polygon) > farthest or min(polygon) < -farthest:
             return ('bad polygon', f'a polygon reaches {max(map(abs, polygon)):.0f} px from the '
@@ -309,6 +310,18 @@ def cleaned(data, problems):
         data, images=left,
         annotations=[annotation for index, annotation in enumerate(data.get('annotations', ()))
                      if index not in annotations and annotation.get('image_id') not in gone])
+
+
+def _farthest(image):
+    """Coordinates beyond are no drawing: pycocotools counts along sides in 32 bits."""
+    return 10 * max(image['width'], image['height']) + 1000
+
+
+def _finite(value):
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _number(value):

@@ -10,7 +10,6 @@ import random
 import signal
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain, repeat
 
 import numpy as np
 import torch
@@ -18,6 +17,8 @@ from mmdet.registry import LOOPS
 from mmengine.dist import get_dist_info
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+from .errors import UserError
 
 
 def seed_generators(*key):
@@ -142,9 +143,18 @@ def exact_loader(loader, seed):
     Args:
         loader (DataLoader): for training; one that does not form batches is returned as it is.
         seed (int): of the run.
+
+    Raises:
+        UserError: the data set gives no batch.
     """
     if loader.batch_sampler is None:
         return loader
+    count = len(loader.dataset)
+    if not count or not len(loader):
+        raise UserError('there is nothing to train on: '
+                        + (f'{count} images are fewer than a batch, and drop_last=True'
+                           if count else 'no image of the training data is left (those without '
+                           'instances count only with filter_cfg.filter_empty_gt=False)'))
     return _LateLoader(
         SeededSamples(loader.dataset, seed), batch_sampler=PlacedBatches(loader.batch_sampler),
         num_workers=loader.num_workers, collate_fn=loader.collate_fn,
@@ -199,11 +209,21 @@ class ExactIterLoop(IterBasedTrainLoop):
     """
 
     def run(self):
-        done = self._iter
-        self.dataloader.batch_sampler.begin(done, skip=done, endless=True)
-        # mmengine's loop takes one batch for each iteration that was done before
-        self.dataloader_iterator = chain(repeat(None, done), self.dataloader)
-        return super().run()
+        runner = self.runner
+        runner.call_hook('before_train')
+        runner.call_hook('before_train_epoch')
+        self.dataloader.batch_sampler.begin(self._iter, skip=self._iter, endless=True)
+        self.dataloader_iterator = iter(self.dataloader)
+        while self._iter < self._max_iters and not self.stop_training:
+            runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval()
+            if runner.val_loop is not None and self._iter >= self.val_begin and (
+                    self._iter % self.val_interval == 0 or self._iter == self._max_iters):
+                runner.val_loop.run()
+        runner.call_hook('after_train_epoch')
+        runner.call_hook('after_train')
+        return runner.model
 
     def run_iter(self, data_batch):
         _seed_iteration(self)

@@ -4,7 +4,7 @@ from functools import partial, update_wrapper
 
 import torch
 from mmdet.registry import HOOKS
-from mmengine.dist import all_gather_object, all_reduce, get_world_size
+from mmengine.dist import all_gather_object, all_reduce, barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -94,6 +94,8 @@ class FiniteHook(Hook):
             return None
         path = save_state(runner, f'before_nonfinite_iter_{runner.iter + 1}.pth', runner.epoch,
                           runner.iter)
+        if get_world_size() > 1:
+            barrier()  # or a launcher that sees one process end would end the one that writes
         limit = f' after {skipped} that were left out' if skipped else ''
         raise NonFinite(
             f'{message}{limit}. The state before it is in {path}; lower the learning rate, clip '

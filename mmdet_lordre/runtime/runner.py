@@ -69,7 +69,7 @@ class ToolRunner(Runner):
         try:
             return super().train()
         except Exception as error:
-            if stop.asked is None:
+            if stop.asked is None or isinstance(error, UserError):
                 raise
             # another process stopped, or a worker was told to
             raise Stopped('interrupted', stop.asked) from error

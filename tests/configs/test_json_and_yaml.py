@@ -16,18 +16,32 @@ def plain(value):
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-@pytest.mark.parametrize('suffix', ['json', 'yaml'])
-@pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
-def test_pipelines(path, suffix, tmp_path):
+QUICK = [min(p for p in PATHS if p.parent == folder) for folder in {p.parent for p in PATHS}]
+
+
+def check_pipelines(path, suffix, folder):
     init_default_scope('mmdet')
     cfg = Config.fromfile(path)
-    cfg.dump(tmp_path / f'c.{suffix}')
-    read = load_config(str(tmp_path / f'c.{suffix}'))
+    cfg.dump(folder / f'c.{suffix}')
+    read = load_config(str(folder / f'c.{suffix}'))
     assert plain(read._cfg_dict.to_dict()) == plain(cfg._cfg_dict.to_dict())
     for split in ('train', 'val', 'test'):
         for one, other in zip(split_datasets(cfg, split), split_datasets(read, split), strict=True):
             for a, b in zip(one.pipeline, other.pipeline, strict=True):
                 assert repr(TRANSFORMS.build(a)) == repr(TRANSFORMS.build(b))
+
+
+@pytest.mark.parametrize('suffix', ['json', 'yaml'])
+@pytest.mark.parametrize('path', sorted(QUICK), ids=lambda path: path.stem)
+def test_pipelines(path, suffix, tmp_path):
+    check_pipelines(path, suffix, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('suffix', ['json', 'yaml'])
+@pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
+def test_all_pipelines(path, suffix, tmp_path):
+    check_pipelines(path, suffix, tmp_path)
 
 
 @pytest.mark.parametrize('path', [p for p in PATHS if p.stem.endswith('shapes')],

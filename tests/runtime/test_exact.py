@@ -7,6 +7,7 @@ import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
+from mmdet_lordre.runtime import UserError
 from mmdet_lordre.runtime.exact import exact_loader
 
 
@@ -92,3 +93,13 @@ def test_the_data_set_is_seen_through():
     assert found.dataset[3, 0, 0][0] == 30
     with pytest.raises(AttributeError):
         found.dataset.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize('left, said', [(0, 'no image of the training data is left'),
+                                        (3, '3 images are fewer than a batch')])
+def test_nothing_to_train_on(monkeypatch, left, said):
+    numbers = Numbers()
+    monkeypatch.setattr(Numbers, '__len__', lambda self: left)
+    made = DataLoader(numbers, batch_sampler=BatchSampler(range(left), 4, drop_last=True))
+    with pytest.raises(UserError, match=said):
+        exact_loader(made, 0)
