@@ -11,6 +11,8 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 NAMES = ('model-index.yml', 'configs', 'tools')
+# tools that work on the checkout, and what Python leaves
+LEFT_OUT = ('setup.sh', 'quickstart.py', 'make_model_zoo.py', '__pycache__', '*.pyc')
 
 
 class BuildWithMim(build_py):
@@ -30,8 +32,7 @@ def copy(folder):
     folder.mkdir(parents=True)
     for name in NAMES:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name,
-                            ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
         else:
             shutil.copy(ROOT / name, folder / name)
 

@@ -27,7 +27,9 @@ def mim_folder() -> Path:
 @functools.cache
 def models() -> dict[str, dict]:
     """``{name in lower case: entry of the metafile}`` of every model in the model index."""
-    index = load(mim_folder() / 'model-index.yml')
+    path = mim_folder() / 'model-index.yml'
+    # in a copy of the package's folder alone, mmdet's own names are still found
+    index = load(path) if path.is_file() else dict(Import=[])
     return {model['Name'].lower(): model for metafile in index['Import']
             for model in load(mim_folder() / metafile)['Models']}
 

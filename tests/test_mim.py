@@ -41,6 +41,10 @@ def test_every_model_has_a_config_and_weights():
         assert config_of(name).is_file() and config_of(name).stem == model['Name']
         # by name, which is converted while it is read, or says why it cannot be
         assert model['Weights'] == f'published://{model["Name"]}'
+        # what `mim search` can show
+        for key, value in model.get('Metadata', {}).items():
+            assert isinstance(value, (str, int, float)) or all(
+                isinstance(item, str) for item in value), (name, key)
 
 
 @pytest.mark.parametrize('scope', ['mmdet', 'mmdet_lordre'])

@@ -120,7 +120,7 @@ def test_what_is_in_the_wheel(wheel):
     assert {'mmdet_lordre/.mim/model-index.yml', 'mmdet_lordre/.mim/tools/train.py',
             'mmdet_lordre/.mim/tools/dist_train.sh'} <= names
     assert {name.split('/')[0].split('-')[0] for name in names} == {'mmdet_lordre'}
-    assert not [name for name in names if '__pycache__' in name]
+    assert not [name for name in names if '__pycache__' in name or name.endswith('setup.sh')]
 
 
 def test_models_by_name(python, tmp_path):
@@ -129,6 +129,12 @@ def test_models_by_name(python, tmp_path):
     assert Path(package).is_relative_to(python.parents[1])
     assert len(files) > 40
     assert all(file.startswith(package) for file in files)
+
+
+def test_a_tool_that_does_not_import_the_package(python, tmp_path):
+    script, = python.parents[1].rglob('mmdet_lordre/.mim/tools/make_shapes.py')
+    run(python, script, 'shapes', '--train', 2, '--val', 1, '--size', 64, cwd=tmp_path)
+    assert len(list((tmp_path / 'shapes' / 'train').iterdir())) == 2
 
 
 def test_training_as_mim_does(python, tmp_path, capsys):

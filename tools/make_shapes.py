@@ -6,8 +6,10 @@ import time
 from pathlib import Path
 
 # The generator needs no torch; importing it through the package would load all of mmdet.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'mmdet_lordre' / 'datasets'))
-from shapes import make_dataset
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT.parent if ROOT.name == '.mim' else ROOT / 'mmdet_lordre'
+sys.path.insert(0, str(PACKAGE / 'datasets'))
+from shapes import make_dataset  # noqa: E402
 
 
 def parse_args():
