@@ -38,36 +38,60 @@ class _Drawing:
 
     def __init__(self, segment: list | dict, height: int, width: int):
         if isinstance(segment, list):
-            runs = mask_api.merge(mask_api.frPyObjects(segment, height, width))
+            runs = mask_api.frPyObjects(segment, height, width)
+            runs = runs[0] if len(runs) == 1 else mask_api.merge(runs)
         elif isinstance(segment['counts'], list):
             runs = mask_api.frPyObjects(segment, height, width)
         else:
             runs = segment
-        self.left, self.top, columns, rows = (int(side) for side in mask_api.toBbox(runs))
+        left, top, columns, rows = (int(side) for side in mask_api.toBbox(runs))
+        self.rows, self.columns = (top, top + rows), (left, left + columns)
         self.pixels = np.zeros((rows + 1, columns + 1), np.uint8)
         if rows and columns:
-            self.pixels[:-1, :-1] = mask_api.decode(runs)[self.top:self.top + rows,
-                                                          self.left:self.left + columns]
-
-    def rows(self, index: np.ndarray) -> np.ndarray:
-        """Rows of the drawing as rows of ``pixels``, the last one where there is nothing."""
-        return _within(index, self.top, len(self.pixels) - 1)
-
-    def columns(self, index: np.ndarray) -> np.ndarray:
-        """The same for columns."""
-        return _within(index, self.left, self.pixels.shape[1] - 1)
+            self.pixels[:-1, :-1] = mask_api.decode(runs)[slice(*self.rows), slice(*self.columns)]
 
 
-def _within(index, first, count):
-    index = index - first
-    index[(index < 0) | (index >= count)] = _OUTSIDE
-    return index
+class _Axis:
+    """The rows (or the columns) of masks: for each that of the drawing, -1 outside of it."""
+
+    def __init__(self, index: np.ndarray, source: int):
+        self.index, self.source = index, source
+        self._moments, self._pairs = None, {}
+
+    @property
+    def moments(self) -> np.ndarray:
+        """(2, source): how often each row of the drawing is picked, and the sum of the places."""
+        if self._moments is None:
+            places = np.flatnonzero(self.index >= 0)
+            picked = self.index[places]
+            self._moments = np.stack([np.bincount(picked, minlength=self.source),
+                                      np.bincount(picked, places, minlength=self.source)])
+        return self._moments
+
+    def pair(self, factor: int, length: int) -> np.ndarray:
+        """(2, length): the two central rows of each block of ``factor``."""
+        if (factor, length) not in self._pairs:
+            pair = np.full((2, length), _OUTSIDE)
+            for row, start in zip(pair, (factor // 2 - 1, factor // 2)):
+                picked = self.index[start::factor][:length]
+                row[:len(picked)] = picked
+            self._pairs[factor, length] = pair
+        return self._pairs[factor, length]
 
 
-def _span(index):
-    """First and one past the last entry that lies inside of a drawing."""
-    inside = np.flatnonzero(index >= 0)
-    return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
+def _local(index: np.ndarray, bounds: tuple[int, int]) -> tuple[int, np.ndarray]:
+    """The stretch of an index (k, n) that meets a drawing's bounds.
+
+    Returns:
+        Where it starts, and the stretch in rows of the drawing's pixels; -1, the row of zeros,
+        where it leaves the bounds.
+    """
+    inside = (index >= bounds[0]) & (index < bounds[1])
+    hits = np.flatnonzero(inside.any(axis=0))
+    if not len(hits):
+        return 0, index[:, :0]
+    stretch = slice(hits[0], hits[-1] + 1)
+    return int(hits[0]), np.where(inside[:, stretch], index[:, stretch] - bounds[0], _OUTSIDE)
 
 
 class LazyMasks(BaseInstanceMasks):
@@ -92,6 +116,7 @@ class LazyMasks(BaseInstanceMasks):
         self.rows = np.arange(height) if rows is None else rows
         self.columns = np.arange(width) if columns is None else columns
         self._drawings = [None] * len(self.segments)
+        self._axes = None
 
     @property
     def height(self) -> int:
@@ -115,6 +140,7 @@ class LazyMasks(BaseInstanceMasks):
         masks = LazyMasks([self.segments[i] for i in chosen], *self.source, self.rows,
                           self.columns)
         masks._drawings = [self._drawings[i] for i in chosen]
+        masks._axes = self._axes
         return masks
 
     @classmethod
@@ -179,30 +205,33 @@ class LazyMasks(BaseInstanceMasks):
             self._drawings[i] = _Drawing(self.segments[i], *self.source)
         return self._drawings[i]
 
+    @property
+    def axes(self) -> tuple[_Axis, _Axis]:
+        """What all masks share: rows and columns."""
+        if self._axes is None:
+            self._axes = (_Axis(self.rows, self.source[0]), _Axis(self.columns, self.source[1]))
+        return self._axes
+
     def pieces(self):
         """Yield (top, left, uint8 array) of each mask: what lies outside of it is zero."""
         for i in range(len(self)):
             drawing = self._drawn(i)
-            rows, columns = drawing.rows(self.rows), drawing.columns(self.columns)
-            (top, bottom), (left, right) = _span(rows), _span(columns)
+            top, (rows, ) = _local(self.rows[None], drawing.rows)
+            left, (columns, ) = _local(self.columns[None], drawing.columns)
             # columns first: there are as many rows as in the drawing, mostly fewer
-            narrow = drawing.pixels[:, columns[left:right]]
-            yield top, left, narrow[rows[top:bottom]]
+            yield top, left, drawing.pixels[:, columns][rows]
 
     def central_sums(self, factor: int, size: tuple[int, int]) -> np.ndarray:
         """See :func:`~mmdet_lordre.masks.central_sums`: uint8 (N, *size)."""
-        first = factor // 2 - 1
         sums = np.zeros((len(self), *size), np.uint8)
-        rows, columns = ([index[start::factor][:limit] for start in (first, first + 1)]
-                         for index, limit in zip((self.rows, self.columns), size))
+        down, right = (axis.pair(factor, length) for axis, length in zip(self.axes, size))
         for i, result in enumerate(sums):
             drawing = self._drawn(i)
-            total = 0
-            for axis_rows in rows:
-                picked = _fill(drawing.rows(axis_rows), size[0])
-                total = total + drawing.pixels[picked]
-            for axis_columns in columns:
-                result += total[:, _fill(drawing.columns(axis_columns), size[1])]
+            top, rows = _local(down, drawing.rows)
+            left, columns = _local(right, drawing.columns)
+            total = drawing.pixels[rows[0]] + drawing.pixels[rows[1]]
+            result[top:top + rows.shape[1], left:left + columns.shape[1]] = (
+                total[:, columns[0]] + total[:, columns[1]])
         return sums
 
     def moment_sums(self) -> np.ndarray:
@@ -210,14 +239,10 @@ class LazyMasks(BaseInstanceMasks):
         sums = np.zeros((len(self), 3), np.int64)
         for i, result in enumerate(sums):
             drawing = self._drawn(i)
-            # how often a row of the drawing is picked, and the sum of the places
-            down, right = (
-                np.stack([np.bincount(index[kept], minlength=length),
-                          np.bincount(index[kept], kept, minlength=length)])
-                for index, length in zip((drawing.rows(self.rows), drawing.columns(self.columns)),
-                                         drawing.pixels.shape)
-                for kept in [np.flatnonzero(index >= 0)])
-            (area, x), (y, _) = down @ drawing.pixels.astype(np.float64) @ right.T
+            down, right = (axis.moments[:, slice(*bounds)] for axis, bounds in zip(
+                self.axes, (drawing.rows, drawing.columns)))
+            # exact: sums of integers far below 2 ** 53
+            (area, x), (y, _) = down @ drawing.pixels[:-1, :-1].astype(np.float64) @ right.T
             result[:] = x, y, area
         return sums
 
@@ -269,7 +294,3 @@ class LazyMasks(BaseInstanceMasks):
         """As ``BitmapMasks`` do."""
         return self.to_bitmaps().rotate(*args, **kwargs)
 
-
-def _fill(index, length):
-    """An index as long as ``length``; what is missing lies outside."""
-    return np.pad(index, (0, length - len(index)), constant_values=_OUTSIDE)
