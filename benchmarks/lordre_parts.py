@@ -8,10 +8,12 @@ probabilities for all instances, masks are resized to the padded input, cropped,
 Both have the same weights and give the same, which is checked first. They run in turn; medians.
 """
 import argparse
+import logging
 import math
 import platform
 import statistics
 import time
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -122,6 +124,8 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
+    warnings.simplefilter('ignore')
+    logging.disable(logging.WARNING)  # mmengine tells of every parameter
     init_default_scope('mmdet')
     cfg = Config.fromfile(CONFIG).model
     cfg.backbone.init_cfg = None

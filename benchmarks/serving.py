@@ -64,7 +64,7 @@ def random_model(path, images, candidates=100):
     return model
 
 
-def engines(model, images, threads, folder):
+def engines(model, images, threads, folder, compiled=True):
     """(name, function that gives the detections) of what is installed."""
     size = tuple(images.shape[2:])
     meta = dict(img_shape=size, ori_shape=size, batch_input_shape=size, scale_factor=(1., 1.))
@@ -81,7 +81,8 @@ def engines(model, images, threads, folder):
     fast = Network(faster(model, fuse=True, channels_last=True))
     yield 'PyTorch', eager(False, Network(model))
     yield 'PyTorch, fused, channels last', eager(True, fast)
-    yield 'torch.compile', eager(True, torch.compile(fast, fullgraph=True))
+    if compiled:
+        yield 'torch.compile', eager(True, torch.compile(fast, fullgraph=True))
 
     path = str(Path(folder) / 'model.onnx')
     export_onnx(model, path, size, end_to_end=True)
@@ -129,7 +130,7 @@ def measure(name, args, folder):
     config = str(CONFIGS / R50[name])
     model = (build_model(config, checkpoints[name], 'cpu') if name in checkpoints
              else random_model(config, images))
-    runs = dict(engines(model, images, args.threads, folder))
+    runs = dict(engines(model, images, args.threads, folder, not args.no_compile))
     expected = detections(runs['PyTorch']())
     for engine, run in runs.items():
         found = compare([expected], [detections(run())], score_floor(head_of(model)), 1e-2)
@@ -155,6 +156,7 @@ def main():
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--repeat', type=int, default=10)
     parser.add_argument('--shape', type=int, nargs=2, metavar=('H', 'W'))
+    parser.add_argument('--no-compile', action='store_true', help='without torch.compile')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     warnings.simplefilter('ignore')

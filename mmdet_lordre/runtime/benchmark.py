@@ -1,6 +1,7 @@
 """What ``tools/benchmark.py`` does."""
 import argparse
 import copy
+import logging
 import os
 import platform
 from pathlib import Path
@@ -94,7 +95,9 @@ def _model(config, checkpoint, device, options):
     if 'init_cfg' in model_cfg.get('backbone', {}):
         model_cfg.backbone.init_cfg = None
     model = revert_sync_batchnorm(MODELS.build(model_cfg))
+    logging.disable(logging.INFO)  # mmengine tells of every parameter
     model.init_weights()
+    logging.disable(logging.NOTSET)
     model.cfg = cfg
     return model.to(device).eval()
 

@@ -26,6 +26,7 @@ def test_the_script_on_noise(run_script, tmp_path):
     done = run_script('benchmark.py', config, '--shape', 64, 96, '--fuse', '--channels-last',
                       '--bf16', *FEW)
     assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) < 20, done.stdout
     assert 'random noise, 64 x 96' in done.stdout and 'random weights' in done.stdout
     assert 'precision  bfloat16, channels last, batch norm fused' in done.stdout
     rows = re.findall(r'^([\w-]+) +([\d.]+) +([\d.]+) +([\d.]+)$', done.stdout, re.MULTILINE)
