@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmdet.utils import reduce_mean
+from mmengine.dist import get_world_size
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -58,7 +59,7 @@ class RegionClassifier(BaseModule):
         sizes = torch.bincount(owner, minlength=len(labels))
         seen = sizes > 0
         # an average over all processes, so that every one has the same scale
-        count = reduce_mean(seen.sum().float()).clamp(min=1)
+        count = reduce_mean(seen.sum().float()).clamp(min=1 / get_world_size())
 
         shape = (len(labels), pixels.shape[1])
         mean = pixels.new_zeros(shape).index_add(0, owner, pixels)
