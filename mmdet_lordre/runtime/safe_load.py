@@ -78,12 +78,29 @@ def _load_local(filename, map_location=None):
     return checkpoint
 
 
+class _DataOnlyTorch:
+    """torch, as mmengine's checkpoint module sees it: ``load`` never runs what it reads.
+
+    Before 2.6 torch's own default does, and the maintained fork of mmengine falls back to it
+    when a file is refused.
+    """
+
+    def __getattr__(self, name):
+        return getattr(torch, name)
+
+    @staticmethod
+    def load(*args, **kwargs):
+        kwargs['weights_only'] = True
+        return torch.load(*args, **kwargs)
+
+
 def secure_mmengine():
     """Make mmengine read checkpoints, local or downloaded, and YAML as data only."""
     register_safe_globals()
     yaml_handler.Loader = PlainYAML
     CheckpointLoader.register_scheme(prefixes='', loader=_load_local, force=True)
     CheckpointLoader.register_scheme(prefixes='local', loader=_load_local, force=True)
+    mmengine_checkpoint.torch = _DataOnlyTorch()
     load_url = mmengine_checkpoint.load_url
     if not isinstance(load_url, functools.partial):
         mmengine_checkpoint.load_url = functools.partial(load_url, weights_only=True)

@@ -152,3 +152,18 @@ def test_damaged_files(tmp_path):
     torch.save(torch.ones(2), path)
     with pytest.raises(UserError, match='holds a Tensor'):
         read_checkpoint(path)
+
+
+def test_no_way_round_in_mmengine(tmp_path):
+    """Other sources than files and addresses (openmmlab://, s3://) come here."""
+    from mmengine.runner import checkpoint as module
+    trace, path = tmp_path / 'trace', tmp_path / 'x.pth'
+    torch.save(dict(state_dict={}, meta=Runs(trace)), path)
+    loads = [module.torch.load, lambda p: module.torch.load(p, weights_only=False)]
+    if hasattr(module, '_safe_torch_load'):  # of the fork
+        loads.append(module._safe_torch_load)
+    for load in loads:
+        with pytest.raises(pickle.UnpicklingError):
+            load(str(path))
+    assert not trace.exists()
+    assert module.torch.Tensor is torch.Tensor
