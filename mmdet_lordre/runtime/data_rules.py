@@ -197,7 +197,7 @@ def run_length_problem(segmentation, height, width):
     size, counts = segmentation.get('size'), segmentation.get('counts')
     if not isinstance(size, (list, tuple)) or len(size) != 2 or counts is None:
         return 'its run-length encoding lacks size or counts'
-    if list(size) != [height, width]:
+    if not all(isinstance(side, int) for side in size) or list(size) != [height, width]:
         return (f'its run-length encoding is {size[0]}x{size[1]} (height x width), the image '
                 f'{height}x{width}')
     if isinstance(counts, (str, bytes)):

@@ -115,8 +115,10 @@ def image_problem(path, width, height, upright=True, thorough=False):
             with Image.open(path) as opened:
                 size, mode = opened.size, opened.mode
                 turned = opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-                whole = not thorough and _has_end(path, opened.format)
-                if not whole:
+                ends = _has_end(path, opened.format)
+                if not ends and opened.format == 'PNG':
+                    raise OSError('truncated: a PNG file ends with its own mark')
+                if thorough or not ends:
                     opened.load()
     except Image.DecompressionBombError:
         return 'image unreadable', f'the image {path} has too many pixels to be decoded'
