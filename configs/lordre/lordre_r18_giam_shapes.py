@@ -42,25 +42,28 @@ model = dict(
         region_classifier=dict(hidden_channels=128),
         loss_matched_cls=dict(type='CrossEntropyLoss', loss_weight=1.0),
         loss_cls=dict(
-            type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=4.0)),
+            type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=4.0),
+        loss_mask=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=10.0),
+        loss_dice=dict(type='DiceLoss', eps=5e-5, loss_weight=4.0)),
     test_cfg=dict(score_thr=0.005, mask_thr=0.45))
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=5000, val_interval=5000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=9000, val_interval=9000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1.5e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=100, end=5000, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=9000, eta_min=1e-5, by_epoch=False),
 ]
 
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
-    checkpoint=dict(interval=1000, by_epoch=False),
+    checkpoint=dict(interval=3000, by_epoch=False),
     logger=dict(interval=100))
-train_dataloader = dict(sampler=dict(type='InfiniteSampler', shuffle=True))
+# Small batches: the number of steps counts.
+train_dataloader = dict(batch_size=8, sampler=dict(type='InfiniteSampler', shuffle=True))
 custom_hooks = [dict(type='ChannelsLastHook')]

@@ -7,7 +7,12 @@ _base_ = './lordre_r18_giam_shapes.py'
 model = dict(
     backbone=dict(base_channels=64, stem_channels=64),
     neck=dict(in_channels=(128, 256), out_channels=96),
-    mask_head=dict(in_channels=96, channels=96, num_queries=40))
+    mask_head=dict(
+        in_channels=96,
+        channels=96,
+        num_queries=40,
+        loss_mask=dict(loss_weight=5.0),
+        loss_dice=dict(loss_weight=2.0)))
 
 scale = (320, 240)
 train_pipeline = [
