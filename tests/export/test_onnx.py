@@ -131,7 +131,7 @@ def test_adaptive_pooling_is_exact(size, bins):
                                rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize('family', ['lordre', 'aggmask_star', 'polarmask'])
+@pytest.mark.parametrize('family', ['lordre', 'solov2', 'polarmask'])
 def test_half_precision(family, tmp_path):
     """A smaller file with float32 at both ends; scores agree roughly."""
     model = build(FAMILIES[family]())
