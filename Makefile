@@ -16,8 +16,9 @@ export PYTHON STACK VENV
 setup:
 	@bash tools/setup.sh
 
+# one process a core, one thread each: the models are too small for more threads
 test: setup
-	$(VENV)/bin/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 test-reliability: setup
 	$(VENV)/bin/python -m pytest tests -m long --timeout 7200 $(ARGS)

@@ -17,9 +17,9 @@ REFUSED = [
     ('torch', '2.3.1', 'needs torch>=2.4 but found 2.3.1'),
     ('mmengine', '0.9.1', 'needs mmengine>=0.10.0,<1.0 but found 0.9.1'),
     ('mmengine', '1.0.0', 'needs mmengine>=0.10.0,<1.0 but found 1.0.0'),
-    ('mmcv', '1.7.2', 'needs mmcv>=2.0.0,<3.0.0 but found 1.7.2'),
-    ('mmdet', '3.2.0', 'needs mmdet>=3.3.0,<4.0.0 but found 3.2.0'),
-    ('mmdet', '4.0.0', 'needs mmdet>=3.3.0,<4.0.0 but found 4.0.0')]
+    ('mmcv', '1.7.2', 'needs mmcv>=2.0.0,<3.0 but found 1.7.2'),
+    ('mmdet', '3.2.0', 'needs mmdet>=3.3.0,<4.0 but found 3.2.0'),
+    ('mmdet', '4.0.0', 'needs mmdet>=3.3.0,<4.0 but found 4.0.0')]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_refused(install, name, version, said):
 def test_what_mmdet_itself_refuses(install):
     """It asserts the versions of mmcv that it knows."""
     install(SUPPORTED[0][1] | dict(mmdet=AssertionError('MMCV==2.2.0 is used but incompatible')))
-    with pytest.raises(ImportError, match=r'mmdet>=3\.3\.0,<4\.0\.0, which cannot be imported '
+    with pytest.raises(ImportError, match=r'mmdet>=3\.3\.0,<4\.0, which cannot be imported '
                                           r'\(MMCV==2\.2\.0 is used but incompatible\)'):
         compat.check_stack()
 

@@ -150,7 +150,8 @@ class PolarMaskHead(BaseDenseHead):
         cls_feature, reg_feature, mask_feature = features
         # A length of 150 pixels is exp(5), and the steps of bfloat16 there are three percent apart;
         # float16 cannot hold a large length at all.
-        with torch.autocast(x.device.type, enabled=False):
+        # the meta device, where multiplications are counted, has no autocast
+        with torch.autocast('cpu' if x.is_meta else x.device.type, enabled=False):
             distances = scale_bbox(_exact(self.polar_reg, reg_feature)).float().exp()
             rays = scale_mask(_exact(self.polar_mask, mask_feature)).float().exp()
         return (self.polar_cls(cls_feature), distances, rays,

@@ -13,7 +13,8 @@ from ..tools.tiny import write_config
 def test_train_test_and_demo(data, tmp_path, suffix):
     path = str(tmp_path / f'config.{suffix}')
     Config.fromfile(write_config(tmp_path / 'config.py')).dump(path)
-    runner = train([path, '--train-ann', f'{data}/train.json', '--work-dir', f'{tmp_path}/w'])
+    runner = train([path, '--train-ann', f'{data}/train.json', '--val-ann', f'{data}/val.json',
+                    '--work-dir', f'{tmp_path}/w'])
     checkpoint = f'{tmp_path}/w/epoch_1.pth'
     # the config written beside the checkpoint is of the same kind, and trains and tests as it is
     written = f'{tmp_path}/w/config.{suffix}'
