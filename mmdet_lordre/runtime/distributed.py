@@ -55,3 +55,10 @@ def init_cpu_group(launcher, timeout=None):
     os.environ.setdefault('MASTER_PORT', '29500')
     kwargs = {} if timeout is None else dict(timeout=datetime.timedelta(seconds=timeout))
     dist.init_process_group('gloo', rank=int(rank), world_size=int(size), **kwargs)
+
+
+def leave_group():
+    """Leave the process group, if there is one: threads of gloo that are still there when the
+    interpreter ends sometimes abort the process."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

@@ -41,13 +41,17 @@ def one_line_errors(main):
     Anything unknown keeps its traceback, and so does everything when the environment
     variable ``MMDET_LORDRE_TRACEBACK`` is set.
     """
+    from .distributed import leave_group  # it raises errors of this module itself
+
     @functools.wraps(main)
     def wrapper(*args, **kwargs):
         # of mmdet's and mmengine's own calls: nothing that a user of the tools could change
         warnings.filterwarnings('ignore', 'torch.meshgrid')
         warnings.filterwarnings('ignore', '.broadcast_buffers. is deprecated')
         try:
-            return main(*args, **kwargs)
+            result = main(*args, **kwargs)
+            leave_group()
+            return result
         except KeyboardInterrupt as stop:
             sys.stdout.flush()
             print(str(stop) or 'interrupted', file=sys.stderr)
