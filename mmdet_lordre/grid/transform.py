@@ -1,14 +1,14 @@
 """Mask targets in the data-loading workers."""
 from collections.abc import Sequence
 
-from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
+from ..masks.transforms import MaskTargets
 from .ground_truths import GridMasks, grid_factors, read_masks
 
 
 @TRANSFORMS.register_module()
-class GridMaskTargets(BaseTransform):
+class GridMaskTargets(MaskTargets):
     """Replace an image's masks by what SOLOv2 and AggMask need of them.
 
     Those are the masks shrunk to the size of the mask targets, and each mask's area and mass
@@ -28,22 +28,16 @@ class GridMaskTargets(BaseTransform):
         KeyError: If the results have no ``gt_masks``.
     """
 
+    kind = GridMasks
+
     def __init__(self, factors: int | Sequence[int] = 4):
         self.factors = grid_factors(factors)
 
-    def transform(self, results: dict) -> dict:
-        """Replace ``gt_masks``."""
-        if 'gt_masks' not in results:
-            raise KeyError('GridMaskTargets found no gt_masks: set with_mask=True in the '
-                           "pipeline's LoadAnnotations")
-        masks = results['gt_masks']
-        if isinstance(masks, GridMasks):
-            return results
+    def make(self, masks) -> GridMasks:
         sums, shrunk = read_masks(masks, dict.fromkeys(self.factors))
-        results['gt_masks'] = GridMasks(
-            sums.numpy(), {factor: part.numpy() for factor, part in shrunk.items()},
-            masks.height, masks.width)
-        return results
+        return GridMasks(sums.numpy(),
+                         {factor: part.numpy() for factor, part in shrunk.items()},
+                         masks.height, masks.width)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(factors={self.factors})'

@@ -28,8 +28,33 @@ class LoadLazyAnnotations(LoadAnnotations):
         results['gt_masks'] = LazyMasks(self._process_masks(results), height, width)
 
 
+class MaskTargets(BaseTransform):
+    """Replace ``gt_masks`` by what a head's targets are made of, once.
+
+    A subclass says in ``kind`` which class that is and in ``make`` how it comes from masks.
+
+    Raises:
+        KeyError: Without ``gt_masks``.
+    """
+
+    kind: type
+
+    def make(self, masks):
+        """``kind`` from any of mmdet's masks."""
+        raise NotImplementedError
+
+    def transform(self, results: dict) -> dict:
+        """Replace ``gt_masks``."""
+        if 'gt_masks' not in results:
+            raise KeyError(f'{type(self).__name__} found no gt_masks: set with_mask=True in the '
+                           "pipeline's LoadAnnotations")
+        if not isinstance(results['gt_masks'], self.kind):
+            results['gt_masks'] = self.make(results['gt_masks'])
+        return results
+
+
 @TRANSFORMS.register_module()
-class ShrinkMasks(BaseTransform):
+class ShrinkMasks(MaskTargets):
     """Replace an image's masks by what Lordre's targets are made of.
 
     Its place is the end of the pipeline, just before ``PackDetInputs``: nothing may resize, flip
@@ -46,24 +71,17 @@ class ShrinkMasks(BaseTransform):
         KeyError: Without ``gt_masks``.
     """
 
+    kind = ShrunkMasks
+
     def __init__(self, factor: int = 4) -> None:
         if factor < 2 or factor % 2:
             raise ValueError(f'factor must be even, not {factor}')
         self.factor = factor
 
-    def transform(self, results: dict) -> dict:
-        """Replace ``gt_masks``."""
-        if 'gt_masks' not in results:
-            raise KeyError('ShrinkMasks found no gt_masks: set with_mask=True in the '
-                           "pipeline's LoadAnnotations")
-        masks = results['gt_masks']
-        if isinstance(masks, ShrunkMasks):
-            return results
+    def make(self, masks) -> ShrunkMasks:
         size = tuple(-(-side // self.factor) for side in (masks.height, masks.width))
         sums = central_sums(masks, self.factor, size)
-        results['gt_masks'] = ShrunkMasks(sums.numpy(), self.factor, masks.height,
-                                          masks.width)
-        return results
+        return ShrunkMasks(sums.numpy(), self.factor, masks.height, masks.width)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(factor={self.factor})'

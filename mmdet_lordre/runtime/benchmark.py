@@ -12,7 +12,6 @@ import torch
 from mmcv.transforms import Compose
 from mmdet.registry import MODELS
 from mmdet.utils import get_test_pipeline_cfg
-from mmengine.config import DictAction
 from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
@@ -22,6 +21,7 @@ from ..analysis.speed import TimedDetector, measure, peak_memory
 from .config import dataset_files, load_config, split_datasets
 from .demo import IMAGE_ENDINGS, build_model
 from .errors import UserError
+from .options import add_cfg_options
 
 #: Real images that are read, and taken in turn.
 _IMAGES = 20
@@ -50,8 +50,7 @@ def parse_args(argv=None):
                              'image)')
     parser.add_argument('--repeat', type=int, default=50, help='runs that count (default: 50)')
     parser.add_argument('--warmup', type=int, default=10, help='runs before (default: 10)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override values of the config')
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

@@ -10,7 +10,6 @@ from mmcv.transforms import Compose
 from mmdet.apis import inference_detector
 from mmdet.registry import MODELS
 from mmdet.utils import get_test_pipeline_cfg
-from mmengine.config import DictAction
 from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
@@ -23,6 +22,7 @@ from .classes import class_names_of, classes_of_checkpoint, use_checkpoint_class
 from .config import load_config, model_class_counts, split_datasets
 from .errors import UserError
 from .fit import fit_state_dict, state_dict_of
+from .options import add_cfg_options
 from .safe_load import read_checkpoint
 
 IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
@@ -42,8 +42,7 @@ def parse_args(argv=None):
     parser.add_argument('--activation-maps', action='store_true',
                         help='the same as --mode activation-maps')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override values of the config')
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

@@ -7,12 +7,12 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from mmengine.config import DictAction
 
 from ..analysis.complexity import input_size
 from .demo import build_model
 from .errors import UserError
 from .network import head_of
+from .options import add_cfg_options
 
 #: What the answers of onnxruntime and PyTorch may differ by, in float32.
 SCORE_DIFFERENCE, MASK_IOU = 1e-3, 0.98
@@ -37,8 +37,7 @@ def parse_args(argv=None):
     parser.add_argument('--probabilities', action='store_true',
                         help='masks as probabilities in float32, not as 0 and 1 in uint8')
     parser.add_argument('--image', help='compare on this image (default: a drawn one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override values of the config')
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

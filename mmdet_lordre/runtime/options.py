@@ -5,13 +5,18 @@ import os
 from mmengine.config import DictAction
 
 
+def add_cfg_options(parser, example=''):
+    """``--cfg-options KEY=VALUE ...``, with an ``example`` after the line of help."""
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help=f'override values of the config{example}')
+
+
 def add_common(parser):
     """``--work-dir``, ``--cfg-options`` and ``--launcher``, as in mmdet's tools."""
     parser.add_argument('--work-dir', help='folder of logs and checkpoints '
                                            '(default: work_dirs/CONFIG)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override values of the config, such as '
-                             'train_dataloader.batch_size=4 model.mask_head.num_classes=3')
+    add_cfg_options(parser, ', such as train_dataloader.batch_size=4 '
+                            'model.mask_head.num_classes=3')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
                         default='none', help='how several processes were started')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
