@@ -1,6 +1,8 @@
 """Several processes without a GPU."""
+import atexit
 import datetime
 import os
+import sys
 
 import torch.distributed as dist
 from mmengine.device import get_device
@@ -57,8 +59,22 @@ def init_cpu_group(launcher, timeout=None):
     dist.init_process_group('gloo', rank=int(rank), world_size=int(size), **kwargs)
 
 
-def leave_group():
-    """Leave the process group, if there is one: threads of gloo that are still there when the
-    interpreter ends sometimes abort the process."""
-    if dist.is_available() and dist.is_initialized():
+def end_of_process(status):
+    """End a process that belongs to a group; does nothing where there is none.
+
+    Threads of gloo live as long as anything refers to the group (a model wrapped for distributed
+    training, say), and need the interpreter to let go of a tensor: while it is being taken down
+    that aborts the process, and within ``destroy_process_group`` both may wait for each other.
+    So the functions registered for the exit are called here, and nothing is taken down.
+
+    Args:
+        status (int): exit status.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return
+    if status == 0 and dist.get_backend() == 'nccl':  # a failed one would wait for the others
         dist.destroy_process_group()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -41,7 +41,7 @@ def one_line_errors(main):
     Anything unknown keeps its traceback, and so does everything when the environment
     variable ``MMDET_LORDRE_TRACEBACK`` is set.
     """
-    from .distributed import leave_group  # it raises errors of this module itself
+    from .distributed import end_of_process  # it raises errors of this module itself
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs):
@@ -49,18 +49,20 @@ def one_line_errors(main):
         warnings.filterwarnings('ignore', 'torch.meshgrid')
         warnings.filterwarnings('ignore', '.broadcast_buffers. is deprecated')
         try:
-            result = main(*args, **kwargs)
-            leave_group()
-            return result
+            result, status = main(*args, **kwargs), 0
         except KeyboardInterrupt as stop:
             sys.stdout.flush()
             print(str(stop) or 'interrupted', file=sys.stderr)
-            sys.exit(getattr(stop, 'code', 130))
+            status = getattr(stop, 'code', 130)
         except Exception as error:
             line = explain(error)
             if line is None or os.environ.get('MMDET_LORDRE_TRACEBACK'):
                 raise
             sys.stdout.flush()
             print(f'error: {line}', file=sys.stderr)
-            sys.exit(1)
+            status = 1
+        end_of_process(status)
+        if status:
+            sys.exit(status)
+        return result
     return wrapper
