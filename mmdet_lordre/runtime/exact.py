@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 import torch
 from mmdet.registry import LOOPS
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_dist_info
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -181,7 +182,18 @@ def _seed_iteration(loop):
 
 @LOOPS.register_module()
 class ExactEpochLoop(EpochBasedTrainLoop):
-    """mmengine's loop over epochs, which can also go on in the middle of one."""
+    """mmengine's loop over epochs, which can also go on in the middle of one.
+
+    Raises:
+        UserError: the sampler never ends an epoch.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if isinstance(self.dataloader.batch_sampler.sampler, InfiniteSampler):
+            raise UserError('train_cfg counts epochs, but train_dataloader.sampler is an '
+                            'InfiniteSampler, with which the first one never ends: use '
+                            "sampler=dict(type='DefaultSampler', shuffle=True)")
 
     def run_epoch(self):
         runner = self.runner

@@ -60,6 +60,7 @@ def write_family(path, family, augment=False, ema=False, epochs=None, **options)
     if ema:
         cfg.custom_hooks.append(dict(type='EMAHook', momentum=0.1))
     if epochs:
+        cfg.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=True)
         cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=1)
         cfg.log_processor.by_epoch = True
         cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1)

@@ -113,3 +113,12 @@ def test_category_ids_stay_theirs(trained, data, tmp_path):
           '--work-dir', f'{tmp_path}/w'])
     found = {entry['category_id'] for entry in read_json(tmp_path / 'r.segm.json')}
     assert found and found <= set(IDS)
+
+
+def test_epochs_that_never_end_are_refused(run_script, data, tmp_path):
+    config = write_config(tmp_path / 'endless.py')
+    done = run_script('train.py', config, *own(data), '--work-dir', tmp_path / 'work',
+                      '--cfg-options', 'train_dataloader.sampler.type=InfiniteSampler')
+    assert done.returncode == 1
+    assert 'error: train_cfg counts epochs, but train_dataloader.sampler is an' in done.stderr
+    assert "sampler=dict(type='DefaultSampler', shuffle=True)" in done.stderr
