@@ -143,8 +143,9 @@ def main():
     ways = {'published way, plainly': Plain(model), 'ours': TimedDetector(model),
             'ours, fused, channels last': TimedDetector(model, fuse=True, channels_last=True)}
     if args.compile:
-        ways['the same, compiled'] = TimedDetector(model, compiled=True, fuse=True,
-                                                   channels_last=True)
+        best = dict(compiled=True, fuse=True, channels_last=True)
+        ways['the same, compiled'] = TimedDetector(model, **best)
+        ways['the same, compiled, Winograd'] = TimedDetector(model, winograd=True, **best)
     plain = ways['published way, plainly'].run(images, metas)[0]
     for way in list(ways.values())[1:]:
         check(plain, way.run(images, metas)[0][0])

@@ -69,20 +69,22 @@ def engines(model, images, threads, folder, compiled=True):
     size = tuple(images.shape[2:])
     meta = dict(img_shape=size, ori_shape=size, batch_input_shape=size, scale_factor=(1., 1.))
 
-    def eager(some, network):
+    def torch_way(network, channels_last=True):
         @torch.no_grad()
         def run():
-            x = images.contiguous(memory_format=torch.channels_last) if some else images
+            x = images.contiguous(memory_format=torch.channels_last) if channels_last else images
             found, = head_of(model).predict_by_feat(
                 *network(x), batch_img_metas=[meta], rescale=False)
             return found
         return run
 
-    fast = Network(faster(model, fuse=True, channels_last=True))
-    yield 'PyTorch', eager(False, Network(model))
-    yield 'PyTorch, fused, channels last', eager(True, fast)
+    yield 'PyTorch', torch_way(Network(model), channels_last=False)
+    fast = dict(fuse=True, channels_last=True)
+    yield 'PyTorch, fused, channels last', torch_way(Network(faster(model, **fast)))
     if compiled:
-        yield 'torch.compile', eager(True, torch.compile(fast, fullgraph=True))
+        for name, winograd in (('torch.compile', False), ('torch.compile, Winograd', True)):
+            network = Network(faster(model, winograd=winograd, **fast))
+            yield name, torch_way(torch.compile(network, fullgraph=True))
 
     path = str(Path(folder) / 'model.onnx')
     export_onnx(model, path, size, end_to_end=True)

@@ -24,12 +24,13 @@ class TimedDetector:
         model: A detector of mmdet with one head, in ``eval`` mode, on its device; it is copied.
         dtype: ``torch.float16`` or ``torch.bfloat16`` for mixed precision; None for float32.
         compiled: Each part of the network through ``torch.compile``, as a whole.
-        fuse, channels_last: See :func:`~mmdet_lordre.runtime.network.faster`.
+        fuse, channels_last, winograd: See :func:`~mmdet_lordre.runtime.network.faster`.
     """
 
     def __init__(self, model: nn.Module, dtype: torch.dtype | None = None,
-                 compiled: bool = False, fuse: bool = False, channels_last: bool = False):
-        self.model = use_known_operators(faster(model, fuse, channels_last))
+                 compiled: bool = False, fuse: bool = False, channels_last: bool = False,
+                 winograd: bool = False):
+        self.model = use_known_operators(faster(model, fuse, channels_last, winograd))
         self.device = next(model.parameters()).device
         self.dtype, self.channels_last = dtype, channels_last
         network = Network(self.model)

@@ -235,7 +235,7 @@ class PolarMaskHead(BaseDenseHead):
 
 def _exact(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """The 3x3 convolution in float32, whatever the types of features and weights."""
-    if x.dtype == conv.weight.dtype == torch.float32:
+    if x.dtype == conv.bias.dtype == torch.float32:
         return conv(x)
     return F.conv2d(x.float(), conv.weight.float(), conv.bias.float(), padding=1)
 

@@ -43,6 +43,9 @@ def parse_args(argv=None):
     parser.add_argument('--channels-last', action='store_true')
     parser.add_argument('--fuse', action='store_true',
                         help='batch norms inside the convolutions before them')
+    parser.add_argument('--winograd', action='store_true',
+                        help='3x3 convolutions with fewer multiplications; for float32 on a CPU, '
+                             'with --compile')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
     parser.add_argument('--threads', type=int, help='threads of the CPU (default: the cores)')
     parser.add_argument('--shape', type=int, nargs=2, metavar=('H', 'W'),
@@ -57,6 +60,9 @@ def parse_args(argv=None):
 def benchmark(argv=None):
     """Measure as the command line says; returns a ``Timing`` for each model."""
     args = parse_args(argv)
+    if args.winograd and (args.fp16 or args.bf16):
+        raise UserError('--winograd needs float32: its rounding errors are too large for '
+                        'float16 and bfloat16')
     if args.threads:
         torch.set_num_threads(args.threads)
     device = args.device or get_device()
@@ -65,14 +71,14 @@ def benchmark(argv=None):
         models.append(_model(args.vs, args.vs_checkpoint, device, None))
     batches, what = _batches(models[0], args.shape, device)
     dtype = torch.float16 if args.fp16 else torch.bfloat16 if args.bf16 else None
-    detectors = [TimedDetector(model, dtype, args.compile, args.fuse, args.channels_last)
-                 for model in models]
+    detectors = [TimedDetector(model, dtype, args.compile, args.fuse, args.channels_last,
+                               args.winograd) for model in models]
     print(f'device     {_device_name(device)}, torch {torch.__version__}')
     print(f'images     {what}')
     print(f'precision  {str(dtype or torch.float32).split(".")[1]}'
           + ''.join(f', {name}' for name, given in (
               ('compiled', args.compile), ('channels last', args.channels_last),
-              ('batch norm fused', args.fuse)) if given), flush=True)
+              ('batch norm fused', args.fuse), ('Winograd', args.winograd)) if given), flush=True)
     timings = measure(detectors, batches, args.repeat, args.warmup)
     for name, checkpoint, timing in zip((args.config, args.vs),
                                         (args.checkpoint, args.vs_checkpoint), timings):

@@ -5,6 +5,8 @@ import torch
 from mmcv.cnn import fuse_conv_bn
 from torch import Tensor, nn
 
+from .winograd import use_winograd
+
 
 def head_of(model: nn.Module) -> nn.Module:
     """The head of a detector: ``mask_head`` or ``bbox_head``.
@@ -49,17 +51,22 @@ class Network(nn.Module):
         return self.run_head(self.model.extract_feat(images))
 
 
-def faster(model: nn.Module, fuse: bool = False, channels_last: bool = False) -> nn.Module:
+def faster(model: nn.Module, fuse: bool = False, channels_last: bool = False,
+           winograd: bool = False) -> nn.Module:
     """A copy of a model for inference, whose results are equal up to rounding.
 
     Args:
         model: A detector in ``eval`` mode.
         fuse: Put each batch norm into the convolution before it.
         channels_last: Keep the channels of a pixel together.
+        winograd: 3x3 convolutions with fewer multiplications, see
+            :mod:`mmdet_lordre.runtime.winograd`; for float32 on a CPU, with ``torch.compile``.
     """
     model = copy.deepcopy(model).eval()
     if fuse:
         model = fuse_conv_bn(model)
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
+    if winograd:
+        model = use_winograd(model)
     return model

@@ -7,8 +7,10 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import nn
 
+from mmdet_lordre.runtime import winograd
 from mmdet_lordre.runtime.deformable import use_known_operators
 from mmdet_lordre.runtime.network import Network, faster
+from mmdet_lordre.runtime.winograd import WinogradConv2d
 
 from ..export.models import FAMILIES, build, picture, polarmask, solov2
 
@@ -94,3 +96,18 @@ def test_fused_and_channels_last(family):
                     Network(model)(images), rtol=1e-3, atol=1e-3)
     # the model itself stays as it was
     assert_same(list(model.state_dict().values()), list(before.values()))
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_winograd(family, monkeypatch):
+    monkeypatch.setattr(winograd, 'MIN_CHANNELS', 1)
+    model = build(FAMILIES[family]()).double()
+    images = picture(*SIZE).double()
+    fast = faster(model, winograd=True)
+    assert sum(isinstance(m, WinogradConv2d) for m in fast.modules()) > 5
+    assert not any(winograd.suits(m) for m in fast.modules())
+    torch._dynamo.reset()
+    compiled = torch.compile(Network(fast), fullgraph=True, backend='eager')
+    with torch.no_grad():
+        # some heads make their grids in float32
+        assert_same(compiled(images), Network(model)(images), rtol=1e-4, atol=1e-5)
