@@ -234,8 +234,8 @@ class PolarMaskHead(BaseDenseHead):
 
 
 def _exact(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """The 3x3 convolution in float32, whatever the types of features and weights."""
-    if x.dtype == conv.bias.dtype == torch.float32:
+    """The 3x3 convolution in float32 at least, whatever the types of features and weights."""
+    if x.dtype == conv.bias.dtype and x.itemsize >= 4:
         return conv(x)
     return F.conv2d(x.float(), conv.weight.float(), conv.bias.float(), padding=1)
 
