@@ -79,7 +79,8 @@ class CellTables(nn.Module):
         """
         return table[:, self.patches[cells]].transpose(0, 1).flatten(1)
 
-    def sample_kernels(self, kernels: Tensor, cells: Tensor, offsets: Tensor) -> Tensor:
+    def sample_kernels(self, kernels: Tensor, cells: Tensor, offsets: Tensor,
+                       first: Tensor | int = 0) -> Tensor:
         """Kernels at learned offsets from the neighbours.
 
         A mask representation is linear in its kernel, so reading the mask grid bilinearly is
@@ -90,11 +91,12 @@ class CellTables(nn.Module):
             cells: (n,) class cells.
             offsets: (n, k, 2), rows and columns to add to the neighbours' positions, in mask
                 cells; positions are held inside the grid.
+            first: (n,) row of the kernels where the image of each class cell begins.
 
         Returns:
             (n, k, C).
         """
-        base, side = self.bases[cells, None], self.sides[cells, None]
+        base, side = (self.bases[cells] + first)[:, None], self.sides[cells, None]
         last = (side - 1)[..., None]
         position = torch.minimum((self.positions[cells] + offsets.float()).clamp(min=0),
                                  last.float())

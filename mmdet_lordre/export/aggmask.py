@@ -19,18 +19,12 @@ class AggMaskInstances(nn.Module):
     Args:
         head: An ``AggMaskHead`` or ``AggMaskStarHead``.
         binary: Masks as uint8 of 0 and 1, else as probabilities.
-
-    Raises:
-        ValueError: The head reads its neighbours at learned offsets.
     """
 
     names = ('scores', 'labels', 'masks')
 
     def __init__(self, head: nn.Module, binary: bool = True):
         super().__init__()
-        if head.deformable:
-            raise ValueError('deformable=True of the AggMask heads has no ONNX form: export a '
-                             'model without it')
         self.head, self.binary = head, binary
         levels = range(len(head.strides))
         maps = (('mask_features', ) if self._shared else
@@ -89,12 +83,15 @@ class AggMaskInstances(nn.Module):
         places = head.tables.patches[cells].flatten(1)
         patches = take(table.transpose(1, 2), places).unflatten(1, (count, -1))
         patches = patches.transpose(2, 3).flatten(2)
-        conv = head.learned_weights
-        weights = F.linear(patches, conv.weight.float().flatten(1), conv.bias.float())
+        weights = _linear(head.learned_weights, patches)
         if head.weight_activation == 'tanh':
             weights = weights.tanh()
         layers = head.fusion.split(weights.flatten(0, 1))
-        x = self._neighbours(features, kernels, cells, size)
+        if head.deformable:
+            offsets = _linear(head.neighbour_offsets, patches).unflatten(2, (-1, 2))
+            x = self._sampled(features, kernels, cells, offsets, size)
+        else:
+            x = self._neighbours(features, kernels, cells, size)
         for k, (weight, bias) in enumerate(layers):
             own = weight if k else weight[:, :, :head.fusion.neighbours]
             total = bias[:, :, None] + (_conv(own, torch.relu(x) if k else x)
@@ -113,7 +110,22 @@ class AggMaskInstances(nn.Module):
             1, wanted, torch.ones_like(wanted, dtype=kernels.dtype)) > 0
         needed, _ = occupied(flags)
         place = flags.long().cumsum(dim=1) - 1
-        kernels = take(kernels, needed)
+        maps = self._maps(features, take(kernels, needed), size)
+        maps = take(maps, place.gather(1, wanted))
+        return maps.reshape(-1, self.head.tables.num_neighbours, *size)
+
+    def _sampled(self, features, kernels, cells, offsets, size) -> Tensor:
+        """Maps (B * n, k, H, W) at offsets (B, n, k, 2) from the neighbours."""
+        batch, count = cells.shape
+        tables, per_image = self.head.tables, kernels.shape[1]
+        first = torch.arange(batch, device=cells.device)[:, None] * per_image
+        sampled = tables.sample_kernels(kernels.flatten(0, 1), cells.flatten(),
+                                        offsets.flatten(0, 1), first.expand_as(cells).flatten())
+        sampled = sampled.unflatten(0, (batch, count)).flatten(1, 2)
+        return self._maps(features, sampled, size).reshape(-1, tables.num_neighbours, *size)
+
+    def _maps(self, features, kernels, size) -> Tensor:
+        """Maps (B, m, H, W) of kernels (B, m, C)."""
         channels = features.shape[1]
         maps = kernels[..., :channels] @ features.flatten(2)
         if not self._shared:
@@ -121,8 +133,12 @@ class AggMaskInstances(nn.Module):
         maps = maps.unflatten(2, features.shape[-2:])
         if not self._shared:
             maps = F.interpolate(maps, size=tuple(size), mode='bilinear', align_corners=False)
-        maps = take(maps, place.gather(1, wanted))
-        return maps.reshape(-1, self.head.tables.num_neighbours, *size)
+        return maps
+
+
+def _linear(conv: nn.Conv2d, patches: Tensor) -> Tensor:
+    """What a convolution gives where it sees patches (B, n, C * k * k), in float32."""
+    return F.linear(patches, conv.weight.float().flatten(1), conv.bias.float())
 
 
 def _conv(weight: Tensor, x: Tensor) -> Tensor:

@@ -83,8 +83,21 @@ def test_forms_of_the_grid_family(tmp_path):
     model.mask_head.test_cfg.update(kernel='linear', mask_format='rle')
     export_onnx(model, str(tmp_path / 'm.onnx'), SIZE)
     check(model, tmp_path / 'm.onnx', [SIZE])
-    with pytest.raises(ValueError, match='deformable=True'):
-        ExportedModel(build(FAMILIES['aggmask'](deformable=True)))
+
+
+@pytest.mark.parametrize('family', ['aggmask', 'aggmask_star'])
+def test_neighbours_at_learned_offsets(family, tmp_path):
+    model = build(FAMILIES[family](deformable=True))
+    offsets = model.mask_head.neighbour_offsets
+    torch.nn.init.normal_(offsets.weight, std=0.3)
+    torch.nn.init.normal_(offsets.bias)
+    export_onnx(model, str(tmp_path / 'm.onnx'), SIZE, dynamic=True)
+    check(model, tmp_path / 'm.onnx', [SIZE, (96, 64)])
+    # the offsets take part
+    torch.nn.init.zeros_(offsets.weight)
+    torch.nn.init.zeros_(offsets.bias)
+    with pytest.raises(AssertionError):
+        check(model, tmp_path / 'm.onnx', [SIZE])
 
 
 def test_boxes_of_contours(tmp_path):
