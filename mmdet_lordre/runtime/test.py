@@ -2,6 +2,7 @@
 import argparse
 import os
 
+import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.registry import RUNNERS, init_default_scope
 
@@ -39,8 +40,10 @@ def parse_args(argv=None):
     parser.add_argument('--score-thr', type=float, default=0.3,
                         help='lowest score that is drawn (default: 0.3)')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds of --show an image')
-    parser.add_argument('--fp16', action='store_true',
-                        help='half precision: float16 on a GPU, bfloat16 on the CPU')
+    half = parser.add_mutually_exclusive_group()
+    half.add_argument('--fp16', action='store_true',
+                      help='mixed precision: float16 on a GPU, bfloat16 on the CPU')
+    half.add_argument('--bf16', action='store_true', help='mixed precision with bfloat16')
     parser.add_argument('--ann', metavar='JSON', help='annotations (or only images) to test on')
     parser.add_argument('--images', metavar='DIR', help='default: found near --ann')
     return parser.parse_args(argv)
@@ -66,8 +69,10 @@ def test(argv=None):
         set_dataset_files(cfg, 'test', args.ann, images)
     cfg.load_from, cfg.resume = args.checkpoint, False
     use_checkpoint_classes(cfg, args.checkpoint)
-    if args.fp16:
+    if args.fp16 or args.bf16:
         cfg.test_cfg.fp16 = True
+        # mmengine takes torch's default on a GPU, and knows bfloat16 alone on a CPU
+        torch.set_autocast_dtype('cuda', torch.bfloat16 if args.bf16 else torch.float16)
     use_files(cfg, from_the_first(cfg, lambda: check_data(
         cfg, ('test',), skip_bad=True, skip_images=False,
         clean_to=os.path.join(cfg.work_dir, 'clean'))))

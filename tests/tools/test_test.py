@@ -103,14 +103,15 @@ def test_nothing_detected_is_zero(trained, val, tmp_path):
 
 def test_half_precision_is_near(trained, val, tmp_path):
     scores = []
-    for extra in ([], ['--fp16']):
+    for extra in ([], ['--fp16'], ['--bf16']):
         run_test([*trained, *val, '--out', f'{tmp_path}/r.pkl', '--work-dir', f'{tmp_path}/w',
                   *extra])
         results = pickle.loads((tmp_path / 'r.pkl').read_bytes())
         scores.append(torch.cat([r['pred_instances']['scores'].float().sort().values
                                  for r in results]).numpy())
-    assert not np.array_equal(*scores)  # it does run in another precision
-    np.testing.assert_allclose(scores[0], scores[1], atol=0.05)
+    for half in scores[1:]:
+        assert not np.array_equal(scores[0], half)  # it does run in another precision
+        np.testing.assert_allclose(scores[0], half, atol=0.05)
 
 
 def test_a_checkpoint_that_does_not_fit(trained, val, error_line, tmp_path):
