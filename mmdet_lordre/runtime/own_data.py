@@ -105,7 +105,7 @@ def use_own_data(cfg, train_ann=None, val_ann=None, train_images=None, val_image
         cfg (Config): changed in place: heads, data sets (also wrapped ones), evaluators and
             the palette of the pictures.
         train_ann, val_ann (str): annotation files. Category ids may have gaps. Without
-            ``val_ann`` there is no validation.
+            ``val_ann`` there is no validation, and the test data are the training data.
         train_images, val_images (str, optional): image folders; see :func:`find_images`.
 
     Returns:
@@ -118,11 +118,12 @@ def use_own_data(cfg, train_ann=None, val_ann=None, train_images=None, val_image
         raise UserError('--val-ann needs --train-ann as well: the classes come from it')
     train = read_annotations(train_ann)
     classes = class_names(train, train_ann)
-    set_dataset_files(cfg, 'train', train_ann, find_images(train, train_ann, train_images))
+    folder = find_images(train, train_ann, train_images)
+    set_dataset_files(cfg, 'train', train_ann, folder)
     if val_ann is None:
-        for split in ('val', 'test'):
-            for key in (f'{split}_dataloader', f'{split}_evaluator', f'{split}_cfg'):
-                cfg[key] = None
+        cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+        # other tools read from the test data how images are prepared
+        set_dataset_files(cfg, 'test', train_ann, folder)
     else:
         val = read_annotations(val_ann)
         check_same_classes(classes, val, val_ann, train_ann)

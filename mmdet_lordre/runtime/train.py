@@ -77,6 +77,9 @@ def train(argv=None):
     forget_annotations()
     runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     _say_what_begins(runner)
+    if args.train_ann and not args.val_ann:
+        runner.logger.warning('no --val-ann: nothing is evaluated, and in the config that is '
+                              'written the test data are the training data')
     runner.train()
     runner.logger.info(f'Done. Checkpoints and log: {runner.work_dir}')
     return runner

@@ -3,6 +3,7 @@ import torch
 from mmengine.config import Config
 
 from mmdet_lordre.runtime import read_checkpoint
+from mmdet_lordre.runtime.demo import build_model
 from mmdet_lordre.runtime.test import test as run_test
 from mmdet_lordre.runtime.train import train
 
@@ -86,6 +87,11 @@ def test_finetuning_with_other_classes(trained, tmp_path, capsys):
     for name in ('backbone.conv1.weight', 'mask_head.inst_branch.mask_kernel.weight'):
         assert torch.equal(before[name], after[name])
     assert runner._val_loop is None  # no --val-ann
+    assert 'nothing is evaluated' in out
+    # what was written serves the other tools
+    model = build_model(f'{tmp_path}/work/finetune.py', f'{tmp_path}/work/epoch_1.pth', 'cpu')
+    assert model.dataset_meta['classes'] == ('only', )
+    assert model.cfg.test_dataloader.dataset.ann_file == str(ann)
 
 
 def test_amp_on_the_cpu_is_bfloat16(data, tmp_path):
