@@ -64,7 +64,7 @@ def test_slurm_command_line(run_script, tmp_path, script, first):
     tool = script.removeprefix('slurm_').replace('.sh', '.py')
     assert any(os.path.realpath(w) == f'{ROOT}/tools/{tool}' for w in words if '/' in w)
     assert words[words.index('config.py') + 1] in ('--work-dir', 'model.pth')
-    assert words[-4:] == ['--launcher', 'slurm', '--seed', '1']
+    assert words[-4:] == ['--seed', '1', '--launcher', 'slurm']
 
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh',
