@@ -22,13 +22,22 @@ onedl) prefix=onedl- detection=onedl-mmdetection ;;
 *) echo "setup: STACK must be openmmlab or onedl, not $stack" >&2; exit 1 ;;
 esac
 
+say() { echo "setup: $*"; }
+
+# make test and make demo at once: the second waits, and finds everything done
+mkdir -p "$venv"
+exec 8>"$venv/.lock"
+if command -v flock >/dev/null && ! flock -n 8; then
+  say "another one is at work in $venv; waiting for it"
+  flock 8
+fi
+
 stamp=$venv/.ready
 key=$( (cat constraints.txt pyproject.toml setup.py tools/setup.sh; echo "$stack"; "$python" -V) | sha256sum)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$key" ]; then
   exit 0
 fi
 
-say() { echo "setup: $*"; }
 pin() { grep -E "^$1==" constraints.txt; }
 
 say "preparing $venv (${stack}; the first time about 2 minutes, and 10 more to compile mmcv)"
