@@ -1,27 +1,8 @@
 # The embedded example: a small PolarMask, from scratch, on two CPU cores in ten minutes.
-_base_ = ['../_base_/default_runtime.py', '../_base_/shapes.py']
+_base_ = '../_base_/shapes_from_scratch.py'
 
 model = dict(
     type='PolarMask',
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=32),
-    backbone=dict(
-        type='ResNet',
-        depth=18,
-        num_stages=3,
-        strides=(1, 2, 2),
-        dilations=(1, 1, 1),
-        base_channels=32,
-        stem_channels=32,
-        out_indices=(0, 1, 2),
-        frozen_stages=-1,
-        norm_cfg=dict(type='BN', requires_grad=True),
-        norm_eval=False,
-        style='pytorch'),
     # Instances are at most 64 px wide here: levels of strides 8 and 16 in place of 8 to 128.
     neck=dict(
         type='FPN', in_channels=[32, 64, 128], out_channels=48, start_level=1, num_outs=2),
@@ -52,23 +33,10 @@ train_pipeline = [
     dict(type='ExtractContours'),
     dict(type='PackDetInputs'),
 ]
-# Small batches: in ten minutes, the number of steps counts.
-train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=5000, val_interval=5000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1.5e-3, weight_decay=0.05),
-    clip_grad=dict(max_norm=5.0))
+train_cfg = dict(max_iters=5000, val_interval=5000)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
     dict(type='CosineAnnealingLR', begin=100, end=5000, eta_min=1e-5, by_epoch=False),
 ]
-
-log_processor = dict(by_epoch=False)
-default_hooks = dict(
-    checkpoint=dict(interval=1000, by_epoch=False),
-    logger=dict(interval=100))

@@ -1,29 +1,10 @@
 # The embedded example: a small SOLOv2, from scratch, on two CPU cores in ten minutes.
-_base_ = ['../_base_/default_runtime.py', '../_base_/shapes.py']
+_base_ = '../_base_/shapes_from_scratch.py'
 
 model = dict(
     type='SOLOv2',
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_mask=True,
-        pad_size_divisor=32),
-    backbone=dict(
-        type='ResNet',
-        depth=18,
-        num_stages=3,
-        strides=(1, 2, 2),
-        dilations=(1, 1, 1),
-        base_channels=32,
-        stem_channels=32,
-        deep_stem=True,
-        out_indices=(0, 1, 2),
-        frozen_stages=-1,
-        norm_cfg=dict(type='BN', requires_grad=True),
-        norm_eval=False,
-        style='pytorch'),
+    data_preprocessor=dict(pad_mask=True),
+    backbone=dict(deep_stem=True),
     # Instances are at most 64 px wide here: levels of strides 4, 8, 16 and finer grids.
     neck=dict(type='FPN', in_channels=[32, 64, 128], out_channels=48, num_outs=3),
     mask_head=dict(
@@ -57,22 +38,8 @@ model = dict(
         sigma=2.0,
         max_per_img=100))
 
-# Small batches: in ten minutes, the number of steps counts.
-train_dataloader = dict(batch_size=8)
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=4400, val_interval=4400)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1.5e-3, weight_decay=0.05),
-    clip_grad=dict(max_norm=5.0))
+train_cfg = dict(max_iters=4400, val_interval=4400)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
     dict(type='CosineAnnealingLR', begin=100, end=4400, eta_min=1e-5, by_epoch=False),
 ]
-
-log_processor = dict(by_epoch=False)
-default_hooks = dict(
-    checkpoint=dict(interval=1000, by_epoch=False),
-    logger=dict(interval=100))
