@@ -165,8 +165,9 @@ def main(config, folder, *points):
             chance = random.Random(int(number))
             while interrupted < 30:
                 resume = ['--resume'] if work.exists() else []
-                status = in_a_process([*arguments, *resume], log,
-                                      kill_after=chance.uniform(0.05, 1.2) * seconds)
+                # later and later: it comes to an end also where the machine has become busier
+                after = chance.uniform(0.05, 1.2) * seconds * (1 + interrupted / 5)
+                status = in_a_process([*arguments, *resume], log, kill_after=after)
                 if not os.WIFSIGNALED(status):
                     break
                 interrupted += 1
