@@ -7,9 +7,7 @@ and without loading again what was already seen; and two processes augment their
 one process with twice the batch. Nothing has to be stored.
 """
 import random
-import signal
 from contextlib import contextmanager
-from functools import partial
 
 import numpy as np
 import torch
@@ -160,16 +158,9 @@ def exact_loader(loader, seed):
         SeededSamples(loader.dataset, seed), batch_sampler=PlacedBatches(loader.batch_sampler),
         num_workers=loader.num_workers, collate_fn=loader.collate_fn,
         pin_memory=loader.pin_memory, timeout=loader.timeout,
-        worker_init_fn=partial(_start_worker, loader.worker_init_fn),
+        worker_init_fn=loader.worker_init_fn,
         multiprocessing_context=loader.multiprocessing_context, generator=loader.generator,
         prefetch_factor=loader.prefetch_factor, persistent_workers=loader.persistent_workers)
-
-
-def _start_worker(inner, worker):
-    # Ctrl-C reaches the whole group; the main process still needs its batch
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if inner is not None:
-        inner(worker)
 
 
 def _seed_iteration(loop):

@@ -25,6 +25,7 @@ from .finite import FiniteHook
 from .fit import fit_state_dict, state_dict_of
 from .safe_load import read_checkpoint
 from .stopping import StopHook, Stopped
+from .workers import guard_workers
 
 
 @RUNNERS.register_module()
@@ -123,7 +124,7 @@ class ToolRunner(Runner):
     @staticmethod
     def build_dataloader(*args, **kwargs):
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-            return Runner.build_dataloader(*args, **kwargs)
+            return guard_workers(Runner.build_dataloader(*args, **kwargs))
 
     def build_evaluator(self, evaluator):
         with contextlib.redirect_stdout(io.StringIO()):
