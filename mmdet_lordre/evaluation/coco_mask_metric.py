@@ -12,6 +12,7 @@ from mmengine.fileio import dump
 from mmengine.logging import MMLogger
 from terminaltables import AsciiTable
 
+from ..masks import encode_masks
 from .coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarise
 
 
@@ -239,12 +240,9 @@ def to_rles(masks):
     Returns:
         list[dict]: N dictionaries with ``size`` [H, W] and ``counts``.
     """
-    if isinstance(masks, torch.Tensor):
-        masks = masks.detach().cpu().numpy()
-    if isinstance(masks, np.ndarray) and masks.dtype != object:
-        if len(masks) == 0:
-            return []
-        masks = mask_util.encode(np.asfortranarray(masks.astype(np.uint8).transpose(1, 2, 0)))
+    if isinstance(masks, torch.Tensor) or (isinstance(masks, np.ndarray)
+                                           and masks.dtype != object):
+        masks = encode_masks(masks) if len(masks) else []
     out = []
     for i in range(len(masks)):
         rle = masks[i]

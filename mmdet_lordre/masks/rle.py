@@ -4,6 +4,8 @@ import torch
 from pycocotools import mask as mask_api
 from torch import Tensor
 
+from .chunks import chunk_size
+
 
 class RLEMasks(list):
     """A list of COCO run-length encoded masks that stands where a mask tensor stands.
@@ -55,12 +57,16 @@ def encode_masks(masks: Tensor | np.ndarray) -> RLEMasks:
 
     A tensor on another device is copied to the CPU: run lengths are bytes there.
     """
-    if isinstance(masks, Tensor):
-        masks = masks.detach().to(torch.uint8).cpu().numpy()
     if masks.ndim != 3:
-        raise ValueError(f'masks must have shape (N, height, width), not {masks.shape}')
-    if not len(masks):
-        return RLEMasks(size=masks.shape[1:])
-    # pycocotools reads a Fortran-ordered (height, width, N) array
-    columns = np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8, copy=False))
-    return RLEMasks(mask_api.encode(columns), masks.shape[1:])
+        raise ValueError(f'masks must have shape (N, height, width), not {tuple(masks.shape)}')
+    _, height, width = masks.shape
+    encoded = RLEMasks(size=(height, width))
+    step = chunk_size(height * width)  # a copy in another order is made of so many at once
+    for start in range(0, len(masks), step):
+        part = masks[start:start + step]
+        if isinstance(part, Tensor):
+            part = part.detach().to(torch.uint8).cpu().numpy()
+        # pycocotools reads a Fortran-ordered (height, width, N) array
+        columns = np.asfortranarray(part.transpose(1, 2, 0).astype(np.uint8, copy=False))
+        encoded.extend(mask_api.encode(columns))
+    return encoded

@@ -34,7 +34,7 @@ model = dict(
         kernel_dim=128,
         groups=4,
         normalization='sigmoid'),
-    test_cfg=dict(score_thr=0.005, mask_thr=0.45))
+    test_cfg=dict(score_thr=0.005, mask_thr=0.45, mask_format='rle'))
 
 # Pillow's bilinear resize is antialiased, as in the authors' training.
 train_pipeline = [
