@@ -151,23 +151,24 @@ def draw(measured, path):
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True)
     panels = [
-        ('training, 640x480', 'instances', lambda p: p['count'],
+        ('training, 640x480', 'instances', 'log', lambda p: p['count'],
          lambda p: p['mode'] == 'train' and (p['width'], p['height']) == (640, 480)),
-        (f'training, {FIXED_INSTANCES} instances', 'megapixels',
+        (f'training, {FIXED_INSTANCES} instances', 'megapixels', 'linear',
          lambda p: p['width'] * p['height'] / 1e6,
          lambda p: p['mode'] == 'train' and p['count'] == FIXED_INSTANCES),
-        ('testing, 100 detections', 'megapixels of the original image',
+        ('testing, 100 detections', 'megapixels of the original image', 'log',
          lambda p: p['width'] * p['height'] / 1e6,
          lambda p: p['mode'] == 'test' and p['count'] == 100)]
-    for axis, (title, label, x, wanted) in zip(axes, panels, strict=True):
+    for axis, (title, label, scale, x, wanted) in zip(axes, panels, strict=True):
         for family in CONFIGS:
             line = sorted((x(p), p['peak'] / 2**30) for p in measured
                           if p['family'] == family and wanted(p))
             if line:
                 axis.plot(*zip(*line, strict=True), marker='o', markersize=3, label=family)
-        axis.set(title=title, xlabel=label, xscale='log', ylim=(0, None))
+        axis.set(title=title, xlabel=label, xscale=scale)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel('peak resident set (GiB)')
+    axes[0].set_ylim(0, 1.05 * max(LIMIT, *(p['peak'] for p in measured)) / 2**30)
     axes[2].axhline(LIMIT / 2**30, color='0.5', linestyle='--')
     axes[0].legend(fontsize=8)
     figure.tight_layout()
