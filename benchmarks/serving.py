@@ -84,7 +84,8 @@ def engines(model, images, threads, folder, compiled=True):
     if compiled:
         for name, winograd in (('torch.compile', False), ('torch.compile, Winograd', True)):
             network = Network(faster(model, winograd=winograd, **fast))
-            yield name, torch_way(torch.compile(network, fullgraph=True))
+            yield name, torch_way(
+                torch.compile(network, fullgraph=True, dynamic=False))
 
     path = str(Path(folder) / 'model.onnx')
     export_onnx(model, path, size, end_to_end=True)
@@ -99,7 +100,8 @@ def engines(model, images, threads, folder, compiled=True):
     if importlib.util.find_spec('openvino'):
         import openvino
         compiled = openvino.Core().compile_model(path, 'CPU', {
-            'INFERENCE_NUM_THREADS': threads, 'INFERENCE_PRECISION_HINT': 'f32'})
+            'INFERENCE_NUM_THREADS': threads, 'INFERENCE_PRECISION_HINT': 'f32',
+            'ENABLE_CPU_PINNING': False})
         names = [output.get_any_name() for output in compiled.outputs]
         yield 'OpenVINO', lambda: [compiled(array)[name] for name in names]
 

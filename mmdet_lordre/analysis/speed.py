@@ -23,7 +23,8 @@ class TimedDetector:
     Args:
         model: A detector of mmdet with one head, in ``eval`` mode, on its device; it is copied.
         dtype: ``torch.float16`` or ``torch.bfloat16`` for mixed precision; None for float32.
-        compiled: Each part of the network through ``torch.compile``, as a whole.
+        compiled: Each part of the network through ``torch.compile``, as a whole, for one size
+            of images.
         fuse, channels_last, winograd: See :func:`~mmdet_lordre.runtime.network.faster`.
     """
 
@@ -38,7 +39,7 @@ class TimedDetector:
         parts = [self.model.backbone, self.model.neck if self.model.with_neck else _same,
                  network.run_head]
         if compiled:
-            parts = [torch.compile(part, fullgraph=True) for part in parts]
+            parts = [torch.compile(part, fullgraph=True, dynamic=False) for part in parts]
         self.parts = parts
 
     @torch.no_grad()

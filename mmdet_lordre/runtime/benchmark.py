@@ -70,6 +70,9 @@ def benchmark(argv=None):
     if args.vs:
         models.append(_model(args.vs, args.vs_checkpoint, device, None))
     batches, what = _batches(models[0], args.shape, device)
+    if args.compile and len({images.shape for images, _ in batches}) > 1:
+        raise UserError(f'--compile makes a program for one size of images, and here are several '
+                        f'({what}): add --shape H W')
     dtype = torch.float16 if args.fp16 else torch.bfloat16 if args.bf16 else None
     detectors = [TimedDetector(model, dtype, args.compile, args.fuse, args.channels_last,
                                args.winograd) for model in models]

@@ -26,7 +26,7 @@ class Network(nn.Module):
 
     ``head.predict_by_feat(*network(images), batch_img_metas=metas, rescale=True)`` are the
     detections. This part has no Python that depends on the data: it compiles as a whole
-    (``torch.compile(network, fullgraph=True)``) and exports.
+    (``torch.compile(network, fullgraph=True, dynamic=False)``) and exports.
 
     Args:
         model: A detector of mmdet with one head.

@@ -2,6 +2,8 @@
 import functools
 import re
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -73,8 +75,17 @@ def test_compiled(trained, monkeypatch, capsys):
     original = functools.partial(torch.compile, backend='eager')
     monkeypatch.setattr(torch, 'compile', compile_)
     benchmark([trained[0], '--shape', '64', '64', '--compile', *FEW])
-    assert calls == [dict(fullgraph=True)] * 3
+    assert calls == [dict(fullgraph=True, dynamic=False)] * 3
     assert 'compiled' in capsys.readouterr().out
+
+
+def test_compiled_for_one_size(trained, tmp_path, error_line):
+    for name, width in (('a', 64), ('b', 128)):
+        cv2.imwrite(f'{tmp_path}/{name}.png', np.zeros((64, width, 3), np.uint8))
+    line = error_line(benchmark, trained[0], '--compile', *FEW, '--cfg-options',
+                      f'test_dataloader.dataset.data_root={tmp_path}/',
+                      'test_dataloader.dataset.data_prefix.img=')
+    assert '2 of ' in line and '64 x 64, 64 x 128' in line and 'add --shape H W' in line
 
 
 def test_no_size(tmp_path, error_line):
