@@ -74,7 +74,7 @@ def find_images(data, ann_path, folder=None):
     with ``x/``).
 
     Raises:
-        UserError: a file is in none of the places, which are named.
+        UserError: none of the first images is in any of the places, which are named.
     """
     ann_path = Path(ann_path)
     names = [image['file_name'] for image in data['images'][:20] if image.get('file_name')]
@@ -86,9 +86,10 @@ def find_images(data, ann_path, folder=None):
         places = [base / sub for base in (ann_path.parent, ann_path.parent.parent)
                   for sub in dict.fromkeys(('', 'images', f'images/{short}', short, stem,
                                             f'{short}/images', 'JPEGImages'))]
-    for place in places:
-        if all((place / name).is_file() for name in names):
-            return str(place)
+    # single images that are missing are found, and said, where all files are looked at
+    found = [sum((place / name).is_file() for name in names) for place in places]
+    if not names or max(found):
+        return str(places[found.index(max(found))])
     missing = next((n for n in names if not (places[0] / n).is_file()), '')
     if folder is not None:
         raise UserError(f'{places[0] / missing}: no such image (file_name {missing!r} of '
