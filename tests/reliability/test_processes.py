@@ -76,8 +76,8 @@ def check_equal(folder, family, processes, nodes):
                                       optim_wrapper__optimizer__lr=0.0), *own,
                    '--work-dir', f'{folder}/start']).model.state_dict()
     for name, value in one.items():
-        # Against how far the training went, not against the size of the weights. Rounding grows: half
-        # a last bit of the weights at the start ends at 5e-6 after these eight steps (AggMask).
+        # Against how far the training went, not against the size of the weights. Rounding grows:
+        # half a last bit of the weights at the start is 5e-6 after these eight steps (AggMask).
         moved = (value.double() - start[name].double()).abs().max().item()
         differ = (value.double() - many[name].double()).abs().max().item()
         assert differ <= 1e-2 * moved + 1e-5, (name, differ, moved)
