@@ -1,5 +1,7 @@
 """One clear sentence when the libraries below are missing or do not fit."""
+import contextlib
 import importlib
+import io
 import re
 
 # Lowest version that works and the first that is not known to; either distribution
@@ -44,3 +46,6 @@ def check_stack() -> None:
         raise ImportError('mmdet_lordre needs mmcv with its compiled operators, which this '
                           f'installation lacks ({error}): uninstall mmcv-lite, then build mmcv '
                           'with MMCV_WITH_OPS=1') from error
+    # the fork prints that a vendor's data sets are not there, among the output of the tools
+    with contextlib.redirect_stdout(io.StringIO()):
+        importlib.import_module('mmdet.datasets')
