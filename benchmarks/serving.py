@@ -126,6 +126,7 @@ def _shapes(masks):
 
 
 def measure(name, args, folder):
+    torch._dynamo.reset()  # it counts what it compiled, of all models together
     size = tuple(args.shape or SIZES.get(name, (800, 1344)))
     images = torch.randn(1, 3, size[0] // 16, size[1] // 16,
                          generator=torch.Generator().manual_seed(0))
