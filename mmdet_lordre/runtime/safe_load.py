@@ -101,6 +101,10 @@ def secure_mmengine():
     CheckpointLoader.register_scheme(prefixes='', loader=_load_local, force=True)
     CheckpointLoader.register_scheme(prefixes='local', loader=_load_local, force=True)
     mmengine_checkpoint.torch = _DataOnlyTorch()
+    if hasattr(mmengine_checkpoint, 'get_torch_safe_globals'):
+        # The fork allows its own for each file, getattr among them, and takes back afterwards
+        # what was allowed before as well.
+        mmengine_checkpoint.get_torch_safe_globals = list
     load_url = mmengine_checkpoint.load_url
     if not isinstance(load_url, functools.partial):
         mmengine_checkpoint.load_url = functools.partial(load_url, weights_only=True)

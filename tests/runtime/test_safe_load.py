@@ -167,3 +167,6 @@ def test_no_way_round_in_mmengine(tmp_path):
             load(str(path))
     assert not trace.exists()
     assert module.torch.Tensor is torch.Tensor
+    # and what is allowed stays allowed
+    torch.save(dict(history=HistoryBuffer([3.0], [1])), path)
+    assert read_checkpoint(path)['history'].mean() == 3
