@@ -8,12 +8,13 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from mmdet.apis import DetInferencer
+from mmdet.apis import DetInferencer, det_inferencer
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.fileio import load
 
 from . import registry  # noqa: F401 - what mmengine builds in this package's scope
+from .masks import RLEMasks
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -53,18 +54,28 @@ def _load_model_from_metafile(lookup):
     return load_model
 
 
+def _encode_masks(encode):
+    @functools.wraps(encode)
+    def encode_mask_results(masks):
+        # it decodes nothing that it is about to encode; copies, for it changes what it gets
+        return [dict(mask) for mask in masks] if isinstance(masks, RLEMasks) else encode(masks)
+    return encode_mask_results
+
+
 def make_known() -> None:
     """Let ``mmdet_lordre::folder/config.py`` and names of models be found.
 
     mmengine knows the packages of a fixed table, and asks for the distribution under the name in
     it. In an editable installation the distribution's folder is not the package's; under the name
     of a module, for which there is no distribution, mmengine takes the folder where that lies.
-    ``DetInferencer`` looks for names among mmdet's models only, unless told another scope.
+    ``DetInferencer`` looks for names among mmdet's models only, unless told another scope, and
+    expects bitmaps where results may be run lengths.
     """
     MODULE2PACKAGE.setdefault('mmdet_lordre', __name__)
     lookup = DetInferencer._load_model_from_metafile
     if not hasattr(lookup, '__wrapped__'):
         DetInferencer._load_model_from_metafile = _load_model_from_metafile(lookup)
+        det_inferencer.encode_mask_results = _encode_masks(det_inferencer.encode_mask_results)
 
 
 make_known()

@@ -11,8 +11,9 @@ class RLEMasks(list):
     """A list of COCO run-length encoded masks that stands where a mask tensor stands.
 
     Each item is ``{'size': [height, width], 'counts': bytes}``, as ``pycocotools.mask`` writes
-    it. mmdet's metrics take the list as it is; mmdet's visualiser calls :meth:`astype`; an
-    ``InstanceData`` that is indexed keeps the type.
+    it. mmdet's metrics take the list as it is; mmdet's visualiser calls :meth:`astype`; its
+    inferencer calls :meth:`cpu` where there is no box; an ``InstanceData`` that is indexed keeps
+    the type.
 
     Args:
         items: The encoded masks, all of one size.
@@ -46,6 +47,10 @@ class RLEMasks(list):
         if not len(self):
             return np.zeros(self.shape, np.uint8)
         return mask_api.decode(list(self)).transpose(2, 0, 1)
+
+    def cpu(self) -> Tensor:
+        """Decode to a BoolTensor (N, height, width)."""
+        return torch.from_numpy(self.to_ndarray().astype(bool))
 
     def astype(self, dtype) -> np.ndarray:
         """Decode to an array (N, height, width) of ``dtype``."""
