@@ -13,20 +13,14 @@ so in testing every detection up to the limit is kept.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = dict(
-    lordre='lordre/lordre_r50_giam_8xb8-270k_coco.py',
-    solov2='solov2/solov2_r50_fpn_1x_coco.py',
-    aggmask='aggmask/aggmask_r50_fpn.py',
-    aggmask_star='aggmask/aggmask_star_r50_fpn.py',
-    polarmask='polarmask/polarmask_r50-caffe_fpn_gn-head_1x_coco.py')
+from r50 import CONFIGS
+
 INSTANCES = (1, 3, 10, 30, 100, 300, 1000)
 TRAIN_SIZES = ('320x240', '640x480', '960x720', '1280x960')
 TEST_SIZES = ('640x480', '1280x960', '2000x1500', '4000x3000')
@@ -68,11 +62,12 @@ def measure(family, mode, width, height, count):
     from mmengine.registry import init_default_scope
 
     import mmdet_lordre  # noqa: F401 - registers everything
+    from mmdet_lordre.analysis.speed import peak_memory
     from mmdet_lordre.evaluation import CocoMaskMetric
     from mmdet_lordre.runtime.config import dicts_in
     init_default_scope('mmdet')
     torch.manual_seed(0)
-    cfg = Config.fromfile(ROOT / 'configs' / CONFIGS[family])
+    cfg = Config.fromfile(CONFIGS[family])
     for node in dicts_in(cfg.model):
         node.pop('init_cfg', None)
     if mode == 'test':
@@ -107,8 +102,7 @@ def measure(family, mode, width, height, count):
             metric.dataset_meta = dataset.metainfo
             metric.process(batch, [sample.to_dict() for sample in results])
         seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin'
-                                                                 else 1024)
+    peak = round(peak_memory('cpu') * 2**20)
     print(json.dumps(dict(family=family, mode=mode, width=width, height=height, count=count,
                           found=found, start=start, peak=peak, seconds=seconds)))
 

@@ -23,19 +23,13 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from r50 import CONFIGS
 
-import mmdet_lordre
 from mmdet_lordre.export import export_onnx
 from mmdet_lordre.export.check import compare, score_floor
 from mmdet_lordre.runtime.demo import build_model
 from mmdet_lordre.runtime.network import Network, faster, head_of
 
-CONFIGS = Path(mmdet_lordre.__file__).resolve().parents[1] / 'configs'
-R50 = dict(lordre='lordre/lordre_r50_giam_8xb8-270k_coco.py',
-           solov2='solov2/solov2_r50_fpn_1x_coco.py',
-           aggmask='aggmask/aggmask_r50_fpn.py',
-           aggmask_star='aggmask/aggmask_star_r50_fpn.py',
-           polarmask='polarmask/polarmask_r50-caffe_fpn_gn-head_1x_coco.py')
 SIZES = dict(lordre=(640, 864), polarmask=(768, 1280))
 CLASS_LAYERS = ('conv_cls', 'solo_cate', 'polar_cls')
 
@@ -132,7 +126,7 @@ def measure(name, args, folder):
                          generator=torch.Generator().manual_seed(0))
     images = torch.nn.functional.interpolate(images, size=size, mode='bicubic')
     checkpoints = dict(pair.split('=', 1) for pair in args.checkpoint)
-    config = str(CONFIGS / R50[name])
+    config = str(CONFIGS[name])
     model = (build_model(config, checkpoints[name], 'cpu') if name in checkpoints
              else random_model(config, images))
     runs = dict(engines(model, images, args.threads, folder, not args.no_compile))
@@ -156,7 +150,7 @@ def measure(name, args, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--models', nargs='+', choices=R50, default=list(R50))
+    parser.add_argument('--models', nargs='+', choices=CONFIGS, default=list(CONFIGS))
     parser.add_argument('--checkpoint', nargs='+', default=[], metavar='MODEL=FILE')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--repeat', type=int, default=10)

@@ -1,6 +1,5 @@
 """Several processes, also on two machines, learn and test what one process does."""
 import os
-import socket
 import subprocess
 import sys
 
@@ -11,14 +10,8 @@ from mmdet_lordre.runtime import read_checkpoint
 from mmdet_lordre.runtime.test import test as run_test
 from mmdet_lordre.runtime.train import train
 
-from ..tools.tiny import ROOT, make_coco, read_json, write_json
+from ..tools.tiny import ROOT, free_port, make_coco, read_json, write_json
 from .families import FAMILIES, write_family
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return str(server.getsockname()[1])
 
 
 def launch(script, first, processes, arguments, nodes=1):

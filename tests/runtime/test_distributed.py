@@ -3,8 +3,7 @@ import os
 import subprocess
 import sys
 
-from ..reliability.test_processes import free_port
-from ..tools.tiny import ROOT
+from ..tools.tiny import ROOT, free_port
 
 BUSY_TO_THE_END = '''
 import torch

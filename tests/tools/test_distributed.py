@@ -1,6 +1,5 @@
 """tools/dist_*.sh with two processes on the CPU, and the Slurm scripts' command lines."""
 import os
-import socket
 import stat
 
 import numpy as np
@@ -9,13 +8,7 @@ import pytest
 from mmdet_lordre.runtime import read_checkpoint
 from mmdet_lordre.runtime.test import test as run_test
 
-from .tiny import ROOT, read_json, write_config
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return str(server.getsockname()[1])
+from .tiny import ROOT, free_port, read_json, write_config
 
 
 def test_two_processes_train_and_test(run_script, data, tmp_path):

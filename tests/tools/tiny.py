@@ -1,5 +1,6 @@
 """A tiny COCO data set and a tiny model, for tests of the tools."""
 import json
+import socket
 from pathlib import Path
 
 import cv2
@@ -104,3 +105,10 @@ def write_json(path, data):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(json.dumps(data))
     return str(path)
+
+
+def free_port():
+    """A port of this machine that nothing listens at."""
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        return str(server.getsockname()[1])
