@@ -63,8 +63,8 @@ def measure(family, mode, width, height, count):
 
     import mmdet_lordre  # noqa: F401 - registers everything
     from mmdet_lordre.analysis.speed import peak_memory
+    from mmdet_lordre.config.reading import dicts_in
     from mmdet_lordre.evaluation import CocoMaskMetric
-    from mmdet_lordre.runtime.config import dicts_in
     init_default_scope('mmdet')
     torch.manual_seed(0)
     cfg = Config.fromfile(CONFIGS[family])

@@ -25,10 +25,10 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from r50 import CONFIGS
 
-from mmdet_lordre.export import export_onnx
-from mmdet_lordre.export.check import compare, score_floor
-from mmdet_lordre.runtime.demo import build_model
-from mmdet_lordre.runtime.network import Network, faster, head_of
+from mmdet_lordre.deployment.network import Network, optimized_copy
+from mmdet_lordre.deployment.onnx import export_onnx
+from mmdet_lordre.deployment.onnx.check import compare, score_floor
+from mmdet_lordre.models import build_model, head_of
 
 SIZES = dict(lordre=(640, 864), polarmask=(768, 1280))
 CLASS_LAYERS = ('conv_cls', 'solo_cate', 'polar_cls')
@@ -74,10 +74,10 @@ def engines(model, images, threads, folder, compiled=True):
 
     yield 'PyTorch', torch_way(Network(model), channels_last=False)
     fast = dict(fuse=True, channels_last=True)
-    yield 'PyTorch, fused, channels last', torch_way(Network(faster(model, **fast)))
+    yield 'PyTorch, fused, channels last', torch_way(Network(optimized_copy(model, **fast)))
     if compiled:
         for name, winograd in (('torch.compile', False), ('torch.compile, Winograd', True)):
-            network = Network(faster(model, winograd=winograd, **fast))
+            network = Network(optimized_copy(model, winograd=winograd, **fast))
             yield name, torch_way(
                 torch.compile(network, fullgraph=True, dynamic=False))
 

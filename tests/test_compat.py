@@ -66,7 +66,7 @@ def test_without_compiled_operators(install):
 
 
 def test_the_pinned_versions_are_supported():
-    from .tools.tiny import ROOT
+    from .cli.tiny import ROOT
     pins = dict(line.split('==') for line in (ROOT / 'constraints.txt').read_text().splitlines()
                 if '==' in line)
     for stack, prefix, detection in (('OpenMMLab', '', 'mmdet'),

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from mmdet_lordre.runtime.train import parse_args
-from tests.tools.tiny import make_coco
+from mmdet_lordre.cli.train import parse_args
+from tests.cli.tiny import make_coco
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ('LICENSE', 'MANIFEST.in', 'README.md', 'configs', 'mmdet_lordre', 'model-index.yml',

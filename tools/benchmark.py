@@ -1,6 +1,5 @@
 """Measure the speed of a model: python tools/benchmark.py CONFIG [CHECKPOINT] [--vs OTHER]."""
-import mmdet_lordre.runtime as runtime
-from mmdet_lordre.runtime.benchmark import benchmark
+from mmdet_lordre.cli.main import run
 
 if __name__ == '__main__':
-    runtime.one_line_errors(benchmark)()
+    run('benchmark')

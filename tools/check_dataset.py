@@ -1,6 +1,5 @@
 """Check a COCO data set: python tools/check_dataset.py ANN.json [IMAGES] [--clean OUT.json]."""
-import mmdet_lordre.runtime as runtime
-from mmdet_lordre.runtime.check_dataset import check_dataset
+from mmdet_lordre.cli.main import run
 
 if __name__ == '__main__':
-    runtime.one_line_errors(check_dataset)()
+    run('check-dataset')

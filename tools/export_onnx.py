@@ -1,6 +1,5 @@
 """Write a model as an ONNX file: python tools/export_onnx.py CONFIG CHECKPOINT OUT.onnx."""
-import mmdet_lordre.runtime as runtime
-from mmdet_lordre.runtime.export import export
+from mmdet_lordre.cli.main import run
 
 if __name__ == '__main__':
-    runtime.one_line_errors(export)()
+    run('export-onnx')

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..checkpoints.verify import build_model
+from ..checkpoints.verify import build_untrained
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def complexity(cfg: Config, size: tuple[int, int] | None = None) -> Complexity:
         size: height and width of the input; that of the config's test pipeline by default.
     """
     size = size or input_size(cfg)
-    model = build_model(cfg).to('meta')
+    model = build_untrained(cfg).to('meta')
     model.eval()
     head = model.mask_head if getattr(model, 'mask_head', None) is not None else model.bbox_head
     for module in model.modules():

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..runtime.deformable import use_known_operators
-from ..runtime.network import Network, faster
+from ..deployment.deformable_ops import use_known_operators
+from ..deployment.network import Network, optimized_copy
 
 PARTS = ('backbone', 'neck', 'head', 'post-processing')
 
@@ -25,13 +25,13 @@ class TimedDetector:
         dtype: ``torch.float16`` or ``torch.bfloat16`` for mixed precision; None for float32.
         compiled: Each part of the network through ``torch.compile``, as a whole, for one size
             of images.
-        fuse, channels_last, winograd: See :func:`~mmdet_lordre.runtime.network.faster`.
+        fuse, channels_last, winograd: See :func:`~mmdet_lordre.deployment.network.optimized_copy`.
     """
 
     def __init__(self, model: nn.Module, dtype: torch.dtype | None = None,
                  compiled: bool = False, fuse: bool = False, channels_last: bool = False,
                  winograd: bool = False):
-        self.model = use_known_operators(faster(model, fuse, channels_last, winograd))
+        self.model = use_known_operators(optimized_copy(model, fuse, channels_last, winograd))
         self.device = next(model.parameters()).device
         self.dtype, self.channels_last = dtype, channels_last
         network = Network(self.model)

@@ -6,7 +6,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from torch import nn
 
-from ..runtime.errors import UserError
+from ..errors import UserError
 
 
 class MissingOpsError(UserError, RuntimeError):

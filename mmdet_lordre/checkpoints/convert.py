@@ -10,9 +10,9 @@ from mmdet.datasets import CocoDataset
 from torch import Tensor
 
 from . import backbones, formats
-from .reading import read_checkpoint, sha256
+from .reading import read_published, sha256
 from .rules import Conversion, ConversionError
-from .verify import find_configs, load_config, verify
+from .verify import find_configs, read_config, verify
 
 COCO_CLASSES = CocoDataset.METAINFO['classes']
 
@@ -96,11 +96,11 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: s
             ``'auto'`` looks for one among this project's, if the file holds a whole model.
 
     Raises:
-        ConversionError: as in :func:`read_checkpoint` and :func:`convert_state_dict`, or a result
+        ConversionError: as in :func:`read_published` and :func:`convert_state_dict`, or a result
             that does not fit the model of ``config``.
     """
     source, target = Path(source).expanduser(), Path(target).expanduser()
-    state, published_meta = read_checkpoint(source)
+    state, published_meta = read_published(source)
     if target.exists() and target.samefile(source):
         raise ConversionError(f'{target}: would overwrite the published file; give another name')
     try:
@@ -113,7 +113,7 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: s
     if config == 'auto':
         config = _find_config(result)
     if config is not None:
-        cfg = load_config(config)
+        cfg = read_config(config)
         verify(result, cfg, str(config))
         meta.update(config=Path(config).stem, cfg=cfg.pretty_text)
     target.parent.mkdir(parents=True, exist_ok=True)

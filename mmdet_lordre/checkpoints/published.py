@@ -9,11 +9,12 @@ from pathlib import Path
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from ..model_index import config_of, model_index
 from .convert import convert_state_dict, dataset_meta
 from .download import download
-from .reading import read_checkpoint
+from .reading import read_published
 from .rules import ConversionError
-from .verify import load_config, verify
+from .verify import read_config, verify
 
 PREFIX = 'published://'
 
@@ -34,19 +35,17 @@ def load_published(filename: str, map_location=None) -> dict:
         ConversionError: nothing is published under that name, the file cannot be fetched or read,
             or it is of another model than the named one.
     """
-    # not earlier: it asks mmdet for more than the conversion needs
-    from ..mim import config_of, models
     source, entry = filename[len(PREFIX):], None
     if not source.startswith(('http://', 'https://')):
-        entry = models().get(source.lower())
+        entry = model_index().get(source.lower())
     address = source if entry is None else _address(entry)
     fetched = address.startswith(('http://', 'https://'))
     path = download(address) if fetched else Path(address)
     try:
-        state, meta = read_checkpoint(path)
+        state, meta = read_published(path)
         result = convert_state_dict(state, meta=meta)
         if entry is not None:
-            verify(result, load_config(config_of(source)), source)
+            verify(result, read_config(config_of(source)), source)
     except ConversionError as error:
         again = f'; it was downloaded from {address}: delete it to try again' if fetched else ''
         text = str(error) if str(path) in str(error) else f'{path}: {error}'

@@ -50,7 +50,7 @@ class ArrayUnpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def read_checkpoint(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
+def read_published(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
     """Read a checkpoint file.
 
     Args:

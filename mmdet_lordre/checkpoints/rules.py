@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..runtime.errors import UserError
+from ..errors import UserError
 
 
 class ConversionError(UserError, ValueError):

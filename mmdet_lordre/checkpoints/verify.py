@@ -11,10 +11,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from ..model_index import mim_folder
 from .rules import Conversion, ConversionError, listed
 
 
-def load_config(path: str | os.PathLike) -> Config:
+def read_config(path: str | os.PathLike) -> Config:
     """Read a config file, with a one-line error if there is none."""
     if not Path(path).expanduser().is_file():
         raise ConversionError(f'{path}: no such config')
@@ -24,7 +25,7 @@ def load_config(path: str | os.PathLike) -> Config:
     return cfg
 
 
-def build_model(cfg: Config | ConfigDict) -> nn.Module:
+def build_untrained(cfg: Config | ConfigDict) -> nn.Module:
     """Build the model of a config for its names and shapes: without weights, where possible."""
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     try:
@@ -38,7 +39,6 @@ def build_model(cfg: Config | ConfigDict) -> nn.Module:
 
 def config_folder(family: str) -> Path:
     """Folder of a family's configs: inside an installed package, or in the checkout."""
-    from ..mim import mim_folder
     return mim_folder() / 'configs' / family
 
 
@@ -49,7 +49,7 @@ def find_configs(result: Conversion, family: str) -> list[Path]:
     paths = sorted(config_folder(family).glob('*.py'), key=lambda path: (len(path.stem), path.stem))
     found = []
     for path in paths:
-        model = build_model(Config.fromfile(path))
+        model = build_untrained(Config.fromfile(path))
         if shapes == {name: tuple(value.shape) for name, value in model.state_dict().items()
                       if not name.endswith('num_batches_tracked')}:
             found.append(path)
@@ -67,7 +67,7 @@ def verify(result: Conversion, cfg: Config, name: str) -> None:
         ConversionError: tensors that the model has not, of other shapes, or missing from a part
             that the file has; or another number of classes.
     """
-    model = build_model(cfg)
+    model = build_untrained(cfg)
     if result.format.startswith('imagenet'):
         model = model.backbone
     ours = model.state_dict()

@@ -6,9 +6,9 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdet_lordre.runtime.demo import demo
-from mmdet_lordre.runtime.test import test as run_test
-from tests.tools.tiny import (
+from mmdet_lordre.cli.demo import main as demo
+from mmdet_lordre.cli.test import main as run_test
+from tests.cli.tiny import (
     HEIGHT,
     IDS,
     NAMES,

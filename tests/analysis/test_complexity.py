@@ -11,7 +11,7 @@ from torch import nn
 
 import mmdet_lordre  # noqa: F401 - registers the models
 from mmdet_lordre.analysis.complexity import complexity, input_size
-from mmdet_lordre.checkpoints.verify import build_model
+from mmdet_lordre.checkpoints.verify import build_untrained
 
 ROOT = Path(__file__).resolve().parents[2]
 R50 = ROOT / 'configs/lordre/lordre_r50_giam_8xb8-270k_coco.py'
@@ -30,7 +30,7 @@ def test_the_size_is_the_padded_test_size():
 def test_parameters():
     cfg = Config.fromfile(R50)
     cost = complexity(cfg, (96, 128))
-    assert cost.params == sum(p.numel() for p in build_model(cfg).parameters())
+    assert cost.params == sum(p.numel() for p in build_untrained(cfg).parameters())
     assert cost.size == (96, 128)
 
 
@@ -38,7 +38,7 @@ def test_equals_mmengine_where_both_count():
     """mmengine also counts norms and resizes, so convolutions and linear layers are compared."""
     cfg = Config.fromfile(R50)
     cfg.model.backbone.pop('init_cfg')
-    model = build_model(cfg).to_empty(device='cpu')
+    model = build_untrained(cfg).to_empty(device='cpu')
     with torch.no_grad():
         for value in [*model.parameters(), *model.buffers()]:
             value.zero_()

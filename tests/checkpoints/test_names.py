@@ -9,7 +9,7 @@ from mmengine.hub import get_config
 
 import mmdet_lordre  # noqa: F401 - registers the models
 from mmdet_lordre.checkpoints import convert_state_dict
-from mmdet_lordre.checkpoints.verify import build_model
+from mmdet_lordre.checkpoints.verify import build_untrained
 
 from . import publish
 
@@ -41,7 +41,7 @@ def test_there_are_seventeen_lordre_configs():
 def test_lordre(path):
     cfg = Config.fromfile(path)
     rename, layout = BACKBONES[cfg.model.backbone.type]
-    result = check_round_trip(build_model(cfg).state_dict(),
+    result = check_round_trip(build_untrained(cfg).state_dict(),
                               lambda name: publish.sparseinst(name, rename), 'sparseinst')
     assert result.layout == layout
     assert len(result.classes) == 80 and result.classes[0] == 'person'
@@ -54,7 +54,7 @@ MMDET = ['solov2_r50_fpn_1x_coco', 'solov2_r101-dcn_fpn_ms-3x_coco',
 
 @pytest.fixture(scope='module', params=MMDET)
 def mmdet_solov2(request):
-    return build_model(get_config(f'mmdet::solov2/{request.param}.py')).state_dict()
+    return build_untrained(get_config(f'mmdet::solov2/{request.param}.py')).state_dict()
 
 
 def test_solov2_of_the_authors(mmdet_solov2):
@@ -90,7 +90,7 @@ def test_whole_models_of_the_other_families(family, format, dcn):
     assert paths
     for path in paths:
         rename = getattr(publish, 'polarmask_dcn' if format == 'polarmask' and dcn else family)
-        check_round_trip(build_model(Config.fromfile(path)).state_dict(), rename, format)
+        check_round_trip(build_untrained(Config.fromfile(path)).state_dict(), rename, format)
 
 
 @pytest.mark.parametrize('depth, layout, rename', [

@@ -13,9 +13,10 @@ from torch import nn
 
 from mmdet_lordre.checkpoints import ConversionError
 from mmdet_lordre.checkpoints.convert import COCO_CLASSES
-from mmdet_lordre.mim import models
-from mmdet_lordre.runtime import UserError, read_checkpoint
-from tests.tools.tiny import write_config
+from mmdet_lordre.checkpoints.safe_load import read_checkpoint
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.model_index import model_index
+from tests.cli.tiny import write_config
 
 from . import publish
 from .server import serve
@@ -143,7 +144,7 @@ class TestName:
         state, _ = publish.publish(
             network.state_dict(), lambda name: publish.sparseinst(name, publish.detectron2))
         server.files['authors.pth'] = saved(dict(model=state))
-        monkeypatch.setitem(models(), 'tiny_coco', {
+        monkeypatch.setitem(model_index(), 'tiny_coco', {
             'Name': 'Tiny_coco', 'Config': str(tmp_path / 'tiny.py'),
             'Weights': 'published://Tiny_coco',
             'Metadata': {'Published Weights': f'{server.address}/authors.pth'}})
@@ -154,7 +155,7 @@ class TestName:
         if scope == 'mmdet_lordre':
             # mmengine reads the metafiles by itself
             monkeypatch.setattr('mmengine.infer.infer.BaseInferencer._get_models_from_metafile',
-                                lambda folder: models().values())
+                                lambda folder: model_index().values())
         inferencer = DetInferencer(known, device='cpu', scope=scope, show_progress=False)
         own = network.state_dict()
         for name, value in inferencer.model.state_dict().items():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmdet_lordre.checkpoints import ConversionError, convert_file, read_checkpoint
+from mmdet_lordre.checkpoints import ConversionError, convert_file, read_published
 
 STATE = {'conv1.weight': torch.arange(6.).view(2, 3)}
 
@@ -24,7 +24,7 @@ class Evil:
 
 
 def check(path):
-    state, meta = read_checkpoint(path)
+    state, meta = read_published(path)
     assert list(state) == list(STATE)
     assert torch.equal(state['conv1.weight'], STATE['conv1.weight'])
     return meta
@@ -85,13 +85,13 @@ def test_only_what_arrays_need_is_loaded(tmp_path, module, name):
         + pickle.SHORT_BINUNICODE + bytes([len(name)]) + name.encode() + pickle.STACK_GLOBAL
         + b'.')
     with pytest.raises(ConversionError, match='refused'):
-        read_checkpoint(tmp_path / 'a.pkl')
+        read_published(tmp_path / 'a.pkl')
 
 
 def test_arrays_of_objects_are_not_tensors(tmp_path):
     (tmp_path / 'a.pkl').write_bytes(pickle.dumps({'conv1.weight': np.array([{}, None])}))
     with pytest.raises(ConversionError, match=r'not tensors: conv1\.weight'):
-        read_checkpoint(tmp_path / 'a.pkl')
+        read_published(tmp_path / 'a.pkl')
 
 
 @pytest.mark.parametrize('content', [b'', b'PK\x03\x04 broken', b'<html>404</html>', b'\x80\x02',
@@ -99,7 +99,7 @@ def test_arrays_of_objects_are_not_tensors(tmp_path):
 def test_other_files_are_refused_in_one_line(tmp_path, content):
     (tmp_path / 'a.pth').write_bytes(content)
     with pytest.raises(ConversionError, match=r'a\.pth') as error:
-        read_checkpoint(tmp_path / 'a.pth')
+        read_published(tmp_path / 'a.pth')
     assert '\n' not in str(error.value)
 
 
@@ -107,15 +107,15 @@ def test_a_zip_that_torch_did_not_write_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / 'a.pth', 'w') as archive:
         archive.writestr('readme.txt', 'hello')
     with pytest.raises(ConversionError, match='not a checkpoint'):
-        read_checkpoint(tmp_path / 'a.pth')
+        read_published(tmp_path / 'a.pth')
 
 
 def test_a_missing_or_empty_one_is_named(tmp_path):
     with pytest.raises(ConversionError, match=r'gone\.pth: no such file'):
-        read_checkpoint(tmp_path / 'gone.pth')
+        read_published(tmp_path / 'gone.pth')
     torch.save({'state_dict': {}}, tmp_path / 'empty.pth')
     with pytest.raises(ConversionError, match=r'empty\.pth: .*empty'):
-        read_checkpoint(tmp_path / 'empty.pth')
+        read_published(tmp_path / 'empty.pth')
     torch.save({'epoch': 3, 'lr': 0.1}, tmp_path / 'other.pth')
     with pytest.raises(ConversionError, match='no state dict under state_dict, model, blobs'):
-        read_checkpoint(tmp_path / 'other.pth')
+        read_published(tmp_path / 'other.pth')

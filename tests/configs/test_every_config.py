@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 import mmdet_lordre  # noqa: F401 - registers everything
-from mmdet_lordre.checkpoints.verify import build_model
+from mmdet_lordre.checkpoints.verify import build_untrained
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 PATHS = sorted(path for path in CONFIGS.glob('*/*.py') if path.parent.name != '_base_')
@@ -111,7 +111,7 @@ def test_the_rest_is_complete(path):
         # It builds on a GPU only.
         cfg.optim_wrapper = dict(cfg.optim_wrapper, type='OptimWrapper')
         cfg.optim_wrapper.pop('loss_scale')
-    wrapper = build_optim_wrapper(build_model(cfg), cfg.optim_wrapper)
+    wrapper = build_optim_wrapper(build_untrained(cfg), cfg.optim_wrapper)
     assert wrapper.param_groups
     assert cfg.param_scheduler and cfg.train_cfg and cfg.val_cfg is not None
     # What is written into a checkpoint must read back.

@@ -6,8 +6,8 @@ from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdet_lordre.checkpoints.verify import build_model
-from mmdet_lordre.runtime.config import load_config, split_datasets
+from mmdet_lordre.checkpoints.verify import build_untrained
+from mmdet_lordre.config.reading import load_config, split_datasets
 
 from .test_every_config import PATHS
 
@@ -56,6 +56,6 @@ def test_all_pipelines(path, suffix, tmp_path):
 def test_models(path, tmp_path):
     cfg = Config.fromfile(path)
     cfg.dump(tmp_path / 'c.json')
-    one, other = build_model(cfg), build_model(load_config(str(tmp_path / 'c.json')))
+    one, other = build_untrained(cfg), build_untrained(load_config(str(tmp_path / 'c.json')))
     assert {name: p.shape for name, p in one.named_parameters()} == {
         name: p.shape for name, p in other.named_parameters()}

@@ -12,7 +12,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
 import mmdet_lordre  # noqa: F401 - registers everything
-from mmdet_lordre.checkpoints.verify import build_model
+from mmdet_lordre.checkpoints.verify import build_untrained
 from tests.checkpoints import publish
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'lordre'
@@ -29,7 +29,7 @@ def config(name):
     ('darknet53_giam', publish.timm_darknet)])
 def test_norms_and_patch_embeddings_do_not_decay(name, rename):
     cfg = config(name)
-    model = build_model(cfg)
+    model = build_untrained(cfg)
     groups = build_optim_wrapper(model, cfg.optim_wrapper).param_groups
     decay = {id(p): group['weight_decay'] for group in groups for p in group['params']}
     for ours, parameter in model.named_parameters():

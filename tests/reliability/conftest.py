@@ -1,1 +1,1 @@
-from ..tools.conftest import data, error_line, run_script  # noqa: F401 - fixtures
+from ..cli.conftest import data, error_line, run_script  # noqa: F401 - fixtures

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..tools.tiny import ROOT
+from ..cli.tiny import ROOT
 
 EXAMPLES = dict(
     lordre='lordre/lordre_r18_giam_shapes.py',

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..tools.tiny import IDS, NAMES, write_json
+from ..cli.tiny import IDS, NAMES, write_json
 
 WIDTH, HEIGHT = 64, 48
 SQUARE = [20, 10, 50, 10, 50, 40, 20, 40]

@@ -27,8 +27,11 @@ import mmengine.fileio
 import torch
 from mmengine.hooks import Hook
 
-from mmdet_lordre.runtime import durable, one_line_errors, read_checkpoint, runner
-from mmdet_lordre.runtime.train import train
+from mmdet_lordre.checkpoints.safe_load import read_checkpoint
+from mmdet_lordre.cli.main import one_line_errors
+from mmdet_lordre.cli.train import main as train
+from mmdet_lordre.training import resume as durable
+from mmdet_lordre.training import runner
 
 
 def die():

@@ -10,17 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmdet_lordre.runtime import UserError
-from mmdet_lordre.runtime.data_rules import (
+from mmdet_lordre.datasets.annotation_rules import (
     KEPT,
     STOP,
     annotation_problems,
     check_structure,
     cleaned,
 )
-from mmdet_lordre.runtime.image_rules import image_file_problems, listed_image_problems
+from mmdet_lordre.datasets.image_rules import image_file_problems, listed_image_problems
+from mmdet_lordre.errors import UserError
 
-from ..tools.tiny import IDS, NAMES
+from ..cli.tiny import IDS, NAMES
 from .families import FAMILIES
 from .test_hostile_data import build, predict, step
 

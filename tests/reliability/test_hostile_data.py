@@ -7,10 +7,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from pycocotools import mask as mask_api
 
-from mmdet_lordre.runtime.check_dataset import check_dataset
-from mmdet_lordre.runtime.train import train
+from mmdet_lordre.cli.check_dataset import main as check_dataset
+from mmdet_lordre.cli.train import main as train
 
-from ..tools.tiny import NAMES, read_json
+from ..cli.tiny import NAMES, read_json
 from .families import FAMILIES, family_config, write_family
 from .hostile import KEPT, REFUSED, TESTED, instance, photo, rectangle, write_hostile
 

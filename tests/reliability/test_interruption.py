@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ..tools.tiny import ROOT, make_coco
+from ..cli.tiny import ROOT, make_coco
 from .families import FAMILIES, write_family
 
 

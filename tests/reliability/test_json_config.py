@@ -2,11 +2,11 @@
 import pytest
 from mmengine.config import Config
 
-from mmdet_lordre.runtime.demo import demo
-from mmdet_lordre.runtime.test import test as run_test
-from mmdet_lordre.runtime.train import train
+from mmdet_lordre.cli.demo import main as demo
+from mmdet_lordre.cli.test import main as run_test
+from mmdet_lordre.cli.train import main as train
 
-from ..tools.tiny import write_config
+from ..cli.tiny import write_config
 
 
 @pytest.mark.parametrize('suffix', ['json', 'yaml'])

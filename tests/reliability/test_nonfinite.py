@@ -2,8 +2,9 @@
 import pytest
 import torch
 
-from mmdet_lordre.runtime import UserError, read_checkpoint
-from mmdet_lordre.runtime.train import train
+from mmdet_lordre.checkpoints.safe_load import read_checkpoint
+from mmdet_lordre.cli.train import main as train
+from mmdet_lordre.errors import UserError
 
 from . import poison  # noqa: F401 - registers the hook
 from .families import FAMILIES, write_family

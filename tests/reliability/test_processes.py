@@ -6,11 +6,11 @@ import sys
 import pytest
 import torch
 
-from mmdet_lordre.runtime import read_checkpoint
-from mmdet_lordre.runtime.test import test as run_test
-from mmdet_lordre.runtime.train import train
+from mmdet_lordre.checkpoints.safe_load import read_checkpoint
+from mmdet_lordre.cli.test import main as run_test
+from mmdet_lordre.cli.train import main as train
 
-from ..tools.tiny import ROOT, free_port, make_coco, read_json, write_json
+from ..cli.tiny import ROOT, free_port, make_coco, read_json, write_json
 from .families import FAMILIES, write_family
 
 

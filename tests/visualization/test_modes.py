@@ -5,8 +5,8 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
-from mmdet_lordre.runtime import UserError
-from mmdet_lordre.runtime.demo import picture_mode_of, picture_of
+from mmdet_lordre.cli.demo import picture_mode_of, picture_of
+from mmdet_lordre.errors import UserError
 from mmdet_lordre.visualization import PICTURE_MODES, picture_mode
 
 

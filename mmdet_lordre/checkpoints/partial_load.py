@@ -1,0 +1,132 @@
+"""Load what fits of a checkpoint, and say what does not."""
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from ..errors import UserError
+
+
+@dataclass
+class StateDictMatch:
+    """What of a checkpoint fits a model.
+
+    Attributes:
+        state (dict): tensors that fit, by the model's names.
+        other_shape (list): (name, shape in the checkpoint, shape in the model).
+        missing (list): (name, shape) of the model that the checkpoint lacks.
+        unexpected (list): (name, shape) of the checkpoint that the model lacks.
+    """
+    state: dict
+    total: int
+    other_shape: list = field(default_factory=list)
+    missing: list = field(default_factory=list)
+    unexpected: list = field(default_factory=list)
+
+    @property
+    def complete(self):
+        """Whether every tensor of the model comes from the checkpoint."""
+        return not self.other_shape and not self.missing
+
+    def table(self, limit=12):
+        """The short table of what was left out, or '' when all fits."""
+        rows = [(name, _text(a), _text(b), 'other shape') for name, a, b in self.other_shape]
+        rows += [(name, '-', shape, 'not in the checkpoint')
+                 for name, shape in _grouped(self.missing)]
+        rows += [(name, shape, '-', 'not in the model')
+                 for name, shape in _grouped(self.unexpected)]
+        if not rows:
+            return ''
+        rest = len(rows) - limit
+        rows = [('left out', 'checkpoint', 'model', ''), *rows[:limit]]
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = ['  ' + '  '.join([row[i].ljust(widths[i]) for i in range(3)] + [row[3]]).rstrip()
+                 for row in rows]
+        if rest > 0:
+            lines.append(f'  and {rest} more')
+        return '\n'.join(lines)
+
+    def demand_complete(self, checkpoint, config, num_classes=None):
+        """Refuse a checkpoint that leaves parts of the model untrained.
+
+        Args:
+            checkpoint (str): its name, for the message.
+            config (str): its name, for the message.
+            num_classes (int, optional): of the model, to say so when that is the difference.
+
+        Raises:
+            UserError: naming the first tensors that do not fit.
+        """
+        if self.complete:
+            return
+        parts = []
+        for name, a, b in self.other_shape:
+            if num_classes and b[0] == num_classes and a[1:] == b[1:]:
+                raise UserError(f'{checkpoint} has {a[0]} classes, {config} has {num_classes} '
+                                f'({name}: {_text(a)} and {_text(b)}): set num_classes={a[0]} '
+                                'in the config, or fine-tune with --load-from')
+        if self.other_shape:
+            name, a, b = self.other_shape[0]
+            parts.append(f'{len(self.other_shape)} tensors have other shapes ({name}: {_text(a)} '
+                         f'in the checkpoint, {_text(b)} in the model)')
+        if self.missing:
+            parts.append(f'{len(self.missing)} are not in the checkpoint '
+                         f'({self.missing[0][0]}, ...)')
+        raise UserError(f'{checkpoint} does not fit {config}: {"; ".join(parts)}: take the '
+                        'config that the checkpoint was trained with')
+
+
+def match_state_dict(model, state_dict, revise_keys=((r'^module\.', ''),)):
+    """Compare a checkpoint with a model, tensor by tensor.
+
+    Args:
+        model (nn.Module): not changed.
+        state_dict (dict[str, Tensor]): of a checkpoint.
+        revise_keys: (pattern, replacement) pairs for the names.
+
+    Returns:
+        StateDictMatch
+    """
+    own = model.state_dict()
+    fit = StateDictMatch(state=OrderedDict(), total=len(own))
+    # versions of the modules, by which some of them convert older weights
+    fit.state._metadata = getattr(state_dict, '_metadata', OrderedDict())
+    for name, value in state_dict.items():
+        for pattern, replacement in revise_keys:
+            name = re.sub(pattern, replacement, name)
+        if not hasattr(value, 'shape'):
+            continue
+        if name not in own:
+            fit.unexpected.append((name, tuple(value.shape)))
+        elif own[name].shape != value.shape:
+            fit.other_shape.append((name, tuple(value.shape), tuple(own[name].shape)))
+        else:
+            fit.state[name] = value
+    differ = {name for name, _, _ in fit.other_shape}
+    fit.missing = [(name, tuple(value.shape)) for name, value in own.items()
+                   if name not in fit.state and name not in differ
+                   and not name.endswith('num_batches_tracked')]
+    return fit
+
+
+def state_dict_of(checkpoint):
+    """The weights in a checkpoint, whether or not they are wrapped in ``state_dict``."""
+    state = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(state, dict):
+        raise UserError('the checkpoint has no state_dict')
+    return state
+
+
+def _text(shape):
+    return 'x'.join(str(n) for n in shape) or 'scalar'
+
+
+def _grouped(entries):
+    """One row for each module: ('neck.conv.*  (2)', '') instead of weight and bias."""
+    groups = {}
+    for name, shape in entries:
+        groups.setdefault(name.rpartition('.')[0], []).append((name, shape))
+    for prefix, found in groups.items():
+        if len(found) == 1:
+            yield found[0][0], _text(found[0][1])
+        else:
+            yield f'{prefix}.*  ({len(found)})', '...'

@@ -1,0 +1,118 @@
+"""Checkpoints are data: they are read by torch's restricted unpickler and never executed.
+
+torch >= 2.6 reads with ``weights_only=True`` unless told otherwise. Two things are in the
+way: mmengine keeps its log history in a class of its own, which the restricted unpickler
+does not know, so that mmengine cannot read the checkpoints it wrote; and what mmengine
+downloads goes through ``torch.hub``, which still says ``weights_only=False``.
+"""
+import os
+import pickle
+
+import numpy as np
+import torch
+import yaml
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from ..errors import UserError
+from ..files import CHECKPOINT, refuse_large, refuse_packed
+
+_DTYPES = ('Bool', 'Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32', 'UInt64',
+           'Float16', 'Float32', 'Float64', 'Str')
+
+
+def _history_statistic(owner, name):
+    """Stands in for ``getattr``, by which a log history names its own four statistics."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise pickle.UnpicklingError(
+            f'Unsupported global: GLOBAL getattr of {owner!r} and {str(name)[:40]!r}')
+    return getattr(HistoryBuffer, name)
+
+
+def register_safe_globals():
+    """Allow the log history and plain numpy numbers and arrays, and nothing that can act.
+
+    Of ``getattr`` only the use that mmengine's log history makes of it is allowed. Files
+    written with numpy 1 and numpy 2 name the same functions differently; both names are
+    allowed, whichever is installed. Arrays of Python objects stay refused.
+    """
+    multiarray = getattr(np, '_core', None) or np.core
+    multiarray = multiarray.multiarray
+    allowed = [HistoryBuffer, (_history_statistic, 'builtins.getattr'), np.ndarray, np.dtype]
+    dtypes = getattr(np, 'dtypes', None)
+    if dtypes is not None:
+        allowed += [getattr(dtypes, f'{name}DType') for name in _DTYPES]
+    else:
+        allowed += [type(np.dtype(name.lower())) for name in _DTYPES]
+    for package in ('numpy.core', 'numpy._core'):
+        for function in (multiarray._reconstruct, multiarray.scalar):
+            allowed.append((function, f'{package}.multiarray.{function.__name__}'))
+    torch.serialization.add_safe_globals(allowed)
+
+
+class PlainYAML(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
+    """YAML as data: mmengine's own loader builds any Python object that a file names.
+
+    Tuples are read, which mmengine writes into the configs that it dumps.
+    """
+
+
+PlainYAML.add_constructor('tag:yaml.org,2002:python/tuple',
+                          lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
+
+
+def load_local(filename, map_location=None):
+    """mmengine's loader of local files, restricted whatever torch or the environment say."""
+    filename = os.path.expanduser(filename)
+    if not os.path.isfile(filename):
+        raise FileNotFoundError(f'no such checkpoint: {filename}')
+    refuse_large(filename, CHECKPOINT)
+    refuse_packed(filename)
+    checkpoint = torch.load(filename, map_location=map_location, weights_only=True)
+    if isinstance(checkpoint, dict) and isinstance(checkpoint.get('meta'), dict):
+        # mmengine runs this text as Python when it resumes, to count the GPUs of old runs
+        checkpoint['meta'].pop('config', None)
+    return checkpoint
+
+
+def read_checkpoint(filename, map_location='cpu'):
+    """Read a checkpoint file, path or URL that mmengine knows.
+
+    Returns:
+        dict: as it was saved.
+
+    Raises:
+        UserError: no such file, a file that would run code, or a damaged file.
+    """
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(str(filename), map_location, 'silent')
+    except UserError:
+        # of published://, and says all
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f'no such checkpoint: {filename}') from error
+    except pickle.UnpicklingError as error:
+        raise UserError(_refusal(filename, error)) from error
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise UserError(f'{filename} is not a complete checkpoint '
+                        f'({_first_line(error)}): take another one') from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(f'{filename} holds a {type(checkpoint).__name__}, not a checkpoint: '
+                        'expected a dictionary with "state_dict"')
+    return checkpoint
+
+
+def _refusal(filename, error):
+    text = str(error)
+    if 'Unsupported global: GLOBAL ' in text:
+        name = text.split('Unsupported global: GLOBAL ')[1].split()[0]
+        return (f'{filename} refused: it asks for {name}, which is not data and could run '
+                'code; take a checkpoint that holds weights only')
+    return (f'{filename} refused: it is not a checkpoint of plain weights '
+            f'({_first_line(error)})')
+
+
+def _first_line(error):
+    """The telling part of one of torch's long explanations."""
+    text = str(error).split('WeightsUnpickler error:')[-1].strip()
+    return (text.splitlines() or [type(error).__name__])[0].strip()[:160]

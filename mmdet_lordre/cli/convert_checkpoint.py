@@ -1,0 +1,31 @@
+"""Convert a published checkpoint (SparseInst, SOLO, SOLOv2, AggMask, PolarMask, mmdet 2.x, or an
+ImageNet backbone of torchvision, timm, detectron2 or PVT) to one that the configs here load.
+
+Files are read without running what is in them. Every name is placed, dropped for a stated
+reason, or refused; a report ends the run.
+"""
+import argparse
+
+from ..checkpoints import FORMATS, convert_file
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('source', help='the published file')
+    parser.add_argument('target', help='the file to write')
+    parser.add_argument('--format', default='auto', choices=['auto', *FORMATS, 'imagenet'],
+                        help='published format; auto tells it from the names')
+    parser.add_argument('--config', default='auto',
+                        help='a config whose model the result must fit; its text goes into the '
+                        'file, which then needs no config beside it (default: the first of this '
+                        "project's with exactly that model)")
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Convert as the command line says; returns the conversion."""
+    args = parse_args(argv)
+    result = convert_file(args.source, args.target, args.format, args.config)
+    print(result.summary())
+    print(f'written  {args.target}')
+    return result

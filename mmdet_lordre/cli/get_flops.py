@@ -1,0 +1,31 @@
+"""Print the parameters and multiply-adds of a config's model, without weights or images."""
+import argparse
+
+from ..analysis.complexity import complexity
+from ..config.reading import load_config
+from ..errors import UserError
+from .options import add_cfg_options
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config')
+    parser.add_argument('--shape', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'),
+                        help="input size (default: the test size of the config, padded)")
+    add_cfg_options(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Count as the command line says; returns the complexity."""
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    try:
+        cost = complexity(cfg, tuple(args.shape) if args.shape else None)
+    except ValueError as error:
+        raise UserError(f'{args.config}: {error}') from error
+    print(f'input       {cost.size[0]} x {cost.size[1]}')
+    print(f'parameters  {cost.params / 1e6:.2f} M')
+    print(f'FLOPs       {cost.macs / 1e9:.2f} G (a multiply-add counts as one, as in mmdet; '
+          'network only)')
+    return cost

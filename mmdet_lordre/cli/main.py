@@ -1,0 +1,110 @@
+"""The commands: ``lordre NAME ...``, and what ``tools/NAME.py`` call.
+
+A command is a module of this folder with a function ``main(argv=None)``. Its mistakes end in one
+line and status 1, whatever it is.
+"""
+import difflib
+import functools
+import importlib
+import os
+import re
+import sys
+import warnings
+
+from ..errors import UserError
+from ..training.distributed import end_of_process
+
+#: Commands, and what each does.
+COMMANDS = {
+    'train': 'train a model',
+    'test': 'test a model',
+    'demo': 'draw what a model finds in images',
+    'check-dataset': 'find what training stops at or leaves out in a COCO data set',
+    'benchmark': 'latency of a model, part by part',
+    'export-onnx': 'write a model as an ONNX file',
+    'convert-checkpoint': 'convert weights of the original repositories',
+    'get-flops': 'parameters and multiply-adds',
+    'make-shapes': 'draw the embedded data set',
+    'polar-upper-bound': 'what perfect rays would reach on a COCO file',
+    'prepare-cocofied-lvis': 'the COCO categories of an LVIS file',
+}
+
+#: Errors that surface in a data-loading worker, recognised by their last line.
+_FROM_WORKERS = (
+    (re.compile(r'failed to load image: (.+)'),
+     'the image {0} cannot be decoded: replace it or take it out of the annotation file'),
+    (re.compile(r"No such file or directory: '(.+)'"), 'no such file: {0}'),
+)
+
+
+def explain(error):
+    """The one line for an exception, or None when it is not known to be the user's.
+
+    Args:
+        error (BaseException): what a tool ended with.
+    """
+    if isinstance(error, UserError):
+        return ' '.join(str(error).split())
+    text = str(error)
+    for pattern, message in _FROM_WORKERS:
+        # a worker's text quotes the source first, and ends with the message
+        found = pattern.findall(text)
+        if found:
+            return message.format(found[-1].strip().strip('\'"'))
+    return None
+
+
+def one_line_errors(main):
+    """Make ``main`` of a tool end with ``error: ...`` and status 1 on a user's mistake.
+
+    Anything unknown keeps its traceback, and so does everything when the environment
+    variable ``MMDET_LORDRE_TRACEBACK`` is set.
+    """
+    @functools.wraps(main)
+    def wrapper(*args, **kwargs):
+        # of mmdet's and mmengine's own calls: nothing that a user of the tools could change
+        warnings.filterwarnings('ignore', 'torch.meshgrid')
+        warnings.filterwarnings('ignore', '.broadcast_buffers. is deprecated')
+        try:
+            result, status = main(*args, **kwargs), 0
+        except KeyboardInterrupt as stop:
+            sys.stdout.flush()
+            print(str(stop) or 'interrupted', file=sys.stderr)
+            status = getattr(stop, 'code', 130)
+        except Exception as error:
+            line = explain(error)
+            if line is None or os.environ.get('MMDET_LORDRE_TRACEBACK'):
+                raise
+            sys.stdout.flush()
+            print(f'error: {line}', file=sys.stderr)
+            status = 1
+        end_of_process(status)
+        if status:
+            sys.exit(status)
+        return result
+    return wrapper
+
+
+def run(name: str, argv: list[str] | None = None):
+    """Run a command as a program: what it returns, or one line of error and its status."""
+    command = importlib.import_module(f'.{name.replace("-", "_")}', __package__).main
+    return one_line_errors(command)(argv)
+
+
+def main(argv: list[str] | None = None):
+    """The console command ``lordre``."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ('-h', '--help'):
+        width = max(map(len, COMMANDS))
+        print('usage: lordre COMMAND ...\n\n'
+              + '\n'.join(f'  {name.ljust(width)}  {what}' for name, what in COMMANDS.items())
+              + '\n\nlordre COMMAND --help lists the options of a command.')
+        return None
+    if argv[0] not in COMMANDS:
+        close = difflib.get_close_matches(argv[0], COMMANDS, n=1)
+        print(f'error: no such command: {argv[0]!r}'
+              + (f' (did you mean {close[0]}?)' if close else '')
+              + f'; choose from {", ".join(COMMANDS)}', file=sys.stderr)
+        sys.exit(2)
+    sys.argv[0] = f'lordre {argv[0]}'
+    return run(argv[0], argv[1:])

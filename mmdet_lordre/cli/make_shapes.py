@@ -1,0 +1,4 @@
+"""``lordre make-shapes``."""
+from ..datasets.shapes.command import main
+
+__all__ = ['main']

@@ -1,0 +1,25 @@
+"""Make the LVIS-cocofied file: prepare_cocofied_lvis.py LVIS_v0.5_val.json OUT.json."""
+import argparse
+
+from ..errors import UserError
+from ..evaluation.lvis_cocofied_subset import write_cocofied
+
+
+def main(argv=None):
+    """Write the subset that the command line asks for; returns it."""
+    parser = argparse.ArgumentParser(
+        description='Keep the COCO categories of an LVIS file (v0.5 or v1), under COCO ids: '
+                    'the second evaluation of AggMask models.')
+    parser.add_argument('lvis', help='an LVIS annotation file')
+    parser.add_argument('out', help='where the subset goes')
+    parser.add_argument('--split', default='val2017', metavar='FOLDER',
+                        help="keep the images of this COCO folder, 'all' for all of them; "
+                             'default: val2017')
+    args = parser.parse_args(argv)
+    try:
+        subset = write_cocofied(args.lvis, args.out, None if args.split == 'all' else args.split)
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from error
+    print(f'{args.out}: {len(subset["images"])} images, {len(subset["annotations"])} annotations, '
+          f'{len(subset["categories"])} of 80 categories')
+    return subset

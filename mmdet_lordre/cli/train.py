@@ -1,0 +1,145 @@
+"""``lordre train``."""
+import argparse
+import os
+
+from mmdet.utils import setup_cache_size_limit_of_dynamo
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS, init_default_scope
+
+from ..config.checks import check_class_counts, check_data, use_files
+from ..config.classes import class_names_of
+from ..config.own_data import use_own_data
+from ..config.reading import load_config
+from ..datasets.coco_file import forget_annotations
+from ..errors import UserError
+from ..training.distributed import from_the_first
+from ..training.resume import checkpoints_of
+from ..training.runner import ToolRunner, device_name, work_dir_of
+from .options import add_common, is_main_process, set_local_rank
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description='Train a model')
+    parser.add_argument('config', help='config file, or mmdet::folder/name.py')
+    add_common(parser)
+    parser.add_argument('--amp', action='store_true',
+                        help='mixed precision: float16 on a GPU, bfloat16 on the CPU')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help='continue a run: from this checkpoint, or from the latest one '
+                             'in the work folder')
+    parser.add_argument('--load-from', metavar='CHECKPOINT',
+                        help='start from the weights of a checkpoint; what does not fit '
+                             '(other classes) is left out and listed')
+    parser.add_argument('--skip-nonfinite', type=int, metavar='N',
+                        help='leave out up to N batches whose losses are NaN or infinite '
+                             '(default: stop at the first)')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='scale the learning rate with the total batch size')
+    parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    own = parser.add_argument_group('your own data (COCO annotation files)')
+    own.add_argument('--train-ann', metavar='JSON', help='annotations to train on')
+    own.add_argument('--val-ann', metavar='JSON', help='annotations to evaluate on')
+    own.add_argument('--train-images', metavar='DIR', help='default: found near --train-ann')
+    own.add_argument('--val-images', metavar='DIR', help='default: found near --val-ann')
+    own.add_argument('--skip-bad', action='store_true',
+                     help='leave out annotations and images that cannot be used, instead of '
+                          'stopping; what is left is written to WORK_DIR/clean')
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Train as the command line says; returns the runner."""
+    args = parse_args(argv)
+    set_local_rank(args)
+    setup_cache_size_limit_of_dynamo()
+    cfg = load_config(args.config, args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    cfg.launcher = args.launcher
+    cfg.work_dir = work_dir_of(args.config, args.work_dir or cfg.get('work_dir'))
+    if args.train_ann or args.val_ann:
+        use_own_data(cfg, args.train_ann, args.val_ann, args.train_images, args.val_images)
+    if args.seed is not None:
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
+    _set_precision(cfg, args.amp)
+    _set_lr_scaling(cfg, args.auto_scale_lr)
+    _set_start(cfg, args)
+    if args.skip_nonfinite is not None:
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or []
+                            if hook.get('type') != 'NonFiniteHook']
+        cfg.custom_hooks += [dict(type='NonFiniteHook', max_skipped=args.skip_nonfinite)]
+    if cfg.get('train_dataloader') is None:
+        raise UserError(f'config {args.config} has no train_dataloader: nothing to train on')
+    check_class_counts(cfg)
+    if args.skip_bad:
+        use_files(cfg, from_the_first(cfg, lambda: check_data(
+            cfg, ('train', 'val'), skip_bad=True, clean_to=os.path.join(cfg.work_dir, 'clean'))))
+    elif is_main_process():
+        check_data(cfg, ('train', 'val'))
+    forget_annotations()
+    runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    _say_what_begins(runner)
+    if args.train_ann and not args.val_ann:
+        runner.logger.warning('no --val-ann: nothing is evaluated, and in the config that is '
+                              'written the test data are the training data')
+    runner.train()
+    runner.logger.info(f'Done. Checkpoints and log: {runner.work_dir}')
+    return runner
+
+
+def _set_precision(cfg, amp):
+    if not amp:
+        return
+    on_cpu = get_device() == 'cpu'
+    cfg.optim_wrapper.type = 'BFloat16OptimWrapper' if on_cpu else 'AmpOptimWrapper'
+    cfg.optim_wrapper.pop('dtype', None)
+    if on_cpu:
+        cfg.optim_wrapper.pop('loss_scale', None)
+    else:
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+
+
+def _set_lr_scaling(cfg, wanted):
+    if not wanted:
+        return
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise UserError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=N) in the '
+                        'config: the batch size that its learning rate is meant for')
+    cfg.auto_scale_lr.enable = True
+
+
+def _set_start(cfg, args):
+    if args.resume and args.load_from:
+        raise UserError('--resume and --load-from exclude each other: continue a run, or '
+                        'start a new one from weights')
+    path = args.load_from or (args.resume if args.resume != 'auto' else None)
+    if path and '://' not in path and not os.path.isfile(path):
+        raise UserError(f'no such checkpoint: {path}')
+    if args.load_from:
+        cfg.load_from = args.load_from
+        cfg.resume = False
+    elif args.resume == 'auto':
+        cfg.resume = True
+        cfg.load_from = None
+        if not checkpoints_of(cfg.work_dir):
+            cfg.resume = False
+            if is_main_process():
+                print(f'no checkpoint in {cfg.work_dir} yet: starting from the beginning')
+    elif args.resume:
+        cfg.resume = True
+        cfg.load_from = args.resume
+
+
+def _say_what_begins(runner):
+    cfg = runner.cfg
+    classes = class_names_of(cfg)
+    parameters = sum(p.numel() for p in runner.model.parameters())
+    runner.logger.info(
+        f'Training {cfg.model.type} ({parameters / 1e6:.1f} M parameters'
+        + (f', {len(classes)} classes: {_some(classes)}' if classes else '') + ')'
+        + f' on {device_name()}, {runner.world_size} process'
+        + ('es' if runner.world_size > 1 else ''))
+    runner.logger.info(f'Log with everything: {runner.log_dir}/{runner.timestamp}.log')
+
+
+def _some(names, limit=6):
+    return ', '.join(names[:limit]) + (', ...' if len(names) > limit else '')

@@ -1,0 +1,1 @@
+"""Configs: reading them, fitting them to data, and checking them before anything is built."""

@@ -1,0 +1,170 @@
+"""Reading configurations, and finding one's way in them."""
+import difflib
+import importlib.util
+import os
+from pathlib import Path
+
+import yaml
+from mmengine.config import Config
+
+from ..errors import UserError
+from ..files import CONFIG, refuse_large
+
+_TUPLES = {'scale', 'scales', 'img_scale', 'img_scales', 'crop_size', 'scale_factor',
+           'short_edge_length', 'cutout_shape'}
+
+
+def load_config(path, options=None):
+    """Read a config file, or one of mmdet's by ``mmdet::folder/name.py``.
+
+    Args:
+        path (str): ``.py``, ``.json`` or ``.yml`` file.
+        options (dict, optional): values that override it, by dotted key.
+
+    Raises:
+        UserError: no such file, a file that cannot be read as a config, or an option that
+            does not fit the config.
+    """
+    source = path
+    if '::' in path:
+        package, _, name = path.partition('::')
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+        if spec is None or not spec.submodule_search_locations:
+            raise UserError(f'no such config: {path} ({package} is not installed)')
+        source = os.path.join(spec.submodule_search_locations[0], '.mim', 'configs', name)
+    if not os.path.isfile(source):
+        raise UserError(f'no such config: {path}{_similar(source)}')
+    cfg = _read(path, source)
+    if options:
+        try:
+            cfg.merge_from_dict(options)
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            raise UserError(f'--cfg-options does not fit {path}: {error}') from error
+    if cfg.get('model') is None:
+        raise UserError(f'config {path} has no "model": is it a _base_ file?')
+    return cfg
+
+
+def _read(path, source):
+    refuse_large(source, CONFIG)
+    try:
+        cfg = Config.fromfile(source)
+        if source.endswith(('.json', '.yml', '.yaml')):
+            _restore_tuples(cfg)
+        return cfg
+    except FileNotFoundError as error:
+        raise UserError(f'config {path} inherits from a file that does not exist: '
+                        f'{error.filename or error}') from error
+    except yaml.constructor.ConstructorError as error:
+        raise UserError(f'config {path} refused: {error.problem}, which is not data and could '
+                        'run code') from error
+    except yaml.YAMLError as error:
+        raise UserError(f'config {path} is not YAML: {" ".join(str(error).split())}') from error
+    except SyntaxError as error:
+        raise UserError(f'config {path} is not Python: {error.msg} '
+                        f'(line {error.lineno})') from error
+    except (OSError, KeyError, ValueError, TypeError, NameError) as error:
+        raise UserError(f'config {path} cannot be read: '
+                        f'{type(error).__name__}: {error}') from error
+
+
+def _restore_tuples(cfg):
+    """Sizes in pipelines, which transforms want as tuples and JSON can only say as lists."""
+    for node in dicts_in(cfg, skip=('model',)):
+        for key in _TUPLES & set(node):
+            value = node[key]
+            if isinstance(value, list) and value and all(isinstance(v, list) for v in value):
+                node[key] = [tuple(item) for item in value]
+            elif isinstance(value, list) and len(value) == 2 and not isinstance(value[0], dict):
+                node[key] = tuple(value)
+
+
+def dicts_in(node, skip=()):
+    """All dictionaries in a config value, outermost first.
+
+    Args:
+        node: a config, dictionary, list or anything else.
+        skip (Sequence[str]): keys that are not entered.
+    """
+    if isinstance(node, Config):
+        node = node._cfg_dict
+    if isinstance(node, dict):
+        yield node
+        for key in list(node):
+            if key not in skip:
+                yield from dicts_in(node[key], skip)
+    elif isinstance(node, (list, tuple)):
+        for item in node:
+            yield from dicts_in(item, skip)
+
+
+def leaf_datasets(dataset):
+    """The data sets that read files, inside any wrappers (repeat, concatenate, mix).
+
+    Args:
+        dataset (dict | list): ``train_dataloader.dataset`` and the like.
+    """
+    if dataset is None:
+        return
+    if isinstance(dataset, (list, tuple)):
+        for item in dataset:
+            yield from leaf_datasets(item)
+    elif 'dataset' in dataset or 'datasets' in dataset:
+        for key in ('dataset', 'datasets'):
+            yield from leaf_datasets(dataset.get(key))
+    else:
+        yield dataset
+
+
+def split_datasets(cfg, split):
+    """The data sets of 'train', 'val' or 'test'; none when the split is not configured."""
+    loader = cfg.get(f'{split}_dataloader')
+    return list(leaf_datasets(loader.get('dataset'))) if loader else []
+
+
+def evaluators(cfg, split):
+    """The metrics of 'val' or 'test', as dictionaries."""
+    found = cfg.get(f'{split}_evaluator')
+    if found is None:
+        return []
+    found = found if isinstance(found, (list, tuple)) else [found]
+    return [metric for entry in found
+            for metric in ([entry] if 'metrics' not in entry else
+                           entry['metrics'] if isinstance(entry['metrics'], (list, tuple))
+                           else [entry['metrics']])]
+
+
+def dataset_files(dataset):
+    """(annotation file, image folder) of a data set, as mmengine will join them."""
+    def joined(name):
+        root = dataset.get('data_root') or ''
+        return name if not name or '://' in name else os.path.join(root, name)
+    prefix = dataset.get('data_prefix') or {}
+    images = prefix.get('img', prefix.get('img_path', ''))
+    return joined(dataset.get('ann_file') or ''), joined(images) or dataset.get('data_root') or ''
+
+
+def model_class_counts(cfg):
+    """{dotted key: num_classes} of the heads of a model."""
+    found = {}
+
+    def visit(node, key):
+        if isinstance(node, dict):
+            if isinstance(node.get('num_classes'), int):
+                found[key] = node['num_classes']
+            for name, value in node.items():
+                if name not in ('backbone', 'data_preprocessor'):
+                    visit(value, f'{key}.{name}')
+        elif isinstance(node, (list, tuple)):
+            for i, value in enumerate(node):
+                visit(value, f'{key}.{i}')
+    visit(cfg.model, 'model')
+    return found
+
+
+def _similar(path):
+    folder = Path(path).parent
+    names = [str(p) for p in folder.glob('*.py')] if folder.is_dir() else []
+    names += [str(p) for p in Path('configs').glob('*/*.py') if not names]
+    close = difflib.get_close_matches(path, names, n=1, cutoff=0.6)
+    return f' (did you mean {close[0]}?)' if close else ''

@@ -1,0 +1,336 @@
+"""The one place that knows which annotations and images can be learned from.
+
+``tools/train.py`` and ``tools/test.py`` go by these rules before they start, and
+``tools/check_dataset.py`` prints what they find. Everything here is about one entry of a COCO
+annotation file or one image file.
+"""
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import UserError
+
+STOP, LEFT_OUT, KEPT = 'stop', 'left out', 'kept'
+
+#: What training does with each kind: how, and in words.
+KINDS = {
+    'unknown image': (STOP, 'training stops; left out with --skip-bad'),
+    'unknown category': (STOP, 'training stops; left out with --skip-bad'),
+    'duplicate id': (STOP, 'training stops; the later one is left out with --skip-bad'),
+    'not finite': (STOP, 'training stops; left out with --skip-bad'),
+    'bad box': (STOP, 'training stops; left out with --skip-bad'),
+    'bad area': (STOP, 'training stops; left out with --skip-bad'),
+    'no mask': (STOP, 'training stops; left out with --skip-bad'),
+    'bad polygon': (STOP, 'training stops; left out with --skip-bad'),
+    'bad run lengths': (STOP, 'training stops; left out with --skip-bad'),
+    'outside': (LEFT_OUT, 'left out: its box does not touch the image'),
+    'empty': (LEFT_OUT, 'left out: a box of less than 1 px, or area 0'),
+    'no pixels': (KEPT, 'an instance that no pixel shows: background'),
+    'tiny': (KEPT, 'kept, or left out by the smallest size of the family'),
+    'beyond the border': (KEPT, 'cut off at the border of the image'),
+    'self-crossing': (KEPT, 'drawn as pycocotools does, doubly enclosed parts empty'),
+    'crowd': (KEPT, 'not learned, neither as an instance nor as background of its box'),
+    'image without instances': (KEPT, 'background, or left out (filter_empty_gt)'),
+    'crowded image': (KEPT, 'learned; masks of that many instances take memory'),
+    'duplicate image id': (STOP, 'training stops; the later one is left out with --skip-bad'),
+    # numpy calls a flipped image of one row contiguous, torch refuses it: mmdet's
+    # PackDetInputs stops there
+    'image too small': (STOP, 'training stops (testing works); left out with --skip-bad'),
+    'image missing': (STOP, 'training stops; left out with --skip-bad'),
+    'image unreadable': (STOP, 'training stops; left out with --skip-bad'),
+    'image truncated': (STOP, 'training stops; left out with --skip-bad'),
+    'image of another size': (STOP, 'training stops; left out with --skip-bad'),
+    'not 8-bit colour': (KEPT, 'read as 8-bit colour, without transparency'),
+    'turned by its tag': (KEPT, 'turned upright when it is read, as its annotations are'),
+    'extreme shape': (KEPT, 'learned and tested like any other'),
+    'file named twice': (KEPT, 'read twice, with the annotations of each entry'),
+}
+
+#: Instances in an image from which on the table names it.
+CROWDED = 300
+#: Pixels that each side of an image must have in training.
+SMALLEST_SIDE = 2
+#: Pixels of a mask up to which the table calls it tiny.
+TINY = 4
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something about an entry of an annotation file.
+
+    Attributes:
+        kind (str): a key of :data:`KINDS`.
+        where (str): 'annotation 17 (image a.jpg)' or 'image a.jpg'.
+        what (str): the rest of the sentence, with the wrong value.
+        index (int): of the entry in ``annotations``, or in ``images`` if ``of_image``.
+        of_image (bool): whether it is about an image.
+    """
+    kind: str
+    where: str
+    what: str
+    index: int
+    of_image: bool = False
+
+    @property
+    def treatment(self):
+        """'stop', 'left out' or 'kept'."""
+        return KINDS[self.kind][0]
+
+    def __str__(self):
+        return f'{self.where}: {self.what}'
+
+
+def check_structure(data, path):
+    """Refuse what no rule can be applied to.
+
+    Raises:
+        UserError: an entry that is no dictionary, or an id that is neither number nor text.
+    """
+    for key in ('images', 'annotations', 'categories'):
+        entries = data.get(key, [])
+        if not isinstance(entries, list):
+            raise UserError(f'{path}: "{key}" is not a list')
+        for index, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                raise UserError(f'{path}: "{key}" has an entry that is no dictionary: number '
+                                f'{index}, {str(entry)[:40]!r}')
+            for name in ('id', 'image_id', 'category_id'):
+                if not isinstance(entry.get(name), (int, str, float, type(None))):
+                    raise UserError(f'{path}: {name} of number {index} in "{key}" is no number: '
+                                    f'{str(entry[name])[:40]!r}')
+
+
+def annotation_problems(data, need_masks=False, thorough=False):
+    """Go through the annotations of a file.
+
+    Args:
+        data (dict): COCO annotations that :func:`check_structure` has passed.
+        need_masks (bool): whether an annotation without a mask is a problem.
+        thorough (bool): also draw the masks, and say what is kept.
+
+    Yields:
+        Problem: at most one for each annotation, in the order of the file.
+    """
+    images = {image.get('id'): image for image in data['images']}
+    categories = {category.get('id') for category in data['categories']}
+    seen = set()
+    for index, annotation in enumerate(data.get('annotations', ())):
+        image = images.get(annotation.get('image_id'))
+        found = None
+        if annotation.get('id') in seen:
+            found = 'duplicate id', 'another annotation has this id'
+        seen.add(annotation.get('id'))
+        found = (found or _identity(annotation, image, categories) or _box(annotation, image)
+                 or _mask(annotation, image, need_masks))
+        if found is None:
+            found = _left_out(annotation, image)
+        if found is None and thorough:
+            found = _kept(annotation, image)
+        if found:
+            name = image.get('file_name') if image else annotation.get('image_id')
+            yield Problem(found[0], f'annotation {annotation.get("id")} (image {name})',
+                          found[1], index)
+
+
+def _identity(annotation, image, categories):
+    if image is None:
+        return 'unknown image', 'its image_id is not in "images"'
+    if annotation.get('category_id') not in categories:
+        return ('unknown category',
+                f'its category_id {annotation.get("category_id")} is not in "categories"')
+    return None
+
+
+def _box(annotation, image):
+    box = annotation.get('bbox')
+    if not isinstance(box, (list, tuple)) or len(box) != 4 or not all(map(_number, box)):
+        return 'bad box', 'it has no bbox [x, y, width, height]'
+    if not all(map(_finite, box)):
+        return 'not finite', f'its bbox is {list(box)}'
+    area = annotation.get('area')
+    if not _number(area):
+        return 'bad area', 'it has no area'
+    if not _finite(area):
+        return 'not finite', f'its area is {area}'
+    for key in ('width', 'height'):
+        if not isinstance(image.get(key), int) or isinstance(image.get(key), bool):
+            return 'unknown image', f'its image has no {key}'
+    if max(map(abs, box)) > _farthest(image):
+        return 'bad box', f'its bbox is {list(box)}, far out of the image'
+    return None
+
+
+def _mask(annotation, image, needed):
+    segmentation = annotation.get('segmentation')
+    if not segmentation:
+        return ('no mask', 'it has no segmentation') if needed else None
+    if isinstance(segmentation, dict):
+        problem = run_length_problem(segmentation, image.get('height'), image.get('width'))
+        return ('bad run lengths', problem) if problem else None
+    if not isinstance(segmentation, (list, tuple)):
+        return 'bad polygon', 'its segmentation is neither polygons nor run lengths'
+    farthest = _farthest(image)
+    for polygon in segmentation:
+        # COCO has fifty million coordinates: nothing here runs in Python for each of them
+        if not isinstance(polygon, (list, tuple)) or not set(map(type, polygon)) <= {int, float}:
+            return 'bad polygon', 'its segmentation is not a list of polygons'
+        if len(polygon) % 2:
+            return 'bad polygon', f'a polygon has {len(polygon)} numbers, which is odd'
+        if len(polygon) < 6:
+            return 'bad polygon', f'a polygon of {len(polygon) // 2} points has no area'
+        if not _finite_sum(polygon):
+            return 'not finite', 'a polygon has NaN or infinite coordinates'
+        if max(polygon) > farthest or min(polygon) < -farthest:
+            return ('bad polygon', f'a polygon reaches {max(map(abs, polygon)):.0f} px from the '
+                    'corner of the image')
+    return None
+
+
+def run_length_problem(segmentation, height, width):
+    """What is wrong with run lengths of an image, or None.
+
+    Args:
+        segmentation (dict): ``size`` and ``counts``, as a list or compressed.
+        height, width (int): of the image in pixels.
+    """
+    size, counts = segmentation.get('size'), segmentation.get('counts')
+    if not isinstance(size, (list, tuple)) or len(size) != 2 or counts is None:
+        return 'its run-length encoding lacks size or counts'
+    if not all(isinstance(side, int) for side in size) or list(size) != [height, width]:
+        return (f'its run-length encoding is {size[0]}x{size[1]} (height x width), the image '
+                f'{height}x{width}')
+    if isinstance(counts, (str, bytes)):
+        runs = _decompress(counts)
+    elif isinstance(counts, list) and all(isinstance(run, int) for run in counts):
+        runs = np.array(counts, dtype=object)
+    else:
+        runs = None
+    if runs is None or any(run < 0 for run in runs):
+        return 'its run-length encoding is damaged'
+    total = sum(int(run) for run in runs)
+    if total != height * width:
+        return f'its run lengths add up to {total} px, the image has {height * width}'
+    return None
+
+
+def _decompress(counts):
+    """Run lengths of pycocotools' text, or None where it is none."""
+    try:
+        raw = counts.encode('ascii') if isinstance(counts, str) else bytes(counts)
+    except UnicodeEncodeError:
+        return None
+    digits = np.frombuffer(raw, np.uint8).astype(np.int64) - 48
+    if not len(digits):
+        return np.zeros(0, np.int64)
+    if digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
+        return None
+    last = np.flatnonzero(~digits & 32)
+    first = np.concatenate([[0], last[:-1] + 1])
+    lengths = last - first + 1
+    if lengths.max() > 10:
+        return None
+    place = np.arange(len(digits)) - np.repeat(first, lengths)
+    runs = np.add.reduceat((digits & 31) << (5 * place), first)
+    negative = (digits[last] & 16) > 0
+    runs = np.where(negative, runs - (np.int64(1) << (5 * lengths)), runs)
+    # from the third on, each is the difference to the one before the last
+    for start in (1, 2):
+        runs[start::2] = np.cumsum(runs[start::2])
+    return runs
+
+
+def _left_out(annotation, image):
+    """mmdet's own rules, which say nothing when they apply."""
+    x, y, w, h = annotation['bbox']
+    if annotation['area'] <= 0 or w < 1 or h < 1:
+        return 'empty', f'its box is {w:g}x{h:g} px and its area {annotation["area"]:g}'
+    if min(x + w, image['width']) <= max(x, 0) or min(y + h, image['height']) <= max(y, 0):
+        return 'outside', 'its box does not touch the image'
+    return None
+
+
+def _kept(annotation, image):
+    from pycocotools import mask as mask_api
+    if annotation.get('iscrowd'):
+        return 'crowd', 'it is a crowd region'
+    segmentation = annotation.get('segmentation')
+    if not segmentation:
+        return None
+    height, width = image['height'], image['width']
+    if isinstance(segmentation, dict):
+        encoded = segmentation
+        if isinstance(segmentation['counts'], list):
+            encoded = mask_api.frPyObjects(segmentation, height, width)
+    else:
+        encoded = mask_api.merge(mask_api.frPyObjects(
+            [list(map(float, polygon)) for polygon in segmentation], height, width))
+    pixels = int(mask_api.area(encoded))
+    if pixels <= TINY:
+        return 'tiny' if pixels else 'no pixels', f'its mask has {pixels} px'
+    if isinstance(segmentation, dict):
+        return None
+    for polygon in segmentation:
+        points = np.array(polygon, float).reshape(-1, 2)
+        if points.min() < -1 or (points.max(0) > (width + 1, height + 1)).any():
+            return 'beyond the border', 'a polygon reaches out of the image'
+        if crosses_itself(points):
+            return 'self-crossing', 'a polygon crosses itself'
+    return None
+
+
+def crosses_itself(points, limit=400):
+    """Whether two sides of a closed polygon (N, 2) cross; not looked for beyond ``limit`` sides."""
+    count = len(points)
+    if count < 4 or count > limit:
+        return False
+    a, b = points, np.roll(points, -1, 0)
+
+    def side(p, q, r):
+        return np.sign((q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1])
+                       - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0]))
+    a1, b1, a2, b2 = a[:, None], b[:, None], a[None], b[None]
+    crossing = (side(a1, b1, a2) * side(a1, b1, b2) < 0) & (side(a2, b2, a1) * side(a2, b2, b1) < 0)
+    return bool(crossing.any())
+
+
+def cleaned(data, problems):
+    """A copy of annotations without the entries that training cannot or will not use.
+
+    Args:
+        data (dict): COCO annotations, not changed.
+        problems (Iterable[Problem]): those that are kept anyway may be among them.
+    """
+    bad = [p for p in problems if p.treatment != KEPT]
+    images = {p.index for p in bad if p.of_image}
+    gone = {data['images'][index].get('id') for index in images}
+    left = [image for index, image in enumerate(data['images']) if index not in images]
+    gone -= {image.get('id') for image in left}
+    annotations = {p.index for p in bad if not p.of_image}
+    return dict(
+        data, images=left,
+        annotations=[annotation for index, annotation in enumerate(data.get('annotations', ()))
+                     if index not in annotations and annotation.get('image_id') not in gone])
+
+
+def _farthest(image):
+    """Coordinates beyond are no drawing: pycocotools counts along sides in 32 bits."""
+    return 10 * max(image['width'], image['height']) + 1000
+
+
+def _finite(value):
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
+
+
+def _finite_sum(values):
+    try:
+        return math.isfinite(sum(values))
+    except OverflowError:
+        return False
+
+
+def _number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

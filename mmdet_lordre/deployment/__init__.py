@@ -1,0 +1,1 @@
+"""Models for inference: what makes them faster, and ONNX."""

@@ -1,0 +1,126 @@
+"""Does onnxruntime find what PyTorch finds?"""
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...polarmask.polygons import contours_to_bitmaps
+from ..network import Network
+
+
+@dataclass
+class Agreement:
+    """How two sets of detections compare.
+
+    Attributes:
+        matched: Detections found on both sides.
+        missing: (side, label, score) of the others.
+        score_difference: Largest difference of the scores of a pair.
+        worst_iou: Least IoU of the masks of a pair.
+    """
+    matched: int = 0
+    missing: list = field(default_factory=list)
+    score_difference: float = 0.0
+    worst_iou: float = 1.0
+
+    def __add__(self, other: 'Agreement') -> 'Agreement':
+        return Agreement(self.matched + other.matched, self.missing + other.missing,
+                         max(self.score_difference, other.score_difference),
+                         min(self.worst_iou, other.worst_iou))
+
+    def __str__(self) -> str:
+        text = (f'{self.matched} detections agree (scores within {self.score_difference:.1e}, '
+                f'mask IoU at least {self.worst_iou:.4f})')
+        if self.missing:
+            side, label, score = self.missing[0]
+            text += (f'; {len(self.missing)} do not, the first of class {label} with score '
+                     f'{score:.3f}, found by {side} alone')
+        return text
+
+
+@torch.no_grad()
+def torch_instances(model: nn.Module, images: Tensor) -> list[dict]:
+    """Scores, labels and masks that a detector finds in normalised images, at their size."""
+    network = Network(model)
+    size = tuple(images.shape[-2:])
+    meta = dict(img_shape=size, ori_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0))
+    found = network.head.predict_by_feat(
+        *network(images), batch_img_metas=[meta] * len(images), rescale=False)
+    results = []
+    for one in found:
+        masks = one.masks
+        masks = masks.bool().numpy() if isinstance(masks, Tensor) else masks.astype(bool)
+        results.append(dict(scores=one.scores.numpy(), labels=one.labels.numpy(), masks=masks))
+    return results
+
+
+def onnx_instances(session, images: Tensor, mask_thr: float, fill: str = 'opencv') -> list[dict]:
+    """The same of an end-to-end ONNX file that a session of onnxruntime runs."""
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(None, {'image': images.numpy()})))
+    results = []
+    for k, labels in enumerate(outputs['labels']):
+        held = labels >= 0
+        if 'contours' in outputs:
+            masks = contours_to_bitmaps(torch.from_numpy(outputs['contours'][k][held]),
+                                        tuple(images.shape[-2:]), fill).numpy()
+        else:
+            masks = outputs['masks'][k][held]
+            masks = masks > 0 if masks.dtype == np.uint8 else masks > mask_thr
+        results.append(dict(scores=outputs['scores'][k][held], labels=labels[held], masks=masks))
+    return results
+
+
+def compare(ours: list[dict], theirs: list[dict], floor: float = 0.0, margin: float = 1e-3,
+            least_iou: float = 0.9, names=('PyTorch', 'onnxruntime')) -> Agreement:
+    """Pair detections image by image: equal label, most similar mask.
+
+    Args:
+        ours: Detections of each image: ``scores``, ``labels``, ``masks``.
+        theirs: The same of the other side.
+        floor: Scores below it are left out.
+        margin: Nor is one expected to have a partner that lies as near above it.
+        least_iou: Masks less similar are not of a pair.
+        names: Of the sides, for the messages.
+    """
+    total = Agreement()
+    for a, b in zip(ours, theirs, strict=True):
+        a, b = ({key: values[part['scores'] > floor] for key, values in part.items()}
+                for part in (a, b))
+        iou = _ious(a['masks'], b['masks']) * (a['labels'][:, None] == b['labels'])
+        result, left = Agreement(), set(range(len(b['labels'])))
+        for i in range(len(a['labels'])):
+            # of equal masks the one with the nearest score
+            j = max(left, key=lambda j: (round(iou[i, j], 3), -abs(a['scores'][i]
+                                                                  - b['scores'][j])), default=None)
+            if j is None or iou[i, j] < least_iou:
+                if a['scores'][i] > floor + margin:
+                    result.missing.append((names[0], int(a['labels'][i]), float(a['scores'][i])))
+                continue
+            left.remove(j)
+            result.matched += 1
+            result.worst_iou = min(result.worst_iou, float(iou[i, j]))
+            result.score_difference = max(result.score_difference,
+                                          abs(float(a['scores'][i] - b['scores'][j])))
+        result.missing += [(names[1], int(b['labels'][j]), float(b['scores'][j])) for j in left
+                           if b['scores'][j] > floor + margin]
+        total = total + result
+    return total
+
+
+def _ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(n, m); two empty masks are equal."""
+    if not len(a) or not len(b):
+        return np.zeros((len(a), len(b)))
+    a, b = (part.reshape(len(part), -1).astype(np.float32) for part in (a, b))
+    common = a @ b.T
+    union = a.sum(1)[:, None] + b.sum(1) - common
+    return np.where(union > 0, common / np.maximum(union, 1), 1.0)
+
+
+def score_floor(head: nn.Module) -> float:
+    """The lowest score that a head reports, with room for rounding at its threshold."""
+    cfg = head.test_cfg
+    return float(cfg.get('filter_thr') or cfg.get('score_thr') or 0.0)
+

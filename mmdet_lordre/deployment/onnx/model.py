@@ -1,0 +1,72 @@
+"""A detector as one module from image to outputs."""
+import torch
+from torch import Tensor, nn
+
+from ...aggmask.base_head import BaseAggMaskHead
+from ...lordre import LordreHead
+from ...models import head_of
+from ...polarmask import PolarMaskHead
+from ...solov2 import SOLOv2KernelHead
+from ..network import Network, optimized_copy
+from .aggmask import AggMaskInstances
+from .lordre import LordreInstances
+from .polarmask import PolarMaskInstances
+from .solov2 import SOLOv2Instances
+
+#: What follows the network of each head.
+FAMILIES = ((LordreHead, LordreInstances), (SOLOv2KernelHead, SOLOv2Instances),
+            (BaseAggMaskHead, AggMaskInstances), (PolarMaskHead, PolarMaskInstances))
+
+
+class ExportedModel(nn.Module):
+    """What the ONNX file computes.
+
+    Args:
+        model: A detector of one of the four families; it is copied.
+        end_to_end: Whether the outputs are instances, or what the head gives.
+        binary: Masks as uint8 of 0 and 1, else as probabilities.
+        half: The network in float16; input, outputs and all that follows the network stay in
+            float32.
+
+    Raises:
+        ValueError: The head is of none of the families, or set up so that ONNX cannot express it.
+    """
+
+    def __init__(self, model: nn.Module, end_to_end: bool = True, binary: bool = True,
+                 half: bool = False):
+        super().__init__()
+        kind = next((kind for head, kind in FAMILIES if isinstance(head_of(model), head)), None)
+        if kind is None:
+            raise ValueError(f'no ONNX export of {type(head_of(model)).__name__}: it knows '
+                             f'{", ".join(head.__name__ for head, _ in FAMILIES)}')
+        model = optimized_copy(model, fuse=True)
+        self.dtype = torch.float16 if half else torch.float32
+        self.network = Network(model.to(self.dtype))
+        self.instances = kind(head_of(model), binary)
+        self.end_to_end = end_to_end
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return self.instances.names if self.end_to_end else self.instances.raw_names
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Outputs for normalised images (B, 3, height, width) in float32."""
+        outputs = _as_float(self.network(images.to(self.dtype)))
+        if self.end_to_end:
+            return self.instances(outputs, images.shape[-2:])
+        return tuple(_flat(outputs))
+
+
+def _as_float(outputs):
+    if isinstance(outputs, tuple | list):
+        return type(outputs)(_as_float(output) for output in outputs)
+    return outputs if outputs is None else outputs.float()
+
+
+def _flat(outputs):
+    for output in outputs:
+        if isinstance(output, tuple | list):
+            yield from _flat(output)
+        elif output is not None:
+            yield output

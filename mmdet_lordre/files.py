@@ -1,0 +1,78 @@
+"""Reading files no larger than their kind is, and writing them whole or not at all."""
+import os
+import zipfile
+from contextlib import contextmanager, suppress
+
+from .errors import UserError
+
+#: Largest files that are read, in bytes. COCO's annotations have 0.5 GB, LVIS's 1.1 GB; the
+#: largest published checkpoint of the four families 0.6 GB.
+ANNOTATIONS, CHECKPOINT, CONFIG = 4 * 2**30, 16 * 2**30, 16 * 2**20
+#: Set to anything in the environment, it lifts these limits.
+NO_LIMITS = 'MMDET_LORDRE_NO_SIZE_LIMITS'
+#: Ending of files that are being written.
+UNFINISHED = '.tmp'
+
+
+def refuse_large(path, limit):
+    """Refuse a file that is larger than its kind ever is.
+
+    Args:
+        path (str): of an existing file.
+        limit (int): bytes.
+
+    Raises:
+        UserError: naming both sizes.
+    """
+    size = os.path.getsize(path)
+    if size > limit and not os.environ.get(NO_LIMITS):
+        raise UserError(f'{path} has {size / 2**30:.1f} GiB, more than the {limit / 2**30:.3g} '
+                        f'GiB that are read from such a file: set {NO_LIMITS}=1 to read it anyway')
+
+
+def refuse_packed(path):
+    """Refuse an archive that would grow when it is read; ``torch.save`` compresses nothing.
+
+    Raises:
+        UserError: naming the archive.
+    """
+    if not zipfile.is_zipfile(path) or os.environ.get(NO_LIMITS):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return  # damaged: torch says how
+    total = sum(entry.file_size for entry in entries)
+    if total > os.path.getsize(path) or any(e.compress_type != zipfile.ZIP_STORED
+                                            for e in entries):
+        raise UserError(f'{path} refused: it is a compressed archive of {total / 2**20:.0f} MiB, '
+                        'which torch.save does not write; unpack and save it again')
+
+
+@contextmanager
+def atomic_write(path):
+    """Write to the name that is given, and have it under ``path`` when all is on the disk.
+
+    Args:
+        path (str): replaced in one step, or left as it was if the block raises.
+
+    Yields:
+        str: a name in the same folder.
+    """
+    unfinished = f'{path}{UNFINISHED}'
+    try:
+        yield unfinished
+        with open(unfinished, 'rb+') as file:
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        with suppress(OSError):
+            os.remove(unfinished)
+        raise
+    with suppress(OSError):  # not every file system lets a folder be opened
+        folder = os.open(os.path.dirname(path) or '.', os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

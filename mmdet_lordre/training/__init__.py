@@ -1,0 +1,6 @@
+"""Training that can be stopped, resumed and repeated: mmengine's Runner and what it lacks."""
+from .bfloat16 import BFloat16OptimWrapper
+from .channels_last import ChannelsLastHook
+from .runner import ToolRunner
+
+__all__ = ['BFloat16OptimWrapper', 'ChannelsLastHook', 'ToolRunner']

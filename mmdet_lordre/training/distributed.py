@@ -1,0 +1,80 @@
+"""Several processes without a GPU."""
+import atexit
+import datetime
+import os
+import sys
+
+import torch.distributed as dist
+from mmengine.device import get_device
+from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
+
+from ..errors import UserError
+
+
+def from_the_first(cfg, find):
+    """What the first process finds, in all processes; the group is joined for that.
+
+    Args:
+        cfg (Config): with ``launcher`` and ``env_cfg``.
+        find (Callable): called without arguments in the first process alone.
+    """
+    if cfg.launcher == 'none':
+        return find()
+    if not is_distributed():
+        options = dict((cfg.get('env_cfg') or {}).get('dist_cfg') or {})
+        if get_device() == 'cpu':
+            init_cpu_group(cfg.launcher, options.get('timeout'))
+        else:
+            init_dist(cfg.launcher, **options)
+    found = [find() if is_main_process() else None]
+    broadcast_object_list(found)
+    return found[0]
+
+
+def init_cpu_group(launcher, timeout=None):
+    """Join the process group over gloo; mmengine would ask for a GPU first.
+
+    Args:
+        launcher (str): 'pytorch', 'slurm' or 'mpi': where rank and size are read.
+        timeout (float, optional): seconds to wait for another process.
+
+    Raises:
+        UserError: the launcher's environment variables are missing.
+    """
+    names = dict(pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+                 slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+                 mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE',
+                      'OMPI_COMM_WORLD_LOCAL_RANK')).get(launcher)
+    if names is None:
+        raise UserError(f"launcher must be 'pytorch', 'slurm' or 'mpi', not {launcher!r}")
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise UserError(f'--launcher {launcher} needs {", ".join(missing)} in the environment: '
+                        'start the tool by tools/dist_*.sh or tools/slurm_*.sh')
+    rank, size, local_rank = (os.environ[name] for name in names)
+    os.environ.update(RANK=rank, WORLD_SIZE=size, LOCAL_RANK=local_rank)
+    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+    os.environ.setdefault('MASTER_PORT', '29500')
+    kwargs = {} if timeout is None else dict(timeout=datetime.timedelta(seconds=timeout))
+    dist.init_process_group('gloo', rank=int(rank), world_size=int(size), **kwargs)
+
+
+def end_of_process(status):
+    """End a process that belongs to a group; does nothing where there is none.
+
+    Threads of gloo live as long as anything refers to the group (a model wrapped for distributed
+    training, say), and need the interpreter to let go of a tensor: while it is being taken down
+    that aborts the process, and within ``destroy_process_group`` both may wait for each other.
+    So the functions registered for the exit are called here, and nothing is taken down.
+
+    Args:
+        status (int): exit status.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return
+    if status == 0 and dist.get_backend() == 'nccl':  # a failed one would wait for the others
+        dist.destroy_process_group()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,94 @@
+"""Ctrl-C and termination between two iterations, with everything saved."""
+import os
+import signal
+import sys
+import threading
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import EMAHook, Hook
+
+from .resume import name_last_checkpoint
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop, and did.
+
+    Attributes:
+        code (int): status that the shell knows: 128 + number of the signal.
+    """
+
+    def __init__(self, message, number):
+        super().__init__(message)
+        self.code = 128 + number
+
+
+def save_state(runner, name, epoch, iteration, note=False):
+    """Write a checkpoint that ``--resume`` can go on from, outside the usual intervals.
+
+    Args:
+        runner (Runner): that trains.
+        name (str): of the file in its work folder.
+        epoch, iteration (int): how many are finished.
+        note (bool): whether ``--resume`` shall find it by itself.
+
+    Returns:
+        str: its path.
+    """
+    path = os.path.join(runner.work_dir, name)
+    runner.save_checkpoint(runner.work_dir, name, by_epoch=False,
+                           meta=dict(epoch=epoch, iter=iteration))
+    if note and is_main_process():
+        name_last_checkpoint(runner.work_dir, path)
+    return path
+
+
+class InterruptHook(Hook):
+    """Lets the running iteration end, saves the state and stops, when a signal says so.
+
+    Of several processes the first one decides: the others wait for it in their next sum of
+    gradients, so none of them stops on its own. A second signal stops at once.
+    """
+
+    priority = 'LOWEST'  # when every other hook has seen the iteration
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self):
+        self.asked = None
+        self._before = {}
+
+    def before_train(self, runner):
+        if threading.current_thread() is threading.main_thread():
+            for number in self.SIGNALS:
+                self._before[number] = signal.signal(number, self._ask)
+
+    def release(self):
+        """Give the signals back to whom they belonged to."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _ask(self, number, frame):
+        if self.asked is not None:
+            self.release()
+            raise Interrupted('interrupted', number)
+        self.asked = number
+        if is_main_process():
+            print('stopping after this iteration, with everything saved; once more to stop at '
+                  'once', file=sys.stderr, flush=True)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self._stop(runner, runner.epoch, runner.iter + 1)
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if self.asked is not None and is_main_process() and runner._train_loop is not None:
+            for hook in runner.hooks:
+                if isinstance(hook, EMAHook):  # validation looks at the averaged weights
+                    hook._swap_ema_parameters()
+            self._stop(runner, runner.epoch, runner.iter)
+
+    def _stop(self, runner, epoch, iteration):
+        if self.asked is None or not is_main_process():
+            return
+        path = save_state(runner, f'iter_{iteration}.pth', epoch, iteration, note=True)
+        raise Interrupted(f'stopped after iteration {iteration}, saved as {path}: go on with '
+                      '--resume', self.asked)

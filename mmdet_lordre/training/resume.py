@@ -1,0 +1,122 @@
+"""Checkpoints that are whole or absent, whenever the machine stops."""
+import glob
+import os
+import re
+from collections import deque
+from contextlib import suppress
+
+from mmdet.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook
+
+from ..checkpoints.safe_load import read_checkpoint
+from ..errors import UserError
+from ..files import UNFINISHED, atomic_write
+
+_CHECKPOINT = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
+
+
+def name_last_checkpoint(work_dir, path):
+    """Write ``last_checkpoint``, by which ``--resume`` finds the way."""
+    with atomic_write(os.path.join(work_dir, 'last_checkpoint')) as name, open(name, 'w') as file:
+        file.write(path)
+
+
+def checkpoints_of(work_dir):
+    """Paths of the checkpoints to go on from, the one that was written last first.
+
+    ``last_checkpoint`` says which that is; then come those that are older than it. A name in it
+    that is not there (a folder that was moved) is looked for beside it.
+    """
+    files = [p for p in glob.glob(os.path.join(glob.escape(work_dir), '*.pth'))
+             if _CHECKPOINT.fullmatch(os.path.basename(p))]
+    age = {p: (os.stat(p).st_mtime_ns, int(_CHECKPOINT.fullmatch(os.path.basename(p))[1]))
+           for p in files}
+    files.sort(key=age.get, reverse=True)
+    last = ''
+    with suppress(OSError, UnicodeDecodeError), \
+            open(os.path.join(work_dir, 'last_checkpoint')) as file:
+        last = file.read().strip()
+    if last and not os.path.isfile(last):
+        last = os.path.join(work_dir, os.path.basename(last))
+    if not os.path.isfile(last):
+        return files
+    changed = os.stat(last).st_mtime_ns
+    return [last] + [p for p in files
+                     if not os.path.samefile(p, last) and age[p][0] <= changed]
+
+
+def read_resumable(work_dir, warn):
+    """The newest checkpoint of a folder that can be gone on from.
+
+    Args:
+        work_dir (str): of a run.
+        warn (Callable): takes a line for each file that is damaged.
+
+    Returns:
+        tuple[str, dict] | None: path and content; None if there is no checkpoint at all.
+
+    Raises:
+        UserError: there are checkpoints, and all are damaged.
+    """
+    paths = checkpoints_of(work_dir)
+    for path in paths:
+        try:
+            checkpoint = read_checkpoint(path)
+            check_resumable(checkpoint, path)
+            return path, checkpoint
+        except UserError as error:
+            warn(f'{error}; going back to the one before')
+    if paths:
+        raise UserError(f'none of the {len(paths)} checkpoints in {work_dir} can be read: remove '
+                        'them, or choose another --work-dir, to start from the beginning')
+    return None
+
+
+def check_resumable(checkpoint, path):
+    """Refuse a checkpoint of weights alone.
+
+    Raises:
+        UserError: naming what is missing.
+    """
+    meta = checkpoint.get('meta')
+    missing = [key for key in ('state_dict', 'optimizer', 'message_hub') if key not in checkpoint]
+    missing += [f'meta.{key}' for key in ('epoch', 'iter')
+                if not isinstance(meta, dict) or not isinstance(meta.get(key), int)]
+    if missing:
+        raise UserError(f'{path} has no {", ".join(missing)}, so no run can go on from it: start '
+                        'a new one with --load-from')
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """mmengine's hook, with the oldest file removed after the new one is whole, not before."""
+
+    def before_train(self, runner):
+        super().before_train(runner)
+        if is_main_process() and os.path.isdir(self.out_dir):
+            for path in glob.glob(os.path.join(glob.escape(self.out_dir), f'*.pth{UNFINISHED}')):
+                with suppress(OSError):
+                    os.remove(path)
+
+    def _save_checkpoint_with_step(self, runner, step, meta):
+        outdated = deque()
+        if self.max_keep_ckpts > 0 and (not self.keep_ckpt_ids or self.keep_ckpt_ids[-1] != step):
+            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+                outdated.append(self.keep_ckpt_ids.popleft())
+            self.keep_ckpt_ids.append(step)
+            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir, name, self.file_client_args, save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
+            backend_args=self.backend_args, **self.args)
+        if not is_main_process():
+            return
+        name_last_checkpoint(runner.work_dir, self.last_ckpt)
+        for old in outdated:
+            path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old))
+            if self.file_backend.isfile(path):
+                self.file_backend.remove(path)

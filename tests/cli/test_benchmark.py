@@ -1,0 +1,93 @@
+"""tools/benchmark.py: what is measured, on what."""
+import functools
+import re
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mmdet_lordre.analysis.speed import PARTS
+from mmdet_lordre.cli.benchmark import main as benchmark
+
+from .tiny import write_config
+
+FEW = ['--device', 'cpu', '--repeat', '3', '--warmup', '1']
+
+
+@pytest.fixture
+def threads():
+    """Whatever the tool sets is set back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_the_script_on_noise(run_script, tmp_path):
+    config = write_config(tmp_path / 'tiny.py')
+    done = run_script('benchmark.py', config, '--shape', 64, 96, '--fuse', '--channels-last',
+                      '--bf16', *FEW)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) < 20, done.stdout
+    assert 'random noise, 64 x 96' in done.stdout and 'random weights' in done.stdout
+    assert 'precision  bfloat16, channels last, batch norm fused' in done.stdout
+    rows = re.findall(r'^([\w-]+) +([\d.]+) +([\d.]+) +([\d.]+)$', done.stdout, re.MULTILINE)
+    assert [name for name, *_ in rows] == [*PARTS, 'total']
+    for _, median, low, high in rows:
+        assert 0 <= float(low) <= float(median) <= float(high)
+    assert re.search(r'^FPS +[\d.]+$', done.stdout, re.MULTILINE)
+    assert re.search(r'^peak memory +[1-9]\d* MB', done.stdout, re.MULTILINE)
+
+
+def test_winograd_needs_float32(run_script, tmp_path):
+    config = write_config(tmp_path / 'tiny.py')
+    done = run_script('benchmark.py', config, '--shape', 64, 96, '--winograd', '--bf16', *FEW)
+    assert done.returncode == 1 and 'error: --winograd needs float32' in done.stderr
+    done = run_script('benchmark.py', config, '--shape', 64, 96, '--winograd', *FEW)
+    assert done.returncode == 0 and 'precision  float32, Winograd' in done.stdout, done.stderr
+
+
+def test_real_images_and_two_models(trained, data, capsys, threads):
+    options = [f'test_dataloader.dataset.data_root={data}/',
+               'test_dataloader.dataset.data_prefix.img=val/']
+    ours, other = benchmark([*trained, '--vs', trained[0], '--threads', '1', *FEW,
+                             '--cfg-options', *options])
+    text = capsys.readouterr().out
+    assert f'5 of {data}/val, 64 x 64' in text and 'second / first' in text
+    assert trained[1] in text and '1 threads' in text
+    for timing in (ours, other):
+        assert len(timing.parts) == len(timing.total) == 3
+        assert timing.total == pytest.approx([sum(parts) for parts in timing.parts])
+    # of one weight each image has six instances
+    assert ours.detections == [6, 6, 6]
+    _, resized = benchmark([*trained, '--vs', trained[0], '--shape', '32', '64', *FEW,
+                            '--cfg-options', *options])
+    assert len(resized.total) == 3 and '32 x 64' in capsys.readouterr().out
+
+
+def test_compiled(trained, monkeypatch, capsys):
+    calls = []
+
+    def compile_(part, **kwargs):
+        calls.append(kwargs)
+        return original(part, **kwargs)
+
+    original = functools.partial(torch.compile, backend='eager')
+    monkeypatch.setattr(torch, 'compile', compile_)
+    benchmark([trained[0], '--shape', '64', '64', '--compile', *FEW])
+    assert calls == [dict(fullgraph=True, dynamic=False)] * 3
+    assert 'compiled' in capsys.readouterr().out
+
+
+def test_compiled_for_one_size(trained, tmp_path, error_line):
+    for name, width in (('a', 64), ('b', 128)):
+        cv2.imwrite(f'{tmp_path}/{name}.png', np.zeros((64, width, 3), np.uint8))
+    line = error_line(benchmark, trained[0], '--compile', *FEW, '--cfg-options',
+                      f'test_dataloader.dataset.data_root={tmp_path}/',
+                      'test_dataloader.dataset.data_prefix.img=')
+    assert '2 of ' in line and '64 x 64, 64 x 128' in line and 'add --shape H W' in line
+
+
+def test_no_size(tmp_path, error_line):
+    line = error_line(benchmark, write_config(tmp_path / 'tiny.py'), '--device', 'cpu')
+    assert 'give the size with --shape H W' in line

@@ -1,0 +1,112 @@
+"""tools/export_onnx.py and the example that runs its files."""
+import json
+import re
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+from mmdet.apis import inference_detector
+from mmengine.config import Config
+
+from mmdet_lordre.cli.export_onnx import main as export
+from mmdet_lordre.models import build_model
+
+from ..deployment.models import build, polarmask
+from .tiny import ROOT, make_coco, write_config
+
+EXAMPLE = ROOT / 'docs/examples/onnx_inference.py'
+CLASSES = ('dot', 'box', 'bar')
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    """Configs, checkpoints and images of a Lordre and a PolarMask."""
+    folder = tmp_path_factory.mktemp('export')
+    make_coco(folder, 'val', 'val.json', count=3)
+    found = dict(image=str(folder / 'val/02.png'))
+    lordre = ("model['mask_head'].update(num_classes=3)\n"
+              "model['test_cfg'].update(score_thr=0.2)\n")
+    resize = ("test_pipeline[1] = dict(type='Resize', scale=(128, 96), keep_ratio=True)\n"
+              "for loader in (val_dataloader, test_dataloader):\n"
+              "    loader['dataset'].update(pipeline=test_pipeline, "
+              f"metainfo=dict(classes={CLASSES}))\n")
+    polar = f'model = {polarmask()!r}\n' + (
+        "model['data_preprocessor'] = dict(type='DetDataPreprocessor', mean=[100.0] * 3, "
+        'std=[50.0] * 3, pad_size_divisor=32)\n')
+    for name, lines in (('lordre', lordre + resize), ('polarmask', polar + resize)):
+        config = write_config(folder / f'{name}.py', lines)
+        model = build(Config.fromfile(config).model)
+        checkpoint = str(folder / f'{name}.pth')
+        torch.save(dict(state_dict=model.state_dict(), meta=dict(
+            dataset_meta=dict(classes=CLASSES))), checkpoint)
+        found[name] = (config, checkpoint)
+    return found
+
+
+def instances_of(text):
+    """(label, score, pixels) of each line that the example prints."""
+    return [(name, float(score), int(pixels)) for name, score, pixels in
+            re.findall(r'^(\w+) ([\d.]+) (\d+) pixels$', text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize('family', ['lordre', 'polarmask'])
+def test_the_script_and_the_example(family, files, run_script, tmp_path):
+    """From a checkpoint to a picture that the example draws without torch."""
+    config, checkpoint = files[family]
+    out = tmp_path / 'sub/model.onnx'
+    done = run_script('export_onnx.py', config, checkpoint, out, '--dynamic', '--end-to-end',
+                      '--probabilities', '--image', files['image'])
+    assert done.returncode == 0, done.stderr
+    assert re.search(r'3 sizes: [1-9]\d* detections agree', done.stdout), done.stdout
+    how = json.loads({prop.key: prop.value for prop in onnx.load(out).metadata_props}[
+        'mmdet_lordre'])
+    assert how['classes'] == list(CLASSES) and how['scale'] == [128, 96]
+
+    blocker = "import sys; sys.modules['torch'] = sys.modules['mmdet'] = None; "
+    done = subprocess.run(
+        [sys.executable, '-c', f'{blocker}import runpy; sys.argv = sys.argv[1:]; '
+         "runpy.run_path(sys.argv[0], run_name='__main__')",
+         EXAMPLE, out, files['image'], tmp_path / 'drawn.png'],
+        capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = instances_of(done.stdout)
+    drawn = cv2.imread(str(tmp_path / 'drawn.png'))
+    assert found and (drawn != cv2.imread(files['image'])).any()
+
+    model = build_model(config, checkpoint, 'cpu')
+    expected = inference_detector(model, files['image']).pred_instances
+    kept = expected.scores > 0.3
+    masks = np.asarray(expected.masks)[kept.numpy()]
+    expected = sorted(zip([CLASSES[i] for i in expected.labels[kept]],
+                          expected.scores[kept].tolist(), masks.sum((1, 2)).tolist()))
+    assert len(found) == len(expected)
+    for a, b in zip(sorted(found), expected):
+        assert a[0] == b[0] and a[1] == pytest.approx(b[1], abs=5e-3)
+        assert abs(a[2] - b[2]) <= 3 + 0.02 * b[2]
+
+
+def test_fixed_size_and_the_head_alone(files, tmp_path, capsys):
+    out = str(tmp_path / 'm.onnx')
+    export([*files['lordre'], out, '--shape', '64', '96'])
+    text = capsys.readouterr().out
+    assert 'input 1 x 3 x 64 x 96' in text and 'class_logits 1x6x3' in text
+    assert export([*files['lordre'], out, '--shape', '64', '96', '--fp16', '--end-to-end',
+                   '--image', files['image']]).matched > 0
+
+
+def test_mistakes(files, tmp_path, error_line, monkeypatch):
+    out = tmp_path / 'm.onnx'
+    line = error_line(export, *files['lordre'], out, '--shape', 50, 96)
+    assert 'multiples of 32' in line
+    line = error_line(export, *files['lordre'], out, '--image', 'gone.png', '--end-to-end')
+    assert 'gone.png' in line
+    line = error_line(export, *files['polarmask'], out, '--cfg-options',
+                      'model.test_cfg.nms.type=soft_nms')
+    assert 'soft_nms' in line
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    line = error_line(export, *files['lordre'], out)
+    assert "pip install 'mmdet_lordre[onnx]'" in line

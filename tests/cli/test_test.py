@@ -1,0 +1,125 @@
+"""tools/test.py: metrics, files, pictures, test data without annotations."""
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from mmdet_lordre.checkpoints.safe_load import read_checkpoint
+from mmdet_lordre.cli.test import main as run_test
+
+from .tiny import HEIGHT, NAMES, WIDTH, read_json, write_json
+
+
+@pytest.fixture
+def val(data):
+    return ['--ann', f'{data}/val.json']
+
+
+def test_everything_by_the_script(run_script, trained, val, data, tmp_path):
+    """One run writes pickle, JSON and pictures, and evaluates masks and boxes."""
+    done = run_script('test.py', *trained, *val, '--eval', 'segm', 'bbox', '--classwise',
+                      '--out', tmp_path / 'r.pkl', '--json-out', tmp_path / 'sub' / 'r',
+                      '--show-dir', tmp_path / 'show', '--score-thr', '0', '--fp16',
+                      '--work-dir', tmp_path / 'w')
+    assert done.returncode == 0, done.stderr
+    assert 'Traceback' not in done.stderr
+    assert 'segm  AP ' in done.stdout and 'bbox  AP ' in done.stdout
+    assert all(f'| {name}' in done.stdout for name in NAMES)  # the table of classes
+    results = pickle.loads((tmp_path / 'r.pkl').read_bytes())
+    assert len(results) == 5
+    for image in results:
+        found = image['pred_instances']
+        assert len(found['masks']) == len(found['scores']) > 0
+        assert found['masks'][0]['size'] == [HEIGHT, WIDTH]
+    entries = read_json(tmp_path / 'sub' / 'r.segm.json')
+    assert len(entries) == sum(len(image['pred_instances']['scores']) for image in results)
+    pictures = sorted((tmp_path / 'show').iterdir())
+    assert [p.name for p in pictures] == [f'{i:02d}.png' for i in range(5)]
+    plain = cv2.imread(f'{data}/val/00.png')
+    drawn = cv2.imread(str(pictures[0]))
+    factor = drawn.shape[0] // plain.shape[0]
+    enlarged = cv2.resize(plain, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    assert (drawn != enlarged).any(axis=2).mean() > 0.01
+
+
+def test_the_figures_are_those_of_pycocotools(trained, val, data, tmp_path):
+    """On the JSON that was written, by COCO's own evaluator."""
+    figures = run_test([*trained, *val, '--eval', 'segm', 'bbox', '--json-out',
+                        f'{tmp_path}/r', '--work-dir', f'{tmp_path}/w'])
+    for kind in ('segm', 'bbox'):
+        truth = COCO(f'{data}/val.json')
+        entries = read_json(tmp_path / f'r.{kind}.json')
+        if kind == 'segm':
+            for entry in entries:
+                del entry['bbox']
+        evaluator = COCOeval(truth, truth.loadRes(entries), kind)
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+        names = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+        assert [figures[f'coco/{kind}_{name}'] for name in names] == pytest.approx(
+            evaluator.stats[:6].tolist(), abs=1e-6)
+
+
+def test_images_without_annotations(trained, data, tmp_path, capsys, error_line):
+    info = read_json(data / 'val.json')
+    del info['annotations']
+    ann = write_json(tmp_path / 'image_info.json', info)
+    images = ['--ann', ann, '--images', f'{data}/val', '--work-dir', f'{tmp_path}/w']
+    figures = run_test([*trained, *images, '--json-out', f'{tmp_path}/up.json'])
+    assert not [name for name in figures if 'AP' in name]
+    entries = read_json(tmp_path / 'up.segm.json')
+    assert {e['image_id'] for e in entries} == {image['id'] for image in info['images']}
+    assert set(entries[0]) == {'image_id', 'category_id', 'bbox', 'score', 'segmentation'}
+    assert COCO(f'{data}/val.json').loadRes(entries)  # COCO reads it
+    capsys.readouterr()
+    assert 'no annotations' in error_line(run_test, *trained, *images, '--eval', 'segm')
+    assert '--json-out' in error_line(run_test, *trained, *images)
+
+
+def test_json_without_eval_does_not_evaluate(trained, val, tmp_path):
+    figures = run_test([*trained, *val, '--json-out', f'{tmp_path}/r', '--work-dir',
+                        f'{tmp_path}/w'])
+    assert not [name for name in figures if 'AP' in name]
+    assert (tmp_path / 'r.segm.json').exists() and (tmp_path / 'r.bbox.json').exists()
+
+
+def test_the_metric_of_mmdet_is_replaced(trained, val, tmp_path):
+    """A config that names CocoMetric works with --eval just the same."""
+    figures = run_test([*trained, *val, '--eval', 'segm', '--work-dir', f'{tmp_path}/w',
+                        '--cfg-options', 'test_evaluator.type=CocoMetric'])
+    assert set(figures) >= {'coco/segm_mAP', 'coco/segm_mAP_l'}
+
+
+def test_nothing_detected_is_zero(trained, val, tmp_path):
+    figures = run_test([*trained, *val, '--eval', 'segm', '--work-dir', f'{tmp_path}/w',
+                        '--cfg-options', 'model.test_cfg.score_thr=2.0'])
+    assert figures['coco/segm_mAP'] == figures['coco/segm_mAP_50'] == 0
+
+
+def test_half_precision_is_near(trained, val, tmp_path):
+    scores = []
+    for extra in ([], ['--fp16'], ['--bf16']):
+        run_test([*trained, *val, '--out', f'{tmp_path}/r.pkl', '--work-dir', f'{tmp_path}/w',
+                  *extra])
+        results = pickle.loads((tmp_path / 'r.pkl').read_bytes())
+        scores.append(torch.cat([r['pred_instances']['scores'].float().sort().values
+                                 for r in results]).numpy())
+    for half in scores[1:]:
+        assert not np.array_equal(scores[0], half)  # it does run in another precision
+        np.testing.assert_allclose(scores[0], half, atol=0.05)
+
+
+def test_a_checkpoint_that_does_not_fit(trained, val, error_line, tmp_path):
+    line = error_line(run_test, *trained, *val, '--cfg-options',
+                      'model.mask_head.num_queries=4')
+    assert 'does not fit' in line and 'iam_conv.weight' in line
+    # a checkpoint that does not name its classes, in a config of another number
+    bare = tmp_path / 'bare.pth'
+    torch.save(dict(state_dict=read_checkpoint(trained[1])['state_dict']), bare)
+    line = error_line(run_test, trained[0], bare, *val)
+    assert 'has 3 classes' in line and 'has 80' in line

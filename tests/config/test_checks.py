@@ -1,0 +1,117 @@
+"""What is looked at before training starts."""
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from mmdet_lordre.config import checks
+from mmdet_lordre.config.checks import check_class_counts, check_data, use_files
+from mmdet_lordre.errors import UserError
+
+from ..cli.tiny import NAMES, make_coco, read_json, write_json
+
+
+@pytest.fixture
+def data(tmp_path):
+    return read_json(make_coco(tmp_path, count=4))
+
+
+def check_images(data, folder):
+    write_json(folder / 'annotations.json', data)
+    check_data(config(folder), ('train',))
+
+
+def config(folder, **metainfo):
+    return Config(dict(
+        model=dict(mask_head=dict(type='LordreHead', num_classes=len(NAMES))),
+        train_dataloader=dict(dataset=dict(
+            type='CocoDataset', data_root=str(folder), ann_file='annotations.json',
+            data_prefix=dict(img='images'), metainfo=metainfo or dict(classes=NAMES)))))
+
+
+def test_a_good_data_set_has_no_problems(data, tmp_path):
+    check_data(config(tmp_path), ('train', 'val', 'test'))
+    check_class_counts(config(tmp_path))
+
+
+def test_bad_annotations(data, tmp_path):
+    """The first one is named; with skip_bad a copy without it is made."""
+    data['annotations'][0]['segmentation'] = [[1, 2, 3, 4]]
+    data['annotations'][1]['bbox'] = [1, 2, 3]
+    write_json(tmp_path / 'annotations.json', data)
+    with pytest.raises(UserError, match=r'annotation 1 \(image 00\.png\): a polygon of 2 '
+                                        r'points has no area \(and 1 more\)') as error:
+        check_data(config(tmp_path), ('train',))
+    assert f'{tmp_path}/annotations.json' in str(error.value)
+    warned = []
+    cfg = config(tmp_path)
+    copies = check_data(cfg, ('train',), skip_bad=True, clean_to=str(tmp_path / 'clean'),
+                        warn=warned.append)
+    assert len(warned) == 1
+    use_files(cfg, copies)
+    path = cfg.train_dataloader.dataset.ann_file
+    assert path == f'{tmp_path}/clean/annotations.json'
+    left = read_json(path)
+    assert left['images'] == data['images'] and left['annotations'] == data['annotations'][2:]
+
+
+def test_bad_images_are_left_out_when_asked(data, tmp_path):
+    (tmp_path / 'images' / '01.png').unlink()
+    (tmp_path / 'images' / '02.png').write_text('no image')
+    copies = check_data(config(tmp_path), ('train',), skip_bad=True,
+                        clean_to=str(tmp_path / 'clean'), warn=lambda line: None)
+    left = read_json(*copies.values())
+    assert [image['file_name'] for image in left['images']] == ['00.png', '03.png']
+    assert {a['image_id'] for a in left['annotations']} == {100, 103}
+    with pytest.raises(UserError, match='image missing on disk'):
+        check_data(config(tmp_path), ('train',), skip_bad=True, skip_images=False,
+                   warn=lambda line: None)
+
+
+def test_masks_are_asked_for_where_the_pipeline_reads_them(data, tmp_path):
+    del data['annotations'][1]['segmentation']
+    write_json(tmp_path / 'annotations.json', data)
+    cfg = config(tmp_path)
+    check_data(cfg, ('train',))
+    cfg.train_dataloader.dataset.pipeline = [dict(type='LoadAnnotations', with_mask=True)]
+    with pytest.raises(UserError, match=r'annotation 2 .* has no segmentation'):
+        check_data(cfg, ('train',))
+
+
+def test_every_image_is_looked_at(data, tmp_path):
+    cv2.imwrite(str(tmp_path / 'images' / '03.png'), np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(UserError, match=r'03\.png is 9x9'):
+        check_images(data, tmp_path)
+
+
+def test_headers_are_read_for_a_limited_time(data, tmp_path, monkeypatch):
+    """Existence is checked all the same."""
+    monkeypatch.setattr(checks, 'HEADER_SECONDS', -1.0)
+    (tmp_path / 'images' / '03.png').write_text('no image')
+    check_images(data, tmp_path)
+    (tmp_path / 'images' / '03.png').unlink()
+    with pytest.raises(UserError, match='missing on disk'):
+        check_images(data, tmp_path)
+
+
+def test_images_in_folders(data, tmp_path):
+    (tmp_path / 'images' / 'a').mkdir()
+    (tmp_path / 'images' / '02.png').rename(tmp_path / 'images' / 'a' / '02.png')
+    data['images'][2]['file_name'] = 'a/02.png'
+    check_images(data, tmp_path)
+
+
+def test_classes_of_config_and_file(data, tmp_path):
+    with pytest.raises(UserError, match="no category 'cow'"):
+        check_data(config(tmp_path, classes=('dot', 'cow')), ('train',))
+    # labels follow the order of the file: another order in the config would rename classes
+    with pytest.raises(UserError, match='labels follow the file'):
+        check_data(config(tmp_path, classes=NAMES[::-1]), ('train',))
+    check_data(config(tmp_path, classes=(NAMES[0], NAMES[2])), ('train',))
+
+
+def test_class_counts(tmp_path):
+    cfg = config(tmp_path)
+    cfg.model.mask_head.num_classes = 5
+    with pytest.raises(UserError, match=r'model\.mask_head\.num_classes=5.*3 classes'):
+        check_class_counts(cfg)

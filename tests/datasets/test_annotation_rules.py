@@ -1,0 +1,176 @@
+"""The rules, one by one."""
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as mask_api
+
+from mmdet_lordre.datasets.annotation_rules import (
+    KINDS,
+    annotation_problems,
+    check_structure,
+    cleaned,
+    crosses_itself,
+    run_length_problem,
+)
+from mmdet_lordre.datasets.image_rules import image_problem, listed_image_problems
+from mmdet_lordre.errors import UserError
+
+from ..cli.tiny import IDS, make_coco, read_json
+
+SQUARE = [[2, 2, 9, 2, 9, 9, 2, 9]]
+
+
+@pytest.fixture
+def data(tmp_path):
+    return read_json(make_coco(tmp_path, count=4))
+
+
+def encoded(height, width, text=True):
+    mask = np.zeros((height, width), np.uint8, order='F')
+    mask[2:9, 3:7] = 1
+    found = mask_api.encode(mask)
+    return dict(size=found['size'], counts=found['counts'].decode() if text else found['counts'])
+
+
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize('change, kind, said', [
+    (dict(image_id=99), 'unknown image', 'image_id is not in'),
+    (dict(category_id=IDS[0] + 1), 'unknown category', 'category_id 4 is not in'),
+    (dict(id=2), 'duplicate id', 'another annotation'),
+    (dict(bbox=[1, 2, 3]), 'bad box', 'no bbox'),
+    (dict(bbox=[1, 2, 3, '4']), 'bad box', 'no bbox'),
+    (dict(bbox=[1, NAN, 3, 4]), 'not finite', 'bbox is [1, nan, 3, 4]'),
+    (dict(bbox=[1, 1e9, 3, 4]), 'bad box', 'far out of the image'),
+    (dict(bbox=[1, 10**400, 3, 4]), 'not finite', 'bbox is'),
+    (dict(area=None), 'bad area', 'no area'),
+    (dict(area=INF), 'not finite', 'area is inf'),
+    (dict(segmentation=[]), 'no mask', 'no segmentation'),
+    (dict(segmentation=5), 'bad polygon', 'neither'),
+    (dict(segmentation=[[1, 2, 3, 4]]), 'bad polygon', '2 points'),
+    (dict(segmentation=[*SQUARE, [1, 2, 3, 4]]), 'bad polygon', '2 points'),
+    (dict(segmentation=[[1, 1, 9, 1, 9, 9, 4]]), 'bad polygon', '7 numbers'),
+    (dict(segmentation=[1, 1, 9, 1, 9, 9]), 'bad polygon', 'not a list of polygons'),
+    (dict(segmentation=[[1, 1, 9, 1, 9, NAN]]), 'not finite', 'NaN'),
+    (dict(segmentation=[[1, 1, 9, 1, 9, 1e9]]), 'bad polygon', '1000000000 px'),
+    (dict(segmentation=encoded(64, 48)), 'bad run lengths',
+     '64x48 (height x width), the image 48x64'),
+    (dict(segmentation=dict(size=[48, 64])), 'bad run lengths', 'lacks size or counts'),
+    (dict(segmentation=dict(size=[48, 64], counts=[5, 5])), 'bad run lengths',
+     'add up to 10 px, the image has 3072'),
+    (dict(segmentation=dict(size=[48, 64], counts='\x00\x01')), 'bad run lengths', 'damaged'),
+    (dict(segmentation=dict(size=[48, 64], counts='oooo')), 'bad run lengths', 'damaged'),
+    (dict(bbox=[100, 2, 3, 3]), 'outside', 'does not touch'),
+    (dict(bbox=[1, 2, 0.5, 3]), 'empty', '0.5x3'),
+    (dict(area=0), 'empty', 'area 0'),
+    (dict(segmentation=[[3, 3, 3, 3, 3, 3]]), 'no pixels', '0 px'),
+    (dict(segmentation=[[3, 3, 4, 3, 4, 4, 3, 4]]), 'tiny', '1 px'),
+    (dict(segmentation=[[-9, 2, 9, 2, 9, 9, -9, 9]]), 'beyond the border', 'out of the image'),
+    (dict(segmentation=[[2, 2, 19, 19, 19, 2, 2, 19]]), 'self-crossing', 'crosses itself'),
+    (dict(iscrowd=1), 'crowd', 'crowd region')])
+def test_each_kind(data, change, kind, said):
+    first = data['annotations'][0]
+    first.update(dict(bbox=[2, 2, 7, 7], area=49.0, segmentation=SQUARE, iscrowd=0) | change)
+    if kind == 'duplicate id':
+        data['annotations'][0], data['annotations'][1] = data['annotations'][1::-1]
+    found = [p for p in annotation_problems(data, need_masks=True, thorough=True)
+             if p.kind != 'crowd' or kind == 'crowd']
+    assert [p.kind for p in found][:1] == [kind] and said in str(found[0])
+    assert str(found[0]).startswith(f'annotation {first["id"]} (image ')
+    quick = [p.kind for p in annotation_problems(data, need_masks=True)]
+    assert (kind in quick) == (KINDS[kind][0] != 'kept')
+
+
+@pytest.mark.parametrize('text', [True, False])
+@pytest.mark.parametrize('seed', range(5))
+def test_run_lengths_of_pycocotools_are_read(seed, text):
+    rng = np.random.default_rng(seed)
+    height, width = (int(n) for n in rng.integers(1, 200, 2))
+    mask = rng.random((height, width)) < rng.random() ** 3
+    mask[:height // 2] = seed % 2
+    found = mask_api.encode(np.asfortranarray(mask.astype(np.uint8)))
+    counts = found['counts'].decode() if text else found['counts']
+    assert run_length_problem(dict(size=[height, width], counts=counts), height, width) is None
+    cut = counts[:-1]
+    assert run_length_problem(dict(size=[height, width], counts=cut), height, width)
+
+
+def test_self_crossing():
+    star = np.array([(math.cos(a), math.sin(a)) for a in np.arange(5) * 4 * math.pi / 5])
+    assert crosses_itself(star)
+    assert not crosses_itself(star[np.argsort(np.arctan2(*star.T))])
+    assert not crosses_itself(np.array([[0, 0], [2, 0], [1, 0], [1, 2.]]))  # touches
+
+
+def test_images_in_the_list(data):
+    data['images'].append(dict(data['images'][0], file_name='other.png'))
+    data['images'].append(dict(data['images'][0], id=7))
+    kinds = [(p.index, p.kind) for p in listed_image_problems(data, thorough=True)]
+    assert (1, 'image without instances') in kinds
+    assert [kind for index, kind in kinds if index > 3] == [
+        'duplicate image id', 'file named twice', 'image without instances']
+
+
+def test_images_on_the_disk(tmp_path):
+    def problem(picture, name='a.png', said=None, **save):
+        path = tmp_path / name
+        picture.save(path, **save)
+        width, height = said or picture.size
+        found = image_problem(str(path), width, height, thorough=True)
+        return found and found[0]
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8))
+    assert problem(photo) is None and problem(photo, 'a b \u00fc.jpg') is None
+    for mode in ('L', 'RGBA', 'P', '1', 'LA'):
+        assert problem(photo.convert(mode)) == 'not 8-bit colour'
+    assert problem(photo.convert('CMYK'), 'c.jpg') == 'not 8-bit colour'
+    deep = Image.fromarray(np.full((40, 60), 40000, np.uint16))
+    assert problem(deep) == 'not 8-bit colour'
+    assert problem(photo, said=(40, 60)) == 'image of another size'
+    assert problem(photo.resize((1, 1))) == 'extreme shape'
+    assert problem(photo.resize((4000, 1))) == 'extreme shape'
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert problem(photo, 't.jpg', said=(40, 60), exif=exif) == 'turned by its tag'
+    assert problem(photo, 't.jpg', exif=exif) == 'image of another size'
+    path = str(tmp_path / 't.jpg')
+    assert image_problem(path, 60, 40, upright=False) is None
+    assert 'color_ignore_orientation' in image_problem(path, 60, 40)[1]
+
+
+@pytest.mark.parametrize('name', ['a.jpg', 'a.png', 'a.bmp'])
+def test_cut_images(tmp_path, name):
+    path = tmp_path / name
+    picture = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
+    Image.fromarray(picture).save(path)
+    whole = path.read_bytes()
+    assert image_problem(str(path), 400, 300) is None
+    path.write_bytes(whole[:len(whole) // 2])
+    found = image_problem(str(path), 400, 300, thorough=True)
+    assert found[0] == 'image truncated' and str(path) in found[1]
+    if name != 'a.bmp':  # told without decoding by what is missing at the end
+        assert image_problem(str(path), 400, 300)[0] == 'image truncated'
+    path.write_bytes(b'')
+    assert image_problem(str(path), 400, 300)[0] == 'image unreadable'
+
+
+def test_cleaning_takes_all_that_is_not_kept(data):
+    data['annotations'][0]['bbox'] = [100, 100, 3, 3]
+    data['images'][3]['id'] = data['images'][2]['id']
+    problems = [*annotation_problems(data), *listed_image_problems(data, thorough=True)]
+    left = cleaned(data, problems)
+    assert left['images'] == data['images'][:3] and left['categories'] == data['categories']
+    assert [a['id'] for a in left['annotations']] == [
+        a['id'] for a in data['annotations'][1:] if a['image_id'] != 103]
+    check = [*annotation_problems(left), *listed_image_problems(left)]
+    assert not check
+
+
+@pytest.mark.parametrize('spoil', [
+    dict(images=[5]), dict(annotations={}), dict(annotations=[None]),
+    dict(categories=[dict(id=[1])]), dict(images=[dict(id={})])])
+def test_structure(data, spoil):
+    with pytest.raises(UserError, match=r'^x\.json: '):
+        check_structure(data | spoil, 'x.json')

@@ -1,0 +1,97 @@
+"""Half precision: training stays finite, and predictions are those of float32."""
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS, OPTIM_WRAPPERS
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+
+from mmdet_lordre.deployment.onnx.check import compare
+
+from .models import FAMILIES
+
+SIDE, IMAGES = 64, 2
+#: Lowest score of what was learned; below it lie neighbours with masks of a few pixels.
+FLOOR = 0.5
+SETTINGS = dict(lordre=dict(norm_cfg=dict(type='GN', num_groups=4), normalization='softmax'))
+#: Steps until the masks of the two images are clear, learning rate, seed.
+TRAINING = dict(lordre=(120, 4e-3, 0), solov2=(60, 4e-3, 0), aggmask=(180, 2e-3, 2),
+                aggmask_star=(120, 4e-3, 0), polarmask=(120, 4e-3, 0))
+
+
+def batch():
+    """Two images of a square and a disc."""
+    ys, xs = np.mgrid[:SIDE, :SIDE]
+    inputs, samples = [], []
+    for k in range(IMAGES):
+        masks = np.zeros((2, SIDE, SIDE), np.uint8)
+        masks[0, 6:32, 6 + 8 * k:34 + 8 * k] = 1
+        masks[1] = (ys - 46)**2 + (xs - 42 + 16 * k)**2 < 14**2
+        picture = np.random.default_rng(k).normal(0, 0.2, (3, SIDE, SIDE))
+        picture[0] += masks[0] * 2
+        picture[1] += masks[1] * 2
+        inputs.append(torch.from_numpy(picture).float())
+        size = (SIDE, SIDE)
+        sample = DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size,
+                                             batch_input_shape=size, scale_factor=(1., 1.)))
+        masks = BitmapMasks(masks, *size)
+        sample.gt_instances = InstanceData(labels=torch.tensor([0, 1]), masks=masks,
+                                           bboxes=masks.get_bboxes('hbox').tensor)
+        samples.append(sample)
+    return dict(inputs=torch.stack(inputs), data_samples=samples)
+
+
+def train(family, steps=None):
+    """Train a small model on two images in half precision; every loss is finite."""
+    init_default_scope('mmdet')
+    default, lr, seed = TRAINING[family]
+    torch.manual_seed(seed)
+    model = MODELS.build(ConfigDict(FAMILIES[family](**SETTINGS.get(family, {}))))
+    model.init_weights()
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
+    wrapper = OPTIM_WRAPPERS.build(dict(type='BFloat16OptimWrapper', optimizer=optimizer,
+                                        clip_grad=dict(max_norm=10.0)))
+    data = batch()
+    for step in range(steps or default):
+        logs = model.train_step(data, wrapper)
+        assert all(value.isfinite().all() for value in logs.values()), (step, logs)
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    return model.eval(), logs
+
+
+@torch.no_grad()
+def predictions(model, dtype=None):
+    data = batch()
+    with torch.autocast('cpu', dtype or torch.bfloat16, enabled=dtype is not None):
+        found = model.predict(data['inputs'], data['data_samples'], rescale=True)
+    return [dict(scores=one.pred_instances.scores.float().numpy(),
+                 labels=one.pred_instances.labels.numpy(),
+                 masks=one.pred_instances.masks.numpy()) for one in found]
+
+
+# AggMask's two heads differ little here, and the first takes long to learn masks
+@pytest.mark.parametrize('family', [
+    pytest.param(family, marks=[pytest.mark.long] if family == 'aggmask' else [])
+    for family in FAMILIES])
+def test_trains_and_agrees_with_float32(family):
+    model, _ = train(family)
+    exact = predictions(model)
+    assert sum(int((one['scores'] > FLOOR).sum()) for one in exact) >= 2 * IMAGES
+    for dtype in (torch.bfloat16, torch.float16):
+        found = predictions(model, dtype)
+        # it does run in another precision
+        assert any(len(a['scores']) != len(b['scores']) or (a['scores'] != b['scores']).any()
+                   for a, b in zip(exact, found))
+        agreement = compare(exact, found, floor=FLOOR, margin=0.05)
+        assert agreement.matched >= 2 * IMAGES and not agreement.missing, str(agreement)
+        assert agreement.worst_iou > 0.98 and agreement.score_difference < 0.05, str(agreement)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('family', FAMILIES)
+def test_two_hundred_steps(family):
+    train(family, 200)

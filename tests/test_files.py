@@ -1,0 +1,50 @@
+"""Files that are too large, or grow, or bring code, are refused by name."""
+import zipfile
+
+import pytest
+import torch
+
+from mmdet_lordre import files as limits
+from mmdet_lordre.checkpoints.safe_load import read_checkpoint
+from mmdet_lordre.config.reading import load_config
+from mmdet_lordre.datasets.coco_file import read_annotations
+from mmdet_lordre.errors import UserError
+
+
+def test_large_files(tmp_path, monkeypatch):
+    path = tmp_path / 'a.json'
+    with open(path, 'wb') as file:  # takes no space
+        file.truncate(5 * 2**30)
+    with pytest.raises(UserError, match=r'a\.json has 5\.0 GiB, more than the 4 GiB'):
+        read_annotations(path)
+    with open(tmp_path / 'a.pth', 'wb') as file:
+        file.truncate(17 * 2**30)
+    with pytest.raises(UserError, match=r'a\.pth has 17\.0 GiB'):
+        read_checkpoint(tmp_path / 'a.pth')
+    monkeypatch.setenv(limits.NO_LIMITS, '1')
+    limits.refuse_large(str(path), 1)
+
+
+def test_archives_that_grow(tmp_path):
+    path, packed = tmp_path / 'a.pth', tmp_path / 'packed.pth'
+    torch.save(dict(state_dict=dict(w=torch.zeros(2**20))), path)
+    with zipfile.ZipFile(path) as source, \
+            zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    assert read_checkpoint(path)['state_dict']['w'].shape == (2**20,)
+    with pytest.raises(UserError, match=r'packed\.pth refused: it is a compressed archive of 4 M'):
+        read_checkpoint(packed)
+
+
+def test_yaml_brings_no_objects(tmp_path):
+    trace, path = tmp_path / 'trace', tmp_path / 'c.yaml'
+    path.write_text(f'model: !!python/object/apply:os.system ["touch {trace}"]\n')
+    with pytest.raises(UserError, match=r'c\.yaml refused: .*os\.system.* not data'):
+        load_config(str(path))
+    assert not trace.exists()
+    path.write_text('model: [\n')
+    with pytest.raises(UserError, match='is not YAML'):
+        load_config(str(path))
+    path.write_text('model: {type: X, sizes: [1, 2]}\n')
+    assert load_config(str(path)).model == dict(type='X', sizes=[1, 2])

@@ -1,0 +1,87 @@
+"""Configs and models by name, as mmengine, mmdet and openmim look for them."""
+from pathlib import Path
+
+import pytest
+import yaml
+from mmdet.apis import DetInferencer
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.registry import MODELS as ALL_MODELS
+
+import mmdet_lordre
+from mmdet_lordre.model_index import config_of, mim_folder, model_index
+
+ROOT = Path(__file__).resolve().parents[1]
+NAME = 'lordre_r50_giam_8xb8-270k_coco'
+
+
+def lookup(name, scope):
+    """What an inferencer loads for a name, without building it."""
+    inferencer = DetInferencer.__new__(DetInferencer)
+    inferencer.scope = scope
+    return inferencer._load_model_from_metafile(name)
+
+
+def test_the_index_has_every_metafile():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+    assert sorted(index) == sorted(
+        str(path.relative_to(ROOT)) for path in ROOT.glob('configs/*/metafile.yml'))
+
+
+def test_the_installation_has_the_folder():
+    assert mim_folder() == Path(mmdet_lordre.__file__).parent / '.mim'
+    for name in ('configs', 'tools', 'model-index.yml'):
+        assert (mim_folder() / name).resolve() == ROOT / name
+
+
+def test_every_model_has_a_config_and_weights():
+    assert len(model_index()) >= 49
+    for name, model in model_index().items():
+        assert config_of(name).is_file() and config_of(name).stem == model['Name']
+        # by name, which is converted while it is read, or says why it cannot be
+        assert model['Weights'] == f'published://{model["Name"]}'
+        # what `mim search` can show
+        for key, value in model.get('Metadata', {}).items():
+            assert isinstance(value, (str, int, float)) or all(
+                isinstance(item, str) for item in value), (name, key)
+
+
+@pytest.mark.parametrize('scope', ['mmdet', 'mmdet_lordre'])
+def test_an_inferencer_finds_a_name(scope):
+    cfg, weights = lookup(NAME, scope)
+    assert cfg.model.type == 'Lordre' and cfg.model.mask_head.groups == 4
+    assert weights == f'published://{NAME}'
+
+
+def test_mmdets_names_are_found_as_before():
+    cfg, weights = lookup('rtmdet_tiny_8xb32-300e_coco', 'mmdet')
+    assert cfg.model.type == 'RTMDet' and weights.startswith('https://')
+    with pytest.raises(ValueError, match='Cannot find model: nothing'):
+        lookup('nothing', 'mmdet')
+
+
+def test_a_config_inherits_by_the_name_of_the_package(tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        f"_base_ = 'mmdet_lordre::lordre/{NAME}.py'\n"
+        "model = dict(mask_head=dict(num_classes=3))\n")
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    assert cfg.model.mask_head.num_classes == 3
+    assert cfg.model.backbone.depth == 50
+    assert cfg.custom_imports.imports == ['mmdet_lordre']
+    # parts that come from there are looked up in a scope of that name
+    assert cfg.model._scope_ == 'mmdet_lordre'
+    cfg.model.backbone.init_cfg = None
+    assert type(MODELS.build(cfg.model)) is mmdet_lordre.lordre.Lordre
+
+
+def test_mmengines_hub():
+    cfg = get_config(f'mmdet_lordre::lordre/{NAME}.py', pretrained=True)
+    assert cfg.model_path == f'published://{NAME}'
+
+
+@pytest.mark.parametrize('name', ['LordreHead', 'FPN', 'mmdet.FPN', 'Conv2d'])
+def test_the_scope_of_the_package_has_what_mmdet_has(name):
+    with ALL_MODELS.switch_scope_and_registry('mmdet_lordre') as registry:
+        assert registry.scope == 'mmdet_lordre'
+        assert registry.get(name) is not None

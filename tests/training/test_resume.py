@@ -1,0 +1,79 @@
+"""Whole files, and which checkpoint a run goes on from."""
+import os
+
+import pytest
+import torch
+
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.files import atomic_write
+from mmdet_lordre.training.resume import checkpoints_of, name_last_checkpoint, read_resumable
+
+
+def save(path, number, **more):
+    torch.save(dict(state_dict={}, optimizer={}, message_hub={},
+                    meta=dict(epoch=0, iter=number)) | more, path)
+    os.utime(path, (1000 + number, 1000 + number))
+    return str(path)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A folder with checkpoints of iterations 2, 4 and 10, of which 10 is the last."""
+    paths = {n: save(tmp_path / f'iter_{n}.pth', n) for n in (2, 4, 10)}
+    name_last_checkpoint(str(tmp_path), paths[10])
+    return tmp_path, paths
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / 'file'
+    path.write_text('before')
+    with pytest.raises(OSError, match='full'), atomic_write(str(path)) as name:
+        with open(name, 'w') as file:
+            file.write('half')
+        raise OSError('disk full')
+    assert path.read_text() == 'before' and os.listdir(tmp_path) == ['file']
+    with atomic_write(str(path)) as name, open(name, 'w') as file:
+        file.write('after')
+    assert path.read_text() == 'after' and os.listdir(tmp_path) == ['file']
+
+
+def test_the_last_comes_first(run):
+    folder, paths = run
+    assert checkpoints_of(str(folder)) == [paths[10], paths[4], paths[2]]
+    # younger files than the one that was noted (of another run) are no fallback for it
+    name_last_checkpoint(str(folder), paths[4])
+    assert checkpoints_of(str(folder)) == [paths[4], paths[2]]
+
+
+def test_without_a_readable_note(run):
+    folder, paths = run
+    for text in (b'', b'\xff\xfe', b'/gone/elsewhere/iter_9.pth'):
+        (folder / 'last_checkpoint').write_bytes(text)
+        assert checkpoints_of(str(folder))[0] == paths[10]
+    # a folder that was moved
+    (folder / 'last_checkpoint').write_text('/gone/iter_4.pth')
+    assert checkpoints_of(str(folder)) == [paths[4], paths[2]]
+    assert checkpoints_of(str(folder / 'nowhere')) == []
+
+
+@pytest.mark.parametrize('spoil', [
+    lambda path: os.truncate(path, os.path.getsize(path) - 20),
+    lambda path: os.truncate(path, 0),
+    lambda path: torch.save(dict(meta=dict(epoch=0, iter=10), state_dict={}), path)])
+def test_damaged_ones_are_passed_over(run, spoil):
+    folder, paths = run
+    spoil(paths[10])
+    os.utime(paths[10], (1010, 1010))
+    said = []
+    path, checkpoint = read_resumable(str(folder), said.append)
+    assert path == paths[4] and checkpoint['meta']['iter'] == 4
+    assert len(said) == 1 and paths[10] in said[0] and 'the one before' in said[0]
+
+
+def test_nothing_left(run):
+    folder, paths = run
+    for path in paths.values():
+        os.truncate(path, 10)
+    with pytest.raises(UserError, match='none of the 3 checkpoints'):
+        read_resumable(str(folder), lambda line: None)
+    assert read_resumable(str(folder / 'nowhere'), print) is None

@@ -1,0 +1,76 @@
+"""No process that loads data is left behind."""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import torch
+
+from mmdet_lordre.training.workers import guard_workers
+
+from ..cli.tiny import ROOT
+
+MASTER = '''
+import sys
+from torch.utils.data import DataLoader
+from mmdet_lordre.training.workers import guard_workers
+
+class Large(list):
+    """More than a pipe holds, as a batch of masks is."""
+    def __getitem__(self, index):
+        return bytes(1_000_000)
+
+loader = guard_workers(DataLoader(Large(range(100)), num_workers=2, collate_fn=list))
+iterator = iter(loader)
+next(iterator)
+print(*(worker.pid for worker in iterator._workers), flush=True)
+sys.stdin.read()
+'''
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # one that ended and that nobody has asked for yet
+    with open(f'/proc/{pid}/stat') as file:
+        return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
+
+
+def test_they_end_with_a_killed_master():
+    master = subprocess.Popen(
+        [sys.executable, '-c', MASTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1'))
+    workers = [int(pid) for pid in master.stdout.readline().split()]
+    assert len(workers) == 2 and all(map(alive, workers))
+    master.kill()
+    master.wait()
+    end = time.monotonic() + 60
+    try:
+        while any(map(alive, workers)) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert not any(map(alive, workers))
+    finally:
+        for pid in filter(alive, workers):
+            os.kill(pid, signal.SIGKILL)
+
+
+class Handlers:
+    """What happens on Ctrl-C in the process that loads."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return int(signal.getsignal(signal.SIGINT) is signal.SIG_IGN), os.environ.get('SEEN', '')
+
+
+def test_they_ignore_ctrl_c_and_start_as_told():
+    def start(worker):
+        os.environ['SEEN'] = f'worker {worker}'
+
+    loader = guard_workers(torch.utils.data.DataLoader(
+        Handlers(), num_workers=1, worker_init_fn=start, collate_fn=list))
+    assert list(loader) == [[(1, 'worker 0')], [(1, 'worker 0')]]
