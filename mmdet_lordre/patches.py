@@ -79,7 +79,7 @@ def make_known() -> None:
     ``DetInferencer`` looks for names among mmdet's models only, unless told another scope, and
     expects bitmaps where results may be run lengths.
     """
-    MODULE2PACKAGE.setdefault('mmdet_lordre', 'mmdet_lordre')
+    MODULE2PACKAGE.setdefault('mmdet_lordre', __name__)
     lookup = DetInferencer._load_model_from_metafile
     if not hasattr(lookup, '__wrapped__'):
         DetInferencer._load_model_from_metafile = _load_model_from_metafile(lookup)

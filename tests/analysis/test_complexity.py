@@ -83,4 +83,4 @@ def test_the_tool():
 def test_the_tool_names_a_missing_config():
     done = run('gone.py')
     assert done.returncode == 1
-    assert done.stderr == 'get_flops: gone.py: no such config\n'
+    assert done.stderr == 'error: no such config: gone.py\n'

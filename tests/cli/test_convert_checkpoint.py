@@ -98,7 +98,7 @@ def test_another_model_is_refused_and_nothing_written(published, tmp_path):
     config = ROOT / 'configs/lordre/lordre_r50_iam_8xb8-270k_coco.py'
     done = convert(published, tmp_path / 'ours.pth', '--config', config)
     assert done.returncode == 1
-    assert done.stderr.startswith('convert_checkpoint: the file does not fit the model of')
+    assert done.stderr.startswith('error: the file does not fit the model of')
     assert 'mask_head.inst_branch.softmax_bias: not in the model' in done.stderr
     assert '(400, 64, 3, 3) in the file, (100, 256, 3, 3) in the model' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -108,7 +108,7 @@ def test_another_model_is_refused_and_nothing_written(published, tmp_path):
 def test_an_error_is_one_line(tmp_path):
     done = convert(tmp_path / 'gone.pth', tmp_path / 'b.pth')
     assert done.returncode == 1
-    assert done.stderr == f'convert_checkpoint: {tmp_path}/gone.pth: no such file\n'
+    assert done.stderr == f'error: {tmp_path}/gone.pth: no such file\n'
 
 
 def test_a_missing_config_and_an_overwritten_source_are_refused(published, tmp_path):
