@@ -2,9 +2,11 @@
 import argparse
 import os
 
-from ..datasets.annotation_rules import KINDS, STOP, annotation_problems
-from ..datasets.coco_file import class_names, find_images, read_annotations, write_clean
+from ..datasets.annotation_rules import KINDS, STOP, annotation_problems, cleaned
+from ..datasets.coco_file import class_names, find_images, read_annotations, write_annotations
 from ..datasets.image_rules import image_file_problems, listed_image_problems
+from ..datasets.repairs import Repairs, describe
+from ..datasets.usable import usable_annotations
 from ..errors import UserError
 
 
@@ -18,6 +20,7 @@ def parse_args(argv=None):
                                                   'the annotations)')
     parser.add_argument('--clean', metavar='OUT.json',
                         help='write the annotations without what cannot or will not be used')
+    parser.add_argument('--overwrite', action='store_true', help='replace OUT.json')
     parser.add_argument('--no-images', action='store_true', help='look at the annotations alone')
     parser.add_argument('--boxes', action='store_true',
                         help='do not ask for masks (for detectors of boxes)')
@@ -39,28 +42,40 @@ def main(argv=None):
     args = parse_args(argv)
     data = read_annotations(args.ann)
     class_names(data, args.ann)
+    repairs = Repairs(data, args.ann)
+    folder = None if args.no_images else _image_folder(args, data)
+    if repairs.make(folder).notes:
+        print(describe(repairs))
+        data = repairs.data
     problems = list(annotation_problems(data, not args.boxes, thorough=True))
     problems += listed_image_problems(data, thorough=True)
-    if not args.no_images:
-        folder = args.images
-        if folder is None:
-            folder = find_images(data, args.ann)
-        elif not os.path.isdir(folder):
-            raise UserError(f'no such folder of images: {folder}')
+    if folder is not None:
         problems += image_file_problems(data, folder, upright=not args.ignore_orientation,
                                         thorough=True)
-    print(f'{args.ann}: {len(data["images"])} images, {len(data.get("annotations", ()))} '
-          f'annotations, {len(data["categories"])} categories')
+    usable = usable_annotations(data, problems)
+    print(usable.line(args.ann))
     print(table(problems, args.examples))
     if args.clean:
         if os.path.abspath(args.clean) == os.path.abspath(args.ann):
             raise UserError(f'--clean: {args.clean} is the file that is checked: choose another')
-        folder, name = os.path.split(os.path.abspath(args.clean))
-        write_clean(data, problems, name, folder)
+        if os.path.exists(args.clean) and not args.overwrite:
+            raise UserError(f'--clean: {args.clean} is there already: choose another name, or '
+                            'replace it with --overwrite')
+        write_annotations(cleaned(data, problems), os.path.abspath(args.clean))
         print(f'written without them: {args.clean}')
     elif any(p.treatment == STOP for p in problems):
         raise SystemExit(1)
+    else:
+        usable.demand_some(args.ann)
     return problems
+
+
+def _image_folder(args, data):
+    if args.images is None:
+        return find_images(data, args.ann)
+    if not os.path.isdir(args.images):
+        raise UserError(f'no such folder of images: {args.images}')
+    return args.images
 
 
 def table(problems, examples=3):

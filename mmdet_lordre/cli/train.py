@@ -44,6 +44,9 @@ def parse_args(argv=None):
     own.add_argument('--skip-bad', action='store_true',
                      help='leave out annotations and images that cannot be used, instead of '
                           'stopping; what is left is written to WORK_DIR/clean')
+    own.add_argument('--crowd-as-instances', action='store_true',
+                     help='take crowd regions (iscrowd=1) as objects, for tools that mark every '
+                          'object so')
     return parser.parse_args(argv)
 
 
@@ -70,11 +73,9 @@ def main(argv=None):
     if cfg.get('train_dataloader') is None:
         raise UserError(f'config {args.config} has no train_dataloader: nothing to train on')
     check_class_counts(cfg)
-    if args.skip_bad:
-        use_files(cfg, from_the_first(cfg, lambda: check_data(
-            cfg, ('train', 'val'), skip_bad=True, clean_to=os.path.join(cfg.work_dir, 'clean'))))
-    elif is_main_process():
-        check_data(cfg, ('train', 'val'))
+    use_files(cfg, from_the_first(cfg, lambda: check_data(
+        cfg, ('train', 'val'), args.skip_bad, clean_to=os.path.join(cfg.work_dir, 'clean'),
+        crowd_as_instances=args.crowd_as_instances)))
     forget_annotations()
     runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     _say_what_begins(runner)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import UserError
+from ..text import printable
 
 STOP, LEFT_OUT, KEPT = 'stop', 'left out', 'kept'
 
@@ -33,6 +34,7 @@ KINDS = {
     'crowd': (KEPT, 'not learned, neither as an instance nor as background of its box'),
     'image without instances': (KEPT, 'background, or left out (filter_empty_gt)'),
     'crowded image': (KEPT, 'learned; masks of that many instances take memory'),
+    'too large': (STOP, 'training stops; left out with --skip-bad'),
     'duplicate image id': (STOP, 'training stops; the later one is left out with --skip-bad'),
     # numpy calls a flipped image of one row contiguous, torch refuses it: mmdet's
     # PackDetInputs stops there
@@ -47,6 +49,8 @@ KINDS = {
     'file named twice': (KEPT, 'read twice, with the annotations of each entry'),
 }
 
+#: OpenCV reads no image of more pixels, and pycocotools counts those of a mask in 32 bits.
+MOST_PIXELS = 2**30
 #: Instances in an image from which on the table names it.
 CROWDED = 300
 #: Pixels that each side of an image must have in training.
@@ -78,7 +82,7 @@ class Problem:
         return KINDS[self.kind][0]
 
     def __str__(self):
-        return f'{self.where}: {self.what}'
+        return printable(f'{self.where}: {self.what}', 400)
 
 
 def check_structure(data, path):
@@ -129,8 +133,8 @@ def annotation_problems(data, need_masks=False, thorough=False):
             found = _kept(annotation, image)
         if found:
             name = image.get('file_name') if image else annotation.get('image_id')
-            yield Problem(found[0], f'annotation {annotation.get("id")} (image {name})',
-                          found[1], index)
+            where = f'annotation {annotation.get("id")} (image {printable(name, 80)})'
+            yield Problem(found[0], where, found[1], index)
 
 
 def _identity(annotation, image, categories):
@@ -145,17 +149,25 @@ def _identity(annotation, image, categories):
 def _box(annotation, image):
     box = annotation.get('bbox')
     if not isinstance(box, (list, tuple)) or len(box) != 4 or not all(map(_number, box)):
-        return 'bad box', 'it has no bbox [x, y, width, height]'
+        return 'bad box', ('it has no bbox [x, y, width, height]' if not box else
+                           f'its bbox is {printable(box, 60)}, not [x, y, width, height]')
     if not all(map(_finite, box)):
         return 'not finite', f'its bbox is {list(box)}'
     area = annotation.get('area')
     if not _number(area):
-        return 'bad area', 'it has no area'
+        return 'bad area', ('it has no area' if area is None else
+                            f'its area is {printable(repr(area), 40)}')
     if not _finite(area):
         return 'not finite', f'its area is {area}'
     for key in ('width', 'height'):
-        if not isinstance(image.get(key), int) or isinstance(image.get(key), bool):
-            return 'unknown image', f'its image has no {key}'
+        side = image.get(key)
+        if not isinstance(side, int) or isinstance(side, bool) or side < 1:
+            return 'unknown image', (f'its image has no {key}' if side is None else
+                                     f'its image has {key} {printable(repr(side), 40)}, which is '
+                                     'no number of pixels')
+    if image['width'] * image['height'] > MOST_PIXELS:
+        return 'too large', (f'its image says {image["width"]}x{image["height"]}, more pixels '
+                             'than can be decoded')
     if max(map(abs, box)) > _farthest(image):
         return 'bad box', f'its bbox is {list(box)}, far out of the image'
     return None
@@ -165,6 +177,19 @@ def _mask(annotation, image, needed):
     segmentation = annotation.get('segmentation')
     if not segmentation:
         return ('no mask', 'it has no segmentation') if needed else None
+    return mask_problem(segmentation, image)
+
+
+def mask_problem(segmentation: object, image: dict) -> tuple[str, str] | None:
+    """(kind, sentence) of a segmentation that cannot be drawn, or None.
+
+    Args:
+        segmentation: Polygons or run lengths.
+        image: Entry of ``images``.
+    """
+    for key in ('width', 'height'):
+        if type(image.get(key)) is not int:
+            return 'unknown image', f'its image has no {key}'
     if isinstance(segmentation, dict):
         problem = run_length_problem(segmentation, image.get('height'), image.get('width'))
         return ('bad run lengths', problem) if problem else None

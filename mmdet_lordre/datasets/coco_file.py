@@ -1,12 +1,15 @@
 """COCO annotation files: read once, their classes, their images, and cleaned copies."""
 import functools
+import hashlib
 import json
 import os
 from pathlib import Path
 
 from ..errors import UserError
 from ..files import ANNOTATIONS, atomic_write, refuse_large
-from .annotation_rules import check_structure, cleaned
+from ..text import printable
+from .annotation_rules import check_structure
+from .repairs import base_names
 
 
 def read_annotations(path):
@@ -16,6 +19,10 @@ def read_annotations(path):
         UserError: no such file, not JSON, or without ``images`` and ``categories``.
     """
     path = str(path)
+    if os.path.isdir(path):
+        raise UserError(f'{path} is a folder: give the annotation file in it (.json)')
+    if '://' in path:
+        raise UserError(f'{path}: annotations are not downloaded: give a file')
     if not os.path.isfile(path):
         raise UserError(f'no such annotation file: {path}')
     refuse_large(path, ANNOTATIONS)
@@ -26,14 +33,18 @@ def read_annotations(path):
 @functools.lru_cache(maxsize=2)
 def _parse(path, _changed, _size):
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(path, encoding='utf-8-sig') as file:
             data = json.load(file)
     except (ValueError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f'{path} is not JSON: {error}') from error
+    if isinstance(data, dict) and data.get('annotations') is None:
+        data.pop('annotations', None)
     for key in ('images', 'categories'):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
             raise UserError(f'{path} is not a COCO annotation file: it has no list "{key}"')
     check_structure(data, path)
+    if not data['images']:
+        raise UserError(f'{path} lists no images: nothing to learn from or to test on')
     return data
 
 
@@ -48,15 +59,16 @@ def class_names(data, path):
     Raises:
         UserError: no categories, or two of one name or id.
     """
-    names = [str(category.get('name', '')) for category in data['categories']]
+    names = [str(category.get('name') or '') for category in data['categories']]
     ids = [category.get('id') for category in data['categories']]
     if not names:
         raise UserError(f'{path}: "categories" is empty: no class to learn')
     for what, values in (('name', names), ('id', ids)):
-        twice = next((v for i, v in enumerate(values) if v in values[:i]), None)
+        seen = set()
+        twice = next((v for v in values if v in seen or seen.add(v)), None)
         if twice is not None or None in values or '' in values:
-            raise UserError(f'{path}: every category needs a {what} of its own; '
-                            f'{"missing" if twice is None else f"twice: {twice!r}"}')
+            said = "missing" if twice is None else f"twice: {printable(repr(twice), 80)}"
+            raise UserError(f"{path}: every category needs a {what} of its own; {said}")
     return tuple(names)
 
 
@@ -71,7 +83,8 @@ def find_images(data, ann_path, folder=None):
         UserError: none of the first images is in any of the places, which are named.
     """
     ann_path = Path(ann_path)
-    names = [image['file_name'] for image in data['images'][:20] if image.get('file_name')]
+    names = [image['file_name'] for image in data['images'][:20]
+             if isinstance(image.get('file_name'), str) and image['file_name']]
     if folder is not None:
         places = [Path(folder)]
     else:
@@ -81,22 +94,41 @@ def find_images(data, ann_path, folder=None):
                   for sub in dict.fromkeys(('', 'images', f'images/{short}', short, stem,
                                             f'{short}/images', 'JPEGImages'))]
     # single images that are missing are found, and said, where all files are looked at
-    found = [sum((place / name).is_file() for name in names) for place in places]
-    if not names or max(found):
-        return str(places[found.index(max(found))])
-    missing = next((n for n in names if not (places[0] / n).is_file()), '')
+    for candidates in (lambda name: [name], base_names):
+        found = [sum(any(os.path.isfile(os.path.join(place, c)) for c in candidates(name))
+                     for name in names) for place in places]
+        if not names or max(found):
+            return str(places[found.index(max(found))])
+    missing = printable(names[0], 80)
     if folder is not None:
-        raise UserError(f'{places[0] / missing}: no such image (file_name {missing!r} of '
-                        f'{ann_path})')
+        raise UserError(f'{places[0]}: no such image: {missing!r} (a file_name of {ann_path})')
     raise UserError(f'the images of {ann_path} were not found: no {missing!r} in '
                     f'{", ".join(str(p) for p in places[:4])}, ...; say where with '
                     '--train-images / --val-images (--images)')
 
 
-def write_clean(data, problems, ann_file, folder):
-    """Write a copy of an annotation file without some entries; returns its path."""
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(os.path.abspath(folder), os.path.basename(ann_file))
-    with atomic_write(path) as name, open(name, 'w', encoding='utf-8') as file:
-        json.dump(cleaned(data, problems), file)
+def clean_name(ann_file: str, folder: str) -> str:
+    """Path of the clean copy of an annotation file in a folder.
+
+    Annotation files of one name in several folders (``train/_annotations.coco.json`` and
+    ``valid/_annotations.coco.json``) have copies of their own.
+    """
+    path = os.path.abspath(ann_file)
+    stem = os.path.splitext(os.path.basename(path))[0]
+    digest = hashlib.sha1(path.encode(errors='surrogateescape')).hexdigest()[:8]
+    return os.path.join(os.path.abspath(folder), f'{stem}-{digest}.json')
+
+
+def write_annotations(data: dict, path: str) -> str:
+    """Write annotations, whole or not at all; returns the path.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+        with atomic_write(path) as name, open(name, 'w', encoding='utf-8') as file:
+            json.dump(data, file)
+    except OSError as error:
+        raise UserError(f'{path} cannot be written: {error.strerror}') from error
     return path

@@ -6,11 +6,13 @@ import warnings
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UserError
-from .annotation_rules import CROWDED, SMALLEST_SIDE, Problem
+from .annotation_rules import CROWDED, MOST_PIXELS, SMALLEST_SIDE, Problem
 
-#: OpenCV reads no image of more pixels.
-MOST_PIXELS = 2**30
 _ORIENTATION = 0x0112
+#: What the tag does, by its value.
+_TURNS = {2: 'mirrors it', 3: 'turns it upside down', 4: 'turns it upside down and mirrors it',
+          **dict.fromkeys((5, 7), 'turns it by a quarter and mirrors it'),
+          **dict.fromkeys((6, 8), 'turns it by a quarter')}
 _TAIL = 65536
 
 
@@ -44,6 +46,9 @@ def listed_image_problems(data, training=True, thorough=False):
         if training and sides and min(sides) < SMALLEST_SIDE:
             yield Problem('image too small', f'image {name}',
                           f'image {name} has a side of {min(sides)} px', index, True)
+        if len(sides) == 2 and sides[0] * sides[1] > MOST_PIXELS:
+            yield Problem('too large', f'image {name}', f'image {name} says {sides[0]}x{sides[1]}, '
+                          'more pixels than can be decoded', index, True)
         if not thorough:
             continue
         if name in names:
@@ -109,12 +114,16 @@ def image_problem(path, width, height, upright=True, thorough=False):
         width, height (int): what the annotation file says.
         upright, thorough: as for :func:`image_file_problems`.
     """
+    # a pipe would be waited for, for ever
+    if not os.path.isfile(path):
+        return 'image unreadable', f'{path} is no file'
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             with Image.open(path) as opened:
                 size, mode = opened.size, opened.mode
-                turned = opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+                orientation = opened.getexif().get(_ORIENTATION, 1)
+                turned = orientation in (5, 6, 7, 8)
                 ends = _has_end(path, opened.format)
                 if not ends and opened.format == 'PNG':
                     raise OSError('truncated: a PNG file ends with its own mark')
@@ -140,8 +149,8 @@ def image_problem(path, width, height, upright=True, thorough=False):
                 f'(width x height), but {path} is {shown[0]}x{shown[1]}')
     if not thorough:
         return None
-    if turned:
-        return 'turned by its tag', 'its orientation tag turns it by a quarter'
+    if orientation in _TURNS:
+        return 'turned by its tag', f'its orientation tag {_TURNS[orientation]}'
     if mode != 'RGB':
         return 'not 8-bit colour', f'its pixels are {mode}'
     if max(size) >= 20 * min(size) or min(size) < 16 or size[0] * size[1] > 16e6:

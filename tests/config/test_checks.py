@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from mmdet_lordre.config import checks
 from mmdet_lordre.config.checks import check_class_counts, check_data, use_files
+from mmdet_lordre.datasets.coco_file import clean_name
 from mmdet_lordre.errors import UserError
 
 from ..cli.tiny import NAMES, make_coco, read_json, write_json
@@ -47,10 +48,10 @@ def test_bad_annotations(data, tmp_path):
     cfg = config(tmp_path)
     copies = check_data(cfg, ('train',), skip_bad=True, clean_to=str(tmp_path / 'clean'),
                         warn=warned.append)
-    assert len(warned) == 1
+    assert len(warned) == 2 and 'can be learned' in warned[0] and 'left out' in warned[1]
     use_files(cfg, copies)
     path = cfg.train_dataloader.dataset.ann_file
-    assert path == f'{tmp_path}/clean/annotations.json'
+    assert path == clean_name(str(tmp_path / 'annotations.json'), str(tmp_path / 'clean'))
     left = read_json(path)
     assert left['images'] == data['images'] and left['annotations'] == data['annotations'][2:]
 
@@ -115,3 +116,53 @@ def test_class_counts(tmp_path):
     cfg.model.mask_head.num_classes = 5
     with pytest.raises(UserError, match=r'model\.mask_head\.num_classes=5.*3 classes'):
         check_class_counts(cfg)
+
+
+def test_files_of_one_name_have_clean_copies_of_their_own(tmp_path):
+    """Roboflow's layout: a problem in each must not make training read the other's."""
+    cfg = config(tmp_path)
+    for split in ('train', 'valid'):
+        ann = make_coco(tmp_path / split, '.', '_annotations.coco.json', count=4,
+                        seed=len(split))
+        data = read_json(ann)
+        data['annotations'][0]['segmentation'] = [[1, 2, 3, 4]]
+        write_json(ann, data)
+        cfg[f'{split[:5].replace("valid", "val")}_dataloader'] = dict(dataset=dict(
+            type='CocoDataset', data_root='', ann_file=ann, data_prefix=dict(img=str(
+                tmp_path / split))))
+    copies = check_data(cfg, ('train', 'val'), skip_bad=True, clean_to=str(tmp_path / 'clean'),
+                        warn=lambda line: None)
+    assert len(copies) == 2 and len(set(copies.values())) == 2
+    use_files(cfg, copies)
+    for loader, split in (('train', 'train'), ('val', 'valid')):
+        left = read_json(cfg[f'{loader}_dataloader'].dataset.ann_file)
+        original = read_json(tmp_path / split / '_annotations.coco.json')
+        assert left['annotations'] == original['annotations'][1:]
+
+
+def test_a_file_under_any_name_is_checked(data, tmp_path):
+    for name in ('annotations.JSON', 'annotations', 'annotations.coco'):
+        data['annotations'][0]['category_id'] = 999
+        write_json(tmp_path / name, data)
+        cfg = config(tmp_path)
+        cfg.train_dataloader.dataset.ann_file = name
+        with pytest.raises(UserError, match='category_id 999'):
+            check_data(cfg, ('train',))
+
+
+def test_classes_that_the_model_lacks_are_said(data, tmp_path):
+    cfg = config(tmp_path, classes=(NAMES[0], NAMES[2]))
+    cfg.test_dataloader = cfg.pop('train_dataloader')
+    said = []
+    check_data(cfg, ('test',), warn=said.append)
+    count = sum(a['category_id'] == 7 for a in data['annotations'])
+    assert len(said) == 1 and f'box {count}' in said[0] and 'the model does not know' in said[0]
+
+
+def test_a_category_given_twice_is_refused_in_testing_too(data, tmp_path):
+    data['categories'].append(dict(data['categories'][0]))
+    write_json(tmp_path / 'annotations.json', data)
+    cfg = config(tmp_path)
+    cfg.test_dataloader = cfg.pop('train_dataloader')
+    with pytest.raises(UserError, match=r"name of its own; twice: 'dot'"):
+        check_data(cfg, ('test',))
