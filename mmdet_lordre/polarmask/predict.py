@@ -25,6 +25,28 @@ def check_test_cfg(cfg) -> dict:
     return cfg
 
 
+def nms_of_classes(boxes: Tensor, scores: Tensor, labels: Tensor,
+                   cfg: dict) -> tuple[Tensor, Tensor]:
+    """mmcv's NMS within classes, on the CPU where it was not compiled for the device.
+
+    Args:
+        boxes: (N, 4), x1, y1, x2, y2.
+        scores: (N,).
+        labels: (N,).
+        cfg: ``type`` and settings of the NMS.
+
+    Returns:
+        Boxes with scores (K, 5) and the indices (K,) of those that are kept, by score.
+    """
+    try:
+        return batched_nms(boxes, scores, labels, cfg)
+    except RuntimeError as error:
+        if 'implementation for device' not in str(error):
+            raise
+    kept, keep = batched_nms(boxes.cpu(), scores.cpu(), labels.cpu(), cfg)
+    return kept.to(boxes.device), keep.to(boxes.device)
+
+
 def predict_image(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Tensor,
                   points: Tensor, meta: dict, coder, cfg: dict, rescale: bool,
                   with_nms: bool = True) -> InstanceData:
@@ -60,7 +82,7 @@ def predict_image(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
         boxes = distance2bbox(points[candidates], distances[candidates], shape)
         boxes = boxes / scale.repeat(2)
     if with_nms and len(boxes):
-        kept, keep = batched_nms(boxes, scores, labels, cfg['nms'])
+        kept, keep = nms_of_classes(boxes, scores, labels, cfg['nms'])
         scores = kept[:, 4]  # soft NMS lowers them
     else:
         keep = scores.argsort(descending=True)
