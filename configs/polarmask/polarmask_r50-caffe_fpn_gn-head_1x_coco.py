@@ -1,36 +1,23 @@
 # PolarMask with a ResNet-50 on COCO, by the authors' recipe: 1280x768, 12 epochs.
 _base_ = [
     'mmdet::_base_/datasets/coco_instance.py', 'mmdet::_base_/schedules/schedule_1x.py',
-    '../_base_/default_runtime.py'
+    '../_base_/resnet50_fpn.py', '../_base_/default_runtime.py'
 ]
 
 model = dict(
     type='PolarMask',
     data_preprocessor=dict(
+        _delete_=True,
         type='DetDataPreprocessor',
         mean=[102.9801, 115.9465, 122.7717],
         std=[1.0, 1.0, 1.0],
         bgr_to_rgb=False,
         pad_size_divisor=128),
     backbone=dict(
-        type='ResNet',
-        depth=50,
-        num_stages=4,
-        out_indices=(0, 1, 2, 3),
-        frozen_stages=1,
-        norm_cfg=dict(type='BN', requires_grad=False),
-        norm_eval=True,
+        norm_cfg=dict(requires_grad=False),
         style='caffe',
-        init_cfg=dict(
-            type='Pretrained', checkpoint='open-mmlab://detectron/resnet50_caffe')),
-    neck=dict(
-        type='FPN',
-        in_channels=[256, 512, 1024, 2048],
-        out_channels=256,
-        start_level=1,
-        add_extra_convs='on_output',
-        num_outs=5,
-        relu_before_extra_convs=True),
+        init_cfg=dict(checkpoint='open-mmlab://detectron/resnet50_caffe')),
+    neck=dict(start_level=1, add_extra_convs='on_output', relu_before_extra_convs=True),
     bbox_head=dict(
         type='PolarMaskHead',
         num_classes=80,

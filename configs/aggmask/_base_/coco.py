@@ -1,34 +1,14 @@
 # What all nine models of the paper share: COCO, multi-scale training, two evaluations in a row.
-_base_ = ['mmdet::_base_/datasets/coco_instance.py', '../../_base_/default_runtime.py']
+_base_ = [
+    'mmdet::_base_/datasets/coco_instance.py', '../../_base_/resnet50_fpn.py',
+    '../../_base_/default_runtime.py'
+]
 
 model = dict(
     type='SingleStageInstanceSegmentor',
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        # the head reads masks as they are; what lies in the padding counts as empty
-        pad_mask=False,
-        pad_size_divisor=32),
     backbone=dict(
-        type='ResNet',
         depth=101,
-        num_stages=4,
-        out_indices=(0, 1, 2, 3),
-        frozen_stages=1,
-        norm_cfg=dict(type='BN', requires_grad=True),
-        norm_eval=True,
-        style='pytorch',
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://download.pytorch.org/models/resnet101-63fe2227.pth')),
-    neck=dict(
-        type='FPN',
-        in_channels=[256, 512, 1024, 2048],
-        out_channels=256,
-        start_level=0,
-        num_outs=5),
+        init_cfg=dict(checkpoint='https://download.pytorch.org/models/resnet101-63fe2227.pth')),
     mask_head=dict(
         num_classes=80,
         in_channels=256,

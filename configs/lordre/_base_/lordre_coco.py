@@ -1,28 +1,14 @@
 # Lordre (SparseInst) with a ResNet-50 and group activation maps, on COCO, by the authors' recipe.
-_base_ = ['mmdet::_base_/datasets/coco_instance.py', '../../_base_/default_runtime.py']
+_base_ = [
+    'mmdet::_base_/datasets/coco_instance.py', '../../_base_/resnet50.py',
+    '../../_base_/default_runtime.py'
+]
 
 model = dict(
     type='Lordre',
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        # The head reads masks without padding.
-        pad_mask=False,
-        pad_size_divisor=32),
+    # Trained whole, but for the statistics and weights of batch norm.
     backbone=dict(
-        type='ResNet',
-        depth=50,
-        num_stages=4,
-        out_indices=(1, 2, 3),
-        frozen_stages=-1,
-        norm_cfg=dict(type='BN', requires_grad=False),
-        norm_eval=True,
-        style='pytorch',
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://download.pytorch.org/models/resnet50-0676ba61.pth')),
+        out_indices=(1, 2, 3), frozen_stages=-1, norm_cfg=dict(requires_grad=False)),
     neck=dict(type='InstanceContextEncoder', in_channels=(512, 1024, 2048), out_channels=256),
     mask_head=dict(
         type='LordreHead',
