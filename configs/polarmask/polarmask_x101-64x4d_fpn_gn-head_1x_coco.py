@@ -11,6 +11,5 @@ model = dict(
         style='pytorch',
         init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnext101_64x4d')))
 
-# 4 GPUs of 2 images each, with the learning rate of 16 images.
+# 8 GPUs of 2 images each.
 train_dataloader = dict(batch_size=2)
-auto_scale_lr = dict(base_batch_size=8)

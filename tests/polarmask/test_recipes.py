@@ -10,7 +10,6 @@ FOLDER = Path(__file__).resolve().parents[2] / 'configs' / 'polarmask'
 # part of the name -> training sizes, epochs, steps, images a batch, learning rate, warm-up
 RECIPES = {
     '1x': ([(1280, 768)], 12, [8, 11], 16, 0.01, 500),
-    'x101 1x': ([(1280, 768)], 12, [8, 11], 8, 0.01, 500),
     '800-1x': ([(1333, 800)], 14, [10, 13], 128, 0.08, 2000),
     'dcn 1x': ([(1280, 768)], 14, [10, 13], 128, 0.08, 2000),
     'x101 dcn 1x': ([(1280, 768)], 14, [10, 13], 64, 0.04, 2000),
@@ -23,8 +22,8 @@ CONFIGS = sorted(FOLDER.glob('*_coco.py'))
 def recipe_of(name):
     schedule = re.search(r'(1x|800-1x|ms-640-800-[26]x)_coco', name)[1]
     if schedule == '1x':
-        schedule = ' '.join(filter(None, ['x101' * ('x101' in name), 'dcn' * ('dcn' in name),
-                                          '1x']))
+        schedule = ' '.join(filter(None, ['x101' * ('x101' in name and 'dcn' in name),
+                                          'dcn' * ('dcn' in name), '1x']))
     return RECIPES[schedule]
 
 
@@ -46,6 +45,8 @@ def test_a_config_has_the_published_settings(path):
     assert multi_step.milestones == steps and linear.end == warm_up
     assert cfg.auto_scale_lr.base_batch_size == images and cfg.optim_wrapper.optimizer.lr == rate
     assert linear.start_factor * rate == pytest.approx(0.01 / 3)
+    # the linear rule holds among the recipes
+    assert rate / images == pytest.approx(0.01 / 16)
     assert cfg.optim_wrapper.paramwise_cfg == dict(bias_lr_mult=2.0, bias_decay_mult=0.0)
     assert cfg.optim_wrapper.clip_grad.max_norm == 35
     optimizer = cfg.optim_wrapper.optimizer
