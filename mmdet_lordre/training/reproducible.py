@@ -7,6 +7,7 @@ and without loading again what was already seen; and two processes augment their
 one process with twice the batch. Nothing has to be stored.
 """
 import random
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,12 +16,13 @@ from mmdet.registry import LOOPS
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_dist_info
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..errors import UserError
 
 
-def seed_generators(*key):
+def seed_generators(*key: int) -> np.ndarray:
     """Seed Python's, NumPy's and torch's (CPU) generators by integers >= 0."""
     words = np.random.SeedSequence(key).generate_state(4)
     random.seed(words.tobytes())
@@ -30,7 +32,7 @@ def seed_generators(*key):
 
 
 @contextmanager
-def generators_kept():
+def generators_kept() -> Iterator[None]:
     """Put the three generators back as they were."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
@@ -47,13 +49,13 @@ class SeededSamples(Dataset):
     Everything else is the inner data set's.
     """
 
-    def __init__(self, dataset, seed):
+    def __init__(self, dataset: Dataset, seed: int):
         vars(self).update(dataset=dataset, seed=seed)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: tuple[int, int, int]) -> dict:
         index, *where = key
         with generators_kept():
             seed_generators(self.seed, *where)
@@ -80,31 +82,31 @@ class PlacedBatches(Sampler):
         endless (bool): whether a pass goes on with the next epoch of the sampler.
     """
 
-    def __init__(self, batches):
+    def __init__(self, batches: Sampler):
         self.batches = batches
         self.first, self.skip, self.endless = 0, 0, False
         self.rank, self.world_size = get_dist_info()
 
     @property
-    def sampler(self):
+    def sampler(self) -> Sampler:
         return self.batches.sampler
 
     @property
-    def batch_size(self):
+    def batch_size(self) -> int:
         return self.batches.batch_size
 
     @property
-    def drop_last(self):
+    def drop_last(self) -> bool:
         return self.batches.drop_last
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.batches)
 
-    def begin(self, first, skip=0, endless=False):
+    def begin(self, first: int, skip: int = 0, endless: bool = False) -> None:
         """Say what the next pass is."""
         self.first, self.skip, self.endless = first, skip, endless
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         number, skip = self.first, self.skip
         for batch in self._epochs() if self.endless else self.batches:
             if skip:
@@ -136,7 +138,7 @@ class _LateLoader(DataLoader):
         yield from super().__iter__()
 
 
-def reproducible_loader(loader, seed):
+def reproducible_loader(loader: DataLoader, seed: int) -> DataLoader:
     """The same loader with samples seeded by their place.
 
     Args:
@@ -163,7 +165,25 @@ def reproducible_loader(loader, seed):
         prefetch_factor=loader.prefetch_factor, persistent_workers=loader.persistent_workers)
 
 
-def _seed_iteration(loop):
+def _validate(loop: EpochBasedTrainLoop | IterBasedTrainLoop) -> None:
+    """Validate, and leave a note for checkpoints that are written later."""
+    runner = loop.runner
+    runner.val_loop.run()
+    runner.message_hub.update_info('validated', loop.iter)
+
+
+def _validation_is_missing(loop: EpochBasedTrainLoop | IterBasedTrainLoop) -> bool:
+    """Whether the checkpoint that a run goes on from is older than the validation due there.
+
+    A checkpoint is written before the validation of its iteration. What that would have changed
+    (the best score and its file, schedulers and hooks that follow a score) is not in it.
+    """
+    runner = loop.runner
+    return (runner._resume and runner.val_loop is not None and loop.iter > 0
+            and runner.message_hub.runtime_info.get('validated') != loop.iter)
+
+
+def _seed_iteration(loop: EpochBasedTrainLoop | IterBasedTrainLoop) -> None:
     rank, _ = get_dist_info()
     # one more number than samples have: never the same generators
     words = seed_generators(loop.runner.seed, loop.iter, rank, 1)
@@ -186,7 +206,27 @@ class ReproducibleEpochLoop(EpochBasedTrainLoop):
                             'InfiniteSampler, with which the first one never ends: use '
                             "sampler=dict(type='DefaultSampler', shuffle=True)")
 
-    def run_epoch(self):
+    def run(self) -> nn.Module:
+        """Train; begins with the validation that an interruption has left out."""
+        runner = self.runner
+        runner.call_hook('before_train')
+        began = runner.message_hub.runtime_info.get('epoch_began')
+        if _validation_is_missing(self) and not (began and began[0] == self._epoch):
+            self._validate_when_due()
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.run_epoch()
+            self._validate_when_due()
+        runner.call_hook('after_train')
+        return runner.model
+
+    def _validate_when_due(self) -> None:
+        self._decide_current_val_interval()
+        if self.runner.val_loop is not None and self._epoch >= self.val_begin and (
+                self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs):
+            _validate(self)
+
+    def run_epoch(self) -> None:
+        """Train for an epoch, or for what is left of it."""
         runner = self.runner
         runner.call_hook('before_train_epoch')
         runner.model.train()
@@ -199,7 +239,7 @@ class ReproducibleEpochLoop(EpochBasedTrainLoop):
         runner.call_hook('after_train_epoch')
         self._epoch += 1
 
-    def run_iter(self, idx, data_batch):
+    def run_iter(self, idx: int, data_batch: dict) -> None:
         _seed_iteration(self)
         super().run_iter(idx, data_batch)
 
@@ -211,29 +251,35 @@ class ReproducibleIterLoop(IterBasedTrainLoop):
     Epochs of the sampler follow each other without a pause and without new workers.
     """
 
-    def run(self):
+    def run(self) -> nn.Module:
+        """Train; begins with the validation that an interruption has left out."""
         runner = self.runner
         runner.call_hook('before_train')
         runner.call_hook('before_train_epoch')
+        if _validation_is_missing(self):
+            self._validate_when_due()
         self.dataloader.batch_sampler.begin(self._iter, skip=self._iter, endless=True)
         self.dataloader_iterator = iter(self.dataloader)
         while self._iter < self._max_iters and not self.stop_training:
             runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
-            self._decide_current_val_interval()
-            if runner.val_loop is not None and self._iter >= self.val_begin and (
-                    self._iter % self.val_interval == 0 or self._iter == self._max_iters):
-                runner.val_loop.run()
+            self._validate_when_due()
         runner.call_hook('after_train_epoch')
         runner.call_hook('after_train')
         return runner.model
 
-    def run_iter(self, data_batch):
+    def _validate_when_due(self) -> None:
+        self._decide_current_val_interval()
+        if self.runner.val_loop is not None and self._iter >= self.val_begin and (
+                self._iter % self.val_interval == 0 or self._iter == self._max_iters):
+            _validate(self)
+
+    def run_iter(self, data_batch: dict) -> None:
         _seed_iteration(self)
         super().run_iter(data_batch)
 
 
-def reproducible_loop(config):
+def reproducible_loop(config: dict) -> dict | None:
     """The train_cfg with our loop in place of mmengine's, or None for a loop of another kind."""
     config = dict(config)
     kind = config.pop('type', None)

@@ -1,52 +1,78 @@
 """Checkpoints that are whole or absent, whenever the machine stops."""
 import glob
+import math
 import os
 import re
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
 
 from ..checkpoints.safe_load import read_checkpoint
 from ..errors import UserError
 from ..files import UNFINISHED, atomic_write
 
-_CHECKPOINT = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
+_CHECKPOINT = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
 
-def name_last_checkpoint(work_dir, path):
+def name_last_checkpoint(work_dir: str, path: str) -> None:
     """Write ``last_checkpoint``, by which ``--resume`` finds the way."""
     with atomic_write(os.path.join(work_dir, 'last_checkpoint')) as name, open(name, 'w') as file:
         file.write(path)
 
 
-def checkpoints_of(work_dir):
-    """Paths of the checkpoints to go on from, the one that was written last first.
+def checkpoints_of(work_dir: str) -> list[str]:
+    """Paths of the checkpoints to go on from, the one that is furthest in training first.
 
-    ``last_checkpoint`` says which that is; then come those that are older than it. A name in it
-    that is not there (a folder that was moved) is looked for beside it.
+    ``last_checkpoint`` says which that is; then come those of earlier iterations. A name in it
+    that is not there (a folder that was moved) is looked for beside it. Times of files say
+    nothing: copying changes them.
+
+    Args:
+        work_dir: Of a run.
     """
     files = [p for p in glob.glob(os.path.join(glob.escape(work_dir), '*.pth'))
              if _CHECKPOINT.fullmatch(os.path.basename(p))]
-    age = {p: (os.stat(p).st_mtime_ns, int(_CHECKPOINT.fullmatch(os.path.basename(p))[1]))
-           for p in files}
-    files.sort(key=age.get, reverse=True)
     last = ''
     with suppress(OSError, UnicodeDecodeError), \
             open(os.path.join(work_dir, 'last_checkpoint')) as file:
         last = file.read().strip()
     if last and not os.path.isfile(last):
         last = os.path.join(work_dir, os.path.basename(last))
-    if not os.path.isfile(last):
+    if os.path.isfile(last):
+        files = [last, *(p for p in files if not os.path.samefile(p, last))]
+    else:
+        last = ''
+    progress = _progress(files)
+    files.sort(key=progress.get, reverse=True)
+    if not last:
         return files
-    changed = os.stat(last).st_mtime_ns
-    return [last] + [p for p in files
-                     if not os.path.samefile(p, last) and age[p][0] <= changed]
+    return [last] + [p for p in files if p != last and progress[p] <= progress[last]]
 
 
-def read_resumable(work_dir, warn):
+def _progress(paths: list[str]) -> dict[str, float]:
+    """How far in training each checkpoint is: numbers to compare with each other.
+
+    Names say it, unless epochs and iterations stand beside each other (after Ctrl-C in the
+    middle of an epoch): then the files do, and what cannot be read is taken for the furthest,
+    since whoever reads it will say that it is damaged.
+    """
+    names = {path: _CHECKPOINT.fullmatch(os.path.basename(path)) for path in paths}
+    if all(names.values()) and len({name[1] for name in names.values()}) < 2:
+        return {path: float(name[2]) for path, name in names.items()}
+    progress = {}
+    for path in paths:
+        progress[path] = math.inf
+        with suppress(UserError, KeyError, TypeError, ValueError):
+            progress[path] = float(read_checkpoint(path)['meta']['iter'])
+    return progress
+
+
+def read_resumable(work_dir: str, warn: Callable[[str], None]) -> tuple[str, dict] | None:
     """The newest checkpoint of a folder that can be gone on from.
 
     Args:
@@ -73,7 +99,7 @@ def read_resumable(work_dir, warn):
     return None
 
 
-def check_resumable(checkpoint, path):
+def check_resumable(checkpoint: dict, path: str) -> None:
     """Refuse a checkpoint of weights alone.
 
     Raises:
@@ -92,7 +118,7 @@ def check_resumable(checkpoint, path):
 class AtomicCheckpointHook(CheckpointHook):
     """mmengine's hook, with the oldest file removed after the new one is whole, not before."""
 
-    def before_train(self, runner):
+    def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         if is_main_process() and os.path.isdir(self.out_dir):
             for path in glob.glob(os.path.join(glob.escape(self.out_dir), f'*.pth{UNFINISHED}')):

@@ -36,7 +36,7 @@ def family_config(family):
     return cfg
 
 
-def write_family(path, family, augment=False, ema=False, epochs=None, **options):
+def write_family(path, family, augment=False, ema=False, epochs=None, best=False, **options):
     """Write a family's small config for training by ``tools/train.py --train-ann``.
 
     Args:
@@ -45,6 +45,7 @@ def write_family(path, family, augment=False, ema=False, epochs=None, **options)
         augment (bool): draw many random numbers for every image.
         ema (bool): average the weights.
         epochs (int, optional): train in epochs; otherwise by iterations, eight of them.
+        best (bool): validate at every checkpoint, or epoch, and keep the best of a made-up score.
         options: values by dotted key, with ``__`` for each dot.
 
     Returns:
@@ -70,6 +71,10 @@ def write_family(path, family, augment=False, ema=False, epochs=None, **options)
         cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=steps, val_interval=steps)
         cfg.default_hooks.checkpoint = dict(
             type='CheckpointHook', interval=2, by_epoch=False, max_keep_ckpts=2)
+    if best:
+        cfg.train_cfg.val_interval = 1 if epochs else 2
+        cfg.default_hooks.checkpoint.update(save_best='drift', rule='greater')
+        cfg.custom_hooks.append(dict(type='ScoreHook'))
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.1, begin=0, end=3, by_epoch=False),
         dict(type='CosineAnnealingLR', begin=3, end=steps, by_epoch=False)]

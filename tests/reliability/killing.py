@@ -8,11 +8,16 @@ Every run is a process of its own, forked from this one, which only imports. Poi
     writing:N    in the middle of writing checkpoint N
     naming:N     when checkpoint N is written but not renamed
     noting:N     when checkpoint N is there but not yet noted as the last
+    validating:N in the middle of validation N
+    validated:N  when validation N is done and its best checkpoint saved
     cut:N        before iteration N, and then the last checkpoint is cut in half
     random:SEED  at random times, again and again until the run gets to its end
     stop:N       Ctrl-C in iteration N instead
+    pause:N      Ctrl-C in the middle of validation N instead
 
-For each point a line of JSON: the point, how often the run was interrupted, what differs.
+What must be equal in the end is what the last checkpoint says of going on, and the best one of
+the validations. For each point a line of JSON: the point, how often the run was interrupted, what
+differs.
 """
 import json
 import os
@@ -30,8 +35,9 @@ from mmengine.hooks import Hook
 from mmdet_lordre.checkpoints.safe_load import read_checkpoint
 from mmdet_lordre.cli.main import one_line_errors
 from mmdet_lordre.cli.train import main as train
-from mmdet_lordre.training import resume as durable
-from mmdet_lordre.training import runner
+from mmdet_lordre.training import resume, runner
+
+from . import poison  # noqa: F401 - registers what the configs name
 
 
 def die():
@@ -49,15 +55,38 @@ class At(Hook):
             self.action()
 
 
+class InValidation(Hook):
+    """Does something in validation N, counted from 1: before its second batch, or after it."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, number, action, done=False):
+        self.left, self.action, self.done = number, action, done
+
+    def before_val_epoch(self, runner):
+        self.left -= 1
+
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        if not self.left and batch_idx == 1 and not self.done:
+            self.action()
+
+    def after_val_epoch(self, runner, metrics=None):
+        if not self.left and self.done:
+            self.action()
+
+
 def arm(kind, number):
     """Prepare this process to be killed."""
-    if kind in ('step', 'cut', 'stop'):
-        action = die if kind != 'stop' else lambda: os.kill(os.getpid(), signal.SIGINT)
+    if kind in ('step', 'cut', 'stop', 'validating', 'validated', 'pause'):
+        action = die if kind not in ('stop', 'pause') else \
+            lambda: os.kill(os.getpid(), signal.SIGINT)
+        hook = At(number, action) if kind in ('step', 'cut', 'stop') else \
+            InValidation(number, action, done=kind == 'validated')
         original = runner.ToolRunner.register_hooks
 
         def register_hooks(self, *args, **kwargs):
             original(self, *args, **kwargs)
-            self.register_hook(At(number, action))
+            self.register_hook(hook)
         runner.ToolRunner.register_hooks = register_hooks
         return
     count = [0]
@@ -82,10 +111,10 @@ def arm(kind, number):
             if str(target).endswith('.pth') and nth():
                 die()
             replace(source, target)
-        durable.os.replace = named
+        resume.os.replace = named
     elif kind == 'noting':
-        note = durable.name_last_checkpoint
-        durable.name_last_checkpoint = lambda *args: die() if nth() else note(*args)
+        note = resume.name_last_checkpoint
+        resume.name_last_checkpoint = lambda *args: die() if nth() else note(*args)
     else:
         raise ValueError(f'no such point: {kind}')
 
@@ -139,18 +168,25 @@ def differences(a, b, name=''):
 
 def last_state(work):
     """What of the last checkpoint decides how training would go on."""
-    found = durable.checkpoints_of(str(work))
+    found = resume.checkpoints_of(str(work))
     checkpoint = read_checkpoint(found[0])
     state = {key: checkpoint[key] for key in
              ('state_dict', 'optimizer', 'param_schedulers', 'ema_state_dict')
              if key in checkpoint}
-    return dict(state, iter=checkpoint['meta']['iter'], epoch=checkpoint['meta']['epoch'])
+    state.update({key: checkpoint['message_hub']['runtime_info'].get(key)
+                  for key in ('best_score', 'best_ckpt')})
+    if state['best_ckpt']:  # it names the folder
+        state['best_ckpt'] = os.path.basename(state['best_ckpt'])
+    best = {path.name: read_checkpoint(path)['state_dict'] for path in Path(work).glob('best_*')}
+    return dict(state, iter=checkpoint['meta']['iter'], epoch=checkpoint['meta']['epoch'],
+                best=best)
 
 
 def main(config, folder, *points):
     torch.set_num_threads(1)
     folder = Path(folder)
-    common = [config, '--train-ann', str(folder / 'train.json'), '--seed', '3']
+    common = [config, '--train-ann', str(folder / 'train.json'), '--val-ann',
+              str(folder / 'val.json'), '--seed', '3']
     whole, log = folder / 'whole', folder / 'log.txt'
     if not whole.exists():
         started = time.monotonic()
@@ -167,10 +203,10 @@ def main(config, folder, *points):
         if kind == 'random':
             chance = random.Random(int(number))
             while interrupted < 30:
-                resume = ['--resume'] if work.exists() else []
+                going_on = ['--resume'] if work.exists() else []
                 # later and later: it comes to an end also where the machine has become busier
                 after = chance.uniform(0.05, 1.2) * seconds * (1 + interrupted / 5)
-                status = in_a_process([*arguments, *resume], log, kill_after=after)
+                status = in_a_process([*arguments, *going_on], log, kill_after=after)
                 if not os.WIFSIGNALED(status):
                     break
                 interrupted += 1
@@ -179,7 +215,7 @@ def main(config, folder, *points):
             interrupted = int(os.WTERMSIG(status) == signal.SIGKILL
                               or os.waitstatus_to_exitcode(status) == 130)
             if kind == 'cut':
-                last = durable.checkpoints_of(str(work))[0]
+                last = resume.checkpoints_of(str(work))[0]
                 os.truncate(last, os.path.getsize(last) // 2)
             status = in_a_process([*arguments, '--resume'], log)
         ended = os.waitstatus_to_exitcode(status)

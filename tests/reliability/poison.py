@@ -48,3 +48,15 @@ class DeathHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter + 1 == self.iteration and get_rank() == self.rank:
             os._exit(7)
+
+
+@HOOKS.register_module()
+class ScoreHook(Hook):
+    """Adds a figure to validation that any change of the weights changes: ``drift``."""
+
+    priority = 'VERY_HIGH'
+
+    def after_val_epoch(self, runner, metrics=None):
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        first = next(m for m in model.backbone.modules() if isinstance(m, nn.Conv2d))
+        metrics['drift'] = math.sin(1e5 * float(first.weight.double().sum()))

@@ -56,6 +56,27 @@ def test_without_a_readable_note(run):
     assert checkpoints_of(str(folder / 'nowhere')) == []
 
 
+def test_times_of_files_say_nothing(run):
+    """As after a copy without times: the earliest checkpoint is the youngest file."""
+    folder, paths = run
+    (folder / 'last_checkpoint').unlink()
+    for number, path in paths.items():
+        os.utime(path, (2000 - number, 2000 - number))
+    assert checkpoints_of(str(folder)) == [paths[10], paths[4], paths[2]]
+    name_last_checkpoint(str(folder), paths[4])
+    assert checkpoints_of(str(folder)) == [paths[4], paths[2]]
+
+
+def test_epochs_and_iterations_beside_each_other(tmp_path):
+    """A training in epochs of 3 iterations, stopped in the middle of its third."""
+    paths = [save(tmp_path / name, number) for name, number in
+             (('epoch_1.pth', 3), ('epoch_2.pth', 6), ('iter_7.pth', 7), ('iter_5.pth', 5))]
+    expected = [paths[2], paths[1], paths[3], paths[0]]
+    assert checkpoints_of(str(tmp_path)) == expected
+    os.truncate(paths[1], 20)  # named among the first, to be said and passed over
+    assert checkpoints_of(str(tmp_path)) == [paths[1], paths[2], paths[3], paths[0]]
+
+
 @pytest.mark.parametrize('spoil', [
     lambda path: os.truncate(path, os.path.getsize(path) - 20),
     lambda path: os.truncate(path, 0),
