@@ -7,9 +7,17 @@ SCRIPT=$2
 shift 2
 NNODES=${NNODES:-1}
 NODE_RANK=${NODE_RANK:-0}
-MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
 PORT=${PORT:-29500}
-PYTHON=${PYTHON:-python}
+if [ "$NNODES" != 1 ] && [ -z "${MASTER_ADDR:-}" ]; then
+    echo "error: NNODES=$NNODES needs MASTER_ADDR, the address of the machine with NODE_RANK=0" >&2
+    exit 2
+fi
+MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
+case $GPUS in
+    ''|*[!0-9]*|0) echo "error: the number of processes must be 1 or more, not '$GPUS'" >&2; exit 2 ;;
+esac
+# shellcheck source=tools/interpreter.sh
+. "$HERE/interpreter.sh"
 if [ -z "${OMP_NUM_THREADS:-}" ]; then
     # without a GPU the processes share the cores of the machine
     CORES=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)

@@ -30,4 +30,5 @@ def set_local_rank(args):
 
 def is_main_process():
     """Whether this is the process that checks and reports, before any group exists."""
-    return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0
+    ranks = (os.environ.get(name) for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'))
+    return int(next((rank for rank in ranks if rank), 0)) == 0

@@ -1,5 +1,6 @@
 """No step is made along losses or gradients that are NaN or infinite."""
 import math
+from collections.abc import Callable
 from functools import partial, update_wrapper
 
 import torch
@@ -8,6 +9,7 @@ from mmengine.dist import all_gather_object, all_reduce, barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.runner import Runner
 
 from ..errors import UserError
 from .interrupt import save_state
@@ -36,24 +38,47 @@ class NonFiniteHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, max_skipped=0):
+    def __init__(self, max_skipped: int = 0):
         self.max_skipped = max_skipped
         self._seen = []     # (losses by name, images) since the last step
         self._said = ''     # by a part of the model that noticed first
+        self._replaced = []  # (object, name of its method, what of that name it had itself)
 
-    def before_train(self, runner):
+    def before_train(self, runner: Runner) -> None:
+        """Stand between the loop and the model's losses, its forward pass and the step."""
         if not isinstance(runner.optim_wrapper, OptimWrapper):
             return  # several optimizers step in an order of their own
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self._buffers = [b for b in model.buffers() if b.numel()]
         self._kept = [b.clone() for b in self._buffers]
-        model.parse_losses = partial(self._parse_losses, model.parse_losses)
-        model.forward = partial(self._forward, model, model.forward)
         wrapper = runner.optim_wrapper
+        self._replace(model, 'parse_losses', partial(self._parse_losses, model.parse_losses))
+        self._replace(model, 'forward', partial(self._forward, model, model.forward))
         # the schedulers look for a mark that they left on it
-        wrapper.step = update_wrapper(partial(self._step, runner, wrapper.step), wrapper.step)
+        self._replace(wrapper, 'step', update_wrapper(partial(self._step, runner, wrapper.step),
+                                                      wrapper.step))
 
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
+    def _replace(self, owner: object, name: str, method: Callable) -> None:
+        # a class's method has no place in the object; one that was put there before has
+        self._replaced.append((owner, name, vars(owner).get(name)))
+        setattr(owner, name, method)
+
+    def release(self) -> None:
+        """Put back what :meth:`before_train` replaced; a second call changes nothing."""
+        while self._replaced:
+            owner, name, before = self._replaced.pop()
+            if before is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+    def after_train(self, runner: Runner) -> None:
+        """Training has ended: the model is as it was."""
+        self.release()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int,
+                          data_batch: dict | None = None) -> None:
+        """Keep what the forward pass may change."""
         self._images = _names(data_batch)
         for kept, buffer in zip(self._kept, self._buffers):
             kept.copy_(buffer)

@@ -77,6 +77,9 @@ class ToolRunner(Runner):
             raise Interrupted('interrupted', stop.asked) from error
         finally:
             stop.release()
+            for hook in self.hooks:
+                if isinstance(hook, NonFiniteHook):  # also when an error ended it
+                    hook.release()
 
     def _choose_checkpoint(self):
         """Read what to go on from, for its seed is needed before anything is built."""

@@ -1,6 +1,8 @@
 """tools/dist_*.sh with two processes on the CPU, and the Slurm scripts' command lines."""
 import os
+import shutil
 import stat
+import subprocess
 
 import numpy as np
 import pytest
@@ -65,3 +67,39 @@ def test_slurm_command_line(run_script, tmp_path, script, first):
 def test_usage(run_script, script):
     done = run_script(script, 'config.py')
     assert done.returncode == 2 and done.stderr.startswith('usage: ')
+
+
+def launched_by(folder, **env):
+    """(interpreter that launch.sh starts, its stderr): the scripts are alone in their folder."""
+    (folder / 'tools').mkdir(exist_ok=True)
+    for name in ('launch.sh', 'interpreter.sh'):
+        shutil.copy(ROOT / 'tools' / name, folder / 'tools' / name)
+    done = subprocess.run([str(folder / 'tools' / 'launch.sh'), '1', 'train.py'], text=True,
+                          capture_output=True, env=dict(PATH=f'{folder}/path:/usr/bin:/bin', **env))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip(), done.stderr
+
+
+def test_the_interpreter_of_the_environment(tmp_path):
+    """Active, beside the scripts, on PATH: in this order, and it is said."""
+    for place in ('path', 'active/bin', '.venv/bin'):
+        (tmp_path / place).mkdir(parents=True)
+        program = tmp_path / place / 'python'
+        program.write_text('#!/bin/sh\necho "$0"\n')
+        program.chmod(0o755)
+    found, said = launched_by(tmp_path, VIRTUAL_ENV=f'{tmp_path}/active')
+    assert found == f'{tmp_path}/active/bin/python' and f'interpreter: {found}' in said
+    found, said = launched_by(tmp_path)
+    assert os.path.realpath(found) == f'{tmp_path}/.venv/bin/python' and 'interpreter: ' in said
+    shutil.rmtree(tmp_path / '.venv')
+    assert launched_by(tmp_path)[0] == f'{tmp_path}/path/python'
+    # one that is named is taken, and there is nothing to say
+    assert launched_by(tmp_path, VIRTUAL_ENV=f'{tmp_path}/active',
+                       PYTHON=f'{tmp_path}/path/python') == (f'{tmp_path}/path/python', '')
+
+
+def test_several_machines_need_an_address(run_script):
+    done = run_script('dist_train.sh', 'config.py', 2, NNODES='2')
+    assert done.returncode == 2 and 'NNODES=2 needs MASTER_ADDR' in done.stderr
+    done = run_script('dist_train.sh', 'config.py', 'two')
+    assert done.returncode == 2 and "not 'two'" in done.stderr

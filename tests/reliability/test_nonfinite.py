@@ -1,12 +1,15 @@
 """NaN and infinite values stop training, named, before they reach the weights."""
+import functools
+
 import pytest
 import torch
 
 from mmdet_lordre.checkpoints.safe_load import read_checkpoint
 from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.errors import UserError
+from mmdet_lordre.training import ToolRunner
 
-from . import poison  # noqa: F401 - registers the hook
+from . import poison
 from .families import FAMILIES, write_family
 
 
@@ -54,6 +57,36 @@ def check_stop(data, folder, family):
     (folder / 'whole').mkdir()
     whole = run(folder / 'whole', data, family, []).model.state_dict()
     assert same(resumed, whole)
+
+
+def replaced(runner):
+    """What objects have in front of the methods of their classes."""
+    return [name for owner, names in ((runner.model, ('forward', 'parse_losses')),
+                                      (runner.optim_wrapper, ('step', )))
+            for name in names if isinstance(vars(owner).get(name), functools.partial)]
+
+
+def test_what_it_replaces_is_put_back(data, tmp_path, monkeypatch):
+    """After training, and after an error in the middle of it."""
+    seen, runners = [], []
+    train_step = ToolRunner.train
+
+    def watched(self):
+        runners.append(self)
+        return train_step(self)
+    monkeypatch.setattr(ToolRunner, 'train', watched)
+    monkeypatch.setattr(poison.PoisonHook, 'before_train_iter',
+                        lambda self, runner, *args, **kwargs: seen.append(replaced(runner)))
+    run(tmp_path, data, 'solov2', [1])
+    assert seen[0] == ['forward', 'parse_losses', 'step'] and replaced(runners[0]) == []
+
+    def broken(self, *args, **kwargs):
+        raise ZeroDivisionError
+    monkeypatch.setattr(poison.PoisonHook, 'before_train_iter', broken)
+    (tmp_path / 'again').mkdir()
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path / 'again', data, 'solov2', [1])
+    assert replaced(runners[1]) == []
 
 
 def test_gradients_alone(data, tmp_path):
