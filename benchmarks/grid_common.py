@@ -105,8 +105,11 @@ def seconds(run: Callable, device, repeat: int = 5) -> float:
 
 
 def peak_bytes(run: Callable, device) -> tuple[int, float]:
-    """Peak memory of a run above what was held before it (the device's, or resident memory), and
-    its seconds."""
+    """Peak memory of a run above what was held before it, and its seconds.
+
+    The memory is the device's; on a CPU the resident memory of the process, which needs Linux
+    (/proc, glibc).
+    """
     gc.collect()
     cuda = torch.device(device).type == 'cuda'
     if cuda:

@@ -8,7 +8,7 @@ Every point is a process of its own: it writes an image and its annotations, loa
 config's own pipeline, and makes one training step (loss and gradients, without the optimizer's
 state) or one test with results encoded for COCO. What counts is the peak of the process's resident
 set, libraries included; 'start' is what it holds before the image is loaded. Weights are random,
-so in testing every detection up to the limit is kept.
+so in testing every detection up to the limit is kept. Needs Linux (/proc).
 """
 import argparse
 import json

@@ -21,12 +21,16 @@ def mim_folder() -> Path:
 
 @functools.cache
 def model_index() -> dict[str, dict]:
-    """``{name in lower case: entry of the metafile}`` of every model in the model index."""
+    """``{name in lower case: entry of the metafile}`` of every model in the model index.
+
+    An entry without published weights gets ``Weights`` too: the ``published://`` name that says,
+    when it is loaded, why there are none and where to look.
+    """
     path = mim_folder() / 'model-index.yml'
     # in a copy of the package's folder alone, mmdet's own names are still found
     index = load(path) if path.is_file() else dict(Import=[])
-    return {model['Name'].lower(): model for metafile in index['Import']
-            for model in load(mim_folder() / metafile)['Models']}
+    return {model['Name'].lower(): dict(Weights=f'published://{model["Name"]}') | model
+            for metafile in index['Import'] for model in load(mim_folder() / metafile)['Models']}
 
 
 def config_of(name: str) -> Path:

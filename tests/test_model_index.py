@@ -10,6 +10,8 @@ from mmengine.hub import get_config
 from mmengine.registry import MODELS as ALL_MODELS
 
 import mmdet_lordre
+from mmdet_lordre.checkpoints.published import _address
+from mmdet_lordre.checkpoints.rules import ConversionError
 from mmdet_lordre.model_index import config_of, mim_folder, model_index
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +37,7 @@ def test_the_installation_has_the_folder():
         assert (mim_folder() / name).resolve() == ROOT / name
 
 
-def test_every_model_has_a_config_and_weights():
+def test_every_model_has_a_config():
     assert len(model_index()) >= 49
     for name, model in model_index().items():
         assert config_of(name).is_file() and config_of(name).stem == model['Name']
@@ -45,6 +47,22 @@ def test_every_model_has_a_config_and_weights():
         for key, value in model.get('Metadata', {}).items():
             assert isinstance(value, (str, int, float)) or all(
                 isinstance(item, str) for item in value), (name, key)
+
+
+def test_weights_are_named_where_a_file_is_published_and_nowhere_else():
+    models = [model for path in ROOT.glob('configs/*/metafile.yml')
+              for model in yaml.safe_load(path.read_text())['Models']]
+    for model in models:
+        published = model['Metadata'].get('Published Weights', '')
+        has_file = bool(published) and '/folders/' not in published
+        assert ('Weights' in model) == has_file, model['Name']
+        # the address or the reason that the name stands for
+        if has_file:
+            assert _address(model) == published
+        else:
+            with pytest.raises(ConversionError, match=r'published: train|share a folder'):
+                _address(model)
+    assert sum('Weights' not in model for model in models) == 19
 
 
 @pytest.mark.parametrize('scope', ['mmdet', 'mmdet_lordre'])

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import sys
 import time
 from dataclasses import dataclass, field
@@ -125,8 +124,15 @@ def measure(detectors: list[TimedDetector], batches: list[tuple[Tensor, list[dic
 
 
 def peak_memory(device: torch.device | str) -> float:
-    """Peak memory so far in MB: what was allocated on a GPU, else what the process held."""
+    """Peak memory so far in MB: what was allocated on a GPU, else what the process held.
+
+    NaN without a GPU where Python cannot say (Windows).
+    """
     if torch.device(device).type == 'cuda':
         return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:
+        return float('nan')
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == 'darwin' else 2**10)

@@ -3,31 +3,19 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 from mmengine.config import Config
 
-from .complexity import complexity
+from .complexity import Complexity, complexity
 
 FAMILIES = ('lordre', 'solov2', 'aggmask', 'polarmask')
 
-#: Config -> what a parity case proves of it: the whole model, or its head.
-PROVEN = {
-    'lordre/lordre_r50_iam_8xb8-270k_coco.py': 'model',
-    'lordre/lordre_r50_giam-soft_8xb8-270k_coco.py': 'model',
-    'lordre/lordre_r50vd_giam_8xb8-270k_coco.py': 'model',
-    'lordre/lordre_pvt-b2-li_giam_8xb8-270k_coco.py': 'model',
-    'lordre/lordre_cspdarknet53_giam-soft_8xb8-270k_coco.py': 'model',
-    'solov2/solov2_r50_fpn_1x_coco.py': 'head',
-    'solov2/solov2-light_r50_fpn_ms-3x_coco.py': 'head',
-    'aggmask/aggmask_r50_fpn.py': 'head',
-    'aggmask/aggmask_r101_fpn_halve_maskgrid.py': 'head',
-    'aggmask/aggmask_star_r101_fpn_increasing_clsgrid.py': 'head',
-    'aggmask/aggmask_star_r101_fpn_increasing_clsgrid_more-60-50-36-16-12.py': 'head',
-    'polarmask/polarmask_r50-caffe_fpn_gn-head_1x_coco.py': 'head',
-}
+#: Where the parity cases are, which say what is proven of which config.
+CASES = Path('tests', 'data', 'parity')
 
 _HEADER = '''\
 # Model zoo
@@ -35,14 +23,16 @@ _HEADER = '''\
 Written by `python tools/make_model_zoo.py`; edit the metafiles, not this page.
 
 - **AP** is mask AP in percent on COCO val (minival) as the authors published it, not a figure of
-  this project. *test-dev* likewise.
+  this project. *test-dev* likewise. *At 608*: measured on images of that short side, where the
+  config tests at the short side of **input**.
 - **Params** (millions) and **FLOPs** (giga multiply-adds of the network, as mmdet counts) are
   measured by `tools/get_flops.py` for one image that fills the **input**, padded.
 - **Weights** are the authors' files: `tools/convert_checkpoint.py` converts them, and
   `published://NAME` stands for them wherever a checkpoint is named (docs/checkpoints.md).
-- **Parity** says what is proven against outputs of the published implementation, from its
-  checkpoint names through conversion to final masks: the whole *model*, its *head*, or the *parts*
-  that it shares with such models. Every config's names are covered by the conversion tests.
+- **Parity** says what `tests/test_parity.py` proves against outputs of the published
+  implementation, from its checkpoint names through conversion to final masks: the whole *model*,
+  its *head*, or the *parts* that it shares with such models. Every config's names are covered by
+  the conversion tests.
 '''
 _COLUMNS = ('config', 'backbone', 'schedule', 'input', 'params', 'FLOPs', 'AP', 'test-dev',
             'weights', 'parity')
@@ -69,13 +59,24 @@ def _network(cfg: Config, part: str) -> object:
     return model
 
 
+def proven_parts(root: Path) -> dict[str, str]:
+    """Config -> what a parity case proves of it: the whole ``'model'``, or its ``'head'``.
+
+    A case names the config whose network it is; a published checkpoint without a backbone is that
+    of a head.
+    """
+    cases = [json.loads(path.read_text()) for path in sorted((root / CASES).glob('*.json'))]
+    return {case['config']: 'model' if any(name.startswith('backbone.') for name in case['shapes'])
+            else 'head' for case in cases}
+
+
 @functools.lru_cache
 def _proven(root: Path) -> dict[str, list]:
     """What cases prove: ``{'model': networks, 'head': heads}``."""
     found = dict(model=[], head=[])
-    for path, how in PROVEN.items():
-        cfg = Config.fromfile(root / 'configs' / path)
-        if how == 'model':
+    for path, part in proven_parts(root).items():
+        cfg = Config.fromfile(root / path)
+        if part == 'model':
             found['model'].append(_network(cfg, 'model'))
         found['head'].append(_network(cfg, 'head'))
     return found
@@ -92,6 +93,12 @@ def _metric(model: dict, dataset: str) -> str:
         if result['Dataset'] == dataset:
             return str(result['Metrics'].get('mask AP', '-'))
     return '-'
+
+
+def _precision(model: dict, dataset: str, cost: Complexity) -> str:
+    """A published AP, and the short side of its images where the config tests at another."""
+    value, side = _metric(model, dataset), model['Metadata'].get('Published Test Size')
+    return f'{value} at {side}' if value != '-' and side and side != min(cost.size) else value
 
 
 def _schedule(metadata: dict) -> str:
@@ -113,8 +120,8 @@ def row(root: Path, model: dict, cfg: Config) -> tuple[str, ...]:
     weights = metadata.get('Published Weights')
     return (f'[{model["Name"]}](../{model["Config"]})', str(metadata.get('Backbone', '-')),
             _schedule(metadata), f'{cost.size[0]}x{cost.size[1]}', f'{cost.params / 1e6:.1f}',
-            f'{cost.macs / 1e9:.1f}', _metric(model, 'COCO'), _metric(model, 'COCO test-dev'),
-            _link(weights), parity(root, cfg))
+            f'{cost.macs / 1e9:.1f}', _precision(model, 'COCO', cost),
+            _precision(model, 'COCO test-dev', cost), _link(weights), parity(root, cfg))
 
 
 def zoo(root: Path) -> str:

@@ -7,7 +7,7 @@ from mmengine.config import ConfigDict
 from ..checkpoints.safe_load import read_checkpoint
 from ..errors import UserError
 from ..visualization.palette import class_palette
-from .reading import dicts_in, evaluators, split_datasets
+from .reading import dicts_in, split_datasets
 
 
 def set_classes(cfg, classes, palette=None):
@@ -78,12 +78,6 @@ def use_checkpoint_classes(cfg, path):
         set_classes(cfg, classes, palette)
         # a metric without an annotation file of its own keeps working by name
     return classes
-
-
-def drop_metrics(cfg, split):
-    """Take the evaluators of a split away (images without annotations)."""
-    for metric in evaluators(cfg, split):
-        metric['format_only'] = True
 
 
 def _takes_num_classes(type_):

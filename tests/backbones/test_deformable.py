@@ -32,7 +32,11 @@ def test_a_gpu_without_the_operation_is_refused(monkeypatch, resnet):
 
 def test_a_gpu_with_the_operation_is_taken(monkeypatch, resnet):
     monkeypatch.setattr(mmcv.ops, 'get_compiling_cuda_version', lambda: '12.8')
-    check_deformable_ops(resnet, 'cuda')
+    assert check_deformable_ops(resnet, 'cuda') is None
+    # what is asked is the build of mmcv, not the model
+    monkeypatch.setattr(mmcv.ops, 'get_compiling_cuda_version', lambda: 'not available')
+    with pytest.raises(RuntimeError):
+        check_deformable_ops(resnet, 'cuda')
 
 
 def test_the_hook_looks_at_the_device_of_the_model(monkeypatch, resnet):

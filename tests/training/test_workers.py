@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -34,9 +35,12 @@ def alive(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # one that ended and that nobody has asked for yet
-    with open(f'/proc/{pid}/stat') as file:
-        return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    # one that ended and that nobody has asked for yet; only Linux has the file
+    try:
+        state = Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0]
+    except FileNotFoundError:
+        return not Path('/proc/self').exists()
+    return state != 'Z'
 
 
 def test_they_end_with_a_killed_master():
