@@ -14,12 +14,13 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..grid import detect, find_candidates
 from ..grid.norm_relu import Remake, run_layer
 from .context import ContextBranch
 from .fusion import FusionNetwork
 from .layers import NormalLayers
 from .neighbours import neighbour_pattern
-from .prediction import cell_scores, predict_image, to_map_size
+from .prediction import cell_scores, to_instances, to_map_size
 from .selected import SelectedCells
 from .tables import CellTables
 from .targets import MapGroup, head_targets
@@ -283,19 +284,20 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
     def _mask_losses(self, features, kernels, context, table, selection, size, run):
         """Weighted loss of each selected cell, (n,), in chunks."""
         cells, gts, masks = selection
-        weights, offsets = self.fusion_weights(table, cells)
+        weights, offsets = self.fusion_weights(table, cells.to(table.device, non_blocking=True))
         losses = []
         step = self.chunk(size, features.device)
         for start in range(0, len(cells), step):
             part = slice(start, start + step)
-            losses.append(run(features, kernels, context, cells[part], weights[part],
+            losses.append(run(features, kernels, context, self.tables.lookup(cells[part]),
+                              weights[part],
                               None if offsets is None else offsets[part], masks, gts[part],
                               size))
         return torch.cat(losses)
 
-    def _chunk_losses(self, features, kernels, context, cells, weights, offsets, masks, gts,
+    def _chunk_losses(self, features, kernels, context, lookup, weights, offsets, masks, gts,
                       size):
-        logits = self.fuse(features, kernels, context, cells, weights, offsets, size)
+        logits = self.fuse(features, kernels, context, lookup, weights, offsets, size)
         return self.loss_mask(logits.float().sigmoid(), masks[gts].float(),
                               reduction_override='none')
 
@@ -325,25 +327,29 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         strides = torch.cat([torch.full((grid**2,), stride, device=table.device)
                              for grid, stride in zip(self.num_grids, self.strides, strict=True)])
 
+        sources = [[(feats[image], self.kernels_of(kernels, image),
+                     None if shared is None else shared[image])
+                    for feats, shared in zip(mask_feats, contexts, strict=True)]
+                   for image in range(len(batch_img_metas))]
+
+        def masks_of(image, cells):
+            return self._fused_probs(groups, sources[image], table[image], cells)
+
         results = []
-        for image, meta in enumerate(batch_img_metas):
-            sources = [(feats[image], self.kernels_of(kernels, image),
-                        None if shared is None else shared[image])
-                       for feats, shared in zip(mask_feats, contexts, strict=True)]
-            result = predict_image(
-                partial(self._fused_probs, groups, sources, table[image]), scores[image], strides,
-                meta, groups[0].size, self.mask_stride, self.test_cfg, rescale)
-            cells = result.pop('cells')
+        found = detect(find_candidates(scores, self.test_cfg.score_thr), masks_of, strides,
+                       groups[0].size, self.test_cfg)
+        for image, (one, meta) in enumerate(zip(found, batch_img_metas, strict=True)):
+            result = to_instances(one, meta, self.mask_stride, self.test_cfg, rescale)
             if self.test_cfg.get('neighbour_maps'):
-                result.neighbour_maps = self._maps_to_show(groups, sources, table[image], cells)
-                result.neighbour_cells = self.tables.positions[cells]
+                result.neighbour_maps = self._maps_to_show(groups, sources[image], table[image],
+                                                           one.cells)
+                result.neighbour_cells = self.tables.positions[one.cells.to(table.device)]
             results.append(result)
         return results
 
     def _by_group(self, groups, sources, cells):
-        """(group, its source, its cells) of class cells in rising order."""
-        stops = torch.tensor([self.tables.class_starts[group.stop] for group in groups],
-                             device=cells.device)
+        """(group, its source, its cells) of class cells, on the CPU, in rising order."""
+        stops = torch.tensor([self.tables.class_starts[group.stop] for group in groups])
         stretches = torch.searchsorted(cells, stops).diff(prepend=stops.new_zeros(1)).tolist()
         return zip(groups, sources, cells.split(stretches), strict=True)
 
@@ -351,9 +357,10 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         """Yield probabilities at the finest map's size of class cells in rising order."""
         size = groups[0].size
         for group, source, part in self._by_group(groups, sources, cells):
-            for some in part.split(self.chunk(size, cells.device)):
-                if len(some):
-                    logits = self.fuse(*source, some, *self.fusion_weights(table, some),
+            for chunk in part.split(self.chunk(size, table.device)):
+                if len(chunk):
+                    lookup = self.tables.lookup(chunk)
+                    logits = self.fuse(*source, lookup, *self.fusion_weights(table, lookup.cells),
                                        group.size)
                     yield to_map_size(logits.float().sigmoid(), size)
 
@@ -362,11 +369,12 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         cells, back = cells.unique(return_inverse=True)
         maps = []
         for group, (features, kernels, _), part in self._by_group(groups, sources, cells):
-            offsets = self.fusion_weights(table, part)[1]
-            some = self.neighbour_maps(features, kernels, part, offsets, group.size).float()
+            lookup = self.tables.lookup(part)
+            offsets = self.fusion_weights(table, lookup.cells)[1]
+            some = self.neighbour_maps(features, kernels, lookup, offsets, group.size).float()
             maps.append(to_map_size(some.flatten(0, 1), groups[0].size).unflatten(
                 0, some.shape[:2]))
-        return torch.cat(maps)[back]
+        return torch.cat(maps)[back.to(table.device)]
 
 
 def _recomputed(function):

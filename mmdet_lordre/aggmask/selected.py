@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from ..masks import chunk_size
 from .context import resize_corners
 from .fusion import mask_maps
+from .tables import Lookup
 
 
 class SelectedCells:
@@ -36,14 +37,14 @@ class SelectedCells:
             return weights, None
         return weights, self._predicted(self.neighbour_offsets, patches).unflatten(1, (-1, 2))
 
-    def neighbour_maps(self, features: Tensor, kernels: Tensor, cells: Tensor,
+    def neighbour_maps(self, features: Tensor, kernels: Tensor, lookup: Lookup,
                        offsets: Tensor | None, size: tuple[int, int]) -> Tensor:
         """Mask representations of the neighbours of a few class cells.
 
         Args:
             features: (C, h, w) of one image.
             kernels: (mask cells, C) of that image.
-            cells: (n,) class cells.
+            lookup: Of the class cells.
             offsets: (n, k, 2) or None.
             size: (H, W) of the maps.
 
@@ -52,18 +53,16 @@ class SelectedCells:
         """
         count = self.tables.num_neighbours
         if not count:
-            return features.new_zeros(len(cells), 0, *size)
+            return features.new_zeros(len(lookup.cells), 0, *size)
         if offsets is not None:
-            sampled = self.tables.sample_kernels(kernels, cells, offsets)
+            sampled = self.tables.sample_kernels(kernels, lookup.cells, offsets)
             return mask_maps(features, sampled.flatten(0, 1), size).unflatten(0, (-1, count))
-        # cells that lie side by side share neighbours
-        needed, inverse = self.tables.neighbours[cells].unique(return_inverse=True)
-        return mask_maps(features, kernels[needed], size)[inverse]
+        return mask_maps(features, kernels[lookup.needed], size)[lookup.inverse]
 
-    def fuse(self, features: Tensor, kernels: Tensor, context: Tensor | None, cells: Tensor,
+    def fuse(self, features: Tensor, kernels: Tensor, context: Tensor | None, lookup: Lookup,
              weights: Tensor, offsets: Tensor | None, size: tuple[int, int]) -> Tensor:
         """Mask logits (n, H, W) of class cells of one image; arguments as above."""
-        maps = self.neighbour_maps(features, kernels, cells, offsets, size)
+        maps = self.neighbour_maps(features, kernels, lookup, offsets, size)
         return self.fusion(maps, context, weights)
 
     def chunk(self, size: tuple[int, int], device) -> int:

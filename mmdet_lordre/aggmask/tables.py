@@ -1,11 +1,25 @@
 """The cells of all levels as one flat numbering, so that any selection is one gather."""
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .neighbours import neighbour_index
+
+
+class Lookup(NamedTuple):
+    """What a few class cells need of the mask cells.
+
+    Attributes:
+        cells: (n,) class cells.
+        needed: (m,) mask cells: cells that lie side by side share neighbours.
+        inverse: (n, k) which of ``needed`` each neighbour is.
+    """
+    cells: Tensor
+    needed: Tensor
+    inverse: Tensor
 
 
 class CellTables(nn.Module):
@@ -38,6 +52,8 @@ class CellTables(nn.Module):
         self._buffer('sides', self._of_level(mask_grids))
         self._buffer('bases', self._of_level(self.mask_starts[:-1]))
         self._buffer('neighbours', self._flat(self.positions, self.sides, self.bases))
+        # beside the buffer: a choice by values on a GPU would wait for it
+        self._neighbours_on_cpu = self.neighbours.clone()
         self._buffer('patches', torch.cat([*self._patch_index(kernel_size)]))
 
     def _buffer(self, name, value):
@@ -66,6 +82,12 @@ class CellTables(nn.Module):
         """Features (B, C, S, S) of all levels as one (B, C, positions), zero-padded."""
         pad = (self.padding,) * 4
         return torch.cat([F.pad(feat, pad).flatten(2) for feat in feats], dim=2)
+
+    def lookup(self, cells: Tensor) -> Lookup:
+        """What class cells (n,), on the CPU, need, on the device of the tables."""
+        needed, inverse = self._neighbours_on_cpu[cells].unique(return_inverse=True)
+        return Lookup(*(part.to(self.neighbours.device, non_blocking=True)
+                        for part in (cells, needed, inverse)))
 
     def gather_patches(self, table: Tensor, cells: Tensor) -> Tensor:
         """What a convolution sees at a few cells.

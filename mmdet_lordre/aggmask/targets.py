@@ -28,7 +28,7 @@ class Selection(NamedTuple):
     """What one image's cells of one group of levels learn.
 
     Attributes:
-        cells: (n,) class cells, numbered over all levels.
+        cells: (n,) class cells, numbered over all levels, on the CPU.
         gts: (n,) the ground truth of each, an index into ``masks``.
         masks: BoolTensor (N, H, W), all ground truths of the batch at the maps' size.
     """
@@ -84,14 +84,14 @@ def head_targets(batch_gt_instances: InstanceList, groups: Sequence[MapGroup],
         scale_ranges, num_classes, pos_scale, min_area, one_per_cell=True)
 
     # all cells in the order group, image, cell, and the length of each stretch
-    starts = torch.tensor([0, *(grid**2 for grid in num_grids)], device=device).cumsum(0)
+    starts = torch.tensor([0, *(grid**2 for grid in num_grids)]).cumsum(0)
     group_of = torch.tensor([i for i, group in enumerate(groups)
-                             for _ in range(group.first, group.stop)], device=device)
-    key = group_of[targets.levels] * num_images + targets.images
-    key, order = key.sort(stable=True)
-    lengths = torch.bincount(key, minlength=len(groups) * num_images).tolist()
-    cells = (starts[targets.levels] + targets.positions)[order].split(lengths)
-    gts = targets.gts[order].split(lengths)
+                             for _ in range(group.first, group.stop)])
+    _, gts, levels, images, positions = targets.on_cpu
+    key, order = (group_of[levels] * num_images + images).sort(stable=True)
+    lengths = key.bincount(minlength=len(groups) * num_images).tolist()
+    cells = (starts[levels] + positions)[order].split(lengths)
+    gts = gts[order].to(device, non_blocking=True).split(lengths)
 
     selections = []
     for number, group in enumerate(groups):

@@ -20,6 +20,8 @@ class CellTargets:
         levels: (pairs,) level of the pair.
         images: (pairs,) image of the pair.
         positions: (pairs,) row * S + column of the pair's cell in its own grid.
+        on_cpu: LongTensor (5, pairs) on the CPU: cells, gts, levels, images, positions. What
+            depends on the number of pairs is decided there, so that a GPU is waited for once.
     """
     labels: Tensor
     cells: Tensor
@@ -27,6 +29,7 @@ class CellTargets:
     levels: Tensor
     images: Tensor
     positions: Tensor
+    on_cpu: Tensor
 
 
 def _cell_of(coordinate: Tensor, extent: Tensor, num_grids: Sequence[int]) -> Tensor:
@@ -82,9 +85,6 @@ def cell_targets(boxes: Tensor, labels: Tensor, centres: Tensor, areas: Tensor, 
     device = boxes.device
     boxes = boxes.float()
     grids = torch.tensor(num_grids, device=device)
-    sizes = grids * grids * num_images
-    offsets = sizes.cumsum(0) - sizes
-    num_cells = sum(grid * grid for grid in num_grids) * num_images
 
     sides = boxes[:, 2:] - boxes[:, :2]
     scale = (sides[:, 0] * sides[:, 1]).sqrt()
@@ -103,21 +103,29 @@ def cell_targets(boxes: Tensor, labels: Tensor, centres: Tensor, areas: Tensor, 
     near = own[..., None] + step                                     # (levels, xy, N, 3)
     inside = (near >= low[..., None]) & (near <= high[..., None])
     chosen = inside[:, 1, :, :, None] & inside[:, 0, :, None, :] & hit[:, :, None, None]
-    levels, gts, rows, columns = chosen.nonzero(as_tuple=True)
+    # the cell's number within its level, of all images; -1 where there is none
+    within = near[:, 1, :, :, None] * grids[:, None, None, None] + near[:, 0, :, None, :]
+    within = within + (images[:, None] * (grids * grids)[:, None, None])[..., None]
+    within = torch.where(chosen, within, -1)
 
-    side = grids[levels]
-    positions = near[levels, 1, gts, rows] * side + near[levels, 0, gts, columns]
-    cells = offsets[levels] + images[gts] * side * side + positions
-    latest = torch.full((num_cells,), -1, device=device)
+    # from here on the size depends on values: they come to the CPU, once
+    within = within.cpu()
+    levels, gts, rows, columns = (within >= 0).nonzero(as_tuple=True)
+    within = within[levels, gts, rows, columns]
+    cells_of = torch.tensor(num_grids).square()
+    sizes = cells_of * num_images
+    offsets = sizes.cumsum(0) - sizes
+    cells = offsets[levels] + within
+    latest = torch.full((int(sizes.sum()),), -1)
     latest.scatter_reduce_(0, cells, gts, 'amax')
-    background = labels.new_full((1,), num_classes)
+    if one_per_cell:
+        cells = (latest >= 0).nonzero().flatten()
+        gts = latest[cells]
+        levels = torch.bucketize(cells, sizes.cumsum(0), right=True)
+        within = cells - offsets[levels]
+    area = cells_of[levels]
+    on_cpu = torch.stack((cells, gts, levels, within // area, within % area))
     # index -1 reads the background appended at the end
-    cell_labels = torch.cat((labels, background))[latest]
-    if not one_per_cell:
-        return CellTargets(cell_labels, cells, gts, levels, images[gts], positions)
-
-    cells = (latest >= 0).nonzero().flatten()
-    gts = latest[cells]
-    levels = torch.bucketize(cells, sizes.cumsum(0), right=True)
-    positions = (cells - offsets[levels]) % (grids * grids)[levels]
-    return CellTargets(cell_labels, cells, gts, levels, images[gts], positions)
+    cell_labels = torch.cat((labels, labels.new_full((1,), num_classes)))[
+        latest.to(device, non_blocking=True)]
+    return CellTargets(cell_labels, *on_cpu.to(device, non_blocking=True), on_cpu)

@@ -223,13 +223,15 @@ class LordreHead(BaseMaskHead):
             scores = (class_logits.float().sigmoid()
                       * objectness.float().sigmoid()[..., None]).sqrt()
             scores, labels = scores.max(dim=-1)
+            # Only kept instances cost anything from here on; which they are is read once a batch.
+            kept = (scores > self.test_cfg['score_thr']).cpu()
             return [self._predict_single(*one, rescale)
-                    for one in zip(scores, labels, mask_logits, maps, batch_img_metas)]
+                    for one in zip(kept, scores, labels, mask_logits, maps, batch_img_metas)]
 
-    def _predict_single(self, scores, labels, mask_logits, maps, meta, rescale) -> InstanceData:
+    def _predict_single(self, kept, scores, labels, mask_logits, maps, meta,
+                        rescale) -> InstanceData:
         cfg = self.test_cfg
-        # Only kept instances cost anything from here on.
-        keep = (scores > cfg['score_thr']).nonzero().flatten()
+        keep = kept.nonzero().flatten().to(scores.device, non_blocking=True)
         # kept instances on the batch axis: there may be none, which channels may not
         probs = self.upsample(mask_logits[keep].float()[:, None])[:, 0].sigmoid()
         scores = scores[keep] * maskness(probs, cfg['mask_thr'])

@@ -193,8 +193,10 @@ class PolarMaskHead(BaseDenseHead):
                         loss_centerness=centerness.sum())
         return dict(
             loss_cls=loss_cls,
-            loss_bbox=self.loss_bbox(distance2bbox(targets.points, distances), targets.boxes,
-                                     weight=centerness_targets, avg_factor=weight_sum),
+            # with weights mmdet's loss would wait for the device, to see whether any is positive
+            loss_bbox=(self.loss_bbox(distance2bbox(targets.points, distances), targets.boxes,
+                                      reduction_override='none')
+                       * centerness_targets).sum() / weight_sum,
             loss_mask=self.loss_mask(rays, targets.rays, weight=centerness_targets,
                                      avg_factor=weight_sum),
             loss_centerness=self.loss_centerness(centerness, centerness_targets,

@@ -69,7 +69,7 @@ class PolarRayCoder:
 
         Args:
             points: Integers (M, 2), x, y in pixels.
-            owners: Integers (M,), the instance of each point.
+            owners: Integers (M,), the instance of each point, best on the CPU.
             contours: Integers (P, 2), contour pixels of all instances one after another.
             sizes: int64 (N,), contour pixels of each instance, best on the CPU.
             reach: No coordinate of a point differs from one of a contour by more; the larger
@@ -83,13 +83,17 @@ class PolarRayCoder:
         if not len(points) or not longest:
             return points.new_full((len(points), self.num_rays), NO_HIT, dtype=torch.float32)
         starts = (sizes.cumsum(0) - sizes).to(device)
-        sizes = sizes.to(device)
+        # how many pairs there are, where it costs no waiting to know
+        on_cpu = sizes.device.type == owners.device.type == 'cpu'
+        pairs = sizes[owners] if on_cpu else None
+        sizes, owners = sizes.to(device), owners.to(device)
         # a pair of a point and a pixel takes eight elements in all, a point its bins and picks
         step = chunk_size(max(8 * longest, 360 + 3 * self.num_rays * len(self.search)),
                           device=device)
         return torch.cat([
             self._pick(_farthest(points[begin:begin + step], owners[begin:begin + step], contours,
-                                 starts, sizes, reach))
+                                 starts, sizes, reach,
+                                 None if pairs is None else int(pairs[begin:begin + step].sum())))
             for begin in range(0, len(points), step)])
 
     def _pick(self, bins: Tensor) -> Tensor:
@@ -131,13 +135,13 @@ class PolarRayCoder:
         return contours
 
 
-def _farthest(points, owners, contours, starts, sizes, reach):
+def _farthest(points, owners, contours, starts, sizes, reach, pairs=None):
     """The largest squared distance of each degree, (M, 360) for M points; -1 where none."""
     dtype = torch.int64 if reach > _LARGEST_TABLE else torch.int32
     counts = sizes[owners]
     # pairs of a point and a pixel of its instance's contour, point by point
     first = starts[owners] - (counts.cumsum(0) - counts)
-    point = torch.repeat_interleave(counts)
+    point = torch.repeat_interleave(counts, output_size=pairs)
     pixel = torch.arange(len(point), device=point.device) + first.index_select(0, point)
     dx, dy = (contours[:, axis].to(dtype).index_select(0, pixel)
               - points[:, axis].to(dtype).index_select(0, point) for axis in (0, 1))

@@ -67,7 +67,7 @@ def _axis_candidates(centres, low, high, strides, lengths, radius):
 
 
 def positive_points(centroids: Tensor, boxes: Tensor, images: Tensor, sizes, strides, ranges,
-                    radius: float = 1.5) -> tuple[Tensor, Tensor]:
+                    radius: float = 1.5) -> Tensor:
     """Points that learn an instance.
 
     A point learns an instance whose centroid lies strictly within ``radius`` strides in x and y
@@ -84,13 +84,13 @@ def positive_points(centroids: Tensor, boxes: Tensor, images: Tensor, sizes, str
         radius: In strides.
 
     Returns:
-        int64 (M,), indices of points, counted level by level and image by image, increasing, and
-        int64 (M,), the instance of each.
+        int64 (2, M) on the CPU, for M decides how much there is to do: indices of points, counted
+        level by level and image by image, increasing, and the instance of each. A GPU is waited
+        for once.
     """
     device = boxes.device
     if not len(boxes):
-        nothing = torch.zeros(0, dtype=torch.long, device=device)
-        return nothing, nothing
+        return torch.zeros(2, 0, dtype=torch.long)
     areas = [height * width for height, width in sizes]
     column = torch.tensor([[height, width, stride, sum(areas[:level])] for level, (
         (height, width), stride) in enumerate(zip(sizes, strides))], device=device)
@@ -106,17 +106,21 @@ def positive_points(centroids: Tensor, boxes: Tensor, images: Tensor, sizes, str
     good &= (far >= limits[:, 0]) & (far <= limits[:, 1])
     point = (offsets + jy * widths)[..., :, None] + jx[..., None, :]
     point = point + (images * sum(areas))[:, None, None]
-    _, instance, _, _ = where = good.nonzero(as_tuple=True)
-    point = point[where]
+    point = torch.where(good, point, -1)
     # rank of each instance by box area; equal areas in the order of the annotations
     order = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).argsort(stable=True)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=device)
+    point, rank, order = torch.cat((point.flatten(), rank, order)).cpu().split(
+        [point.numel(), len(rank), len(order)])
+    point = point.view(good.shape)
+    _, instance, _, _ = where = (point >= 0).nonzero(as_tuple=True)
+    point = point[where]
     wanted = rank[instance]
     point, group = point.unique(return_inverse=True)
     best = wanted.new_full((len(point),), len(order))
     best.scatter_reduce_(0, group, wanted, 'amin')
-    return point, order[best]
+    return torch.stack((point, order[best]))
 
 
 def _contours_of(instances: InstanceData) -> InstanceContours:
@@ -162,12 +166,13 @@ def polar_targets(batch_gt_instances: list[InstanceData], sizes, strides, ranges
         centroids = centroids.float().masked_fill((counts == 0).to(device)[:, None], torch.nan)
     points = torch.cat([level_points(tuple(size), stride, device)
                         for size, stride in zip(sizes, strides)])
-    positives, instances = positive_points(centroids, boxes, images.to(device), sizes, strides,
-                                           ranges, radius)
+    on_cpu = positive_points(centroids, boxes, images.to(device, non_blocking=True), sizes,
+                             strides, ranges, radius)
+    positives, instances = on_cpu.to(device, non_blocking=True)
     all_labels = labels.new_full((len(points) * len(contours),), num_classes)
     all_labels[positives] = labels[instances]
     at = points[positives % len(points)]
     reach = max([max(c.height, c.width) for c in contours]
                 + [max(size) * stride for size, stride in zip(sizes, strides)])
-    rays = coder.encode(at, instances, pixels, counts, reach)
+    rays = coder.encode(at, on_cpu[1], pixels, counts, reach)
     return PolarTargets(all_labels, positives, instances, at.float(), boxes[instances], rays)

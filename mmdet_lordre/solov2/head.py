@@ -23,7 +23,7 @@ from .layers import (
     reset_offsets,
     resize,
 )
-from .predict import dynamic_masks, predict_image
+from .predict import dynamic_masks, predict_batch
 
 
 @MODELS.register_module()
@@ -223,7 +223,7 @@ class SOLOv2KernelHead(BaseMaskHead):
                                  avg_factor=num_cells + 1 / processes)
 
         order = targets.images.argsort(stable=True)
-        counts = torch.bincount(targets.images, minlength=len(mask_features)).tolist()
+        counts = targets.on_cpu[3].bincount(minlength=len(mask_features)).tolist()
         picked = torch.cat([_by_cell(level) for level in kernels])[targets.cells[order]]
         total = self._mask_loss_sum(picked, mask_features, truths.masks[self.mask_stride],
                                     targets.gts[order], counts)
@@ -277,10 +277,8 @@ class SOLOv2KernelHead(BaseMaskHead):
         counts = torch.tensor([grid**2 for grid in self.num_grids], device=scores.device)
         strides = torch.tensor(self.strides, device=scores.device).repeat_interleave(
             counts, output_size=scores.shape[1])
-        return [predict_image(*parts, strides, self.dynamic_conv_size, meta, self.mask_stride,
-                              cfg, rescale)
-                for *parts, meta in zip(kernels, scores, mask_features, batch_img_metas,
-                                        strict=True)]
+        return predict_batch(kernels, scores, mask_features, strides, self.dynamic_conv_size,
+                             batch_img_metas, self.mask_stride, cfg, rescale)
 
 
 def _by_cell(level: Tensor) -> Tensor:

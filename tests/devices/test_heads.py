@@ -10,50 +10,25 @@ import torch
 
 from ..deployment.models import FAMILIES, build
 from .samples import make_batch
-from .simulated import recorded, set_up, to_device
+from .simulated import recorded, to_device
 
 #: Waits of a loss of two images (3 and 5 instances): {where: (how many, why)}.
 LOSS = dict(
     lordre={'lordre/matcher.py:__call__': (1, 'the Hungarian method runs on the CPU')},
-    solov2={'grid/cells.py:cell_targets': (1, 'how many cells are positive'),
-            'solov2/head.py:loss_by_feat': (2, 'how many of each image')},
-    aggmask={'grid/cells.py:cell_targets': (2, 'how many cells are positive'),
-             'aggmask/targets.py:head_targets': (2, 'how many of each level and image'),
-             'aggmask/selected.py:neighbour_maps': (4, 'which maps a level and image need')},
-    aggmask_star={'grid/cells.py:cell_targets': (2, 'how many cells are positive'),
-                  'aggmask/targets.py:head_targets': (2, 'how many of each level and image'),
-                  'aggmask/selected.py:neighbour_maps': (2, 'which maps an image needs')},
-    polarmask={'polarmask/targets.py:positive_points': (2, 'how many points are positive'),
-               'polarmask/rays.py:_farthest': (1, 'contour pixels of each point'),
-               'polarmask/head.py:loss_by_feat': (1, 'whether any point is positive')})
+    solov2={'grid/cells.py:cell_targets': (1, 'which cells are positive')},
+    aggmask={'grid/cells.py:cell_targets': (1, 'which cells are positive')},
+    aggmask_star={'grid/cells.py:cell_targets': (1, 'which cells are positive')},
+    polarmask={'polarmask/targets.py:positive_points': (1, 'which points are positive')})
 
-#: Waits of a prediction of two images with detections.
-PREDICT = dict(
-    lordre={'lordre/head.py:_predict_single': (2, 'how many instances are kept, an image')},
-    solov2={'solov2/predict.py:predict_image': (2, 'how many cells pass, an image'),
-            'solov2/predict.py:_read_chunk': (2, 'how many masks are large enough'),
-            'solov2/predict.py:best': (4, 'classes among the candidates'),
-            'grid/nms.py:matrix_nms': (6, 'masks of a class')},
-    aggmask={'aggmask/prediction.py:predict_image': (2, 'how many are kept'),
-             'aggmask/prediction.py:select': (2, 'classes among the candidates'),
-             'aggmask/prediction.py:__init__': (4, 'how many cells pass, an image'),
-             'aggmask/base_head.py:_by_group': (4, 'how many of each level'),
-             'aggmask/selected.py:neighbour_maps': (12, 'which maps a level needs'),
-             'grid/nms.py:matrix_nms': (6, 'masks of a class')},
-    aggmask_star={'aggmask/prediction.py:predict_image': (2, 'how many are kept'),
-                  'aggmask/prediction.py:select': (2, 'classes among the candidates'),
-                  'aggmask/prediction.py:__init__': (4, 'how many cells pass, an image'),
-                  'aggmask/base_head.py:_by_group': (4, 'how many of each level'),
-                  'aggmask/selected.py:neighbour_maps': (4, 'which maps an image needs'),
-                  'grid/nms.py:matrix_nms': (6, 'masks of a class')},
-    polarmask={'polarmask/predict.py:predict_image': (4, 'which points pass, an image'),
-               'polarmask/predict.py:nms_of_classes': (6, 'this device has no NMS'),
-               'polarmask/polygons.py:_to_numpy': (2, 'OpenCV fills on the CPU')})
-
-
-@pytest.fixture(scope='module', autouse=True)
-def device():
-    set_up()
+_GRID = {'grid/detect.py:find_candidates': (2, 'how many cells pass, and which'),
+         'grid/detect.py:_to_cpu': (2, 'the best candidates, and what Matrix NMS leaves of them')}
+#: Waits of a prediction with detections, of one image (1) or of several.
+PREDICT = dict(lordre={'lordre/head.py:predict_by_feat': (1, 'which instances are kept')},
+               solov2=_GRID, aggmask=_GRID, aggmask_star=_GRID)
+#: For each image: mmcv's NMS has no kernel here, and OpenCV fills contours on the CPU.
+POLARMASK = {'polarmask/predict.py:predict_image': (2, 'which points pass'),
+             'polarmask/predict.py:nms_of_classes': (3, 'this device has no NMS'),
+             'polarmask/polygons.py:_to_numpy': (1, 'contours are filled by OpenCV')}
 
 
 def model_of(family):
@@ -113,21 +88,28 @@ def test_the_constants_of_a_loss_do_not_grow_with_the_batch(family):
     assert constants[0] == constants[1]
 
 
-@pytest.mark.parametrize('family', PREDICT)
+@pytest.mark.parametrize('count', [1, 2, 4])
+@pytest.mark.parametrize('family', FAMILIES)
 @torch.no_grad()
-def test_predictions(family):
-    expected = model_of(family).predict(*make_batch((1, 1), device=False))
+def test_predictions(family, count):
+    """The waits of a batch do not grow with its images, but for PolarMask's."""
+    instances = (1,) * count
+    expected = model_of(family).predict(*make_batch(instances, device=False))
     model = to_device(model_of(family))
-    images, samples = make_batch((1, 1))
+    images, samples = make_batch(instances)
     with recorded() as record:
         found = model.predict(images, samples)
-    assert places(record) == {place: count for place, (count, _) in PREDICT[family].items()}, record
+    reasons = PREDICT.get(family, POLARMASK)
+    waits = {place: n * (count if family == 'polarmask' else 1)
+             for place, (n, _) in reasons.items()}
+    assert places(record) == waits, record
     for ours, theirs in zip(found, expected):
         ours, theirs = ours.pred_instances, theirs.pred_instances
         assert len(ours) == len(theirs) > 0
         torch.testing.assert_close(ours.scores.raw, theirs.scores)
         assert torch.equal(ours.labels.raw, theirs.labels)
-        assert torch.equal(ours.masks.raw, theirs.masks)
+        masks = getattr(ours.masks, 'raw', ours.masks)
+        assert torch.equal(masks, getattr(theirs.masks, 'raw', theirs.masks))
 
 
 def test_mixing_devices_fails():
