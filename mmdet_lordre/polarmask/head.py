@@ -19,7 +19,7 @@ class PolarMaskHead(BaseDenseHead):
     """Instances as a centre and rays, of `PolarMask <https://arxiv.org/abs/1909.13226>`_.
 
     An ordinary dense head for mmdet's ``SingleStageDetector``, behind an FPN with P3 to P7. Three
-    towers, shared by all levels, predict class logits and centreness logits, a box (distances to
+    towers, shared by all levels, predict class logits and centerness logits, a box (distances to
     its left, top, right and bottom side) and the lengths of the rays of a contour, both in pixels
     of the network's input.
 
@@ -134,7 +134,7 @@ class PolarMaskHead(BaseDenseHead):
         Returns:
             Four lists with an item for each level: class logits (B, num_classes, h, w);
             distances to the box's sides (B, 4, h, w) and ray lengths (B, num_rays, h, w), both
-            float32 in pixels of the input; centreness logits (B, 1, h, w).
+            float32 in pixels of the input; centerness logits (B, 1, h, w).
         """
         levels = [self._forward_level(*level)
                   for level in zip(x, self.scales_bbox, self.scales_mask)]
@@ -222,7 +222,7 @@ class PolarMaskHead(BaseDenseHead):
             with_nms: Whether to suppress duplicates.
 
         Returns:
-            For each image ``InstanceData`` with ``scores`` (class probability times centreness
+            For each image ``InstanceData`` with ``scores`` (class probability times centerness
             plus a half: it can exceed 1), ``labels``, ``bboxes`` (n, 4), ``masks``, ``contours``
             (n, num_rays, 2) and ``centers`` (n, 2), both x, y.
         """
@@ -254,10 +254,10 @@ def _flatten(levels: list[Tensor]) -> Tensor:
 
 
 def _top_points(cls_logits, distances, rays, centerness, stride, count):
-    """The points of a level with the best probability of a class times centreness, per image.
+    """The points of a level with the best probability of a class times centerness, per image.
 
     Returns:
-        Class probabilities (B, k, C), distances (B, k, 4), rays (B, k, n), centreness
+        Class probabilities (B, k, C), distances (B, k, 4), rays (B, k, n), centerness
         probabilities (B, k) and points (B, k, 2), float32.
     """
     points = level_points(tuple(cls_logits.shape[-2:]), stride, cls_logits.device)

@@ -39,7 +39,7 @@ class PolarMaskInstances(nn.Module):
         """From the outputs of the head, in float32, to instances.
 
         Args:
-            outputs: Class logits, distances, rays and centreness, each by level.
+            outputs: Class logits, distances, rays and centerness, each by level.
             size: (height, width) of the input.
 
         Returns:
@@ -69,7 +69,7 @@ class PolarMaskInstances(nn.Module):
 
     def _top_points(self, logits, distances, rays, centerness, stride):
         """The best points of a level: probabilities (B, k, classes), distances (B, k, 4), rays
-        (B, k, n), centreness (B, k) and points (B, k, 2)."""
+        (B, k, n), centerness (B, k) and points (B, k, 2)."""
         batch, _, height, width = logits.shape
         xs = torch.arange(width, device=logits.device) * stride + stride // 2
         ys = torch.arange(height, device=logits.device) * stride + stride // 2
