@@ -1,35 +1,45 @@
 """Text from data and files, made safe for a terminal."""
 
-#: Characters of a name that a message shows.
-SHOWN = 120
+_SHORT = {'\n': '\\n', '\r': '\\r', '\t': '\\t'}
 
 
 def printable(text: object, limit: int | None = None) -> str:
-    """Text without characters that act on a terminal: they are shown as escapes.
+    """Text in one line, without characters that act on a terminal: they are shown as escapes.
 
     Args:
         text: Anything; ``str`` of it is taken.
         limit: Characters that are kept at most; the middle is left out.
     """
-    text = str(text)
-    if not text.isprintable():
-        text = ''.join(c if c.isprintable() or c in '\n\t' else _escape(c) for c in text)
+    try:
+        text = str(text)
+    except (RecursionError, ValueError):  # nested or long beyond what Python writes
+        text = f'a {type(text).__name__} that is too large to be shown'
     if limit is not None and len(text) > limit:
         text = f'{text[:limit - 20]}...{text[-16:]}'
+    if not text.isprintable():
+        text = ''.join(c if c.isprintable() else _escape(c) for c in text)
     return text
 
 
-def _escape(character: str) -> str:
-    code = ord(character)
-    return f'\\x{code:02x}' if code < 256 else f'\\u{code:04x}'
+def quoted(value: object, limit: int = 60) -> str:
+    """A value as Python writes it, text in quotes: :func:`printable` of its ``repr``."""
+    return f"'{printable(value, limit)}'" if isinstance(value, str) else printable(value, limit)
 
 
 def plural(count: int, word: str) -> str:
-    """``'1 image'``, ``'2 images'``."""
-    return f'{count} {word}' + ('' if count == 1 else 's')
+    """``'1 image'``, ``'2 images'``, ``'3 classes'``."""
+    if count != 1:
+        word += 'es' if word.endswith('s') else 's'
+    return f'{count} {word}'
 
 
 def listed(names: object, limit: int = 6) -> str:
     """The first names of a list, with commas; ``...`` when there are more."""
     names = [printable(name, 40) for name in names]
     return ', '.join(names[:limit]) + (', ...' if len(names) > limit else '')
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return (_SHORT.get(character) or (f'\\x{code:02x}' if code < 2**8 else
+                                      f'\\u{code:04x}' if code < 2**16 else f'\\U{code:08x}'))

@@ -2,15 +2,16 @@
 import argparse
 import os
 
-from ..datasets.annotation_rules import KINDS, STOP, annotation_problems, cleaned
+from ..datasets.annotation_rules import KINDS, STOP, Problem, annotation_problems, cleaned
 from ..datasets.coco_file import class_names, find_images, read_annotations, write_annotations
 from ..datasets.image_rules import image_file_problems, listed_image_problems
 from ..datasets.repairs import Repairs, describe
+from ..datasets.units import refuse_other_units
 from ..datasets.usable import usable_annotations
 from ..errors import UserError
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Find everything in a COCO data set that training stops at, leaves out or '
                     'treats in a way of its own. Every image is decoded.',
@@ -32,7 +33,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> list[Problem]:
     """Check as the command line says; returns the problems.
 
     Raises:
@@ -41,12 +42,13 @@ def main(argv=None):
     """
     args = parse_args(argv)
     data = read_annotations(args.ann)
-    class_names(data, args.ann)
     repairs = Repairs(data, args.ann)
-    folder = None if args.no_images else _image_folder(args, data)
-    if repairs.make(folder).notes:
-        print(describe(repairs))
+    folder = None if args.no_images else find_images(data, args.ann, args.images)
+    if repairs.make(folder, not args.ignore_orientation).notes:
+        print(describe(args.ann, repairs.notes))
         data = repairs.data
+    class_names(data, args.ann)
+    refuse_other_units(data, args.ann)
     problems = list(annotation_problems(data, not args.boxes, thorough=True))
     problems += listed_image_problems(data, thorough=True)
     if folder is not None:
@@ -62,7 +64,7 @@ def main(argv=None):
             raise UserError(f'--clean: {args.clean} is there already: choose another name, or '
                             'replace it with --overwrite')
         write_annotations(cleaned(data, problems), os.path.abspath(args.clean))
-        print(f'written without them: {args.clean}')
+        print(f'written, repaired and without what is left out: {args.clean}')
     elif any(p.treatment == STOP for p in problems):
         raise SystemExit(1)
     else:
@@ -70,19 +72,13 @@ def main(argv=None):
     return problems
 
 
-def _image_folder(args, data):
-    if args.images is None:
-        return find_images(data, args.ann)
-    if not os.path.isdir(args.images):
-        raise UserError(f'no such folder of images: {args.images}')
-    return args.images
-
-
-def table(problems, examples=3):
+def table(problems: list[Problem], examples: int = 3) -> str:
     """Kinds in the order of their weight: how many, what training does, the first examples."""
     if not problems:
         return 'nothing unusual: training uses all of it'
-    counts = {kind: [p for p in problems if p.kind == kind] for kind in KINDS}
+    counts = {kind: [] for kind in KINDS}
+    for problem in problems:
+        counts[problem.kind].append(problem)
     rows = [('kind', 'count', 'what training does')]
     rows += [(kind, str(len(found)), KINDS[kind][1]) for kind, found in counts.items() if found]
     widths = [max(len(row[i]) for row in rows) for i in range(2)]

@@ -12,6 +12,7 @@ import sys
 import warnings
 
 from ..errors import UserError
+from ..text import printable
 from ..training.distributed import end_of_process
 
 #: Commands, and what each does.
@@ -44,13 +45,13 @@ def explain(error):
         error (BaseException): what a tool ended with.
     """
     if isinstance(error, UserError):
-        return ' '.join(str(error).split())
+        return printable(' '.join(str(error).split()))
     text = str(error)
     for pattern, message in _FROM_WORKERS:
         # a worker's text quotes the source first, and ends with the message
         found = pattern.findall(text)
         if found:
-            return message.format(found[-1].strip().strip('\'"'))
+            return printable(message.format(found[-1].strip().strip('\'"')))
     return None
 
 

@@ -6,7 +6,7 @@ import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.registry import RUNNERS, init_default_scope
 
-from ..config.checks import check_data, use_files
+from ..config.checks import check_data, reads_coco, use_files
 from ..config.classes import use_checkpoint_classes
 from ..config.own_data import set_dataset_files
 from ..config.reading import dataset_files, evaluators, load_config, split_datasets
@@ -69,10 +69,10 @@ def main(argv=None):
         cfg.test_cfg.fp16 = True
         # mmengine takes torch's default on a GPU, and knows bfloat16 alone on a CPU
         torch.set_autocast_dtype('cuda', torch.bfloat16 if args.bf16 else torch.float16)
+    _set_metrics(cfg, args)
     use_files(cfg, from_the_first(cfg, lambda: check_data(
         cfg, ('test',), skip_bad=True, skip_images=False,
         clean_to=os.path.join(cfg.work_dir, 'clean'))))
-    _set_metrics(cfg, args)
     _set_pictures(cfg, args)
     forget_annotations()
     runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
@@ -129,7 +129,7 @@ def _set_metrics(cfg, args):
 def _has_annotations(cfg):
     for dataset in split_datasets(cfg, 'test'):
         ann_file, _ = dataset_files(dataset)
-        if ann_file.endswith('.json') and os.path.isfile(ann_file):
+        if reads_coco(dataset) and os.path.isfile(ann_file):
             return bool('annotations' in read_annotations(ann_file))
     return True
 

@@ -12,6 +12,7 @@ from ..config.own_data import use_own_data
 from ..config.reading import load_config
 from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
+from ..text import listed
 from ..training.distributed import from_the_first
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner, device_name, work_dir_of
@@ -136,11 +137,8 @@ def _say_what_begins(runner):
     parameters = sum(p.numel() for p in runner.model.parameters())
     runner.logger.info(
         f'Training {cfg.model.type} ({parameters / 1e6:.1f} M parameters'
-        + (f', {len(classes)} classes: {_some(classes)}' if classes else '') + ')'
+        + (f', {len(classes)} classes: {listed(classes)}' if classes else '') + ')'
         + f' on {device_name()}, {runner.world_size} process'
         + ('es' if runner.world_size > 1 else ''))
     runner.logger.info(f'Log with everything: {runner.log_dir}/{runner.timestamp}.log')
 
-
-def _some(names, limit=6):
-    return ', '.join(names[:limit]) + (', ...' if len(names) > limit else '')

@@ -1,18 +1,21 @@
 """What can be known to fail is found before training starts."""
 import inspect
-import json
+import os
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
+from mmengine.config import Config
 
 from ..datasets.annotation_rules import STOP, annotation_problems, cleaned
 from ..datasets.coco_file import class_names, clean_name, read_annotations, write_annotations
 from ..datasets.image_rules import image_file_problems, listed_image_problems
 from ..datasets.repairs import Repairs, describe
+from ..datasets.units import refuse_other_units
 from ..datasets.usable import usable_annotations
 from ..errors import UserError
-from ..text import listed, printable
+from ..text import listed, plural, printable, quoted
 from .classes import class_names_of
 from .reading import dataset_files, dicts_in, evaluators, model_class_counts, split_datasets
 
@@ -20,8 +23,10 @@ from .reading import dataset_files, dicts_in, evaluators, model_class_counts, sp
 HEADER_SECONDS = 5.0
 
 
-def check_data(cfg, splits, skip_bad=False, skip_images=None, clean_to=None, warn=print,
-               crowd_as_instances=False):
+def check_data(cfg: Config, splits: Sequence[str], skip_bad: bool = False,
+               skip_images: bool | None = None, clean_to: str | None = None,
+               warn: Callable[[str], object] = print,
+               crowd_as_instances: bool = False) -> dict[str, str]:
     """Check annotation files, images and classes of a config.
 
     Every annotation and the presence of every image are checked, and as many image headers
@@ -30,72 +35,147 @@ def check_data(cfg, splits, skip_bad=False, skip_images=None, clean_to=None, war
     guessing in :mod:`~mmdet_lordre.datasets.repairs`.
 
     Args:
-        cfg (Config): with data sets of COCO files; others are left alone.
-        splits (Sequence[str]): of 'train', 'val', 'test'.
-        skip_bad (bool): warn of annotations that cannot be used instead of refusing them.
-        skip_images (bool, optional): the same for images; as ``skip_bad`` if not given.
-        clean_to (str, optional): folder for copies that are repaired, and without what was
-            warned of.
-        warn (Callable): takes a line of text.
-        crowd_as_instances (bool): take crowd regions as objects.
+        cfg: With data sets of COCO files; others are left alone.
+        splits: Of 'train', 'val', 'test'.
+        skip_bad: Warn of annotations that cannot be used instead of refusing them.
+        skip_images: The same for images; as ``skip_bad`` if not given.
+        clean_to: Folder for copies that are repaired, and without what was warned of.
+        warn: Takes a line of text.
+        crowd_as_instances: Take crowd regions as objects.
 
     Returns:
-        dict[str, str]: annotation files and their copies, for :func:`use_files`.
+        Annotation files and their copies, for :func:`use_files`.
 
     Raises:
         UserError: the first problem found, with file, annotation or image, and remedy; or nothing
             of a training file can be learned.
     """
-    skip_images = skip_bad if skip_images is None else skip_images
     seen, copies = set(), {}
     for split in splits:
         for dataset in split_datasets(cfg, split):
-            ann_file, images = dataset_files(dataset)
-            if not _reads_coco(dataset, ann_file) or (ann_file, images) in seen:
+            ann_file, folder = dataset_files(dataset)
+            if not reads_coco(dataset) or (ann_file, folder) in seen:
                 continue
-            seen.add((ann_file, images))
-            data = read_annotations(ann_file)
-            class_names(data, ann_file)
-            _check_categories(dataset, data, ann_file, split, warn)
-            repairs = Repairs(data, ann_file).make(images)
-            if crowd_as_instances:
-                repairs.take_crowds()
-            if repairs.notes:
-                warn(describe(repairs))
-                data = repairs.data
-            problems = _problems(dataset, data, images, split, skip_bad, skip_images, ann_file,
-                                 warn)
-            if (problems or repairs.notes) and clean_to:
-                copies[ann_file] = write_annotations(cleaned(data, problems),
-                                                     clean_name(ann_file, clean_to))
+            seen.add((ann_file, folder))
+            check = _FileCheck(dataset, split, evaluators(cfg, split), warn)
+            data = check.data(crowd_as_instances)
+            bad = check.problems(data, skip_bad, skip_bad if skip_images is None else skip_images)
+            if (bad or check.repaired) and clean_to:
+                copies[_whole_path(ann_file)] = write_annotations(
+                    cleaned(data, bad), clean_name(ann_file, clean_to))
     return copies
 
 
-def _reads_coco(dataset, ann_file):
+def reads_coco(dataset: dict) -> bool:
     """Whether a data set reads a COCO file from this machine."""
+    ann_file, _ = dataset_files(dataset)
     if not ann_file or '://' in ann_file:
         return False
-    kind = dataset.get('type')
-    cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+    cls = _class_of(dataset)
     return ann_file.endswith('.json') or (inspect.isclass(cls) and issubclass(cls, CocoDataset))
 
 
-def _problems(dataset, data, images, split, skip_bad, skip_images, ann_file, warn):
-    """What training would stop at: said, or refused."""
-    need_masks, upright = _loading(dataset)
-    found = list(annotation_problems(data, need_masks))
-    if split == 'train':
-        usable = usable_annotations(data, found, (dataset.get('metainfo') or {}).get('classes'))
-        usable.demand_some(ann_file)
-        warn(usable.line(ann_file))
-    found += listed_image_problems(data, split == 'train')
-    found += image_file_problems(data, images, HEADER_SECONDS, upright)
-    found = [p for p in found if p.treatment == STOP]
-    for of_image, skip in ((True, skip_images), (False, skip_bad)):
-        some = [p for p in found if p.of_image == of_image]
-        if some:
-            _report(some, ann_file, skip, warn)
-    return found
+def _class_of(dataset):
+    kind = dataset.get('type')
+    return DATASETS.get(kind) if isinstance(kind, str) else kind
+
+
+def _evaluates_masks(metric):
+    kinds = metric.get('metric') or ('segm' if metric.get('type') == 'CocoMaskMetric' else ())
+    return 'segm' in kinds and not metric.get('format_only')
+
+
+def _whole_path(ann_file):
+    return os.path.abspath(ann_file)
+
+
+class _FileCheck:
+    """The annotation file of one data set."""
+
+    def __init__(self, dataset, split, metrics, warn):
+        self.dataset, self.split, self.warn = dataset, split, warn
+        self.ann_file, self.folder = dataset_files(dataset)
+        self.need_masks, self.upright = _loading(dataset)
+        # pycocotools stops at an annotation without a mask, after the training
+        self.need_masks |= any(_evaluates_masks(metric) for metric in metrics)
+        self.classes = (dataset.get('metainfo') or {}).get('classes')
+        cls = _class_of(dataset)
+        if split == 'train' and not self.classes and getattr(cls, '__name__', '') == 'CocoDataset':
+            # mmdet looks for COCO's own classes where none are named, and takes no others
+            self.classes = cls.METAINFO['classes']
+        self.repaired = False
+
+    def data(self, crowd_as_instances):
+        """The annotations, repaired, with classes that fit the config."""
+        data = read_annotations(self.ann_file)
+        repairs = Repairs(data, self.ann_file).make(self.folder, self.upright)
+        class_names(repairs.data, self.ann_file)
+        self._categories(repairs.data)
+        if crowd_as_instances:
+            repairs.take_crowds()
+        refuse_other_units(repairs.data, self.ann_file)
+        if repairs.notes:
+            self.repaired = True
+            self.warn(describe(self.ann_file, repairs.notes))
+        return repairs.data if repairs.notes else data
+
+    def _categories(self, data):
+        """Refuse categories that the config does not have, or warn of them."""
+        if not self.classes:
+            return
+        wanted = set(self.classes)
+        names = [category['name'] for category in data['categories']]
+        present = set(names)
+        absent = [name for name in self.classes if name not in present]
+        if (self.split == 'train' and absent) or len(absent) == len(self.classes):
+            raise UserError(f'{self.ann_file} has no category {quoted(absent[0])}, which the '
+                            f'config names; its categories are {listed(names, 8)}')
+        order = [name for name in names if name in wanted]
+        if self.split == 'train' and order != list(self.classes):
+            # mmdet numbers labels in the order of the file, whatever the config says
+            raise UserError(f'{self.ann_file} lists its categories as {listed(order, 4)}, the '
+                            f'config as {listed(self.classes, 4)}: labels follow the file, so '
+                            'give the config that order')
+        unknown = {category['id']: category['name'] for category in data['categories']
+                   if category['name'] not in wanted}
+        objects = Counter(annotation.get('category_id')
+                          for annotation in data.get('annotations', ()) if unknown
+                          and annotation.get('category_id') in unknown)
+        if objects:
+            found = [f'{unknown[number]} {count}' for number, count in objects.most_common()]
+            self.warn(f'{printable(self.ann_file)}: {sum(objects.values())} annotations are of '
+                      'classes that ' + ('the config does not name' if self.split == 'train'
+                                         else 'the model does not know')
+                      + f' ({listed(found)}): they are left out' + (
+                          '' if self.split == 'train' else
+                          ', and the figures are of the other classes alone'))
+
+    def problems(self, data, skip_bad, skip_images):
+        """What training would stop at: said, or refused."""
+        found = list(annotation_problems(data, self.need_masks))
+        min_size = 0 if self.dataset.get('test_mode') else \
+            (self.dataset.get('filter_cfg') or {}).get('min_size', 0)
+
+        def usable():
+            return usable_annotations(data, found, self.classes, min_size)
+        if self.split == 'train':
+            usable().demand_some(self.ann_file)
+        found += listed_image_problems(data, self.split == 'train')
+        found += image_file_problems(data, self.folder, HEADER_SECONDS, self.upright)
+        stopping = [p for p in found if p.treatment == STOP]
+        for of_image, skip in ((True, skip_images), (False, skip_bad)):
+            some = [p for p in stopping if p.of_image == of_image]
+            if some:
+                _report(some, self.ann_file, skip, self.warn)
+        if self.split == 'train':
+            usable().demand_some(self.ann_file)
+            self.warn(usable().line(self.ann_file))
+        turned = [p for p in found if p.kind == 'turned by its tag']
+        if turned:
+            self.warn(f'{printable(self.ann_file)}: {plural(len(turned), "image")} are turned or '
+                      f'mirrored by their orientation tag ({turned[0].where}): they are read '
+                      'upright, and their annotations must have been drawn so')
+        return stopping
 
 
 def _report(problems, ann_file, skip, warn):
@@ -107,7 +187,7 @@ def _report(problems, ann_file, skip, warn):
     else:
         line = f'{ann_file}: {line}'
     if not skip:
-        raise UserError(f'{line}; mend or replace it, or train without such '
+        raise UserError(f'{printable(line)}; mend or replace it, or train without such '
                         f'{"images" if first.of_image else "annotations"} by --skip-bad '
                         '(lordre check-dataset lists everything)')
     warn(printable(f'left out: {line}'))
@@ -124,24 +204,25 @@ def _loading(dataset):
     return need_masks, upright
 
 
-def use_files(cfg, copies):
+def use_files(cfg: Config, copies: dict[str, str]) -> None:
     """Make data sets and metrics of a config read other annotation files.
 
     Args:
-        cfg (Config): changed in place.
-        copies (dict[str, str]): what to read in place of what.
+        cfg: Changed in place.
+        copies: What to read in place of what.
     """
     for split in ('train', 'val', 'test'):
         for dataset in split_datasets(cfg, split):
             ann_file, _ = dataset_files(dataset)
-            if ann_file in copies:
-                dataset['ann_file'] = copies[ann_file]
+            if _whole_path(ann_file) in copies:
+                dataset['ann_file'] = copies[_whole_path(ann_file)]
         for metric in evaluators(cfg, split):
-            if metric.get('ann_file') in copies:
-                metric['ann_file'] = copies[metric['ann_file']]
+            ann_file = _whole_path(metric.get('ann_file') or '')
+            if ann_file in copies:
+                metric['ann_file'] = copies[ann_file]
 
 
-def check_class_counts(cfg):
+def check_class_counts(cfg: Config) -> None:
     """The heads, the data and each other must agree on the number of classes.
 
     Raises:
@@ -152,34 +233,6 @@ def check_class_counts(cfg):
         return
     for key, count in model_class_counts(cfg).items():
         if count != len(classes):
-            some = ', '.join(classes[:3]) + (', ...' if len(classes) > 3 else '')
             raise UserError(f'the config has {key}.num_classes={count}, but its data have '
-                            f'{len(classes)} classes ({some}): set num_classes={len(classes)} '
-                            'or the metainfo of the data')
-
-
-def _check_categories(dataset, data, ann_file, split, warn):
-    wanted = (dataset.get('metainfo') or {}).get('classes')
-    if not wanted:
-        return
-    names = [category.get('name') for category in data['categories']]
-    absent = [name for name in wanted if name not in names]
-    if (split == 'train' and absent) or len(absent) == len(wanted):
-        raise UserError(f'{ann_file} has no category {absent[0]!r}, which the config names; its '
-                        f'categories are {json.dumps(names[:8])}')
-    order = [name for name in names if name in wanted]
-    if split == 'train' and order != list(wanted):
-        # mmdet numbers labels in the order of the file, whatever the config says
-        raise UserError(f'{ann_file} lists its categories as {json.dumps(order[:4])}, the config '
-                        f'as {json.dumps(list(wanted)[:4])}: labels follow the file, so give '
-                        'the config that order')
-    unknown = {category.get('id'): category.get('name') for category in data['categories']
-               if category.get('name') not in wanted}
-    objects = Counter(annotation.get('category_id') for annotation in data.get('annotations', ())
-                      if annotation.get('category_id') in unknown) if unknown else {}
-    if objects:
-        found = [f'{unknown[id_]} {count}' for id_, count in objects.most_common()]
-        warn(f'{printable(ann_file)}: {sum(objects.values())} annotations are of classes that '
-             f'{"the config does not name" if split == "train" else "the model does not know"} '
-             f'({listed(found)}): they are left out'
-             + ('' if split == 'train' else ', and the figures are of the other classes alone'))
+                            f'{len(classes)} classes ({listed(classes, 3)}): set '
+                            f'num_classes={len(classes)} or the metainfo of the data')

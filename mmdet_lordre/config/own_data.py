@@ -3,26 +3,29 @@ import os
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 
 from ..datasets.coco_file import class_names, find_images, read_annotations
 from ..errors import UserError
+from ..text import quoted
 from .classes import set_classes
 from .reading import evaluators, leaf_datasets, split_datasets
 
 
-def use_own_data(cfg, train_ann=None, val_ann=None, train_images=None, val_images=None):
+def use_own_data(cfg: Config, train_ann: str | None = None, val_ann: str | None = None,
+                 train_images: str | None = None,
+                 val_images: str | None = None) -> tuple[str, ...]:
     """Point a config at one's own COCO files and give it their classes.
 
     Args:
-        cfg (Config): changed in place: heads, data sets (also wrapped ones), evaluators and
+        cfg: Changed in place: heads, data sets (also wrapped ones), evaluators and
             the palette of the pictures.
-        train_ann, val_ann (str): annotation files. Category ids may have gaps. Without
+        train_ann, val_ann: Annotation files. Category ids may have gaps. Without
             ``val_ann`` there is no validation, and the test data are the training data.
-        train_images, val_images (str, optional): image folders; see :func:`find_images`.
+        train_images, val_images: Image folders; see :func:`find_images`.
 
     Returns:
-        tuple[str]: the classes.
+        The classes.
 
     Raises:
         UserError: files that are missing or do not belong together.
@@ -47,8 +50,18 @@ def use_own_data(cfg, train_ann=None, val_ann=None, train_images=None, val_image
     return classes
 
 
-def set_dataset_files(cfg, split, ann_file, images):
-    """Make the data set and the evaluators of a split read one annotation file."""
+def set_dataset_files(cfg: Config, split: str, ann_file: str, images: str) -> None:
+    """Make the data set and the evaluators of a split read one annotation file.
+
+    Args:
+        cfg: Changed in place.
+        split: 'train', 'val' or 'test'.
+        ann_file: Annotations.
+        images: Their folder.
+
+    Raises:
+        UserError: there is no training data set.
+    """
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
         if split == 'train':
@@ -77,19 +90,22 @@ def _metric_of(metric, ann_file):
     return metric
 
 
-def check_same_classes(classes, data, path, train_path):
+def check_same_classes(classes: tuple[str, ...], data: dict, path: str, train_path: str) -> None:
     """Refuse annotations of classes that training does not have.
 
     Raises:
         UserError: naming the class.
     """
-    names = dict(zip((c['id'] for c in data['categories']), class_names(data, path),
-                     strict=True))
-    for annotation in data.get('annotations', ()):
-        name = names.get(annotation.get('category_id'))
-        if name is not None and name not in classes:
-            raise UserError(f'{path}: annotation {annotation.get("id")} is of category {name!r}, '
-                            f'which {train_path} does not have')
+    names = class_names(data, path)
+    known = set(classes)
+    unknown = {category['id']: name
+               for category, name in zip(data['categories'], names, strict=True)
+               if name not in known}
+    for annotation in data.get('annotations', ()) if unknown else ():
+        name = unknown.get(annotation.get('category_id'))
+        if name is not None:
+            raise UserError(f'{path}: annotation {quoted(annotation.get("id"))} is of category '
+                            f'{quoted(name)}, which {train_path} does not have')
 
 
 def _one_leaf(dataset):

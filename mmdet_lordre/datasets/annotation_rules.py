@@ -5,12 +5,14 @@
 annotation file or one image file.
 """
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from pycocotools import mask as mask_api
 
 from ..errors import UserError
-from ..text import printable
+from ..text import printable, quoted
 
 STOP, LEFT_OUT, KEPT = 'stop', 'left out', 'kept'
 
@@ -44,7 +46,8 @@ KINDS = {
     'image truncated': (STOP, 'training stops; left out with --skip-bad'),
     'image of another size': (STOP, 'training stops; left out with --skip-bad'),
     'not 8-bit colour': (KEPT, 'read as 8-bit colour, without transparency'),
-    'turned by its tag': (KEPT, 'turned upright when it is read, as its annotations are'),
+    'image without size': (STOP, 'training stops; left out with --skip-bad'),
+    'turned by its tag': (KEPT, 'turned upright when it is read: annotations must be so, too'),
     'extreme shape': (KEPT, 'learned and tested like any other'),
     'file named twice': (KEPT, 'read twice, with the annotations of each entry'),
 }
@@ -77,15 +80,15 @@ class Problem:
     of_image: bool = False
 
     @property
-    def treatment(self):
+    def treatment(self) -> str:
         """'stop', 'left out' or 'kept'."""
         return KINDS[self.kind][0]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return printable(f'{self.where}: {self.what}', 400)
 
 
-def check_structure(data, path):
+def check_structure(data: dict, path: str) -> None:
     """Refuse what no rule can be applied to.
 
     Raises:
@@ -98,20 +101,27 @@ def check_structure(data, path):
         for index, entry in enumerate(entries):
             if not isinstance(entry, dict):
                 raise UserError(f'{path}: "{key}" has an entry that is no dictionary: number '
-                                f'{index}, {str(entry)[:40]!r}')
+                                f'{index}, {quoted(entry, 40)}')
             for name in ('id', 'image_id', 'category_id'):
                 if not isinstance(entry.get(name), (int, str, float, type(None))):
                     raise UserError(f'{path}: {name} of number {index} in "{key}" is no number: '
-                                    f'{str(entry[name])[:40]!r}')
+                                    f'{quoted(entry[name], 40)}')
 
 
-def annotation_problems(data, need_masks=False, thorough=False):
+def category_name(category: dict) -> str | None:
+    """Name of a category; whole numbers are read as text, anything else is none."""
+    name = category.get('name')
+    return str(name) if type(name) is int or (isinstance(name, str) and name) else None
+
+
+def annotation_problems(data: dict, need_masks: bool = False,
+                        thorough: bool = False) -> Iterator[Problem]:
     """Go through the annotations of a file.
 
     Args:
-        data (dict): COCO annotations that :func:`check_structure` has passed.
-        need_masks (bool): whether an annotation without a mask is a problem.
-        thorough (bool): also draw the masks, and say what is kept.
+        data: COCO annotations that :func:`check_structure` has passed.
+        need_masks: Whether an annotation without a mask is a problem.
+        thorough: Also draw the masks, and say what is kept.
 
     Yields:
         Problem: at most one for each annotation, in the order of the file.
@@ -133,7 +143,8 @@ def annotation_problems(data, need_masks=False, thorough=False):
             found = _kept(annotation, image)
         if found:
             name = image.get('file_name') if image else annotation.get('image_id')
-            where = f'annotation {annotation.get("id")} (image {printable(name, 80)})'
+            where = (f'annotation {printable(annotation.get("id"), 40)} '
+                     f'(image {printable(name, 80)})')
             yield Problem(found[0], where, found[1], index)
 
 
@@ -142,7 +153,7 @@ def _identity(annotation, image, categories):
         return 'unknown image', 'its image_id is not in "images"'
     if annotation.get('category_id') not in categories:
         return ('unknown category',
-                f'its category_id {annotation.get("category_id")} is not in "categories"')
+                f'its category_id {quoted(annotation.get("category_id"))} is not in "categories"')
     return None
 
 
@@ -150,26 +161,32 @@ def _box(annotation, image):
     box = annotation.get('bbox')
     if not isinstance(box, (list, tuple)) or len(box) != 4 or not all(map(_number, box)):
         return 'bad box', ('it has no bbox [x, y, width, height]' if not box else
-                           f'its bbox is {printable(box, 60)}, not [x, y, width, height]')
+                           f'its bbox is {quoted(box)}, not [x, y, width, height]')
     if not all(map(_finite, box)):
-        return 'not finite', f'its bbox is {list(box)}'
+        return 'not finite', f'its bbox is {quoted(box)}'
     area = annotation.get('area')
     if not _number(area):
         return 'bad area', ('it has no area' if area is None else
-                            f'its area is {printable(repr(area), 40)}')
+                            f'its area is {quoted(area)}')
     if not _finite(area):
-        return 'not finite', f'its area is {area}'
+        return 'not finite', f'its area is {quoted(area)}'
+    if problem := size_problem(image):
+        return problem[0].replace('image without size', 'unknown image'), f'its image {problem[1]}'
+    if max(map(abs, box)) > _farthest(image):
+        return 'bad box', f'its bbox is {quoted(box)}, far out of the image'
+    return None
+
+
+def size_problem(image: dict) -> tuple[str, str] | None:
+    """(kind, end of a sentence) of an image whose width and height are no size, or None."""
     for key in ('width', 'height'):
         side = image.get(key)
-        if not isinstance(side, int) or isinstance(side, bool) or side < 1:
-            return 'unknown image', (f'its image has no {key}' if side is None else
-                                     f'its image has {key} {printable(repr(side), 40)}, which is '
-                                     'no number of pixels')
+        if type(side) is not int or side < 1:
+            return 'image without size', (f'has no {key}' if side is None else
+                                          f'has {key} {quoted(side)}, which is no number of pixels')
     if image['width'] * image['height'] > MOST_PIXELS:
-        return 'too large', (f'its image says {image["width"]}x{image["height"]}, more pixels '
-                             'than can be decoded')
-    if max(map(abs, box)) > _farthest(image):
-        return 'bad box', f'its bbox is {list(box)}, far out of the image'
+        return 'too large', (f'says {printable(image["width"], 40)}x'
+                             f'{printable(image["height"], 40)}, more pixels than can be decoded')
     return None
 
 
@@ -187,11 +204,10 @@ def mask_problem(segmentation: object, image: dict) -> tuple[str, str] | None:
         segmentation: Polygons or run lengths.
         image: Entry of ``images``.
     """
-    for key in ('width', 'height'):
-        if type(image.get(key)) is not int:
-            return 'unknown image', f'its image has no {key}'
+    if problem := size_problem(image):
+        return problem[0].replace('image without size', 'unknown image'), f'its image {problem[1]}'
     if isinstance(segmentation, dict):
-        problem = run_length_problem(segmentation, image.get('height'), image.get('width'))
+        problem = run_length_problem(segmentation, image['height'], image['width'])
         return ('bad run lengths', problem) if problem else None
     if not isinstance(segmentation, (list, tuple)):
         return 'bad polygon', 'its segmentation is neither polygons nor run lengths'
@@ -212,34 +228,53 @@ def mask_problem(segmentation: object, image: dict) -> tuple[str, str] | None:
     return None
 
 
-def run_length_problem(segmentation, height, width):
+def encode_segmentation(segmentation: object, image: dict) -> dict | None:
+    """pycocotools' run lengths of a mask, or None for one that cannot be drawn.
+
+    Args:
+        segmentation: Polygons or run lengths.
+        image: Entry of ``images``.
+    """
+    if not segmentation or mask_problem(segmentation, image) is not None:
+        return None
+    height, width = image['height'], image['width']
+    if not isinstance(segmentation, dict):
+        return mask_api.merge(mask_api.frPyObjects(
+            [list(map(float, polygon)) for polygon in segmentation], height, width))
+    if isinstance(segmentation['counts'], list):
+        return mask_api.frPyObjects(segmentation, height, width)
+    return segmentation
+
+
+def run_length_problem(segmentation: dict, height: int, width: int) -> str | None:
     """What is wrong with run lengths of an image, or None.
 
     Args:
-        segmentation (dict): ``size`` and ``counts``, as a list or compressed.
-        height, width (int): of the image in pixels.
+        segmentation: ``size`` and ``counts``, as a list or compressed.
+        height, width: Of the image in pixels.
     """
     size, counts = segmentation.get('size'), segmentation.get('counts')
     if not isinstance(size, (list, tuple)) or len(size) != 2 or counts is None:
         return 'its run-length encoding lacks size or counts'
-    if not all(isinstance(side, int) for side in size) or list(size) != [height, width]:
-        return (f'its run-length encoding is {size[0]}x{size[1]} (height x width), the image '
-                f'{height}x{width}')
+    if not all(type(side) is int for side in size) or list(size) != [height, width]:
+        return (f'its run-length encoding is {printable(size[0], 40)}x{printable(size[1], 40)} '
+                f'(height x width), the image {height}x{width}')
     if isinstance(counts, (str, bytes)):
         runs = _decompress(counts)
-    elif isinstance(counts, list) and all(isinstance(run, int) for run in counts):
-        runs = np.array(counts, dtype=object)
+    elif isinstance(counts, list) and set(map(type, counts)) <= {int}:
+        runs = counts
     else:
         runs = None
-    if runs is None or any(run < 0 for run in runs):
+    if runs is None or min(runs, default=0) < 0:
         return 'its run-length encoding is damaged'
-    total = sum(int(run) for run in runs)
+    total = sum(runs)
     if total != height * width:
-        return f'its run lengths add up to {total} px, the image has {height * width}'
+        return (f'its run lengths add up to {printable(total, 40)} px, the image has '
+                f'{height * width}')
     return None
 
 
-def _decompress(counts):
+def _decompress(counts: str | bytes) -> list[int] | None:
     """Run lengths of pycocotools' text, or None where it is none."""
     try:
         raw = counts.encode('ascii') if isinstance(counts, str) else bytes(counts)
@@ -247,7 +282,7 @@ def _decompress(counts):
         return None
     digits = np.frombuffer(raw, np.uint8).astype(np.int64) - 48
     if not len(digits):
-        return np.zeros(0, np.int64)
+        return []
     if digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
         return None
     last = np.flatnonzero(~digits & 32)
@@ -262,7 +297,7 @@ def _decompress(counts):
     # from the third on, each is the difference to the one before the last
     for start in (1, 2):
         runs[start::2] = np.cumsum(runs[start::2])
-    return runs
+    return runs.tolist()
 
 
 def _left_out(annotation, image):
@@ -276,21 +311,13 @@ def _left_out(annotation, image):
 
 
 def _kept(annotation, image):
-    from pycocotools import mask as mask_api
     if annotation.get('iscrowd'):
         return 'crowd', 'it is a crowd region'
     segmentation = annotation.get('segmentation')
     if not segmentation:
         return None
     height, width = image['height'], image['width']
-    if isinstance(segmentation, dict):
-        encoded = segmentation
-        if isinstance(segmentation['counts'], list):
-            encoded = mask_api.frPyObjects(segmentation, height, width)
-    else:
-        encoded = mask_api.merge(mask_api.frPyObjects(
-            [list(map(float, polygon)) for polygon in segmentation], height, width))
-    pixels = int(mask_api.area(encoded))
+    pixels = int(mask_api.area(encode_segmentation(segmentation, image)))
     if pixels <= TINY:
         return 'tiny' if pixels else 'no pixels', f'its mask has {pixels} px'
     if isinstance(segmentation, dict):
@@ -304,7 +331,7 @@ def _kept(annotation, image):
     return None
 
 
-def crosses_itself(points, limit=400):
+def crosses_itself(points: np.ndarray, limit: int = 400) -> bool:
     """Whether two sides of a closed polygon (N, 2) cross; not looked for beyond ``limit`` sides."""
     count = len(points)
     if count < 4 or count > limit:
@@ -319,12 +346,12 @@ def crosses_itself(points, limit=400):
     return bool(crossing.any())
 
 
-def cleaned(data, problems):
+def cleaned(data: dict, problems: Iterable[Problem]) -> dict:
     """A copy of annotations without the entries that training cannot or will not use.
 
     Args:
-        data (dict): COCO annotations, not changed.
-        problems (Iterable[Problem]): those that are kept anyway may be among them.
+        data: COCO annotations, not changed.
+        problems: Those that are kept anyway may be among them.
     """
     bad = [p for p in problems if p.treatment != KEPT]
     images = {p.index for p in bad if p.of_image}
@@ -332,9 +359,11 @@ def cleaned(data, problems):
     left = [image for index, image in enumerate(data['images']) if index not in images]
     gone -= {image.get('id') for image in left}
     annotations = {p.index for p in bad if not p.of_image}
+    if 'annotations' not in data:
+        return dict(data, images=left)
     return dict(
         data, images=left,
-        annotations=[annotation for index, annotation in enumerate(data.get('annotations', ()))
+        annotations=[annotation for index, annotation in enumerate(data['annotations'])
                      if index not in annotations and annotation.get('image_id') not in gone])
 
 

@@ -1,42 +1,57 @@
 """COCO annotation files: read once, their classes, their images, and cleaned copies."""
 import functools
+import gc
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import UserError
 from ..files import ANNOTATIONS, atomic_write, refuse_large
-from ..text import printable
-from .annotation_rules import check_structure
-from .repairs import base_names
+from ..text import printable, quoted
+from .annotation_rules import category_name, check_structure
+from .file_names import base_names
+
+#: Entries that are written at once.
+_PIECE = 10_000
 
 
-def read_annotations(path):
+def read_annotations(path: str | Path) -> dict:
     """A COCO annotation file as a dictionary, not to be changed: it is kept for the next call.
 
     Raises:
-        UserError: no such file, not JSON, or without ``images`` and ``categories``.
+        UserError: no such file, not JSON, without ``images`` and ``categories``, or without any
+            image.
     """
     path = str(path)
     if os.path.isdir(path):
         raise UserError(f'{path} is a folder: give the annotation file in it (.json)')
     if '://' in path:
         raise UserError(f'{path}: annotations are not downloaded: give a file')
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         raise UserError(f'no such annotation file: {path}')
+    if not os.path.isfile(path):  # a pipe would be waited for, for ever
+        raise UserError(f'{path} is no ordinary file: give the annotation file (.json)')
     refuse_large(path, ANNOTATIONS)
     status = os.stat(path)
     return _parse(path, status.st_mtime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=2)
-def _parse(path, _changed, _size):
+def _parse(path: str, _changed: int, _size: int) -> dict:
+    collecting = gc.isenabled()
+    gc.disable()  # nothing is garbage yet, and there are millions of objects to look at
     try:
         with open(path, encoding='utf-8-sig') as file:
             data = json.load(file)
-    except (ValueError, UnicodeDecodeError, RecursionError) as error:
+    except OSError as error:
+        raise UserError(f'{path} cannot be read: {error.strerror}') from error
+    except (ValueError, RecursionError) as error:
         raise UserError(f'{path} is not JSON: {error}') from error
+    finally:
+        if collecting:
+            gc.enable()
     if isinstance(data, dict) and data.get('annotations') is None:
         data.pop('annotations', None)
     for key in ('images', 'categories'):
@@ -48,31 +63,36 @@ def _parse(path, _changed, _size):
     return data
 
 
-def forget_annotations():
+def forget_annotations() -> None:
     """Free what :func:`read_annotations` keeps: COCO's own file takes gigabytes."""
     _parse.cache_clear()
 
 
-def class_names(data, path):
+def class_names(data: dict, path: str) -> tuple[str, ...]:
     """Names of the categories in the order of the file, which is the order of the labels.
 
     Raises:
-        UserError: no categories, or two of one name or id.
+        UserError: no categories, one without a name, or two of one name or id.
     """
-    names = [str(category.get('name') or '') for category in data['categories']]
+    names = [category_name(category) for category in data['categories']]
     ids = [category.get('id') for category in data['categories']]
     if not names:
         raise UserError(f'{path}: "categories" is empty: no class to learn')
+    if None in names:
+        wrong = data['categories'][names.index(None)]
+        raise UserError(f'{path}: the name of category {quoted(wrong.get("id"))} is '
+                        f'{quoted(wrong["name"]) if "name" in wrong else "missing"}: give it one '
+                        'as text')
     for what, values in (('name', names), ('id', ids)):
         seen = set()
         twice = next((v for v in values if v in seen or seen.add(v)), None)
-        if twice is not None or None in values or '' in values:
-            said = "missing" if twice is None else f"twice: {printable(repr(twice), 80)}"
+        if twice is not None or None in values:
+            said = 'one has none' if twice is None else f'twice: {quoted(twice)}'
             raise UserError(f"{path}: every category needs a {what} of its own; {said}")
     return tuple(names)
 
 
-def find_images(data, ann_path, folder=None):
+def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> str:
     """The folder that the file names of an annotation file are relative to.
 
     Without ``folder`` the usual places are tried: beside the annotations, ``images/``,
@@ -80,8 +100,12 @@ def find_images(data, ann_path, folder=None):
     with ``x/``).
 
     Raises:
-        UserError: none of the first images is in any of the places, which are named.
+        UserError: no such folder, or none of the first images is in any of the places, which are
+            named.
     """
+    if folder is not None and not os.path.isdir(folder):
+        raise UserError(f'{folder}: images are not downloaded: give a folder'
+                        if '://' in str(folder) else f'no such folder of images: {folder}')
     ann_path = Path(ann_path)
     names = [image['file_name'] for image in data['images'][:20]
              if isinstance(image.get('file_name'), str) and image['file_name']]
@@ -128,7 +152,26 @@ def write_annotations(data: dict, path: str) -> str:
     try:
         os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
         with atomic_write(path) as name, open(name, 'w', encoding='utf-8') as file:
-            json.dump(data, file)
+            file.writelines(_pieces(data))
     except OSError as error:
         raise UserError(f'{path} cannot be written: {error.strerror}') from error
+    except RecursionError as error:
+        raise UserError(f'{path} cannot be written: its entries are nested too deeply') from error
     return path
+
+
+def _pieces(data: dict) -> Iterator[str]:
+    """JSON of annotations, part by part: ``json.dump`` goes through every number in Python."""
+    separator = '{'
+    for key, value in data.items():
+        yield f'{separator}{json.dumps(key)}: '
+        if isinstance(value, list):
+            pieces = (value[start:start + _PIECE] for start in range(0, len(value), _PIECE))
+            yield '['
+            for number, piece in enumerate(pieces):
+                yield (', ' if number else '') + json.dumps(piece)[1:-1]
+            yield ']'
+        else:
+            yield json.dumps(value)
+        separator = ', '
+    yield '}'

@@ -2,11 +2,14 @@
 import os
 import time
 import warnings
+from collections.abc import Iterator
 
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UserError
-from .annotation_rules import CROWDED, MOST_PIXELS, SMALLEST_SIDE, Problem
+from ..text import printable, quoted
+from .annotation_rules import CROWDED, MOST_PIXELS, SMALLEST_SIDE, Problem, size_problem
+from .file_names import Listing
 
 _ORIENTATION = 0x0112
 #: What the tag does, by its value.
@@ -14,21 +17,22 @@ _TURNS = {2: 'mirrors it', 3: 'turns it upside down', 4: 'turns it upside down a
           **dict.fromkeys((5, 7), 'turns it by a quarter and mirrors it'),
           **dict.fromkeys((6, 8), 'turns it by a quarter')}
 _TAIL = 65536
+#: What Pillow raises for files that are no images.
+_UNREADABLE = (Image.DecompressionBombError, UnidentifiedImageError, OSError, ValueError,
+               SyntaxError, EOFError, IndexError, TypeError, KeyError)
 
 
-def listed_image_problems(data, training=True, thorough=False):
+def listed_image_problems(data: dict, training: bool = True,
+                          thorough: bool = False) -> Iterator[Problem]:
     """What the annotation file says of its images, without opening one.
 
     Args:
-        data (dict): COCO annotations.
-        training (bool): whether they shall be trained on.
-        thorough (bool): say what is unusual, too.
+        data: COCO annotations.
+        training: Whether they shall be trained on.
+        thorough: Say what is unusual, too.
 
     Yields:
         Problem: of images.
-
-    Raises:
-        UserError: an image without a file name.
     """
     ids, names = set(), set()
     counts = {}
@@ -36,44 +40,45 @@ def listed_image_problems(data, training=True, thorough=False):
         if not annotation.get('iscrowd'):
             counts[annotation.get('image_id')] = counts.get(annotation.get('image_id'), 0) + 1
     for index, image in enumerate(data['images']):
-        name = image.get('file_name')
+        where = _where(image)
         if image.get('id') in ids:
-            yield Problem('duplicate image id', f'image {name}',
-                          f'two images have the id {image.get("id")}', index, True)
+            yield Problem('duplicate image id', where,
+                          f'two images have the id {quoted(image.get("id"))}', index, True)
         ids.add(image.get('id'))
-        sides = [side for side in (image.get('width'), image.get('height'))
-                 if isinstance(side, (int, float))]
-        if training and sides and min(sides) < SMALLEST_SIDE:
-            yield Problem('image too small', f'image {name}',
-                          f'image {name} has a side of {min(sides)} px', index, True)
-        if len(sides) == 2 and sides[0] * sides[1] > MOST_PIXELS:
-            yield Problem('too large', f'image {name}', f'image {name} says {sides[0]}x{sides[1]}, '
-                          'more pixels than can be decoded', index, True)
+        if problem := size_problem(image):
+            yield Problem(problem[0], where, f'{where} {problem[1]}', index, True)
+        elif training and min(image['width'], image['height']) < SMALLEST_SIDE:
+            side = min(image['width'], image['height'])
+            yield Problem('image too small', where, f'{where} has a side of {side} px', index, True)
         if not thorough:
             continue
+        name = image.get('file_name')
         if name in names:
-            yield Problem('file named twice', f'image {name}', 'another entry has this file',
-                          index, True)
+            yield Problem('file named twice', where, 'another entry has this file', index, True)
         names.add(name)
         count = counts.get(image.get('id'), 0)
         if not count:
-            yield Problem('image without instances', f'image {name}',
+            yield Problem('image without instances', where,
                           'it has no annotation other than crowds', index, True)
         elif count >= CROWDED:
-            yield Problem('crowded image', f'image {name}', f'it has {count} instances', index,
-                          True)
+            yield Problem('crowded image', where, f'it has {count} instances', index, True)
 
 
-def image_file_problems(data, folder, seconds=None, upright=True, thorough=False):
+def _where(image):
+    return f'image {printable(image.get("file_name"), 120)}'
+
+
+def image_file_problems(data: dict, folder: str, seconds: float | None = None,
+                        upright: bool = True, thorough: bool = False) -> Iterator[Problem]:
     """Look at the files: that all are there, and as many headers as the time allows.
 
     Args:
-        data (dict): COCO annotations.
-        folder (str): of the images.
-        seconds (float, optional): for the headers.
-        upright (bool): whether images are turned by their orientation tag when they are read,
-            as OpenCV does unless told otherwise.
-        thorough (bool): decode every image, and say what is unusual.
+        data: COCO annotations.
+        folder: Of the images.
+        seconds: For the headers.
+        upright: Whether images are turned by their orientation tag when they are read, as OpenCV
+            does unless told otherwise.
+        thorough: Decode every image, and say what is unusual.
 
     Yields:
         Problem: of images.
@@ -85,11 +90,16 @@ def image_file_problems(data, folder, seconds=None, upright=True, thorough=False
     for index, image in enumerate(images):
         if not isinstance(image.get('file_name'), str) or not image['file_name']:
             raise UserError(f'image {image.get("id")} (number {index}) has no file_name')
-    missing = set(_missing(folder, [image['file_name'] for image in images]))
-    for index in sorted(missing):
-        path = os.path.join(folder, images[index]['file_name'])
-        yield Problem('image missing', f'image {images[index]["file_name"]}',
-                      f'image missing on disk: {path}', index, True)
+    listing = Listing(folder)
+    missing = set()
+    for index, image in enumerate(images):
+        there = listing.look(image['file_name'])
+        if not there:
+            missing.add(index)
+            path = printable(listing.path(image['file_name']), 200)
+            yield Problem(*(('image missing', _where(image), f'image missing on disk: {path}')
+                            if there is None else ('image unreadable', _where(image),
+                                                   f'{path} is no file')), index, True)
     # spread over the file, so that a time limit does not leave out its end
     step, count = 7919, len(images)
     order = [i * step % count for i in range(count)] if count and count % step else range(count)
@@ -103,15 +113,35 @@ def image_file_problems(data, folder, seconds=None, upright=True, thorough=False
         found = image_problem(os.path.join(folder, image['file_name']), image.get('width'),
                               image.get('height'), upright, thorough)
         if found:
-            yield Problem(found[0], f'image {image["file_name"]}', found[1], index, True)
+            yield Problem(found[0], _where(image), found[1], index, True)
 
 
-def image_problem(path, width, height, upright=True, thorough=False):
+def image_size(path: str, upright: bool = True) -> tuple[int, int] | None:
+    """Width and height of an image as it will be read, None if its header cannot be.
+
+    Args:
+        path: Of a file.
+        upright: Whether it is turned by its orientation tag.
+    """
+    if not os.path.isfile(path):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            with Image.open(path) as opened:
+                turned = opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+                return opened.size[::-1] if turned and upright else opened.size
+    except _UNREADABLE:
+        return None
+
+
+def image_problem(path: str, width: int, height: int, upright: bool = True,
+                  thorough: bool = False) -> tuple[str, str] | None:
     """(kind, sentence) for an image file, or None.
 
     Args:
-        path (str): of an existing file.
-        width, height (int): what the annotation file says.
+        path: Of an existing file.
+        width, height: What the annotation file says.
         upright, thorough: as for :func:`image_file_problems`.
     """
     # a pipe would be waited for, for ever
@@ -131,8 +161,7 @@ def image_problem(path, width, height, upright=True, thorough=False):
                     opened.load()
     except Image.DecompressionBombError:
         return 'image unreadable', f'the image {path} has too many pixels to be decoded'
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, IndexError,
-            TypeError, KeyError) as error:
+    except _UNREADABLE as error:
         text = str(error)
         if 'truncated' in text or 'Truncated' in text or 'broken data stream' in text:
             return 'image truncated', f'the image {path} ends early and cannot be decoded wholly'
@@ -147,10 +176,12 @@ def image_problem(path, width, height, upright=True, thorough=False):
                     "read it with LoadImageFromFile(color_type='color_ignore_orientation')")
         return ('image of another size', f'image {os.path.basename(path)} says {width}x{height} '
                 f'(width x height), but {path} is {shown[0]}x{shown[1]}')
+    # the size does not tell whether the annotations are upright
+    hidden = upright and (orientation in (2, 3, 4) or (turned and size[0] == size[1]))
+    if orientation in _TURNS and (hidden or thorough):
+        return 'turned by its tag', f'its orientation tag {_TURNS[orientation]}'
     if not thorough:
         return None
-    if orientation in _TURNS:
-        return 'turned by its tag', f'its orientation tag {_TURNS[orientation]}'
     if mode != 'RGB':
         return 'not 8-bit colour', f'its pixels are {mode}'
     if max(size) >= 20 * min(size) or min(size) < 16 or size[0] * size[1] > 16e6:
@@ -167,17 +198,3 @@ def _has_end(path, kind):
         file.seek(max(0, file.tell() - _TAIL))
         tail = file.read()
     return (b'\xff\xd9' if kind == 'JPEG' else b'IEND') in tail
-
-
-def _missing(folder, names):
-    """Indices of names that are no files; one listing for each folder, not one call a file."""
-    listings = {}
-    for index, name in enumerate(names):
-        place, base = os.path.split(os.path.join(folder, name))
-        if place not in listings:
-            try:
-                listings[place] = set(os.listdir(place or '.'))
-            except OSError:
-                listings[place] = set()
-        if base not in listings[place]:
-            yield index

@@ -1,5 +1,6 @@
 """How much of an annotation file can be learned, said before training."""
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..errors import UserError
@@ -8,6 +9,7 @@ from .annotation_rules import KEPT, Problem
 
 #: Classes that the line names.
 _CLASSES = 10
+_SMALL, _GONE = 'in small images', 'in images that cannot be used'
 #: What each reason means where nothing is left, and what to do.
 _REMEDIES = {
     'crowd': 'are marked as crowds (iscrowd=1), which are not learned: some tools mark every '
@@ -17,6 +19,9 @@ _REMEDIES = {
     'empty': 'have empty boxes or area 0: export the annotations again',
     'outside': 'lie outside of their images: are the boxes and the images of one data set?',
     'of other classes': 'are of classes that the config does not name',
+    _SMALL: 'are in images that filter_cfg.min_size of the data set leaves out: lower it',
+    _GONE: 'are in images that are missing or cannot be used: is the folder of images the right '
+           'one?',
 }
 
 
@@ -51,8 +56,7 @@ class Usable:
                                   _CLASSES)
         without = [name for name in self.by_class if not self.by_class[name]]
         if without:
-            text += f'; no object of {plural(len(without), "class").replace("classs", "classes")}'\
-                    f' ({listed(without, _CLASSES)})'
+            text += f'; no object of {plural(len(without), "class")} ({listed(without, _CLASSES)})'
         if self.reasons:
             text += '; not learned: ' + ', '.join(
                 f'{count} {reason}' for reason, count in self.reasons.most_common())
@@ -67,7 +71,7 @@ class Usable:
         if self.count:
             return
         if not self.total:
-            raise UserError(f'{path}: 0 annotations: nothing can be learned from '
+            raise UserError(f'{path}: 0 of 0 annotations can be learned: it has none, for '
                             f'{plural(self.images, "image")}; was it exported with its labels?')
         reason, count = self.reasons.most_common(1)[0]
         remedy = _REMEDIES.get(reason, f'have this problem: {reason}; lordre check-dataset lists '
@@ -76,16 +80,26 @@ class Usable:
                         f'{count} {remedy}')
 
 
-def usable_annotations(data: dict, problems: list[Problem], classes: tuple | None = None) -> Usable:
+def usable_annotations(data: dict, problems: list[Problem],
+                       classes: Iterable[str] | None = None, min_size: int = 0) -> Usable:
     """Count what can be learned.
 
     Args:
         data: COCO annotations.
-        problems: What :func:`~.annotation_rules.annotation_problems` finds in them.
+        problems: What the rules find in them and in their images.
         classes: Names that the config takes; None for all of the file.
+        min_size: Side in pixels below which mmdet leaves an image out.
     """
     names = {category.get('id'): str(category.get('name')) for category in data['categories']}
     annotations = data.get('annotations', ())
+    images = {image.get('id'): None for image in data['images']}
+    for image in data['images']:
+        if min_size and min(_side(image, 'width'), _side(image, 'height')) < min_size:
+            images[image.get('id')] = _SMALL
+    for problem in problems:
+        if problem.of_image and problem.treatment != KEPT \
+                and problem.kind != 'duplicate image id':  # another one is left
+            images[data['images'][problem.index].get('id')] = _GONE
     bad = {p.index: p.kind for p in problems if not p.of_image and p.treatment != KEPT}
     reasons = Counter()
     wanted = set(names.values() if classes is None else classes)
@@ -96,8 +110,14 @@ def usable_annotations(data: dict, problems: list[Problem], classes: tuple | Non
             reasons['crowd'] += 1
         elif index in bad:
             reasons[bad[index]] += 1
+        elif images.get(annotation.get('image_id')):
+            reasons[images[annotation['image_id']]] += 1
         elif name not in wanted:
             reasons['of other classes'] += 1
         else:
             by_class[name] += 1
     return Usable(len(annotations), len(data['images']), by_class, reasons)
+
+
+def _side(image, key):
+    return image[key] if type(image.get(key)) is int else 0

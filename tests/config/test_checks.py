@@ -48,7 +48,7 @@ def test_bad_annotations(data, tmp_path):
     cfg = config(tmp_path)
     copies = check_data(cfg, ('train',), skip_bad=True, clean_to=str(tmp_path / 'clean'),
                         warn=warned.append)
-    assert len(warned) == 2 and 'can be learned' in warned[0] and 'left out' in warned[1]
+    assert len(warned) == 2 and 'left out' in warned[0] and 'can be learned' in warned[1]
     use_files(cfg, copies)
     path = cfg.train_dataloader.dataset.ann_file
     assert path == clean_name(str(tmp_path / 'annotations.json'), str(tmp_path / 'clean'))
@@ -128,8 +128,8 @@ def test_files_of_one_name_have_clean_copies_of_their_own(tmp_path):
         data['annotations'][0]['segmentation'] = [[1, 2, 3, 4]]
         write_json(ann, data)
         cfg[f'{split[:5].replace("valid", "val")}_dataloader'] = dict(dataset=dict(
-            type='CocoDataset', data_root='', ann_file=ann, data_prefix=dict(img=str(
-                tmp_path / split))))
+            type='CocoDataset', data_root='', ann_file=ann, metainfo=dict(classes=NAMES),
+            data_prefix=dict(img=str(tmp_path / split))))
     copies = check_data(cfg, ('train', 'val'), skip_bad=True, clean_to=str(tmp_path / 'clean'),
                         warn=lambda line: None)
     assert len(copies) == 2 and len(set(copies.values())) == 2

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_api
 
-from mmdet_lordre.datasets.repairs import Repairs, base_names, names_found
+from mmdet_lordre.datasets.file_names import base_names, names_found
+from mmdet_lordre.datasets.repairs import Repairs
+from mmdet_lordre.datasets.units import refuse_other_units
 from mmdet_lordre.errors import UserError
 
 POLYGON = [[2.0, 3.0, 12.0, 3.0, 12.0, 9.0, 2.0, 9.0]]
@@ -110,14 +112,14 @@ def test_boxes_of_corners_are_refused(data):
     for annotation in data['annotations']:
         annotation['bbox'] = [2.0, 3.0, 12.0, 9.0]
     with pytest.raises(UserError, match='x1 y1 x2 y2'):
-        repair(data)
+        refuse_other_units(data, 'a.json')
 
 
 def test_polygons_as_parts_of_the_image_are_refused(data):
     for annotation in data['annotations']:
         annotation['segmentation'] = [[v / 20 for v in POLYGON[0]]]
     with pytest.raises(UserError, match='between 0 and 1'):
-        repair(data)
+        refuse_other_units(data, 'a.json')
 
 
 @pytest.mark.parametrize('name, last', [

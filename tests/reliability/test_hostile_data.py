@@ -9,6 +9,7 @@ from pycocotools import mask as mask_api
 
 from mmdet_lordre.cli.check_dataset import main as check_dataset
 from mmdet_lordre.cli.train import main as train
+from mmdet_lordre.datasets.coco_file import clean_name
 
 from ..cli.tiny import NAMES, read_json
 from .families import FAMILIES, family_config, write_family
@@ -129,4 +130,4 @@ def test_the_tool_finds_all_of_it(run_script, tmp_path):
                     '--work-dir', f'{tmp_path}/work', '--skip-bad', '--cfg-options',
                     'default_hooks.checkpoint.interval=9'])
     assert runner.iter == 2 and len(runner.train_dataloader.dataset) == len(names)
-    assert read_json(tmp_path / 'work' / 'clean' / 'hostile.json')['images'] == left['images']
+    assert read_json(clean_name(ann, f'{tmp_path}/work/clean'))['images'] == left['images']

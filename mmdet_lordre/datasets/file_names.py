@@ -1,0 +1,89 @@
+"""The files that an annotation file means, however the tool that wrote it names them."""
+import os
+import re
+import stat
+from collections import Counter
+from urllib.parse import unquote
+
+#: Ids of Label Studio's uploads, which it puts before the names of files.
+_UPLOAD = re.compile(r'^[0-9a-f]{8}-')
+_ADDRESS = re.compile(r'^[a-z][a-z0-9+.-]*://[^/]*/?', re.IGNORECASE)
+
+
+class Listing:
+    """What lies in a folder and the folders in it: each is listed once, not asked for each file.
+
+    Args:
+        folder: What names are relative to.
+    """
+
+    def __init__(self, folder: str):
+        self.folder = folder
+        self._places: dict[str, dict[str, bool]] = {}
+
+    def path(self, name: str) -> str:
+        """Where a name leads."""
+        return os.path.join(self.folder, name)
+
+    def look(self, name: str) -> bool | None:
+        """True for a file, False for what is none (a folder, a pipe), None for nothing."""
+        place, base = os.path.split(self.path(name))
+        if place not in self._places:
+            self._places[place] = _entries(place)
+        return self._places[place].get(base)
+
+
+def _entries(place: str) -> dict[str, bool]:
+    try:
+        with os.scandir(place or '.') as entries:
+            return {entry.name: _is_file(entry) for entry in entries}
+    except (OSError, ValueError):
+        return {}
+
+
+def _is_file(entry: os.DirEntry) -> bool | None:
+    try:
+        if not entry.is_symlink():
+            return entry.is_file()
+        return stat.S_ISREG(entry.stat().st_mode)
+    except OSError:  # a link to nothing
+        return None
+
+
+def path_of_url(address: str) -> str:
+    """Path of an address, without its server, query and escapes."""
+    return unquote(_ADDRESS.sub('', address).partition('?')[0])
+
+
+def base_names(name: str) -> list[str]:
+    """What a file may be called where an annotation tool wrote a path or an address.
+
+    ``images\\0.jpg``, ``/data/upload/1/abc-0.jpg``, ``http://localhost:8080/x/0.jpg``: the path
+    with the system's separators, then its last part, with and without an upload's prefix.
+    """
+    plain = name.replace('\\', '/')
+    if '://' in plain:
+        plain = path_of_url(plain)
+    last = plain.rsplit('/', 1)[-1]
+    candidates = [plain.lstrip('/'), last, _UPLOAD.sub('', last), unquote(last)]
+    return [c for c in dict.fromkeys(candidates) if c and c != name]
+
+
+def names_found(folder: str, names: list[str]) -> list[str | None]:
+    """For each file name the name under which the file lies in a folder, None if it does not.
+
+    A name that leads nowhere is looked for by :func:`base_names`, and taken where no other entry
+    of the list means the same file.
+    """
+    listing = Listing(folder)
+    found = [None if listing.look(name) is None else name for name in names]
+    lost = [index for index, name in enumerate(found) if name is None]
+    if lost:
+        taken = {name for name in found if name is not None}
+        guesses = {index: next((c for c in base_names(names[index]) if listing.look(c)), None)
+                   for index in lost}
+        meant = Counter(guess for guess in guesses.values() if guess is not None)
+        for index, guess in guesses.items():
+            if guess is not None and meant[guess] == 1 and guess not in taken:
+                found[index] = guess
+    return found
