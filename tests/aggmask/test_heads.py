@@ -230,6 +230,8 @@ class TestPredict:
             monkeypatch.setattr(selected, 'chunk_size', lambda *args, **kwargs: 3)
             parts = head.predict(feats, samples, rescale=True)
         for a, b in zip(whole, parts, strict=True):
+            # more than one chunk
+            assert len(a) > 3
             torch.testing.assert_close(a.scores, b.scores)
             assert torch.equal(a.labels, b.labels)
             assert (a.masks == b.masks).float().mean() > .9999
@@ -258,7 +260,7 @@ class TestPredict:
             assert a.masks.shape[1:] == SIZE and b.masks.shape[1:] == (256, 320)
             assert isinstance(c.masks, RLEMasks)
             assert (c.masks.to_ndarray() == b.masks.numpy()).all()
-            assert torch.equal(b.bboxes, c.bboxes)
+            assert torch.equal(b.bboxes, c.bboxes) and len(b) >= 3
             for mask, box in zip(b.masks[:3], b.bboxes[:3], strict=True):
                 ys, xs = mask.nonzero(as_tuple=True)
                 assert box.tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
@@ -284,6 +286,7 @@ class TestPredict:
             both = head.predict(feats, samples)
             swapped = head.predict([f.flip(0) for f in feats], samples)
         for a, b in zip(both, swapped[::-1], strict=True):
+            assert len(a) > 0
             torch.testing.assert_close(a.scores, b.scores, rtol=1e-4, atol=1e-5)
             assert (a.masks == b.masks).float().mean() > .9999
 

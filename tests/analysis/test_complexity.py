@@ -1,4 +1,5 @@
 """Counting: by hand, against mmengine's counter, and as the tool prints it."""
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,11 @@ from torch import nn
 import mmdet_lordre  # noqa: F401 - registers the models
 from mmdet_lordre.analysis.complexity import complexity, input_size
 from mmdet_lordre.checkpoints.verify import build_untrained
+from tests.parity.case import OWN_CASES, ParityCase
 
 ROOT = Path(__file__).resolve().parents[2]
 R50 = ROOT / 'configs/lordre/lordre_r50_giam_8xb8-270k_coco.py'
+SOFT = ROOT / 'configs/lordre/lordre_r50_giam-soft_8xb8-270k_coco.py'
 VD = ROOT / 'configs/lordre/lordre_r50vd_giam_8xb8-270k_coco.py'
 DCN = ROOT / 'configs/lordre/lordre_r50vd-dcn_giam_8xb8-270k_coco.py'
 
@@ -28,9 +31,12 @@ def test_the_size_is_the_padded_test_size():
 
 
 def test_parameters():
-    cfg = Config.fromfile(R50)
-    cost = complexity(cfg, (96, 128))
-    assert cost.params == sum(p.numel() for p in build_untrained(cfg).parameters())
+    """As many as the published checkpoint of the model has, norms' statistics aside."""
+    shapes = ParityCase(OWN_CASES / 'lordre_r50_giam_soft.json').meta['shapes']
+    published = {name: math.prod(shape) for name, shape in shapes.items()
+                 if not name.endswith(('running_mean', 'running_var', 'num_batches_tracked'))}
+    cost = complexity(Config.fromfile(SOFT), (96, 128))
+    assert cost.params == sum(published.values())
     assert cost.size == (96, 128)
 
 

@@ -50,7 +50,8 @@ def test_learning_rate():
                   for scheduler in cfg.param_scheduler]
     expected = {0: 5e-8, 999: 5e-5, 209999: 5e-5, 210001: 5e-6, 249999: 5e-6, 250001: 5e-7,
                 269999: 5e-7}
-    for iteration in range(cfg.train_cfg.max_iters):
+    assert cfg.train_cfg.max_iters == 270000
+    for iteration in range(270000):
         if iteration in expected:
             assert optimizer.param_groups[0]['lr'] == pytest.approx(expected[iteration], rel=2e-3)
         optimizer.step = lambda: None

@@ -77,7 +77,9 @@ def test_targets_of_other_strides(features, padded):
     head = make_head()
     samples = [make_sample(2, padded=padded), make_sample(1, padded=padded, seed=1)]
     theirs = plain_losses(head, features, samples)
-    for name, value in head.loss(features, samples).items():
+    ours = head.loss(features, samples)
+    assert set(ours) == set(theirs)
+    for name, value in ours.items():
         assert float(value) == pytest.approx(float(theirs[name]), rel=1e-4), name
 
 
@@ -132,7 +134,8 @@ def test_results_as_stated(features, mask_format):
     head = make_head(test_cfg=dict(mask_format=mask_format, score_thr=0.3)).eval()
     samples = [make_sample(0), make_sample(0, seed=1)]
     results = head.predict(features, samples, rescale=True)
-    for got, (scores, labels, masks) in zip(results, plain_results(head, features, samples)):
+    plain = plain_results(head, features, samples)
+    for got, (scores, labels, masks) in zip(results, plain, strict=True):
         assert 0 < len(got) < 7
         assert torch.allclose(got.scores, scores, atol=1e-6)
         assert torch.equal(got.labels, labels)

@@ -124,7 +124,10 @@ class TestLosses:
         mask[0, 20, 20] = 1
         head = build()
         data = sample(mask, boxes=torch.tensor([[16., 16., 30., 30.]]))
-        finite(head.loss(features(1), [data]))
+        losses = head.loss(features(1), [data])
+        finite(losses)
+        # there are positives, that on the pixel with a target of 0
+        assert losses['loss_centerness'] > 0 and losses['loss_mask'] > 0
 
     def test_contours_of_the_loader_give_the_same_losses(self):
         boxes, labels, masks = ellipse_instances('losses', 64, 96, 6, 5)
