@@ -83,12 +83,12 @@ def class_names(data: dict, path: str) -> tuple[str, ...]:
         raise UserError(f'{path}: the name of category {quoted(wrong.get("id"))} is '
                         f'{quoted(wrong["name"]) if "name" in wrong else "missing"}: give it one '
                         'as text')
-    for what, values in (('name', names), ('id', ids)):
+    for what, values in (('a name', names), ('an id', ids)):
         seen = set()
         twice = next((v for v in values if v in seen or seen.add(v)), None)
         if twice is not None or None in values:
             said = 'one has none' if twice is None else f'twice: {quoted(twice)}'
-            raise UserError(f"{path}: every category needs a {what} of its own; {said}")
+            raise UserError(f"{path}: every category needs {what} of its own; {said}")
     return tuple(names)
 
 

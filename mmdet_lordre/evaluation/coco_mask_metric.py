@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger
 from terminaltables import AsciiTable
 
 from ..masks import encode_masks
+from ..text import listed, printable
 from .coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarise
 
 
@@ -144,12 +145,12 @@ class CocoMaskMetric(CocoMetric):
         if classes and all(i is None for i in ids):
             raise ValueError(
                 'CocoMaskMetric: none of the classes of the model '
-                f'({_some(classes)}) is a category of the annotation file ({_some(names)})')
+                f'({listed(classes, 5)}) is a category of the annotation file ({listed(names, 5)})')
         missing = [name for name, i in zip(classes, ids, strict=True) if i is None]
         if missing:
             MMLogger.get_current_instance().warning(
                 f'{len(missing)} of {len(classes)} classes are not in the annotation file '
-                f'and are not evaluated: {_some(missing)}')
+                f'and are not evaluated: {listed(missing, 5)}')
         return ids
 
     def _detections(self, preds, logger):
@@ -217,7 +218,7 @@ class CocoMaskMetric(CocoMetric):
         """Figures of every category, as a table in the log and as {name_precision: AP}."""
         params = evaluator.params
         precision = evaluator.eval['precision'][..., -1]  # (thresholds, recalls, cats, areas)
-        name_of = {c['id']: c['name'] for c in self._coco_api.dataset['categories']}
+        name_of = {c['id']: printable(c['name']) for c in self._coco_api.dataset['categories']}
         rows, out = [['category', *self.DEFAULT_ITEMS]], {}
         for k, cat_id in enumerate(params.catIds):
             values = [mean_of_valid(precision[:, :, k, 0])]
@@ -260,11 +261,6 @@ def _array(values):
         # numpy has no bfloat16
         return (values.float() if values.is_floating_point() else values).numpy()
     return np.asarray(values)
-
-
-def _some(names, limit=5):
-    names = list(names)
-    return ', '.join(names[:limit]) + (', ...' if len(names) > limit else '')
 
 
 def _summary_text(metric, figures, max_det):

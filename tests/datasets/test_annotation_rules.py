@@ -1,5 +1,6 @@
 """The rules, one by one."""
 import math
+import os
 
 import numpy as np
 import pytest
@@ -14,7 +15,11 @@ from mmdet_lordre.datasets.annotation_rules import (
     crosses_itself,
     run_length_problem,
 )
-from mmdet_lordre.datasets.image_rules import image_problem, listed_image_problems
+from mmdet_lordre.datasets.image_rules import (
+    image_file_problems,
+    image_problem,
+    listed_image_problems,
+)
 from mmdet_lordre.errors import UserError
 
 from ..cli.tiny import IDS, make_coco, read_json
@@ -138,6 +143,45 @@ def test_images_on_the_disk(tmp_path):
     path = str(tmp_path / 't.jpg')
     assert image_problem(path, 60, 40, upright=False) is None
     assert 'color_ignore_orientation' in image_problem(path, 60, 40)[1]
+
+
+@pytest.mark.parametrize('tag', range(1, 9))
+@pytest.mark.parametrize('side', [40, 60])
+def test_orientation_that_the_size_does_not_tell(tmp_path, tag, side):
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    path = str(tmp_path / 'a.jpg')
+    Image.new('RGB', (60, side)).save(path, exif=exif)
+    size = (side, 60) if tag > 4 else (60, side)
+    found = image_problem(path, *size)
+    assert (found is not None and found[0] == 'turned by its tag') == (
+        tag in (2, 3, 4) or (tag > 4 and side == 60))
+    assert image_problem(path, 60, side, upright=False) is None
+
+
+def test_what_is_no_file_is_not_opened(data, tmp_path):
+    """Reading from a pipe would wait for ever."""
+    os.mkfifo(tmp_path / 'images' / 'pipe.png')
+    (tmp_path / 'images' / 'folder.png').mkdir()
+    os.symlink('pipe.png', tmp_path / 'images' / 'link.png')
+    os.symlink('nothing', tmp_path / 'images' / 'broken.png')
+    names = ('pipe.png', 'folder.png', 'link.png', 'broken.png')
+    for image, name in zip(data['images'], names, strict=True):
+        image['file_name'] = name
+    found = list(image_file_problems(data, str(tmp_path / 'images'), seconds=0))
+    assert [p.kind for p in found] == ['image unreadable'] * 3 + ['image missing']
+    assert all('is no file' in p.what for p in found[:3])
+
+
+def test_sizes_that_are_none(data):
+    for image, width in zip(data['images'], (None, '64x', -1, 10**6), strict=True):
+        image['width'] = width
+    data['images'][3]['height'] = 10**6
+    said = [p.what for p in listed_image_problems(data)]
+    assert said == ['image 00.png has no width',
+                    "image 01.png has width '64x', which is no number of pixels",
+                    'image 02.png has width -1, which is no number of pixels',
+                    'image 03.png says 1000000x1000000, more pixels than can be decoded']
 
 
 @pytest.mark.parametrize('name', ['a.jpg', 'a.png', 'a.bmp'])

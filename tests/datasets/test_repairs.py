@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as mask_api
 
+from mmdet_lordre.datasets.annotation_rules import cleaned
 from mmdet_lordre.datasets.file_names import base_names, names_found
 from mmdet_lordre.datasets.repairs import Repairs
 from mmdet_lordre.datasets.units import refuse_other_units
@@ -157,3 +159,104 @@ def test_crowds_are_taken_when_asked(data):
     assert repairs.notes == []
     repairs.take_crowds()
     assert repairs.data['annotations'][0]['iscrowd'] == 0 and len(repairs.notes) == 1
+
+
+def test_what_refers_to_nothing_does_not_come_to_mean_another(data):
+    """Ids are words, numbered from 1; a number among the references is none of them."""
+    for image in data['images']:
+        image['id'] = f'image-{image["id"]}'
+    data['annotations'][0]['image_id'] = 'image-5'
+    data['annotations'][1]['image_id'] = 2
+    mended = repair(data).data
+    assert [a['image_id'] for a in mended['annotations']] == [1, None, None, None]
+
+
+def test_references_alone_may_be_text(data):
+    good = copy.deepcopy(data)
+    for annotation in data['annotations']:
+        annotation['image_id'] = str(annotation['image_id'])
+    repairs = repair(data)
+    assert repairs.data == good and repairs.notes == ['images: 4 ids read as whole numbers']
+
+
+@pytest.mark.parametrize('number', [-1, 2**63, 1.5, math.nan])
+def test_ids_that_evaluation_cannot_count_with(data, number):
+    data['annotations'][2]['id'] = number
+    assert [a['id'] for a in repair(data).data['annotations']] == [1, 2, 3, 4]
+
+
+def test_annotation_0_is_numbered(data):
+    """pycocotools counts what is matched with annotation 0 as a false positive."""
+    data['annotations'][0]['id'] = 0
+    repairs = repair(data)
+    assert [a['id'] for a in repairs.data['annotations']] == [5, 2, 3, 4]
+    assert repairs.notes == ['annotations: id 0, which pycocotools takes for none, is 5']
+
+
+def test_names_of_classes_that_are_numbers(data):
+    data['categories'][0]['name'] = 7
+    assert [c['name'] for c in repair(data).data['categories']] == ['7', 'b']
+
+
+def test_a_file_without_annotations_stays_without(data, tmp_path):
+    """Images to test on: an empty list would be evaluated."""
+    del data['annotations']
+    data['images'][0]['id'] = '5'
+    repairs = repair(data)
+    assert 'annotations' not in repairs.data and len(repairs.notes) == 1
+    assert 'annotations' not in cleaned(repairs.data, [])
+
+
+def test_missing_sizes_are_read_from_the_images(data, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, options in (('5.png', {}), ('6.png', dict(exif=exif))):
+        Image.new('RGB', (20, 16)).save(tmp_path / name, **options)
+    for image in data['images']:
+        del image['width'], image['height']
+    repairs = Repairs(data, 'a.json').make(str(tmp_path))
+    assert [(i['width'], i['height']) for i in repairs.data['images']] == [(20, 16), (16, 20)]
+    assert repairs.notes == ['images: 2 sizes read from their files']
+    data['images'][0]['file_name'] = 'gone.png'
+    assert 'width' not in Repairs(data, 'a.json').make(str(tmp_path)).data['images'][0]
+
+
+def test_names_of_lvis(data):
+    for image in data['images']:
+        image['coco_url'] = f'http://images.cocodataset.org/train2017/{image.pop("file_name")}'
+    assert [image['file_name'] for image in repair(data).data['images']] == [
+        'train2017/5.png', 'train2017/6.png']
+
+
+def test_run_lengths_beyond_all_images(data):
+    """pycocotools counts in 32 bits."""
+    data['images'][0].update(width=100_000, height=100_000)
+    for annotation in data['annotations']:
+        annotation['segmentation'] = dict(size=[100_000, 100_000], counts=[10**10])
+        del annotation['bbox']
+    assert all('bbox' not in a for a in repair(data).data['annotations'])
+
+
+@pytest.mark.parametrize('count', [1, 3])
+@pytest.mark.parametrize('as_rle', [False, True])
+def test_units_of_few_annotations(data, count, as_rle):
+    data['annotations'] = data['annotations'][:count]
+    if as_rle:
+        for annotation in data['annotations']:
+            encoded = mask_api.merge(mask_api.frPyObjects(annotation['segmentation'], 16, 20))
+            encoded['counts'] = encoded['counts'].decode()
+            annotation['segmentation'] = encoded
+    refuse_other_units(data, 'a.json')
+    for annotation in data['annotations']:
+        annotation['bbox'] = [2, 3, 12, 9]
+    with pytest.raises(UserError, match=r'a\.json: its boxes are x1 y1 x2 y2'):
+        refuse_other_units(data, 'a.json')
+    for annotation in data['annotations']:
+        annotation['bbox'] = [0.1, 0.2, 0.5, 0.4]
+    with pytest.raises(UserError, match=r'a\.json: its boxes lie between 0 and 1'):
+        refuse_other_units(data, 'a.json')
+
+
+def test_one_wrong_box_is_not_all_of_them(data):
+    data['annotations'][0]['bbox'] = [2, 3, 12, 9]
+    refuse_other_units(data, 'a.json')

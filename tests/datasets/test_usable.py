@@ -1,7 +1,7 @@
 """What can be learned of a file is said, and nothing at all is an error."""
 import pytest
 
-from mmdet_lordre.datasets.annotation_rules import annotation_problems
+from mmdet_lordre.datasets.annotation_rules import Problem, annotation_problems
 from mmdet_lordre.datasets.usable import usable_annotations
 from mmdet_lordre.errors import UserError
 
@@ -47,3 +47,16 @@ def test_nothing_to_learn(annotations, said):
     with pytest.raises(UserError, match=r'a\.json: 0 ') as error:
         usable(*annotations).demand_some('a.json')
     assert said in str(error.value)
+
+
+def test_images_count_too():
+    data = dict(images=[dict(id=i, file_name=f'{i}.png', width=20 * i, height=20 * i)
+                        for i in (1, 2)], categories=[dict(id=1, name='cat')],
+                annotations=[annotation(1), annotation(2, image_id=2)])
+    small = usable_annotations(data, [], None, min_size=32)
+    assert small.by_class == dict(cat=1) and small.reasons == {'in small images': 1}
+    with pytest.raises(UserError, match=r'filter_cfg\.min_size'):
+        usable_annotations(data, [], None, min_size=99).demand_some('a.json')
+    gone = [Problem('image missing', '', '', index, True) for index in (0, 1)]
+    with pytest.raises(UserError, match='2 are in images that are missing'):
+        usable_annotations(data, gone).demand_some('a.json')

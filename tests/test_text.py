@@ -1,0 +1,32 @@
+"""What data say reaches the terminal as plain text, in one line."""
+import pytest
+
+from mmdet_lordre.cli.main import explain
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.text import listed, plural, printable, quoted
+
+
+@pytest.mark.parametrize('text, shown', [
+    ('\u00fc \u56fe #1 %s', '\u00fc \u56fe #1 %s'), ('\x1b[31mred\x07', '\\x1b[31mred\\x07'),
+    ('a\nb\r\tc', 'a\\nb\\r\\tc'), ('\u202egpj.a', '\\u202egpj.a'), ('\ud800', '\\ud800'),
+    ('\U000e0001', '\\U000e0001')])
+def test_printable(text, shown):
+    assert printable(text) == shown and printable(shown) == shown
+    assert explain(UserError(f'{text.split()[0]} x')) == f'{shown.split()[0]} x'.replace(
+        'a\\nb\\r\\tc', 'a')
+
+
+def test_length():
+    assert len(printable('n' * 100_000, 50)) < 50 and printable('abc', 50) == 'abc'
+    assert 'too large' in printable(10**5000)
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert 'too large' in printable(deep)
+    assert listed(['n' * 1000] * 1000, 3).count('...') == 4
+
+
+def test_words():
+    assert (quoted('a'), quoted(1), quoted(None)) == ("'a'", '1', 'None')
+    assert (plural(1, 'class'), plural(2, 'class'), plural(0, 'image')) == (
+        '1 class', '2 classes', '0 images')
