@@ -1,5 +1,4 @@
 """``lordre benchmark``."""
-import argparse
 import copy
 import logging
 import os
@@ -22,14 +21,14 @@ from ..config.reading import dataset_files, load_config, split_datasets
 from ..errors import UserError
 from ..models import build_model
 from .demo import IMAGE_ENDINGS
-from .options import add_cfg_options
+from .options import Parser, add_cfg_options, add_device
 
 #: Real images that are read, and taken in turn.
 _IMAGES = 20
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Latency of a model, one image at a time: network and post-processing, '
                     'without loading and evaluation')
     parser.add_argument('config', help='config file')
@@ -47,7 +46,7 @@ def parse_args(argv=None):
     parser.add_argument('--winograd', action='store_true',
                         help='3x3 convolutions with fewer multiplications; for float32 on a CPU, '
                              'with --compile')
-    parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
+    add_device(parser)
     parser.add_argument('--threads', type=int, help='threads of the CPU (default: the cores)')
     parser.add_argument('--shape', type=int, nargs=2, metavar=('H', 'W'),
                         help='size of the input (default: what the test pipeline makes of each '

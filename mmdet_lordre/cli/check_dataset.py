@@ -9,10 +9,11 @@ from ..datasets.repairs import Repairs, describe
 from ..datasets.units import refuse_other_units
 from ..datasets.usable import usable_annotations
 from ..errors import UserError
+from .options import Parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Find everything in a COCO data set that training stops at, leaves out or '
                     'treats in a way of its own. Every image is decoded.',
         epilog='Status 0: training would start; 1: it would stop, or the file cannot be read.')

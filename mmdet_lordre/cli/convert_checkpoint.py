@@ -4,13 +4,13 @@ ImageNet backbone of torchvision, timm, detectron2 or PVT) to one that the confi
 Files are read without running what is in them. Every name is placed, dropped for a stated
 reason, or refused; a report ends the run.
 """
-import argparse
 
 from ..checkpoints import FORMATS, convert_file
+from .options import Parser
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('source', help='the published file')
     parser.add_argument('target', help='the file to write')
     parser.add_argument('--format', default='auto', choices=['auto', *FORMATS, 'imagenet'],

@@ -1,5 +1,4 @@
 """``lordre demo``."""
-import argparse
 import os
 from pathlib import Path
 
@@ -14,13 +13,13 @@ from rich.progress import track
 from ..errors import UserError
 from ..models import build_model
 from ..visualization import PICTURE_MODES
-from .options import add_cfg_options
+from .options import Parser, add_cfg_options, add_device
 
 IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description='Draw what a model finds in images')
+    parser = Parser(description='Draw what a model finds in images')
     parser.add_argument('images', nargs='+', help='images, or folders of images')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint; its classes are taken')
@@ -32,7 +31,7 @@ def parse_args(argv=None):
                         help=f'what to draw: {", ".join(sorted(PICTURE_MODES))}')
     parser.add_argument('--activation-maps', action='store_true',
                         help='the same as --mode activation-maps')
-    parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
+    add_device(parser)
     add_cfg_options(parser)
     return parser.parse_args(argv)
 

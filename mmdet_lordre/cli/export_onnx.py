@@ -1,5 +1,4 @@
 """``lordre export-onnx``."""
-import argparse
 import importlib.util
 import logging
 
@@ -11,14 +10,14 @@ import torch
 from ..analysis.complexity import input_size
 from ..errors import UserError
 from ..models import build_model, head_of
-from .options import add_cfg_options
+from .options import Parser, add_cfg_options
 
 #: What the answers of onnxruntime and PyTorch may differ by, in float32.
 SCORE_DIFFERENCE, MASK_IOU = 1e-3, 0.98
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Write a model as an ONNX file and compare it with PyTorch')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint; its classes are taken')

@@ -1,14 +1,13 @@
 """Print the parameters and multiply-adds of a config's model, without weights or images."""
-import argparse
 
 from ..analysis.complexity import complexity
 from ..config.reading import load_config
 from ..errors import UserError
-from .options import add_cfg_options
+from .options import Parser, add_cfg_options
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('config')
     parser.add_argument('--shape', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'),
                         help="input size (default: the test size of the config, padded)")

@@ -4,12 +4,16 @@ A command is a module of this folder with a function ``main(argv=None)``. Its mi
 line and status 1, whatever it is.
 """
 import difflib
+import errno
 import functools
 import importlib
 import os
 import re
+import signal
 import sys
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 from ..errors import UserError
 from ..text import printable
@@ -38,14 +42,16 @@ _FROM_WORKERS = (
 )
 
 
-def explain(error):
+def explain(error: BaseException) -> str | None:
     """The one line for an exception, or None when it is not known to be the user's.
 
     Args:
-        error (BaseException): what a tool ended with.
+        error: What a tool ended with.
     """
     if isinstance(error, UserError):
         return printable(' '.join(str(error).split()))
+    if isinstance(error, OSError) and error.errno is not None:
+        return _of_the_system(error)
     text = str(error)
     for pattern, message in _FROM_WORKERS:
         # a worker's text quotes the source first, and ends with the message
@@ -55,7 +61,18 @@ def explain(error):
     return None
 
 
-def one_line_errors(main):
+def _of_the_system(error: OSError) -> str:
+    where = ' '.join(str(name) for name in (error.filename, error.filename2) if name)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f'the disk is full{f": {where}" if where else ""}; free some space and start again'
+    what = {errno.EEXIST: 'there is a file where a folder should be',
+            errno.ENOTDIR: 'there is a file where a folder should be',
+            errno.EISDIR: 'there is a folder where a file should be',
+            errno.ENOENT: 'no such file or folder'}.get(error.errno, error.strerror)
+    return f'{where}: {what}' if where else f'{what} (MMDET_LORDRE_TRACEBACK=1 shows where)'
+
+
+def one_line_errors(main: Callable) -> Callable:
     """Make ``main`` of a tool end with ``error: ...`` and status 1 on a user's mistake.
 
     Anything unknown keeps its traceback, and so does everything when the environment
@@ -68,6 +85,11 @@ def one_line_errors(main):
         warnings.filterwarnings('ignore', '.broadcast_buffers. is deprecated')
         try:
             result, status = main(*args, **kwargs), 0
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # whoever read our output has seen enough; nothing more can be written there
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = 128 + signal.SIGPIPE
         except KeyboardInterrupt as stop:
             sys.stdout.flush()
             print(str(stop) or 'interrupted', file=sys.stderr)
@@ -78,7 +100,7 @@ def one_line_errors(main):
                 raise
             sys.stdout.flush()
             print(f'error: {line}', file=sys.stderr)
-            status = 1
+            status = getattr(error, 'status', 1)
         end_of_process(status)
         if status:
             sys.exit(status)
@@ -86,20 +108,24 @@ def one_line_errors(main):
     return wrapper
 
 
-def run(name: str, argv: list[str] | None = None):
+def run(name: str, argv: list[str] | None = None) -> Any:
     """Run a command as a program: what it returns, or one line of error and its status."""
     command = importlib.import_module(f'.{name.replace("-", "_")}', __package__).main
     return one_line_errors(command)(argv)
 
 
-def main(argv: list[str] | None = None):
+def main(argv: list[str] | None = None) -> Any:
     """The console command ``lordre``."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ('-h', '--help'):
         width = max(map(len, COMMANDS))
         print('usage: lordre COMMAND ...\n\n'
               + '\n'.join(f'  {name.ljust(width)}  {what}' for name, what in COMMANDS.items())
-              + '\n\nlordre COMMAND --help lists the options of a command.')
+              + '\n\nlordre COMMAND --help lists the options of a command; lordre --version.')
+        return None
+    if argv[0] in ('-V', '--version'):
+        from .. import __version__
+        print(f'lordre {__version__}')
         return None
     if argv[0] not in COMMANDS:
         close = difflib.get_close_matches(argv[0], COMMANDS, n=1)

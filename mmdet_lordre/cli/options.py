@@ -1,17 +1,58 @@
 """Command-line options that several tools have."""
 import argparse
+import difflib
 import os
+from typing import NoReturn
 
+import torch
 from mmengine.config import DictAction
 
+from ..errors import UserError
 
-def add_cfg_options(parser, example=''):
+
+class UsageError(UserError):
+    """A command line that does not parse."""
+
+    status = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, with its errors in one line as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the message, with the option that was probably meant.
+
+        Raises:
+            UsageError: Always.
+        """
+        if message.startswith('unrecognized arguments: --'):
+            word = message.split()[2].split('=')[0]
+            near = difflib.get_close_matches(word, self._option_string_actions, n=1)
+            message += f' (did you mean {near[0]}?)' if near else ''
+        raise UsageError(f'{message}; {self.prog} --help lists the options')
+
+
+class _Options(DictAction):
+    """mmengine's, with a word about what it cannot take apart."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        for text in values:
+            key, separator, _ = text.partition('=')
+            if not separator or not all(key.split('.')):
+                parser.error(f'argument {option_string}: {text!r} is not KEY=VALUE')
+            try:
+                super().__call__(parser, namespace, [text], option_string)
+            except (AssertionError, ValueError, IndexError, RecursionError) as error:
+                parser.error(f'argument {option_string}: {text!r}: {error}')
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, example: str = '') -> None:
     """``--cfg-options KEY=VALUE ...``, with an ``example`` after the line of help."""
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=_Options, metavar='KEY=VALUE',
                         help=f'override values of the config{example}')
 
 
-def add_common(parser):
+def add_common(parser: argparse.ArgumentParser) -> None:
     """``--work-dir``, ``--cfg-options`` and ``--launcher``, as in mmdet's tools."""
     parser.add_argument('--work-dir', help='folder of logs and checkpoints '
                                            '(default: work_dirs/CONFIG)')
@@ -23,12 +64,37 @@ def add_common(parser):
                         help=argparse.SUPPRESS)
 
 
-def set_local_rank(args):
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """``--device``; what it is given is there when the parser is done."""
+    parser.add_argument('--device', type=_device,
+                        help='cpu, cuda:0, ... (default: a GPU if there is one)')
+
+
+def _device(name: str) -> str:
+    there = [kind for kind, usable in (
+        ('cuda', torch.cuda.is_available()), ('mps', torch.backends.mps.is_available()),
+        ('npu', hasattr(torch, 'npu') and torch.npu.is_available())) if usable] + ['cpu']
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(
+            f'there is no kind of device {name!r}: choose from {", ".join(there)}') from None
+    if device.type not in there:
+        raise argparse.ArgumentTypeError(
+            f'{name}: this machine (or this build of torch) has no {device.type}: choose from '
+            f'{", ".join(there)}')
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise argparse.ArgumentTypeError(
+            f'{name}: there are {torch.cuda.device_count()} GPUs, counted from cuda:0')
+    return name
+
+
+def set_local_rank(args: argparse.Namespace) -> None:
     """torch's launchers say the local rank by an option or in the environment."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
 
-def is_main_process():
+def is_main_process() -> bool:
     """Whether this is the process that checks and reports, before any group exists."""
     ranks = (os.environ.get(name) for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'))
     return int(next((rank for rank in ranks if rank), 0)) == 0

@@ -14,10 +14,11 @@ from ..errors import UserError
 from ..polarmask import PolarRayCoder
 from ..polarmask.polygons import FILLS
 from ..polarmask.upper_bound import PolarUpperBound
+from .options import Parser
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('annotations', help='COCO instance annotations, a .json file')
     parser.add_argument('--rays', type=int, nargs='+', default=[18, 24, 36, 72],

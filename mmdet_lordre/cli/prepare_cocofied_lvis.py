@@ -1,13 +1,13 @@
 """Make the LVIS-cocofied file: prepare_cocofied_lvis.py LVIS_v0.5_val.json OUT.json."""
-import argparse
 
 from ..errors import UserError
 from ..evaluation.lvis_cocofied_subset import write_cocofied
+from .options import Parser
 
 
 def main(argv=None):
     """Write the subset that the command line asks for; returns it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Keep the COCO categories of an LVIS file (v0.5 or v1), under COCO ids: '
                     'the second evaluation of AggMask models.')
     parser.add_argument('lvis', help='an LVIS annotation file')

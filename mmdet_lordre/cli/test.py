@@ -1,5 +1,4 @@
 """``lordre test``."""
-import argparse
 import os
 
 import torch
@@ -15,11 +14,11 @@ from ..errors import UserError
 from ..evaluation import CocoMaskMetric, DumpMaskResults
 from ..training.distributed import from_the_first
 from ..training.runner import ToolRunner, work_dir_of
-from .options import add_common, is_main_process, set_local_rank
+from .options import Parser, add_common, is_main_process, set_local_rank
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description='Test a model')
+    parser = Parser(description='Test a model')
     parser.add_argument('config', help='config file, or mmdet::folder/name.py')
     parser.add_argument('checkpoint', help='checkpoint; its classes are taken')
     add_common(parser)

@@ -1,26 +1,29 @@
 """``lordre train``."""
 import argparse
 import os
+from contextlib import nullcontext
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.device import get_device
-from mmengine.registry import RUNNERS, init_default_scope
+from mmengine.registry import RUNNERS
 
 from ..config.checks import check_class_counts, check_data, use_files
 from ..config.classes import class_names_of
 from ..config.own_data import use_own_data
 from ..config.reading import load_config
+from ..config.values import MISSING, value_at
 from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
 from ..text import listed
 from ..training.distributed import from_the_first
+from ..training.lock import work_folder
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner, device_name, work_dir_of
-from .options import add_common, is_main_process, set_local_rank
+from .options import Parser, add_common, is_main_process, set_local_rank
 
 
-def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description='Train a model')
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser(description='Train a model')
     parser.add_argument('config', help='config file, or mmdet::folder/name.py')
     add_common(parser)
     parser.add_argument('--amp', action='store_true',
@@ -51,18 +54,31 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> ToolRunner:
     """Train as the command line says; returns the runner."""
     args = parse_args(argv)
     set_local_rank(args)
     setup_cache_size_limit_of_dynamo()
+    cfg = _config_of(args)
+    # of several processes the first one has the folder, for all of them
+    with work_folder(cfg.work_dir) if is_main_process() else nullcontext():
+        use_files(cfg, from_the_first(cfg, lambda: check_data(
+            cfg, ('train', 'val'), args.skip_bad, clean_to=os.path.join(cfg.work_dir, 'clean'),
+            crowd_as_instances=args.crowd_as_instances)))
+        forget_annotations()
+        return _train(cfg, args)
+
+
+def _config_of(args):
+    """The config of the command line."""
     cfg = load_config(args.config, args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
     cfg.launcher = args.launcher
     cfg.work_dir = work_dir_of(args.config, args.work_dir or cfg.get('work_dir'))
     if args.train_ann or args.val_ann:
         use_own_data(cfg, args.train_ann, args.val_ann, args.train_images, args.val_images)
     if args.seed is not None:
+        if args.seed < 0:
+            raise UserError(f'--seed must be 0 or more, not {args.seed}')
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
     _set_precision(cfg, args.amp)
     _set_lr_scaling(cfg, args.auto_scale_lr)
@@ -74,16 +90,46 @@ def main(argv=None):
     if cfg.get('train_dataloader') is None:
         raise UserError(f'config {args.config} has no train_dataloader: nothing to train on')
     check_class_counts(cfg)
-    use_files(cfg, from_the_first(cfg, lambda: check_data(
-        cfg, ('train', 'val'), args.skip_bad, clean_to=os.path.join(cfg.work_dir, 'clean'),
-        crowd_as_instances=args.crowd_as_instances)))
-    forget_annotations()
-    runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
-    _say_what_begins(runner)
-    if args.train_ann and not args.val_ann:
-        runner.logger.warning('no --val-ann: nothing is evaluated, and in the config that is '
-                              'written the test data are the training data')
-    runner.train()
+    if is_main_process():
+        _say_what_is_replaced(cfg, args.cfg_options or {})
+    return cfg
+
+
+def _say_what_is_replaced(cfg, options):
+    """Name the options that another option of the command line has put aside."""
+    for key, value in options.items():
+        now = value_at(cfg, key)
+        if isinstance(value, dict) or now == value or (
+                isinstance(value, (list, tuple)) and isinstance(now, (list, tuple))
+                and list(now) == list(value)):
+            continue
+        print(f'warning: --cfg-options {key}={value} has no effect: the other options make it '
+              + ('absent' if now is MISSING else repr(now)))
+
+
+def _train(cfg, args):
+    runner = None
+    try:
+        runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+        _say_what_begins(runner)
+        if args.train_ann and not args.val_ann:
+            runner.logger.warning('no --val-ann: nothing is evaluated, and in the config that is '
+                                  'written the test data are the training data')
+        runner.train()
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise UserError(f'writing to {cfg.work_dir} failed: {error.strerror}; make room '
+                            'there, and go on with --resume') from error
+        raise
+    except UserError:
+        raise
+    except Exception as error:
+        # until everything is built, what fails is the config's doing
+        if getattr(runner, 'began', runner is not None):
+            raise
+        what = error.args[0] if isinstance(error, KeyError) and error.args else error
+        raise UserError(f'config {args.config}: {type(error).__name__}: {what} '
+                        '(MMDET_LORDRE_TRACEBACK=1 shows where)') from error
     runner.logger.info(f'Done. Checkpoints and log: {runner.work_dir}')
     return runner
 

@@ -16,7 +16,7 @@ from ..datasets.units import refuse_other_units
 from ..datasets.usable import usable_annotations
 from ..errors import UserError
 from ..text import listed, plural, printable, quoted
-from .classes import class_names_of
+from .classes import class_names_of, label_counts_of
 from .reading import dataset_files, dicts_in, evaluators, model_class_counts, split_datasets
 
 #: Headers of images are read for at most this many seconds for each data set.
@@ -228,11 +228,10 @@ def check_class_counts(cfg: Config) -> None:
     Raises:
         UserError: naming both places in the config.
     """
-    classes = class_names_of(cfg)
-    if classes is None:
-        return
+    allowed = label_counts_of(cfg)
+    classes = class_names_of(cfg) or ()
     for key, count in model_class_counts(cfg).items():
-        if count != len(classes):
+        if allowed and count not in allowed:
             raise UserError(f'the config has {key}.num_classes={count}, but its data have '
                             f'{len(classes)} classes ({listed(classes, 3)}): set '
                             f'num_classes={len(classes)} or the metainfo of the data')

@@ -2,28 +2,38 @@
 import difflib
 import importlib.util
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from ..errors import UserError
 from ..files import CONFIG, refuse_large
+from .keys import check_keys, check_option
+from .values import MISSING, check_kind, check_values, value_at
 
 _TUPLES = {'scale', 'scales', 'img_scale', 'img_scales', 'crop_size', 'scale_factor',
            'short_edge_length', 'cutout_shape'}
 
 
-def load_config(path, options=None):
+#: Parts of a model whose ``num_classes`` is not that of the instances: an RPN tells objects from
+#: background, HTC's semantic head knows the 183 classes of COCO-Stuff.
+OTHER_CLASSES = ('backbone', 'data_preprocessor', 'rpn_head', 'semantic_head')
+
+
+def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config file, or one of mmdet's by ``mmdet::folder/name.py``.
 
     Args:
-        path (str): ``.py``, ``.json`` or ``.yml`` file.
-        options (dict, optional): values that override it, by dotted key.
+        path: ``.py``, ``.json`` or ``.yml`` file.
+        options: Values that override it, by dotted key.
 
     Raises:
-        UserError: no such file, a file that cannot be read as a config, or an option that
-            does not fit the config.
+        UserError: No such file, a file that cannot be read as a config, an option that does not
+            fit the config, or keys and values that nothing can use.
     """
     source = path
     if '::' in path:
@@ -35,13 +45,21 @@ def load_config(path, options=None):
     if not os.path.isfile(source):
         raise UserError(f'no such config: {path}{_similar(source)}')
     cfg = _read(path, source)
+    if cfg.get('model') is None:
+        raise UserError(f'config {path} has no "model": is it a _base_ file?')
+    # names of types in the config are looked up in this scope
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    for key, value in (options or {}).items():
+        check_option(cfg, key, path)
+        if (before := value_at(cfg, key)) is not MISSING:
+            check_kind(key, before, value)
     if options:
         try:
             cfg.merge_from_dict(options)
         except (KeyError, TypeError, IndexError, ValueError) as error:
             raise UserError(f'--cfg-options does not fit {path}: {error}') from error
-    if cfg.get('model') is None:
-        raise UserError(f'config {path} has no "model": is it a _base_ file?')
+    check_values(cfg, path)
+    check_keys(cfg, path)
     return cfg
 
 
@@ -79,7 +97,7 @@ def _restore_tuples(cfg):
                 node[key] = tuple(value)
 
 
-def dicts_in(node, skip=()):
+def dicts_in(node: Any, skip: Sequence[str] = ()) -> Iterator[dict]:
     """All dictionaries in a config value, outermost first.
 
     Args:
@@ -98,7 +116,7 @@ def dicts_in(node, skip=()):
             yield from dicts_in(item, skip)
 
 
-def leaf_datasets(dataset):
+def leaf_datasets(dataset: dict | Sequence | None) -> Iterator[dict]:
     """The data sets that read files, inside any wrappers (repeat, concatenate, mix).
 
     Args:
@@ -116,13 +134,13 @@ def leaf_datasets(dataset):
         yield dataset
 
 
-def split_datasets(cfg, split):
+def split_datasets(cfg: Config, split: str) -> list[dict]:
     """The data sets of 'train', 'val' or 'test'; none when the split is not configured."""
     loader = cfg.get(f'{split}_dataloader')
     return list(leaf_datasets(loader.get('dataset'))) if loader else []
 
 
-def evaluators(cfg, split):
+def evaluators(cfg: Config, split: str) -> list[dict]:
     """The metrics of 'val' or 'test', as dictionaries."""
     found = cfg.get(f'{split}_evaluator')
     if found is None:
@@ -134,7 +152,7 @@ def evaluators(cfg, split):
                            else [entry['metrics']])]
 
 
-def dataset_files(dataset):
+def dataset_files(dataset: dict) -> tuple[str, str]:
     """(annotation file, image folder) of a data set, as mmengine will join them."""
     def joined(name):
         root = dataset.get('data_root') or ''
@@ -144,8 +162,8 @@ def dataset_files(dataset):
     return joined(dataset.get('ann_file') or ''), joined(images) or dataset.get('data_root') or ''
 
 
-def model_class_counts(cfg):
-    """{dotted key: num_classes} of the heads of a model."""
+def model_class_counts(cfg: Config) -> dict[str, int]:
+    """{dotted key: num_classes} of the heads that tell instances apart."""
     found = {}
 
     def visit(node, key):
@@ -153,7 +171,7 @@ def model_class_counts(cfg):
             if isinstance(node.get('num_classes'), int):
                 found[key] = node['num_classes']
             for name, value in node.items():
-                if name not in ('backbone', 'data_preprocessor'):
+                if name not in OTHER_CLASSES:
                     visit(value, f'{key}.{name}')
         elif isinstance(node, (list, tuple)):
             for i, value in enumerate(node):

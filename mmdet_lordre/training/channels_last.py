@@ -2,6 +2,7 @@
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
 
 @HOOKS.register_module()
@@ -12,5 +13,5 @@ class ChannelsLastHook(Hook):
     up to rounding, and checkpoints are as usual.
     """
 
-    def before_train(self, runner):
+    def before_train(self, runner: Runner) -> None:
         runner.model.to(memory_format=torch.channels_last)

@@ -3,9 +3,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook, Hook
+from mmengine.runner import Runner
 
 from .resume import name_last_checkpoint
 
@@ -17,12 +19,12 @@ class Interrupted(KeyboardInterrupt):
         code (int): status that the shell knows: 128 + number of the signal.
     """
 
-    def __init__(self, message, number):
+    def __init__(self, message: str, number: int):
         super().__init__(message)
         self.code = 128 + number
 
 
-def save_state(runner, name, epoch, iteration, note=False):
+def save_state(runner: Runner, name: str, epoch: int, iteration: int, note: bool = False) -> str:
     """Write a checkpoint that ``--resume`` can go on from, outside the usual intervals.
 
     Args:
@@ -52,16 +54,16 @@ class InterruptHook(Hook):
     priority = 'LOWEST'  # when every other hook has seen the iteration
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self):
-        self.asked = None
+    def __init__(self) -> None:
+        self.asked: int | None = None
         self._before = {}
 
-    def before_train(self, runner):
+    def before_train(self, runner: Runner) -> None:
         if threading.current_thread() is threading.main_thread():
             for number in self.SIGNALS:
                 self._before[number] = signal.signal(number, self._ask)
 
-    def release(self):
+    def release(self) -> None:
         """Give the signals back to whom they belonged to."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
@@ -76,10 +78,12 @@ class InterruptHook(Hook):
             print('stopping after this iteration, with everything saved; once more to stop at '
                   'once', file=sys.stderr, flush=True)
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
         self._stop(runner, runner.epoch, runner.iter + 1)
 
-    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                       outputs: Sequence | None = None) -> None:
         if self.asked is not None and is_main_process() and runner._train_loop is not None:
             for hook in runner.hooks:
                 if isinstance(hook, EMAHook):  # validation looks at the averaged weights

@@ -2,30 +2,39 @@
 import contextlib
 import io
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmdet.registry import RUNNERS
 from mmengine.device import get_device
-from mmengine.dist import is_distributed, master_only
-from mmengine.hooks import CheckpointHook
-from mmengine.logging import print_log
+from mmengine.dist import is_distributed, is_main_process, master_only
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
 from mmengine.registry import MODEL_WRAPPERS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
 
 from ..checkpoints.partial_load import match_state_dict, state_dict_of
 from ..checkpoints.safe_load import read_checkpoint
+from ..config.classes import class_names_of, classes_in, differing_classes
 from ..config.reading import model_class_counts
 from ..errors import UserError
 from ..files import atomic_write
+from ..text import listed
 from .console import readable
 from .distributed import init_cpu_group
 from .interrupt import Interrupted, InterruptHook
 from .nonfinite import NonFiniteHook
 from .reproducible import reproducible_loader, reproducible_loop
 from .resume import check_resumable, read_resumable
+from .settings import check_optimizer, kept_settings, settings_of
+from .space import check_space
 from .workers import guard_workers
 
 
@@ -45,17 +54,26 @@ class ToolRunner(Runner):
       (``load_from``) loads what fits and prints a short table of what it left out.
     """
 
+    #: Whether everything is built and iterations have begun.
+    began = False
     _read = (None, None)  # path and content of a checkpoint that was looked at already
 
-    def setup_env(self, env_cfg):
+    def setup_env(self, env_cfg: dict) -> None:
         if self.distributed and not is_distributed() and get_device() == 'cpu':
             init_cpu_group(self.launcher, env_cfg.get('dist_cfg', {}).get('timeout'))
         super().setup_env(env_cfg)
 
-    def build_logger(self, *args, **kwargs):
+    def build_message_hub(self, message_hub: dict | None = None) -> MessageHub:
+        # both are known by the config's name and the second: a run that begins within the same
+        # second in the same process would go on with what another has left there
+        MessageHub._instance_dict.pop(self._experiment_name, None)
+        return super().build_message_hub(message_hub)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        MMLogger._instance_dict.pop(self._experiment_name, None)
         return readable(super().build_logger(*args, **kwargs))
 
-    def train(self):
+    def train(self) -> nn.Module:
         """Train, from the beginning or from a checkpoint; see the class.
 
         Raises:
@@ -81,7 +99,18 @@ class ToolRunner(Runner):
                 if isinstance(hook, NonFiniteHook):  # also when an error ended it
                     hook.release()
 
-    def _choose_checkpoint(self):
+    def load_or_resume(self) -> None:
+        """Load what the run starts from, and see to it that there is room for what it writes."""
+        super().load_or_resume()
+        if self._train_loop is not None and not isinstance(self._train_loop, dict):
+            if self._resume and self.iter >= self.max_iters:
+                self.logger.warning(f'nothing is left to train: the checkpoint is at iteration '
+                                    f'{self.iter} of {self.max_iters}')
+            if is_main_process():
+                check_space(self, self.logger.warning)
+            self.began = True
+
+    def _choose_checkpoint(self) -> None:
         """Read what to go on from, for its seed is needed before anything is built."""
         if self._load_from is None:
             found = read_resumable(self.work_dir, self.logger.warning)
@@ -92,6 +121,7 @@ class ToolRunner(Runner):
         else:
             self._read = self._load_from, read_checkpoint(self._load_from)
             check_resumable(self._read[1], self._load_from)
+        self._demand_same_classes(*self._read)
         seed = self._read[1]['meta'].get('seed')
         if seed is not None and seed != self.seed:
             if self._randomness_cfg.get('seed') is not None:
@@ -99,7 +129,17 @@ class ToolRunner(Runner):
             self._randomness_cfg['seed'] = seed
             self.set_randomness(**self._randomness_cfg)
 
-    def build_train_loop(self, loop):
+    def _demand_same_classes(self, path: str, checkpoint: dict) -> None:
+        before, _ = classes_in(checkpoint, path)
+        now = class_names_of(self.cfg)
+        differ = differing_classes(before, now) if before and now else ''
+        # of other numbers of classes the heads' shapes say it
+        if differ and len(before) == len(now):
+            raise UserError(f'{path} cannot be gone on from, labels would change their meaning: '
+                            f'{differ}. Give the data the classes {listed(before)} in this '
+                            'order, or start a new run with --load-from')
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         ours = reproducible_loop(loop) if isinstance(loop, dict) else None
         if ours is not None:
             loader = self._train_dataloader
@@ -112,29 +152,35 @@ class ToolRunner(Runner):
                 loop = ours
         return super().build_train_loop(loop)
 
-    def register_hook(self, hook, priority=None):
+    def register_hook(self, hook: Hook | dict, priority: Any = None) -> None:
         if isinstance(hook, dict) and hook.get('type') in ('CheckpointHook', CheckpointHook):
             hook = dict(hook, type='AtomicCheckpointHook')
         super().register_hook(hook, priority)
 
     @master_only
-    def save_checkpoint(self, out_dir, filename, *args, **kwargs):
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         if '://' in str(out_dir):
             return super().save_checkpoint(out_dir, filename, *args, **kwargs)
-        os.makedirs(out_dir, exist_ok=True)
-        with atomic_write(os.path.join(out_dir, filename)) as unfinished:
-            super().save_checkpoint(out_dir, os.path.basename(unfinished), *args, **kwargs)
+        path = os.path.join(out_dir, filename)
+        try:
+            os.makedirs(out_dir, exist_ok=True)
+            with atomic_write(path) as unfinished:
+                super().save_checkpoint(out_dir, os.path.basename(unfinished), *args, **kwargs)
+        except OSError as error:
+            raise UserError(f'the checkpoint {path} cannot be written: {error.strerror or error}. '
+                            'What was saved before is whole: make room there, and go on with '
+                            '--resume') from error
 
     @staticmethod
-    def build_dataloader(*args, **kwargs):
+    def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
             return guard_workers(Runner.build_dataloader(*args, **kwargs))
 
-    def build_evaluator(self, evaluator):
+    def build_evaluator(self, evaluator: Any) -> Evaluator:
         with contextlib.redirect_stdout(io.StringIO()):
             return super().build_evaluator(evaluator)
 
-    def wrap_model(self, model_wrapper_cfg, model):
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         if not self.distributed or is_model_wrapper(model) or get_device() != 'cpu':
             return super().wrap_model(model_wrapper_cfg, model)
         # mmengine always names a GPU to DistributedDataParallel, which a CPU module refuses
@@ -150,8 +196,8 @@ class ToolRunner(Runner):
             defaults['device_ids'] = None
         return MODEL_WRAPPERS.build(wrapper, default_args=defaults)
 
-    def load_checkpoint(self, filename, map_location='cpu', strict=False,
-                        revise_keys=((r'^module\.', ''),)):
+    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = False,
+                        revise_keys: Sequence[tuple[str, str]] = ((r'^module\.', ''),)) -> dict:
         """Load weights into the model, completely unless this is fine-tuning.
 
         Raises:
@@ -175,25 +221,50 @@ class ToolRunner(Runner):
                             'is it a checkpoint of this family, and converted?')
         _load_checkpoint_to_model(model, dict(state_dict=fit.state), strict=False,
                                   logger='silent', revise_keys=[])
+        if finetuning:
+            before, _ = classes_in(checkpoint, filename)
+            now = class_names_of(self.cfg)
+            if before and now and (differ := differing_classes(before, now)):
+                self.logger.warning(f'classes differ from those of {filename}: {differ}')
         table = fit.table()
         self.logger.info(f'Loaded {len(fit.state)} of {fit.total} tensors from {filename}'
                          + (f'\n{table}' if table else ''))
         self._has_loaded = True
+        if self._resume:
+            # mmengine would run the text of the config in there to look for a number of GPUs
+            meta = {key: value for key, value in checkpoint['meta'].items() if key != 'config'}
+            checkpoint = dict(checkpoint, meta=meta)
         return checkpoint
 
-    def resume(self, filename, *args, **kwargs):
-        """Continue from a checkpoint that training wrote."""
-        super().resume(filename, *args, **kwargs)
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Continue from a checkpoint that training wrote.
+
+        Raises:
+            UserError: The state of the optimizer or of a scheduler in it does not fit.
+        """
+        wanted = settings_of(self.optim_wrapper, self.param_schedulers)
+        try:
+            super().resume(filename, *args, **kwargs)
+            check_optimizer(self.optim_wrapper)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise UserError(f'{filename} cannot be gone on from with this config, whose optimizer '
+                            f'or schedulers are others: {error}; start a new run with '
+                            '--load-from') from error
         print_log(f'Continuing from epoch {self.epoch}, iteration {self.iter}', self.logger)
+        kept = kept_settings(wanted, settings_of(self.optim_wrapper, self.param_schedulers))
+        if kept:
+            self.logger.warning(f'a resumed run keeps the settings that it began with: '
+                                f'{"; ".join(kept)}. To train with others, start a new run with '
+                                '--load-from')
 
 
-def work_dir_of(config_path, work_dir):
+def work_dir_of(config_path: str, work_dir: str | None) -> str:
     """Where a run writes: what was asked for, or ``work_dirs/<config name>``."""
     name = os.path.splitext(os.path.basename(config_path))[0]
     return work_dir or os.path.join('work_dirs', name)
 
 
-def device_name():
+def device_name() -> str:
     """What the model will run on, in words."""
     device = get_device()
     if device == 'cuda':

@@ -135,7 +135,7 @@ def test_validation_must_not_have_more_classes(tmp_path):
     ([], 'empty'),
     ([dict(id=1, name='a'), dict(id=1, name='b')], 'twice: 1'),
     ([dict(id=1, name='a'), dict(id=2, name='a')], "twice: 'a'"),
-    ([dict(id=1)], 'name of its own')])
+    ([dict(id=1)], 'name of category 1 is missing')])
 def test_categories_that_are_none(tmp_path, categories, said):
     path = make_coco(tmp_path, count=2)
     write_json(path, dict(read_json(path), categories=categories))

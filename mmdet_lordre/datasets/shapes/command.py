@@ -11,6 +11,9 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         description='Draw the embedded data set',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    # one line, as the errors of the other commands
+    parser.error = lambda message: parser.exit(
+        2, f'error: {message}; {parser.prog} --help lists the options\n')
     parser.add_argument('out', help='folder to make')
     parser.add_argument('--train', type=int, default=2000, help='number of training images')
     parser.add_argument('--val', type=int, default=200, help='number of validation images')
@@ -39,7 +42,7 @@ def main(argv=None):
         made = make_dataset(args.out, args.train, args.val, args.size, args.seed, args.workers,
                             args.overwrite, show)
     except (ValueError, OSError) as error:
-        sys.exit(f'make_shapes: {error}')
+        sys.exit(f'error: {error}')
     if made:
         print(f'{args.out}: made {wanted} in {time.perf_counter() - start:.1f} s')
     else:

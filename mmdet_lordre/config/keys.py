@@ -1,0 +1,267 @@
+"""Keys that nothing reads, in files and in ``--cfg-options``: found before anything is built.
+
+mmengine takes any key. One that is misspelt changes nothing, or surfaces as an error of the class
+that is built with it, far from where it was written. Here keys are compared with what is read:
+the runner's own, and the arguments of the classes that ``type`` names.
+"""
+import difflib
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+
+import mmengine.registry
+from mmdet import registry as mmdet_registry
+from mmengine.config import Config
+from mmengine.model import BaseModule
+from mmengine.optim import OptimWrapper
+from mmengine.registry import Registry
+from mmengine.runner import LogProcessor, Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..errors import UserError
+
+#: Keys of a config that something reads beside the runner's arguments.
+_TOP = {
+    'activation_checkpointing', 'compile', 'custom_imports', 'data_preprocessor',
+    'efficient_conv_bn_eval', 'find_unused_parameters', 'gpu_ids', 'model_wrapper_cfg',
+    'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline'}
+#: Keys whose dictionaries go to a builder of its own, which takes more than the class does.
+_PARTIAL = ('_cfg', 'plugins', 'dcn', 'sac', 'layer', 'override')
+#: Keys whose dictionaries name functions, or are handed on as they are.
+_UNTYPED = ('init_cfg', 'nms', 'roi_layer', 'test_cfg', 'paramwise_cfg', 'metainfo', 'custom_keys',
+            'dist_cfg', 'mp_cfg', 'language_model', 'extra', 'lm_cfg')
+#: Places where a type is always the name of something registered.
+_REGISTERED = re.compile(
+    r'model|model\.(backbone|neck|\w+_head)|optim_wrapper|optim_wrapper\.optimizer|train_cfg|'
+    r'param_scheduler(\.\d+)?|(default|custom)_hooks\.\w+|\w+_dataloader\.(dataset|sampler)|'
+    r'\w+_evaluator(\.\d+)?|.*pipeline\.\d+')
+#: Arguments that a builder adds or takes out, by the registry's name.
+_EXTRA = dict(hook={'priority'}, parameter_scheduler={'convert_to_iter_based'},
+              transform=set(), loop={'by_epoch'},
+              optim_wrapper={'optimizer', 'constructor', 'paramwise_cfg'})
+
+
+def known_keys() -> set[str]:
+    """Keys at the top of a config that something reads."""
+    return {*inspect.signature(Runner.__init__).parameters, *_TOP} - {'self', 'cfg'}
+
+
+def check_keys(cfg: Config, name: str) -> None:
+    """Refuse keys and types of a config that nothing knows.
+
+    Args:
+        cfg: After ``custom_imports``; its own variables (``max_epochs = 12`` beside ``train_cfg``)
+            are left alone, unless they look like one of the runner's keys.
+        name: Of the config, for the message.
+
+    Raises:
+        UserError: Naming the key and the one that was probably meant.
+    """
+    known = known_keys()
+    for key in cfg:
+        if key not in known and not key.endswith('_pipeline') \
+                and (near := _nearest(key, known, 0.88)) \
+                and not (key.startswith(near) or key.endswith(near)):
+            raise UserError(f'config {name}: nothing reads {key!r}: did you mean {near!r}?')
+    for key in known & set(cfg):
+        for place, node in nodes_of(cfg[key], key):
+            _check_node(node, place, name)
+
+
+def check_option(cfg: Config, key: str, name: str) -> None:
+    """Refuse a dotted key of ``--cfg-options`` that changes nothing.
+
+    Args:
+        cfg: The config before it is changed.
+        key: Such as ``'optim_wrapper.optimizer.lr'``.
+        name: Of the config, for the message.
+
+    Raises:
+        UserError: Naming the key that was probably meant.
+    """
+    parts = key.split('.')
+    known = known_keys()
+    if parts[0] not in known:
+        if parts[0] not in cfg:
+            raise UserError(f'--cfg-options {key}: {name} has no {parts[0]!r}, and nothing would '
+                            f'read it{_meant(cfg, key, known | set(cfg))}')
+        readers = [place for place in _dotted(cfg) if place.split('.')[-1] == parts[-1]
+                   and place.split('.')[0] in known]
+        such = f', such as {readers[0]}' if readers else ''
+        raise UserError(f'--cfg-options {key}: {parts[0]!r} is a variable of {name}, which is '
+                        f'used while the file is read: set the keys that take its value{such}')
+    node: Any = cfg
+    for depth, part in enumerate(parts):
+        place = '.'.join(parts[:depth])
+        if isinstance(node, (list, tuple)):
+            if not part.lstrip('-').isdigit() or int(part) >= len(node):
+                raise UserError(f'--cfg-options {key}: {place} is a list of {len(node)}, so a '
+                                f'number from 0 to {len(node) - 1} must follow, not {part!r}')
+            node = node[int(part)]
+        elif isinstance(node, (dict, Config)):
+            if part not in node:
+                _check_new(node, part, place, key)
+                return
+            node = node[part]
+        elif node is None:
+            return
+        else:
+            raise UserError(f'--cfg-options {key}: {place} is {node!r}, which has no keys')
+
+
+def _check_new(node, part, place, key):
+    """A key that a dictionary does not have yet: does anything read it?"""
+    allowed = _allowed(node, place) if place else None
+    if not place or (allowed is not None and part in allowed):
+        return
+    # without a name that is like it, the class that is built with it decides
+    near = _nearest(part, node, 0.8) if allowed is None else \
+        _nearest(part, allowed | set(node), 0.6)
+    if near or place in _CONTAINERS:
+        raise UserError(f'--cfg-options {key}: nothing reads {part!r} in {place}'
+                        + (f': did you mean {place}.{near}?' if near else
+                           f'; it has {", ".join(sorted(node))}'))
+
+
+def _check_node(node, place, name):
+    kind = node.get('type')
+    if kind is not None and not isinstance(kind, str) and not callable(kind):
+        raise UserError(f'config {name}: {place}.type must be a name, not {kind!r}')
+    if isinstance(kind, str) and '.' not in kind and not _untyped(place) and not _classes(kind):
+        near = _nearest(kind, _type_names(), 0.7)
+        # elsewhere a short or a strange one may be a word of the class that it is given to
+        if _REGISTERED.fullmatch(place) or (near and len(kind) > 4):
+            raise UserError(f'config {name}: {place}.type: there is no {kind!r}'
+                            + (f': did you mean {near!r}?' if near else
+                               '; a module that registers it is named by custom_imports'))
+    allowed = _allowed(node, place)
+    for key in () if allowed is None else set(node) - allowed:
+        near = _nearest(key, allowed, 0.82)
+        if near or place in _CONTAINERS:
+            what = kind if isinstance(kind, str) else getattr(kind, '__name__', place)
+            raise UserError(f'config {name}: {place}.{key}: {what} has no such argument'
+                            + (f': did you mean {near!r}?' if near else
+                               f'; it takes {", ".join(sorted(allowed - {"type"}))}'))
+
+
+def _untyped(place):
+    return any(part in _UNTYPED for part in place.split('.')[1:])
+
+
+def _allowed(node, place) -> set[str] | None:
+    """Keys that a dictionary may have, or None when anything may be in it."""
+    if place in _CONTAINERS:
+        return _CONTAINERS[place]
+    if place in ('train_cfg', 'optim_wrapper', 'log_processor') and 'type' not in node:
+        cls = dict(optim_wrapper=OptimWrapper, log_processor=LogProcessor).get(place)
+        if cls is None:
+            cls = mmengine.registry.LOOPS.get(
+                'EpochBasedTrainLoop' if node.get('by_epoch', True) else 'IterBasedTrainLoop')
+        return _arguments(cls) | {'type'} | _EXTRA.get(place, {'by_epoch'})
+    kind = node.get('type')
+    last = place.split('.')[-1]
+    if kind is None or _untyped(place) or any(last.endswith(end) for end in _PARTIAL
+                                              if place != 'train_cfg'):
+        return None
+    found = _classes(kind) if isinstance(kind, str) else (('', kind), )
+    allowed = {'type', '_scope_', '_delete_'}
+    for registry, cls in found:
+        arguments = _arguments(cls)
+        if arguments is None:
+            return None
+        allowed |= arguments | _EXTRA.get(registry.replace(' ', '_'), set())
+    return allowed if found else None
+
+
+def _arguments(cls) -> set[str] | None:
+    """Names that a class or function takes; None when any."""
+    names, ends = set(), False
+    parts = [p for p in cls.__mro__ if '__init__' in vars(p)] if inspect.isclass(cls) else [cls]
+    for part in parts:
+        if part in (object, nn.Module, BaseModule):
+            # keywords that came this far go somewhere else than to a base class
+            break
+        try:
+            parameters = inspect.signature(
+                part.__init__ if inspect.isclass(part) else part).parameters.values()
+        except (ValueError, TypeError):
+            return None
+        names |= {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+        ends = ends or all(p.kind is not p.VAR_KEYWORD for p in parameters)
+    return names - {'self'} | {'init_cfg'} if ends else None
+
+
+@lru_cache(None)
+def _registries() -> tuple[Registry, ...]:
+    return tuple(value for module in (mmdet_registry, mmengine.registry)
+                 for value in vars(module).values() if isinstance(value, Registry))
+
+
+#: What :func:`_classes` has looked up.
+_found: dict[str, tuple[tuple[str, Any], ...]] = {}
+
+
+def _classes(kind: str) -> tuple[tuple[str, Any], ...]:
+    """(name of the registry, class) of everything that has this name."""
+    if '.' in kind:
+        return ()
+    if kind not in _found:
+        found = ((registry.name, registry.get(kind)) for registry in _registries())
+        found = tuple((name, cls) for name, cls in found if cls is not None)
+        if not found:
+            return ()  # something may be registered under it later
+        _found[kind] = found
+    return _found[kind]
+
+
+def _type_names() -> set[str]:
+    return {name for registry in _registries() for name in registry.module_dict}
+
+
+def nodes_of(value: Any, place: str) -> Iterator[tuple[str, dict]]:
+    """All dictionaries of a config value with their dotted keys, outermost first."""
+    if isinstance(value, dict):
+        yield place, value
+        for key, item in value.items():
+            yield from nodes_of(item, f'{place}.{key}')
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield from nodes_of(item, f'{place}.{number}')
+
+
+def _dotted(cfg: Config) -> Iterator[str]:
+    for key in cfg:
+        for place, node in nodes_of(cfg[key], key):
+            yield from (f'{place}.{name}' for name in node)
+
+
+def _nearest(word: str, words: Iterable[str], cutoff: float) -> str | None:
+    close = difflib.get_close_matches(word, sorted(set(words) - {word}), n=1, cutoff=cutoff)
+    return close[0] if close else None
+
+
+def _meant(cfg: Config, key: str, top: set[str]) -> str:
+    """The key that was probably meant: another first word, or the same last word elsewhere."""
+    first, _, rest = key.partition('.')
+    near = _nearest(first, top, 0.75)
+    if near and (rest or near in cfg):
+        return f': did you mean {near}{"." + rest if rest else ""}?'
+    places = list(_dotted(cfg))
+    ends = {place.split('.')[-1]: place for place in reversed(places)
+            if place.split('.')[0] in top}
+    last = key.split('.')[-1]
+    near = last if last in ends else _nearest(last, ends, 0.7)
+    return f': did you mean {ends[near]}?' if near else ''
+
+
+_LOADER = set(inspect.signature(DataLoader.__init__).parameters) - {'self'} | {
+    'num_batch_per_epoch', 'type'}
+#: Dictionaries without a type, and what is read of them.
+_CONTAINERS = dict(
+    train_dataloader=_LOADER, val_dataloader=_LOADER, test_dataloader=_LOADER,
+    env_cfg={'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
+    randomness={'seed', 'deterministic', 'diff_rank_seed'},
+    auto_scale_lr={'enable', 'base_batch_size'})

@@ -1,0 +1,153 @@
+"""Values that no training can use, found before anything is built."""
+import logging
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from mmengine.config import Config
+
+from ..errors import UserError
+from .keys import nodes_of
+
+
+def _whole(least: int, *others: Any) -> Callable[[Any], bool]:
+    def fits(value: Any) -> bool:
+        if value in others and not isinstance(value, bool):
+            return True
+        return not isinstance(value, bool) and isinstance(value, (int, float)) \
+            and math.isfinite(value) and value == int(value) and value >= least
+    return fits
+
+
+def _number(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, (int, float)) \
+        and math.isfinite(value) and value >= 0
+
+
+def _boolean(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _level(value: Any) -> bool:
+    return isinstance(value, (str, int)) and not isinstance(value, bool) \
+        and isinstance(logging.getLevelName(value), (int, str)) \
+        and not str(logging.getLevelName(value)).startswith('Level ')
+
+
+#: Dotted keys, what their values must be, and a test of it.
+_RULES = tuple((re.compile(pattern), text, fits) for pattern, text, fits in (
+    (r'(train|val|test)_dataloader\.batch_size', 'a whole number from 1', _whole(1)),
+    (r'(train|val|test)_dataloader\.num_workers', 'a whole number from 0', _whole(0)),
+    (r'(train|val|test)_dataloader\.(persistent_workers|pin_memory|drop_last)', 'True or False',
+     _boolean),
+    (r'train_cfg\.(max_epochs|max_iters|val_interval)', 'a whole number from 1', _whole(1)),
+    (r'train_cfg\.val_begin', 'a whole number from 0', _whole(0)),
+    (r'train_cfg\.by_epoch', 'True or False', _boolean),
+    (r'default_hooks\.logger\.interval', 'a whole number from 1', _whole(1)),
+    (r'default_hooks\.checkpoint\.interval', 'a whole number from 1, or -1 for none',
+     _whole(1, -1)),
+    (r'default_hooks\.checkpoint\.max_keep_ckpts', 'a whole number from 1, or -1 for all',
+     _whole(1, -1)),
+    (r'optim_wrapper\.accumulative_counts', 'a whole number from 1', _whole(1)),
+    (r'optim_wrapper\.optimizer\.(lr|weight_decay|momentum)', 'a number from 0', _number),
+    (r'optim_wrapper\.clip_grad\.max_norm', 'a number from 0', _number),
+    (r'param_scheduler\.\d+\.by_epoch', 'True or False', _boolean),
+    (r'model\.(.+\.)?num_classes', 'a whole number from 1', _whole(1)),
+    (r'randomness\.seed', 'a whole number from 0, or None', _whole(0, None)),
+    (r'randomness\.(deterministic|diff_rank_seed)', 'True or False', _boolean),
+    (r'auto_scale_lr\.base_batch_size', 'a whole number from 1', _whole(1)),
+    (r'auto_scale_lr\.enable', 'True or False', _boolean),
+    (r'log_level', 'the name of a level, such as INFO', _level)))
+
+#: Keys of the runner, and what stands there.
+_KINDS = {**dict.fromkeys((
+    'model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'val_cfg',
+    'test_cfg', 'optim_wrapper', 'default_hooks', 'env_cfg', 'randomness', 'log_processor',
+    'visualizer', 'auto_scale_lr'), (dict, 'a dictionary')),
+    'custom_hooks': ((list, tuple), 'a list'),
+    'param_scheduler': ((list, tuple, dict), 'a list of schedulers'),
+    'work_dir': (str, 'a folder'), 'load_from': (str, 'a file'), 'resume': (bool, 'True or False')}
+
+
+def check_values(cfg: Config, name: str) -> None:
+    """Refuse values of the runner's own keys that cannot be meant.
+
+    Args:
+        cfg: Complete.
+        name: Of the config, for the message.
+
+    Raises:
+        UserError: Naming key, value and what is expected.
+    """
+    for key, (kind, text) in _KINDS.items():
+        if cfg.get(key) is not None and not isinstance(cfg[key], kind):
+            raise UserError(f'config {name}: {key} must be {text}, not {cfg[key]!r}')
+    for top in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'model',
+                'default_hooks', 'optim_wrapper', 'param_scheduler', 'randomness',
+                'auto_scale_lr'):
+        for place, node in nodes_of(cfg.get(top), top):
+            for key, value in node.items():
+                _check(f'{place}.{key}', value, name)
+    if 'log_level' in cfg:
+        _check('log_level', cfg.log_level, name)
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader') or {}
+        if loader.get('persistent_workers') and not loader.get('num_workers'):
+            raise UserError(f'config {name}: {split}_dataloader.persistent_workers=True needs '
+                            'num_workers of 1 or more')
+
+
+def _check(place: str, value: Any, name: str) -> None:
+    for pattern, text, fits in _RULES:
+        if pattern.fullmatch(place) and not fits(value):
+            raise UserError(f'config {name}: {place} must be {text}, not {value!r}')
+
+
+def check_kind(place: str, before: Any, value: Any) -> None:
+    """Refuse a value of ``--cfg-options`` of another kind than what it replaces.
+
+    Args:
+        place: Its dotted key.
+        before: What the config has there.
+        value: What is to be there.
+
+    Raises:
+        UserError: Text for a number, True or False, a dictionary or a list.
+    """
+    if value is None or before is None:
+        return
+    wanted = None
+    if isinstance(before, bool):
+        wanted = None if isinstance(value, bool) else 'True or False'
+    elif isinstance(before, (int, float)) and isinstance(value, (str, bool)):
+        wanted = 'a number'
+    elif isinstance(before, dict) and not isinstance(value, (dict, list)):
+        wanted = 'a dictionary: set one of its keys'
+    elif isinstance(before, (list, tuple)) and isinstance(value, (str, bool)):
+        wanted = 'a list, such as [1,2]'
+    if wanted:
+        raise UserError(f'--cfg-options {place}={value}: the config has '
+                        f'{_brief(before)} there, so it must be {wanted}')
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f'{text[:57]}...'
+
+
+def value_at(cfg: Config, key: str) -> Any:
+    """The value of a dotted key, or :data:`MISSING`."""
+    node: Any = cfg
+    for part in key.split('.'):
+        if isinstance(node, (dict, Config)) and part in node:
+            node = node[part]
+        elif isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
+            node = node[int(part)]
+        else:
+            return MISSING
+    return node
+
+
+#: No such key.
+MISSING = object()

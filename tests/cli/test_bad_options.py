@@ -1,0 +1,208 @@
+"""Misspelt keys and impossible values end in one line before anything is built or written."""
+import errno
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from mmdet_lordre import __version__
+from mmdet_lordre.cli import main as command
+from mmdet_lordre.cli.main import COMMANDS, one_line_errors
+from mmdet_lordre.cli.train import main as train
+from mmdet_lordre.config.reading import load_config
+from mmdet_lordre.config.values import value_at
+
+from .tiny import ROOT, write_config
+
+#: --cfg-options that change nothing or cannot be meant, and what the line says.
+BAD = [
+    # keys: misspelt at the top, in the middle and at the end
+    ('optim_wraper.optimizer.lr=1', 'did you mean optim_wrapper.optimizer.lr?'),
+    ('maxiters=1', "has no 'maxiters', and nothing would read it"),
+    ('max_epoch=1', 'did you mean train_cfg.max_epochs?'),
+    ('lr=0.1', 'did you mean optim_wrapper.optimizer.lr?'),
+    ('batch_size=2', 'did you mean train_dataloader.batch_size?'),
+    ('modle.mask_head.num_classes=3', 'did you mean model.mask_head.num_classes?'),
+    ('train_dataloder.batch_size=2', 'did you mean train_dataloader.batch_size?'),
+    ('utterly.unknown=1', "has no 'utterly'"),
+    ('train_pipeline.0.type=LoadImageFromFile', "'train_pipeline' is a variable of"),
+    ('train_cfg.maxiters=1', "unexpected keyword argument 'maxiters'"),
+    ('train_cfg.max_epoch=1', 'did you mean train_cfg.max_epochs?'),
+    ('train_dataloader.batchsize=2', 'did you mean train_dataloader.batch_size?'),
+    ('train_dataloader.utterly=1', "nothing reads 'utterly' in train_dataloader; it has"),
+    ('optim_wrapper.optimzer.lr=1', 'did you mean optim_wrapper.optimizer?'),
+    ('optim_wrapper.optimizer.weight_decy=1', 'did you mean optim_wrapper.optimizer.weight_decay'),
+    ('model.mask_hed.num_classes=3', 'did you mean model.mask_head?'),
+    ('model.mask_head.num_class=3', 'did you mean model.mask_head.num_classes?'),
+    ('model.backbone.dept=18', 'did you mean model.backbone.depth?'),
+    ('model.test_cfg.score_th=0.1', 'did you mean model.test_cfg.score_thr?'),
+    ('default_hooks.checkpoint.intervall=1', 'did you mean default_hooks.checkpoint.interval?'),
+    ('default_hooks.chekpoint.interval=1', 'did you mean default_hooks.checkpoint?'),
+    ('randomness.sed=1', "did you mean 'seed'?"),
+    ('param_scheduler.3.end=5', 'param_scheduler is a list of 1'),
+    ('param_scheduler.first.end=5', 'a number from 0 to 0 must follow'),
+    ('train_cfg.max_epochs.value=5', 'train_cfg.max_epochs is 1, which has no keys'),
+    # types
+    ('model.mask_head.type=LordreHed', "there is no 'LordreHed': did you mean 'LordreHead'?"),
+    ('model.backbone.type=ResNett', "did you mean 'ResNet'?"),
+    ('optim_wrapper.optimizer.type=AdmW', "there is no 'AdmW': did you mean 'AdamW'?"),
+    ('model.type=5', 'model.type must be a name, not 5'),
+    ('train_dataloader.sampler.type=DefaultSamplr', "did you mean 'DefaultSampler'?"),
+    # values
+    ('train_dataloader.batch_size=0', 'must be a whole number from 1, not 0'),
+    ('train_dataloader.batch_size=-2', 'must be a whole number from 1, not -2'),
+    ('train_dataloader.batch_size=2.5', 'must be a whole number from 1, not 2.5'),
+    ('train_dataloader.batch_size=two', 'so it must be a number'),
+    ('train_dataloader.num_workers=-1', 'must be a whole number from 0, not -1'),
+    ('train_dataloader.persistent_workers=True', 'needs num_workers of 1 or more'),
+    ('train_dataloader.sampler.shuffle=perhaps', 'must be True or False'),
+    ('train_cfg.max_epochs=0', 'must be a whole number from 1, not 0'),
+    ('train_cfg.max_epochs=1.5', 'must be a whole number from 1, not 1.5'),
+    ('train_cfg.val_interval=0', 'must be a whole number from 1, not 0'),
+    ('default_hooks.logger.interval=0', 'must be a whole number from 1, not 0'),
+    ('default_hooks.checkpoint.interval=0', 'must be a whole number from 1, or -1'),
+    ('optim_wrapper.optimizer.lr=-1', 'must be a number from 0, not -1'),
+    ('optim_wrapper.optimizer.lr=nan', 'must be a number from 0, not nan'),
+    ('optim_wrapper.optimizer.lr=fast', 'so it must be a number'),
+    ('optim_wrapper.optimizer=SGD', 'must be a dictionary: set one of its keys'),
+    ('optim_wrapper.accumulative_counts=0', 'must be a whole number from 1'),
+    ('model.mask_head.num_classes=0', 'must be a whole number from 1, not 0'),
+    ('model=Lordre', 'must be a dictionary'),
+    ('model.backbone.out_indices=all', 'must be a list'),
+    ('randomness.seed=-3', 'must be a whole number from 0'),
+    ('log_level=LOUD', 'log_level must be the name of a level'),
+    # what only the class that is built can know
+    ('model.backbone.depth=19', 'depth'),
+    ('optim_wrapper.optimizer.eps=-1', 'eps'),
+    ('model.mask_head.normalization=no_such', 'no_such'),
+    ('param_scheduler.0.begin=9', 'end'),
+    ('default_hooks.checkpoint.save_best=nothing_like', 'nothing_like')]
+
+
+@pytest.fixture(scope='module')
+def config(data, tmp_path_factory):
+    return write_config(tmp_path_factory.mktemp('options') / 'tiny.py')
+
+
+@pytest.mark.parametrize('option, said', BAD, ids=[option for option, _ in BAD])
+def test_bad_options(data, tmp_path, error_line, option, said):
+    # a name of its own: loggers are known by the name and the second
+    config = write_config(tmp_path / (re.sub(r'\W', '_', option) + '.py'))
+    own = ['--train-ann', f'{data}/train.json', '--work-dir', f'{tmp_path}/w', '--cfg-options',
+           option]
+    line = error_line(train, config, *own)
+    assert said in line and (option.split('=')[0].split('.')[-1] in line or config in line), line
+
+
+@pytest.mark.parametrize('key, value', [
+    ('optim_wrapper.clip_grad.max_norm', 1), ('optim_wrapper.optimizer.weight_decay', 0.1),
+    ('optim_wrapper.paramwise_cfg.norm_decay_mult', 0), ('train_cfg.val_begin', 1),
+    ('model.test_cfg.max_per_img', 5), ('compile', False), ('randomness.seed', 1),
+    ('default_hooks.checkpoint.max_keep_ckpts', 1), ('model.backbone.frozen_stages', 1),
+    ('env_cfg.dist_cfg.timeout', 60), ('train_dataloader.drop_last', True),
+    ('auto_scale_lr.enable', True)])
+def test_new_keys_that_something_reads(config, key, value):
+    assert value_at(load_config(config, {key: value}), key) == value
+
+
+def test_keys_in_the_file(tmp_path, error_line):
+    for extra, said in (
+            ('optim_wraper = dict(type="OptimWrapper")', "did you mean 'optim_wrapper'?"),
+            ('model["mask_head"]["num_classs"] = 3', "LordreHead has no such argument"),
+            ('train_dataloader["batchsize"] = 3', "did you mean 'batch_size'?")):
+        path = write_config(tmp_path / 'file.py', extra)
+        line = error_line(train, path)
+        assert said in line and path in line
+
+
+def test_an_option_that_another_one_replaces_is_said(config, data, tmp_path, capsys):
+    train([config, '--train-ann', f'{data}/train.json', '--work-dir', f'{tmp_path}/w', '--seed',
+           '4', '--cfg-options', 'model.mask_head.num_classes=5', 'randomness.seed=9',
+           'train_cfg.max_epochs=1'])
+    out = capsys.readouterr().out
+    assert '--cfg-options model.mask_head.num_classes=5 has no effect: the other options make ' \
+        'it 3' in out
+    assert 'randomness.seed=9 has no effect: the other options make it 4' in out
+    assert 'max_epochs=1 has no effect' not in out
+
+
+def ends(capsys, function, *args):
+    """(status, lines of stderr) of a command."""
+    with pytest.raises(SystemExit) as ended:
+        function(*args)
+    return ended.value.code, capsys.readouterr().err.strip().splitlines()
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_command_lines_that_do_not_parse(capsys, name, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['lordre'])
+    status, lines = ends(capsys, command.main, [name, '--no-such-option'])
+    assert status == 2 and len(lines) == 1 and lines[0].startswith('error: '), lines
+    assert f'lordre {name} --help' in lines[0]
+
+
+@pytest.mark.parametrize('args, said', [
+    (['c.py', '--sed', '3'], 'unrecognized arguments: --sed 3 (did you mean --seed?)'),
+    (['c.py', '--seed', 'three'], "argument --seed: invalid int value: 'three'"),
+    (['c.py', '--launcher', 'ssh'], "invalid choice: 'ssh'"),
+    (['c.py', '--cfg-options', 'lr'], "'lr' is not KEY=VALUE"),
+    (['c.py', '--cfg-options', '=3'], "'=3' is not KEY=VALUE"),
+    (['c.py', '--cfg-options', 'a..b=3'], "'a..b=3' is not KEY=VALUE"),
+    (['c.py', '--cfg-options', 'a=[1,(2]'], "'a=[1,(2]': Imbalanced brackets")])
+def test_options_that_do_not_parse(capsys, args, said):
+    status, lines = ends(capsys, command.main, ['train', *args])
+    assert status == 2 and len(lines) == 1 and said in lines[0], lines
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+@pytest.mark.parametrize('name', ['demo', 'benchmark'])
+@pytest.mark.parametrize('device, said', [
+    ('cuda:0', 'has no cuda: choose from cpu'), ('gpu', "no kind of device 'gpu'"),
+    ('cuda:x', "no kind of device 'cuda:x'"), ('meta', 'has no meta')])
+def test_devices_that_are_not_there(capsys, name, device, said):
+    status, lines = ends(capsys, command.main,
+                         [name, 'a.jpg', 'c.py', *['m.pth'] * (name == 'demo'), '--device',
+                          device])
+    assert status == 2 and len(lines) == 1 and said in lines[0], lines
+
+
+def test_the_version(capsys):
+    command.main(['--version'])
+    assert capsys.readouterr().out == f'lordre {__version__}\n'
+
+
+@pytest.mark.parametrize('error, said', [
+    (OSError(errno.ENOSPC, 'No space left on device', 'x.pth'), 'the disk is full: x.pth'),
+    (OSError(errno.ENOSPC, 'No space left on device'), 'the disk is full; free'),
+    (OSError(errno.EROFS, 'Read-only file system', 'x'), 'x: Read-only file system'),
+    (PermissionError(errno.EACCES, 'Permission denied', 'x'), 'x: Permission denied'),
+    (NotADirectoryError(errno.ENOTDIR, 'Not a directory', 'x/y'),
+     'x/y: there is a file where a folder should be'),
+    (FileExistsError(errno.EEXIST, 'File exists', 'x'),
+     'x: there is a file where a folder should be')])
+def test_errors_of_the_system(capsys, error, said):
+    def fails():
+        raise error
+    status, lines = ends(capsys, one_line_errors(fails))
+    assert status == 1 and len(lines) == 1 and said in lines[0]
+
+
+def test_a_reader_that_has_seen_enough():
+    """As in ``lordre ... | head -1``."""
+    code = ('from mmdet_lordre.cli.main import one_line_errors\n'
+            'one_line_errors(lambda: print("line\\n" * 100000))()')
+    process = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True,
+                               env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(120) == 141 and process.stderr.read() == ''
+
+
+def test_help_names_every_command(capsys):
+    command.main([])
+    out = capsys.readouterr().out
+    assert all(f'  {name} ' in out for name in COMMANDS) and '--version' in out
