@@ -26,7 +26,8 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 METHODS = ('lordre', 'solov2', 'aggmask', 'polarmask')
 LINES = 400
 #: Rooms whose public functions have type annotations.
-TYPED = ['analysis', 'compat', 'model_index', 'text']
+TYPED = ['analysis', 'backbones', 'compat', 'deployment', 'evaluation', 'model_index', 'text',
+         'visualization']
 
 
 def module_files(root):

@@ -1,4 +1,6 @@
 """DarkNet-53 and CSPDarkNet-53 in the layout of timm, which the published Lordre files use."""
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.utils.checkpoint as checkpoint
 from mmcv.cnn import ConvModule
@@ -20,7 +22,7 @@ class DarkBlock(nn.Module):
         layer: what builds a convolution with norm and activation.
     """
 
-    def __init__(self, channels: int, hidden: int, layer):
+    def __init__(self, channels: int, hidden: int, layer: Callable[..., nn.Module]):
         super().__init__()
         self.conv1 = layer(channels, hidden, 1)
         self.conv2 = layer(hidden, channels, 3, padding=1)
@@ -32,7 +34,8 @@ class DarkBlock(nn.Module):
 class DarkStage(nn.Module):
     """A stage of DarkNet-53: a convolution of stride 2, then residual blocks."""
 
-    def __init__(self, in_channels: int, channels: int, depth: int, layer):
+    def __init__(self, in_channels: int, channels: int, depth: int,
+                 layer: Callable[..., nn.Module]):
         super().__init__()
         self.conv_down = layer(in_channels, channels, 3, stride=2, padding=1)
         self.blocks = nn.Sequential(
@@ -49,7 +52,8 @@ class CSPStage(nn.Module):
     it in each half and keep it inside the blocks.
     """
 
-    def __init__(self, in_channels: int, channels: int, depth: int, layer, first: bool):
+    def __init__(self, in_channels: int, channels: int, depth: int, layer: Callable[..., nn.Module],
+                 first: bool):
         super().__init__()
         half = channels if first else channels // 2
         hidden = half // 2 if first else half
@@ -88,11 +92,13 @@ class TimmDarknet(BaseModule):
         ValueError: ``out_indices`` or ``frozen_stages`` names a stage that is not there.
     """
 
-    def __init__(self, csp: bool = False, in_channels: int = 3, out_indices=(2, 3, 4),
-                 frozen_stages: int = -1, norm_eval: bool = False, with_cp: bool = False,
-                 norm_cfg=dict(type='BN', requires_grad=True),
-                 act_cfg=dict(type='LeakyReLU', negative_slope=0.01, inplace=True),
-                 widths=WIDTHS, depths=DEPTHS, init_cfg=None):
+    def __init__(self, csp: bool = False, in_channels: int = 3,
+                 out_indices: Sequence[int] = (2, 3, 4), frozen_stages: int = -1,
+                 norm_eval: bool = False, with_cp: bool = False,
+                 norm_cfg: dict = dict(type='BN', requires_grad=True),
+                 act_cfg: dict = dict(type='LeakyReLU', negative_slope=0.01, inplace=True),
+                 widths: Sequence[int] = WIDTHS, depths: Sequence[int] = DEPTHS,
+                 init_cfg: dict | list[dict] | None = None):
         super().__init__(init_cfg)
         if not out_indices or not set(out_indices) <= set(range(len(widths))):
             raise ValueError(f'out_indices={tuple(out_indices)} must be of 0..{len(widths) - 1}')
@@ -116,7 +122,7 @@ class TimmDarknet(BaseModule):
         self.stages = nn.Sequential(*stages)
         self._freeze()
 
-    def init_weights(self):
+    def init_weights(self) -> None:
         if self.init_cfg is None:
             for module in self.modules():
                 if isinstance(module, nn.Conv2d):
@@ -143,7 +149,7 @@ class TimmDarknet(BaseModule):
                 outs.append(x)
         return tuple(outs)
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> nn.Module:
         super().train(mode)
         self._freeze()
         if mode and self.norm_eval:

@@ -4,6 +4,7 @@ import torch
 from mmcv.ops import DeformConv2d, ModulatedDeformConv2d
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from torch import nn
 
 from ..errors import UserError
@@ -45,5 +46,5 @@ class DeformableOpsHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def before_run(self, runner) -> None:
+    def before_run(self, runner: Runner) -> None:
         check_deformable_ops(runner.model, next(runner.model.parameters()).device)

@@ -9,7 +9,7 @@ from mmdet.models.backbones.pvt import (
 )
 from mmdet.models.layers import nchw_to_nlc, nlc_to_nchw
 from mmdet.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 # The published networks set these two apart; mmdet has one for all.
 EMBEDDING_EPS = 1e-5
@@ -18,13 +18,14 @@ EMBEDDING_EPS = 1e-5
 class SRAttention(SpatialReductionAttention):
     """mmdet's spatial-reduction attention, without writing out the attention weights."""
 
-    def reduce(self, x: Tensor, hw_shape) -> Tensor:
+    def reduce(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
         """What keys and values are made of: (B, h * w, C) to (B, fewer, C)."""
         if self.sr_ratio == 1:
             return x
         return self.norm(nchw_to_nlc(self.sr(nlc_to_nchw(x, hw_shape))))
 
-    def forward(self, x: Tensor, hw_shape, identity: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, hw_shape: tuple[int, int],
+                identity: Tensor | None = None) -> Tensor:
         """(B, h * w, C) to the same shape, ``identity`` added."""
         kv = self.reduce(x, hw_shape).transpose(0, 1)
         out = self.attn(query=x.transpose(0, 1), key=kv, value=kv, need_weights=False)[0]
@@ -43,13 +44,13 @@ class LinearSRAttention(SRAttention):
     """
 
     def __init__(self, embed_dims: int, num_heads: int, pool_size: int = 7,
-                 norm_cfg=dict(type='LN', eps=EMBEDDING_EPS), **kwargs):
+                 norm_cfg: dict = dict(type='LN', eps=EMBEDDING_EPS), **kwargs):
         super().__init__(embed_dims, num_heads, norm_cfg=norm_cfg, **kwargs)
         self.pool_size = pool_size
         self.sr = Conv2d(embed_dims, embed_dims, kernel_size=1)
         self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
 
-    def reduce(self, x: Tensor, hw_shape) -> Tensor:
+    def reduce(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
         grid = F.adaptive_avg_pool2d(nlc_to_nchw(x, hw_shape), self.pool_size)
         return F.gelu(self.norm(nchw_to_nlc(self.sr(grid))))
 
@@ -57,7 +58,8 @@ class LinearSRAttention(SRAttention):
 class LinearMixFFN(MixFFN):
     """The feed-forward part of the linear networks: a ReLU before the depth-wise convolution."""
 
-    def forward(self, x: Tensor, hw_shape, identity: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, hw_shape: tuple[int, int],
+                identity: Tensor | None = None) -> Tensor:
         """(B, L, C) with L = h * w to the same shape, ``identity`` added."""
         out = self.layers[0](nlc_to_nchw(x, hw_shape)).relu()
         for layer in self.layers[1:]:
@@ -124,7 +126,7 @@ class PVTv2(PyramidVisionTransformerV2):
                 outs.append(x)
         return tuple(outs)
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> nn.Module:
         super().train(mode)
         self._freeze()
         return self

@@ -29,12 +29,12 @@ class Network(nn.Module):
         """The head."""
         return head_of(self.model)
 
-    def run_head(self, features: tuple[Tensor, ...]):
+    def run_head(self, features: tuple[Tensor, ...]) -> tuple:
         """What the head makes of the neck's maps."""
         # Lordre enlarges only the masks that it keeps, after its network
         return getattr(self.head, 'decode', self.head)(features)
 
-    def forward(self, images: Tensor):
+    def forward(self, images: Tensor) -> tuple:
         """Outputs of the head for normalised images (B, 3, h, w)."""
         return self.run_head(self.model.extract_feat(images))
 

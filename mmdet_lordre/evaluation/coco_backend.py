@@ -7,6 +7,7 @@ import contextlib
 import copy
 import importlib.util
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -29,7 +30,7 @@ for _area in ('small', 'medium', 'large'):
 _AREAS = ('all', 'small', 'medium', 'large')
 
 
-def pick_backend(name='auto'):
+def pick_backend(name: str = 'auto') -> str:
     """'faster' or 'pycocotools'.
 
     Args:
@@ -48,8 +49,10 @@ def pick_backend(name='auto'):
     return name
 
 
-def run_coco_eval(coco_gt, results, iou_type, *, cat_ids, img_ids, max_dets, iou_thrs=None,
-                  use_cats=True, backend='pycocotools'):
+def run_coco_eval(coco_gt: COCO, results: list[dict], iou_type: str, *, cat_ids: Sequence[int],
+                  img_ids: Sequence[int], max_dets: Sequence[int],
+                  iou_thrs: np.ndarray | None = None, use_cats: bool = True,
+                  backend: str = 'pycocotools') -> COCOeval:
     """Match detections with the ground truth and accumulate precision and recall.
 
     Args:
@@ -91,7 +94,7 @@ def run_coco_eval(coco_gt, results, iou_type, *, cat_ids, img_ids, max_dets, iou
     return evaluator
 
 
-def summarise(evaluator):
+def summarise(evaluator: COCOeval) -> dict[str, float]:
     """The twelve COCO figures as {name: float}; -1 where there is no ground truth.
 
     Recall names carry the number of detections: 'AR@100', 'AR_s@100'.
@@ -109,7 +112,7 @@ def summarise(evaluator):
     return figures
 
 
-def mean_of_valid(values):
+def mean_of_valid(values: np.ndarray) -> float:
     """Mean of the entries that have ground truth (> -1), or -1 when there are none.
 
     Six digits: the libraries divide in another order, and the last bit of a double is not

@@ -2,6 +2,7 @@
 import os
 import tempfile
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 import pycocotools.mask as mask_util
@@ -51,8 +52,9 @@ class CocoMaskMetric(CocoMetric):
     METRICS = ('segm', 'bbox', 'proposal')
     DEFAULT_ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
-    def __init__(self, ann_file=None, metric='segm', classwise=False, max_dets=(1, 10, 100),
-                 backend='auto', **kwargs):
+    def __init__(self, ann_file: str | None = None, metric: str | Sequence[str] = 'segm',
+                 classwise: bool = False, max_dets: Sequence[int] = (1, 10, 100),
+                 backend: str = 'auto', **kwargs):
         metric = [metric] if isinstance(metric, str) else list(metric)
         for name in metric:
             if name not in self.METRICS:
@@ -66,7 +68,7 @@ class CocoMaskMetric(CocoMetric):
         self.max_dets = list(max_dets)
         self.backend = pick_backend(backend)
 
-    def process(self, data_batch, data_samples):
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep what evaluation needs of a batch; masks are kept run-length encoded.
 
         Args:
@@ -104,7 +106,7 @@ class CocoMaskMetric(CocoMetric):
             boxes[:, 2:] += boxes[:, :2]
         return boxes
 
-    def compute_metrics(self, results):
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate what all processes have gathered.
 
         Returns:
@@ -232,7 +234,7 @@ class CocoMaskMetric(CocoMetric):
         return out
 
 
-def to_rles(masks):
+def to_rles(masks: object) -> list[dict]:
     """COCO run-length encodings (``counts`` as str) of bitmaps or encodings.
 
     Args:

@@ -1,4 +1,6 @@
 """Predictions to a file, for evaluation later."""
+from collections.abc import Sequence
+
 from mmdet.evaluation import DumpDetResults
 from mmdet.registry import METRICS
 from mmengine.evaluator.metric import _to_cpu
@@ -14,7 +16,7 @@ class DumpMaskResults(DumpDetResults):
     run-length encoded masks (``counts`` as str).
     """
 
-    def process(self, data_batch, data_samples):
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         for sample in _to_cpu(data_samples):
             for key in ('gt_instances', 'ignored_instances', 'gt_panoptic_seg'):
                 sample.pop(key, None)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 from mmdet.registry import METRICS
@@ -79,7 +80,7 @@ class LVISMaskMetric(BaseMetric):
             return 'No LVIS evaluation: it needs faster-coco-eval; pip install faster-coco-eval'
         return None
 
-    def process(self, data_batch, data_samples) -> None:
+    def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
         """Keep the detections of images that the file has.
 
         Args:

@@ -1,7 +1,10 @@
 """The pictures of masks, and of what each instance of Lordre looks at."""
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmdet.structures import DetDataSample
 
 from .drawing import (
     draw_labels,
@@ -10,7 +13,7 @@ from .drawing import (
     enlarge,
     grid_of,
     heat_map,
-    instance_colours,
+    instance_colors,
     mask_array,
 )
 from .modes import picture_mode
@@ -21,14 +24,16 @@ TILES = 7
 
 
 @picture_mode('masks')
-def draw_mask_picture(image, sample, classes, palette):
+def draw_mask_picture(image: np.ndarray, sample: DetDataSample, classes: Sequence[str] | None,
+                      palette: Sequence[tuple] | None) -> np.ndarray:
     """All instances on the image."""
     return draw_results(image, sample.pred_instances, classes, palette)
 
 
 @picture_mode('activation-maps', needs='activation_maps', of='Lordre',
               test_cfg=dict(activation_maps=True))
-def draw_activation_maps(image, sample, classes, palette):
+def draw_activation_maps(image: np.ndarray, sample: DetDataSample, classes: Sequence[str] | None,
+                         palette: Sequence[tuple] | None) -> np.ndarray:
     """The result, then the activation map of each of the best instances over the image.
 
     ``pred_instances.activation_maps`` is (N, h, w) over the padded network input.
@@ -42,18 +47,18 @@ def draw_activation_maps(image, sample, classes, palette):
     masks = mask_array(found.masks)[:TILES] if 'masks' in found else None
     tiles = [result]
     for i, heat in enumerate(maps):
-        colour = instance_colours(labels[i:i + 1], palette)
+        color = instance_colors(labels[i:i + 1], palette)
         # a map is a distribution over pixels or a sigmoid: its own maximum is the scale
         tile = heat_map(base, heat / max(float(heat.max()), 1e-6))
         if masks is not None:
-            tile = draw_masks(tile, masks[i:i + 1], colour, alpha=0.0)
+            tile = draw_masks(tile, masks[i:i + 1], color, alpha=0.0)
         name = classes[labels[i]] if classes else f'class {labels[i]}'
         tiles.append(draw_labels(tile, [f'{name} {100 * float(found.scores[i]):.0f}'], [(0, 0)],
-                                 colour))
+                                 color))
     return grid_of(tiles)
 
 
-def to_image(maps, sample, size):
+def to_image(maps: torch.Tensor, sample: DetDataSample, size: tuple[int, int]) -> np.ndarray:
     """Maps over the padded network input, as arrays over the original image.
 
     Args:

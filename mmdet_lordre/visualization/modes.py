@@ -35,7 +35,8 @@ class PictureMode:
     test_cfg: dict = field(default_factory=dict)
 
 
-def picture_mode(name, needs=None, of='any model', test_cfg=None):
+def picture_mode(name: str, needs: str | None = None, of: str = 'any model',
+                 test_cfg: dict | None = None) -> Callable:
     """Register a drawing function as a mode of the demo."""
     def register(draw):
         PICTURE_MODES[name] = PictureMode(name, draw, needs, of, dict(test_cfg or {}))

@@ -1,5 +1,8 @@
 """The picture of AggMask: what a cell gathers from its neighbours, and the mask it makes of it."""
+from collections.abc import Sequence
+
 import numpy as np
+from mmdet.structures import DetDataSample
 
 from .basic_modes import to_image
 from .drawing import (
@@ -9,7 +12,7 @@ from .drawing import (
     enlarge,
     grid_of,
     heat_map,
-    instance_colours,
+    instance_colors,
     mask_array,
 )
 from .modes import picture_mode
@@ -18,7 +21,8 @@ from .palette import class_palette
 
 @picture_mode('neighbours', needs='neighbour_maps', of='AggMask and AggMask*',
               test_cfg=dict(neighbour_maps=True))
-def draw_neighbours(image, sample, classes, palette):
+def draw_neighbours(image: np.ndarray, sample: DetDataSample, classes: Sequence[str] | None,
+                    palette: Sequence[tuple] | None) -> np.ndarray:
     """The result, the maps that the best instance gathered, and its fused mask.
 
     ``pred_instances.neighbour_maps`` is (N, k, h, w) over the padded network input,
@@ -31,7 +35,7 @@ def draw_neighbours(image, sample, classes, palette):
     label = int(found.labels[0])
     if not isinstance(palette, (list, tuple)) or not palette:
         palette = class_palette(label + 1)
-    colour = instance_colours([label], palette)
+    color = instance_colors([label], palette)
     mask = mask_array(found.masks)[:1]
 
     tiles = [result]
@@ -40,10 +44,10 @@ def draw_neighbours(image, sample, classes, palette):
                                    cells, strict=True):
         low, high = np.percentile(heat, (2, 98))
         tile = heat_map(base, (heat - low) / max(float(high - low), 1e-6))
-        tile = draw_masks(tile, mask, colour, alpha=0.0)
-        tiles.append(draw_labels(tile, [f'cell {row}, {column}'], [(0, 0)], colour))
+        tile = draw_masks(tile, mask, color, alpha=0.0)
+        tiles.append(draw_labels(tile, [f'cell {row}, {column}'], [(0, 0)], color))
     name = str(classes[label]) if classes and label < len(classes) else f'class {label}'
-    fused = draw_masks(base, mask, colour, alpha=0.6)
+    fused = draw_masks(base, mask, color, alpha=0.6)
     tiles.append(draw_labels(fused, [f'fused: {name} {100 * float(found.scores[0]):.0f}'],
-                             [(0, 0)], colour))
+                             [(0, 0)], color))
     return grid_of(tiles)

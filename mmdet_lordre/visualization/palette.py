@@ -2,7 +2,7 @@
 import colorsys
 
 
-def class_palette(count):
+def class_palette(count: int) -> list[tuple[int, int, int]]:
     """One colour for each of ``count`` classes, as (R, G, B) in 0..255.
 
     Hues step by the golden ratio, so that neighbours differ much and the first colours stay

@@ -1,9 +1,12 @@
 """The picture of PolarMask: the centre of each instance, its rays and the contour they span."""
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
+from mmdet.structures import DetDataSample
 
-from .drawing import draw_labels, draw_masks, enlarge, instance_colours, mask_array
+from .drawing import draw_labels, draw_masks, enlarge, instance_colors, mask_array
 from .modes import picture_mode
 from .palette import class_palette
 
@@ -16,7 +19,8 @@ def _array(value):
 
 
 @picture_mode('rays', needs='contours', of='PolarMask')
-def draw_rays(image, sample, classes, palette):
+def draw_rays(image: np.ndarray, sample: DetDataSample, classes: Sequence[str] | None,
+              palette: Sequence[tuple] | None) -> np.ndarray:
     """Centre, rays and contour of each instance over the image.
 
     ``pred_instances.contours`` is (N, rays, 2) and ``centers`` (N, 2), x, y in pixels of the
@@ -29,9 +33,9 @@ def draw_rays(image, sample, classes, palette):
         return image
     if not isinstance(palette, (list, tuple)) or not palette:
         palette = class_palette(max(labels) + 1)
-    colours = instance_colours(labels, palette)
+    colors = instance_colors(labels, palette)
     if 'masks' in found:
-        image = draw_masks(image, mask_array(found.masks), colours, alpha=0.25)
+        image = draw_masks(image, mask_array(found.masks), colors, alpha=0.25)
     line = max(1, round(min(image.shape[:2]) / 500))
     # the centre of pixel x is at (x + 0.5) * factor in the enlarged image
     contours, centers = ((_array(points) + 0.5) * factor - 0.5
@@ -40,18 +44,18 @@ def draw_rays(image, sample, classes, palette):
     for i, (contour, center) in enumerate(zip(contours, centers, strict=True)):
         ends = np.round(contour * 2**_SHIFT).astype(int)
         middle = tuple(np.round(center * 2**_SHIFT).astype(int).tolist())
-        light = tuple(int(c * 0.5 + 127) for c in colours[i])
+        light = tuple(int(c * 0.5 + 127) for c in colors[i])
         for end in ends.tolist():
-            cv2.line(image, middle, tuple(end), colours[i], line, cv2.LINE_AA, _SHIFT)
+            cv2.line(image, middle, tuple(end), colors[i], line, cv2.LINE_AA, _SHIFT)
         cv2.polylines(image, [ends.astype(np.int32)], True, light, 2 * line, cv2.LINE_AA, _SHIFT)
         for end in ends.tolist():
             cv2.circle(image, tuple(end), (line + 1) << _SHIFT, light, -1, cv2.LINE_AA, _SHIFT)
         cv2.circle(image, middle, (2 * line + 2) << _SHIFT, (255, 255, 255), -1, cv2.LINE_AA,
                    _SHIFT)
-        cv2.circle(image, middle, (2 * line + 1) << _SHIFT, colours[i], -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(image, middle, (2 * line + 1) << _SHIFT, colors[i], -1, cv2.LINE_AA, _SHIFT)
         known = classes and labels[i] < len(classes)
         text = str(classes[labels[i]]) if known else f'class {labels[i]}'
         texts.append(f'{text} {100 * float(found.scores[i]):.0f}' if 'scores' in found else text)
         top = contour[contour[:, 1].argmin()]
         corners.append((float(top[0]), float(top[1])))
-    return draw_labels(image, texts, corners, colours)
+    return draw_labels(image, texts, corners, colors)

@@ -1,5 +1,7 @@
 """mmdet's visualiser with pictures of masks that are quick and can be read."""
+import numpy as np
 from mmdet.registry import VISUALIZERS
+from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 
 from .drawing import draw_results
@@ -14,7 +16,8 @@ class MaskVisualizer(DetLocalVisualizer):
     labels can be read.
     """
 
-    def add_datasample(self, name, image, data_sample=None, draw_gt=True, **kwargs):
+    def add_datasample(self, name: str, image: np.ndarray, data_sample: DetDataSample | None = None,
+                       draw_gt: bool = True, **kwargs) -> None:
         """Draw one image; the ground truth beside the prediction when it was loaded."""
         truth = data_sample.get('gt_instances') if data_sample is not None else None
         super().add_datasample(name, image, data_sample,

@@ -37,7 +37,7 @@ class AggMaskInstances(nn.Module):
         """Whether all levels have one mask size."""
         return hasattr(self.head, 'solo_kernel')
 
-    def forward(self, outputs, size) -> tuple[Tensor, ...]:
+    def forward(self, outputs: tuple, size: tuple) -> tuple[Tensor, ...]:
         """From the outputs of the head, in float32, to instances.
 
         Args:

@@ -1,5 +1,6 @@
 """Does onnxruntime find what PyTorch finds?"""
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -7,6 +8,9 @@ from torch import Tensor, nn
 
 from ...polarmask.polygons import contours_to_bitmaps
 from ..network import Network
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 
 @dataclass
@@ -55,7 +59,8 @@ def torch_instances(model: nn.Module, images: Tensor) -> list[dict]:
     return results
 
 
-def onnx_instances(session, images: Tensor, mask_thr: float, fill: str = 'opencv') -> list[dict]:
+def onnx_instances(session: 'onnxruntime.InferenceSession', images: Tensor, mask_thr: float,
+                   fill: str = 'opencv') -> list[dict]:
     """The same of an end-to-end ONNX file that a session of onnxruntime runs."""
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(None, {'image': images.numpy()})))
@@ -73,7 +78,8 @@ def onnx_instances(session, images: Tensor, mask_thr: float, fill: str = 'opencv
 
 
 def compare(ours: list[dict], theirs: list[dict], floor: float = 0.0, margin: float = 1e-3,
-            least_iou: float = 0.9, names=('PyTorch', 'onnxruntime')) -> Agreement:
+            least_iou: float = 0.9,
+            names: tuple[str, str] = ('PyTorch', 'onnxruntime')) -> Agreement:
     """Pair detections image by image: equal label, most similar mask.
 
     Args:

@@ -12,12 +12,12 @@ from torch import Tensor
 NO_LABEL = -1
 
 
-def number(value) -> Tensor:
+def number(value: int | Tensor) -> Tensor:
     """A size as a tensor; while a graph is traced it is one, and stays part of the graph."""
     return value if isinstance(value, Tensor) else torch.tensor(value)
 
 
-def at_most(value, limit) -> Tensor:
+def at_most(value: int | Tensor, limit: int | Tensor) -> Tensor:
     """The smaller of two sizes; a limit that is not positive is none."""
     return number(value).clamp(max=limit) if limit is not None and limit > 0 else number(value)
 
@@ -74,7 +74,7 @@ def shifts(x: Tensor, size: int) -> list[Tensor]:
             for row in range(size) for column in range(size)]
 
 
-def enlarge(maps: Tensor, size, keep) -> Tensor:
+def enlarge(maps: Tensor, size: tuple, keep: Tensor) -> Tensor:
     """Maps (B, n, h, w) resized bilinearly to ``size``, of which the first ``keep`` (height,
     width) are returned."""
     maps = F.interpolate(maps, size=tuple(size), mode='bilinear', align_corners=False)

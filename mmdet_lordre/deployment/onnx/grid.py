@@ -1,6 +1,9 @@
 """Matrix NMS and what surrounds it, as a graph for a batch."""
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
+from mmengine.config import ConfigDict
 from torch import Tensor
 
 from ...grid import points_nms
@@ -13,7 +16,8 @@ def cell_scores(logits: list[Tensor]) -> Tensor:
                      dim=2).transpose(1, 2)
 
 
-def cell_strides(num_grids, strides, device) -> Tensor:
+def cell_strides(num_grids: Sequence[int], strides: Sequence[int],
+                 device: torch.device | str) -> Tensor:
     """(cells,): the pixels that a cell's mask must exceed."""
     return torch.cat([torch.full((grid**2,), float(stride), device=device)
                       for grid, stride in zip(num_grids, strides, strict=True)])
@@ -49,8 +53,8 @@ def matrix_nms(inside: Tensor, labels: Tensor, scores: Tensor, kernel: str,
     return scores * share.amin(dim=1).clamp(max=1)
 
 
-def select(probs: Tensor, scores: Tensor, cells: Tensor, held: Tensor, strides: Tensor, cfg,
-           eps: float) -> tuple[Tensor, Tensor, Tensor]:
+def select(probs: Tensor, scores: Tensor, cells: Tensor, held: Tensor, strides: Tensor,
+           cfg: ConfigDict, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """From the masks of candidate cells to the instances that survive.
 
     Args:
@@ -84,7 +88,7 @@ def select(probs: Tensor, scores: Tensor, cells: Tensor, held: Tensor, strides: 
     return values, mark_empty(take(labels, order), values > 0), take(rows, order)
 
 
-def full_size(probs: Tensor, stride: int, size) -> Tensor:
+def full_size(probs: Tensor, stride: int, size: tuple) -> Tensor:
     """Maps (B, n, h, w) at a stride of the input to its size."""
     maps = F.interpolate(probs, scale_factor=float(stride), mode='bilinear', align_corners=False)
     return maps[..., :size[0], :size[1]]

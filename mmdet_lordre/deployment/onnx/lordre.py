@@ -19,7 +19,7 @@ class LordreInstances(nn.Module):
         super().__init__()
         self.head, self.binary = head, binary
 
-    def forward(self, outputs: tuple[Tensor, ...], size) -> tuple[Tensor, ...]:
+    def forward(self, outputs: tuple[Tensor, ...], size: tuple) -> tuple[Tensor, ...]:
         """From the outputs of ``LordreHead.decode``, in float32, to instances.
 
         Args:

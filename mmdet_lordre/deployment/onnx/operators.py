@@ -1,4 +1,5 @@
 """Operators that PyTorch cannot export as they stand, in forms made of standard ONNX."""
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from unittest import mock
 
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 DEFORMABLE_OPSET = 19
 
 
-def pooling_matrix(size, bins: int, device=None) -> Tensor:
+def pooling_matrix(size: int | Tensor, bins: int,
+                   device: torch.device | str | None = None) -> Tensor:
     """Matrix (bins, size) of adaptive average pooling along one axis.
 
     Bin i is the mean of the samples from floor(i * size / bins) up to ceil((i + 1) * size / bins).
@@ -31,7 +33,7 @@ def pooling_matrix(size, bins: int, device=None) -> Tensor:
     return inside.float() / (stop - start).float()
 
 
-def adaptive_avg_pool2d(x: Tensor, output_size) -> Tensor:
+def adaptive_avg_pool2d(x: Tensor, output_size: int | tuple) -> Tensor:
     """``torch.nn.functional.adaptive_avg_pool2d`` as two products, exact for every size.
 
     ONNX has no adaptive pooling; PyTorch exports it only where the bins divide a fixed size.
@@ -145,7 +147,7 @@ def has_deformable(model: nn.Module) -> bool:
 
 
 @contextmanager
-def exportable():
+def exportable() -> Iterator[None]:
     """While it is active, modules run the forms above."""
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:

@@ -35,7 +35,7 @@ class PolarMaskInstances(nn.Module):
             f'{name}_{i}' for name in ('class_logits', 'distances', 'rays', 'centerness')
             for i in range(len(head.strides)))
 
-    def forward(self, outputs, size) -> tuple[Tensor, ...]:
+    def forward(self, outputs: tuple, size: tuple) -> tuple[Tensor, ...]:
         """From the outputs of the head, in float32, to instances.
 
         Args:

@@ -23,7 +23,7 @@ class SOLOv2Instances(nn.Module):
         self.raw_names = (*(f'kernels_{i}' for i in levels),
                           *(f'class_logits_{i}' for i in levels), 'mask_features')
 
-    def forward(self, outputs, size) -> tuple[Tensor, ...]:
+    def forward(self, outputs: tuple, size: tuple) -> tuple[Tensor, ...]:
         """From the outputs of the head, in float32, to instances.
 
         Args:
