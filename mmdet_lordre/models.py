@@ -27,7 +27,8 @@ def head_of(model: nn.Module) -> nn.Module:
     raise ValueError(f'{type(model).__name__} has neither mask_head nor bbox_head')
 
 
-def build_model(config, checkpoint, device=None, options=None, test_cfg=None):
+def build_model(config: str, checkpoint: str, device: str | None = None,
+                options: dict | None = None, test_cfg: dict | None = None) -> nn.Module:
     """A model ready for mmdet's ``inference_detector``, with the classes of its checkpoint.
 
     Args:

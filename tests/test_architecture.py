@@ -26,8 +26,8 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 METHODS = ('lordre', 'solov2', 'aggmask', 'polarmask')
 LINES = 400
 #: Rooms whose public functions have type annotations.
-TYPED = ['analysis', 'backbones', 'compat', 'deployment', 'evaluation', 'model_index', 'text',
-         'visualization']
+TYPED = ['aggmask', 'analysis', 'backbones', 'compat', 'config', 'deployment', 'evaluation', 'grid',
+         'model_index', 'models', 'polarmask', 'solov2', 'text', 'training', 'visualization']
 
 
 def module_files(root):

@@ -25,6 +25,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 import mmdet_lordre  # noqa: F401 - registers the models
 from mmdet_lordre.cli.main import COMMANDS
 from mmdet_lordre.config.reading import load_config
+from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import head_of
 from tests.cli.tiny import NAMES, write_config
 from tests.configs.test_every_config import HEIGHT, WIDTH, sample
@@ -199,7 +200,7 @@ def test_a_command_line_is_taken_by_its_parser(line, monkeypatch):
 
 
 @pytest.mark.parametrize('line, error', [
-    ('python tools/train.py CONFIG --no-such-option', SystemExit),
+    ('python tools/train.py CONFIG --no-such-option', UserError),
     ('python tools/nothing.py CONFIG', AssertionError),
     ('lordre nothing x', AssertionError),
     ('make nothing', AssertionError),

@@ -8,6 +8,7 @@ from mmcv.cnn import ConvModule
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from mmdet.models.utils import generate_coordinate, unpack_gt_instances
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
 from mmdet.utils import reduce_mean
 from mmengine.config import ConfigDict
 from mmengine.dist import get_world_size
@@ -233,7 +234,8 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
 
     # Training
 
-    def loss(self, x, batch_data_samples, **kwargs) -> dict[str, Tensor]:
+    def loss(self, x: tuple[Tensor, ...], batch_data_samples: list[DetDataSample],
+             **kwargs) -> dict[str, Tensor]:
         """Losses of a batch.
 
         Args:
@@ -246,8 +248,9 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         gts, _, metas = unpack_gt_instances(batch_data_samples)
         return self.loss_by_feat(*self(x), gts, metas)
 
-    def loss_by_feat(self, cls_logits, mask_feats, kernels, table, context, batch_gt_instances,
-                     batch_img_metas, **kwargs) -> dict[str, Tensor]:
+    def loss_by_feat(self, cls_logits: list[Tensor], mask_feats: list[Tensor], kernels: object,
+                     table: Tensor, context: Tensor | None, batch_gt_instances: list,
+                     batch_img_metas: list[dict], **kwargs) -> dict[str, Tensor]:
         """Losses from the outputs of :meth:`forward`; see :meth:`loss`."""
         groups = self.map_groups(mask_feats)
         targets = head_targets(batch_gt_instances, groups, self.num_grids, self.scale_ranges,
@@ -312,7 +315,8 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
 
     # Inference
 
-    def predict_by_feat(self, cls_logits, mask_feats, kernels, table, context, batch_img_metas,
+    def predict_by_feat(self, cls_logits: list[Tensor], mask_feats: list[Tensor], kernels: object,
+                        table: Tensor, context: Tensor | None, batch_img_metas: list[dict],
                         rescale: bool = False, **kwargs) -> list:
         """Detections of each image from the outputs of :meth:`forward`.
 

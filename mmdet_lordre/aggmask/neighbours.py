@@ -42,7 +42,8 @@ def neighbour_pattern(neighbours: int, class_grids: Sequence[int], mask_grids: S
     return patterns[neighbours]
 
 
-def neighbour_index(class_grid: int, mask_grid: int, pattern: str, device=None) -> Tensor:
+def neighbour_index(class_grid: int, mask_grid: int, pattern: str,
+                    device: torch.device | str | None = None) -> Tensor:
     """Cells of the mask grid that each cell of the class grid gathers.
 
     Class cell (r, c) lies at (r, c) * (mask_grid - 1) / (class_grid - 1) of the mask grid. The

@@ -14,7 +14,7 @@ def cell_scores(cls_logits: list[Tensor]) -> Tensor:
                      dim=2).transpose(1, 2)
 
 
-def to_instances(found: Detected, meta: dict, mask_stride: int, cfg,
+def to_instances(found: Detected, meta: dict, mask_stride: int, cfg: dict,
                  rescale: bool) -> InstanceData:
     """Detections of one image at the size that is asked for.
 

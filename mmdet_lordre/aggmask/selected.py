@@ -1,4 +1,5 @@
 """Masks of selected class cells."""
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -65,7 +66,7 @@ class SelectedCells:
         maps = self.neighbour_maps(features, kernels, lookup, offsets, size)
         return self.fusion(maps, context, weights)
 
-    def chunk(self, size: tuple[int, int], device) -> int:
+    def chunk(self, size: tuple[int, int], device: torch.device | str) -> int:
         """Cells that are fused at once."""
         return chunk_size(size[0] * size[1] * self.fusion.width, device=device)
 

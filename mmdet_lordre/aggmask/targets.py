@@ -52,7 +52,8 @@ class HeadTargets(NamedTuple):
 
 def head_targets(batch_gt_instances: InstanceList, groups: Sequence[MapGroup],
                  num_grids: Sequence[int], scale_ranges: Sequence[tuple[float, float]],
-                 num_classes: int, pos_scale: float, min_area: int, device) -> HeadTargets:
+                 num_classes: int, pos_scale: float, min_area: int,
+                 device: torch.device | str) -> HeadTargets:
     """Assign ground truths to class cells; a cell learns the mask of its latest ground truth.
 
     Masks are read where they are; only their mass centres, areas and shrunk copies go to

@@ -72,7 +72,7 @@ def mask_statistics(probs: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
 
 
 def detect(candidates: list[Candidates], masks_of: MasksOf, strides: Tensor,
-           size: tuple[int, int], cfg) -> list[Detected]:
+           size: tuple[int, int], cfg: dict) -> list[Detected]:
     """Detections of a batch.
 
     The masks of all candidates are never held at once: a first pass takes their areas and sums

@@ -70,12 +70,12 @@ class GridMasks(BaseInstanceMasks):
         shrunk = {factor: masks[index] for factor, masks in self.shrunk.items()}
         return GridMasks(self.sums[index], shrunk, self.height, self.width)
 
-    def pad(self, out_shape, pad_val=0):
+    def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> 'GridMasks':
         """Only the size is noted: what a mask target lacks counts as zero."""
         return GridMasks(self.sums, self.shrunk, *out_shape)
 
     @classmethod
-    def cat(cls, masks):
+    def cat(cls, masks: Sequence['GridMasks']) -> 'GridMasks':
         """Join the masks of one image."""
         shrunk = {factor: np.concatenate([part.shrunk[factor] for part in masks])
                   for factor in masks[0].shrunk}
@@ -83,7 +83,7 @@ class GridMasks(BaseInstanceMasks):
                    masks[0].width)
 
     @property
-    def areas(self):
+    def areas(self) -> np.ndarray:
         """Areas in pixels of the image, (N,)."""
         return self.sums[:, 2]
 

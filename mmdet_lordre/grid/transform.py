@@ -33,7 +33,7 @@ class GridMaskTargets(MaskTargets):
     def __init__(self, factors: int | Sequence[int] = 4):
         self.factors = grid_factors(factors)
 
-    def make(self, masks) -> GridMasks:
+    def make(self, masks: object) -> GridMasks:
         sums, shrunk = read_masks(masks, dict.fromkeys(self.factors))
         return GridMasks(sums.numpy(),
                          {factor: part.numpy() for factor, part in shrunk.items()},

@@ -1,4 +1,6 @@
 """From an instance's mask to what PolarMask learns from: one contour and one centre."""
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -121,7 +123,8 @@ class InstanceContours(BaseInstanceMasks):
         self.height, self.width = int(height), int(width)
 
     @classmethod
-    def from_contours(cls, contours, height: int, width: int) -> 'InstanceContours':
+    def from_contours(cls, contours: Sequence[np.ndarray], height: int,
+                      width: int) -> 'InstanceContours':
         """From a list of int32 (n, 2) arrays of contour pixels."""
         sizes = np.array([len(contour) for contour in contours], np.int64)
         points = np.concatenate([_NO_POINTS, *contours])
@@ -129,7 +132,7 @@ class InstanceContours(BaseInstanceMasks):
                    torch.from_numpy(contour_centroids(points, sizes)), height, width)
 
     @classmethod
-    def from_masks(cls, masks) -> 'InstanceContours':
+    def from_masks(cls, masks: object) -> 'InstanceContours':
         """From ``BitmapMasks``, ``PolygonMasks``, ``LazyMasks``, or a tensor or array (N, height,
         width).
 
@@ -190,12 +193,12 @@ class InstanceContours(BaseInstanceMasks):
                                 self.centroids.to(device, non_blocking=non_blocking),
                                 self.height, self.width)
 
-    def pad(self, out_shape, pad_val=0) -> 'InstanceContours':
+    def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> 'InstanceContours':
         """The same contours in an image padded at the right and the bottom to ``out_shape``."""
         return InstanceContours(self.points, self.sizes, self.centroids, *out_shape)
 
     @classmethod
-    def cat(cls, masks) -> 'InstanceContours':
+    def cat(cls, masks: Sequence['InstanceContours']) -> 'InstanceContours':
         """The instances of several objects of this class, which must belong to one image."""
         return cls(torch.cat([m.points for m in masks]), torch.cat([m.sizes for m in masks]),
                    torch.cat([m.centroids for m in masks]), masks[0].height, masks[0].width)
@@ -208,11 +211,11 @@ class InstanceContours(BaseInstanceMasks):
                 cv2.drawContours(bitmap, [contour.numpy()], 0, 1, cv2.FILLED)
         return bitmaps
 
-    def astype(self, dtype) -> np.ndarray:
+    def astype(self, dtype: object) -> np.ndarray:
         """:meth:`to_ndarray` in another type; mmdet's visualiser asks for it."""
         return self.to_ndarray().astype(dtype)
 
-    def to_tensor(self, dtype, device) -> Tensor:
+    def to_tensor(self, dtype: object, device: torch.device | str) -> Tensor:
         """:meth:`to_ndarray` as a tensor."""
         return torch.as_tensor(self.to_ndarray(), dtype=dtype, device=device)
 

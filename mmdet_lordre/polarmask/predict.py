@@ -6,13 +6,14 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from .polygons import FILLS, contours_to_bitmaps, contours_to_rle
+from .rays import PolarRayCoder
 
 DEFAULTS = dict(nms_pre=1000, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5),
                 max_per_img=100, nms_boxes='box', mask_format='bitmap', fill='opencv')
 _CHOICES = dict(nms_boxes=('box', 'contour'), mask_format=('bitmap', 'rle'), fill=FILLS)
 
 
-def check_test_cfg(cfg) -> dict:
+def check_test_cfg(cfg: dict | None) -> dict:
     """``test_cfg`` with the published settings for what it leaves out.
 
     Raises:
@@ -48,7 +49,7 @@ def nms_of_classes(boxes: Tensor, scores: Tensor, labels: Tensor,
 
 
 def predict_image(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Tensor,
-                  points: Tensor, meta: dict, coder, cfg: dict, rescale: bool,
+                  points: Tensor, meta: dict, coder: PolarRayCoder, cfg: dict, rescale: bool,
                   with_nms: bool = True) -> InstanceData:
     """Instances of one image; contours and masks only of those that survive NMS.
 

@@ -1,4 +1,5 @@
 """Which points of the feature pyramid learn which instance, and what."""
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -31,7 +32,8 @@ class PolarTargets:
 
 
 @lru_cache(maxsize=256)
-def level_points(size: tuple[int, int], stride: int, device=None) -> Tensor:
+def level_points(size: tuple[int, int], stride: int,
+                 device: torch.device | str | None = None) -> Tensor:
     """Points of a level in pixels of the input, int64 (height * width, 2): x, y, row by row.
 
     Row i and column j of a level of stride s stand for (j * s + s // 2, i * s + s // 2). The
@@ -66,8 +68,9 @@ def _axis_candidates(centres, low, high, strides, lengths, radius):
     return index, inside, torch.maximum(before, after)
 
 
-def positive_points(centroids: Tensor, boxes: Tensor, images: Tensor, sizes, strides, ranges,
-                    radius: float = 1.5) -> Tensor:
+def positive_points(centroids: Tensor, boxes: Tensor, images: Tensor,
+                    sizes: Sequence[tuple[int, int]], strides: Sequence[int],
+                    ranges: Sequence[tuple[float, float]], radius: float = 1.5) -> Tensor:
     """Points that learn an instance.
 
     A point learns an instance whose centroid lies strictly within ``radius`` strides in x and y
@@ -132,8 +135,9 @@ def _contours_of(instances: InstanceData) -> InstanceContours:
 
 
 @torch.no_grad()
-def polar_targets(batch_gt_instances: list[InstanceData], sizes, strides, ranges,
-                  num_classes: int, coder: PolarRayCoder, radius: float = 1.5) -> PolarTargets:
+def polar_targets(batch_gt_instances: list[InstanceData], sizes: Sequence[tuple[int, int]],
+                  strides: Sequence[int], ranges: Sequence[tuple[float, float]], num_classes: int,
+                  coder: PolarRayCoder, radius: float = 1.5) -> PolarTargets:
     """Targets of a whole batch, on the device of the boxes.
 
     No step loops over points, instances or angles. Instances without a contour (their mask has

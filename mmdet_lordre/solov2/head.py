@@ -186,7 +186,7 @@ class SOLOv2KernelHead(BaseMaskHead):
         return self.loss_by_feat(*self(x), batch_gt_instances, batch_img_metas)
 
     def targets(self, batch_gt_instances: InstanceList, size: Sequence[int],
-                device: torch.device | str):
+                device: torch.device | str) -> tuple:
         """Ground truths and cell targets of a batch.
 
         Args:

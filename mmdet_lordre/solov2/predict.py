@@ -20,7 +20,7 @@ def dynamic_masks(kernels: Tensor, features: Tensor, size: int = 1) -> Tensor:
 
 
 def predict_batch(kernels: Tensor, class_scores: Tensor, features: Tensor, strides: Tensor,
-                  kernel_size: int, img_metas: list[dict], mask_stride: int, cfg,
+                  kernel_size: int, img_metas: list[dict], mask_stride: int, cfg: dict,
                   rescale: bool = True) -> list[InstanceData]:
     """Instances of each image of a batch.
 
