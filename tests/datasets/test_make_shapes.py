@@ -37,7 +37,9 @@ def made(tmp_path_factory):
 
 
 def test_same_bytes_with_several_processes(made, tmp_path):
-    assert make_dataset(tmp_path / 'b', 40, 24, 64, 2, workers=2)
+    done = run(tmp_path / 'b', '--train', 40, '--val', 24, '--size', 64, '--seed', 2,
+               '--workers', 2)
+    assert done.returncode == 0, done.stderr
     assert contents(tmp_path / 'b') == contents(made)
 
 
@@ -144,7 +146,7 @@ def test_a_killed_run_leaves_nothing_under_the_name(tmp_path):
 def test_numbers_out_of_range(tmp_path, option, value, least):
     done = run(tmp_path / 'set', f'--{option}', value)
     assert done.returncode != 0
-    assert done.stderr == f'make_shapes: {option} is {value}: it must be at least {least}\n'
+    assert done.stderr == f'error: {option} is {value}: it must be at least {least}\n'
     assert list(tmp_path.iterdir()) == []
 
 

@@ -153,7 +153,8 @@ class _mapper:
     """``map`` in this process, or in order over several."""
 
     def __init__(self, workers):
-        self.pool = multiprocessing.Pool(workers) if workers > 1 else None
+        # not forked: threads of this process (OpenCV, torch) hang in a copy of it
+        self.pool = multiprocessing.get_context('spawn').Pool(workers) if workers > 1 else None
 
     def __enter__(self):
         return map if self.pool is None else partial(self.pool.imap, chunksize=16)
