@@ -14,7 +14,7 @@ PAGE = ROOT / 'docs' / 'architecture.md'
 FLOORS = [
     ['masks', 'visualization', 'errors', 'text', 'compat', 'registry', 'model_index'],
     ['grid', 'backbones', 'evaluation', 'files'],
-    ['lordre', 'solov2', 'aggmask', 'polarmask', 'datasets', 'checkpoints'],
+    ['lordre', 'solov2', 'aggmask', 'polarmask', 'datasets', 'checkpoints', 'pages'],
     ['config'],
     ['models', 'training'],
     ['deployment'],
@@ -27,7 +27,8 @@ METHODS = ('lordre', 'solov2', 'aggmask', 'polarmask')
 LINES = 400
 #: Rooms whose public functions have type annotations.
 TYPED = ['aggmask', 'analysis', 'backbones', 'compat', 'config', 'deployment', 'evaluation', 'grid',
-         'model_index', 'models', 'polarmask', 'solov2', 'text', 'training', 'visualization']
+         'model_index', 'models', 'pages', 'polarmask', 'solov2', 'text', 'training',
+         'visualization']
 
 
 def module_files(root):

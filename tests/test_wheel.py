@@ -119,6 +119,8 @@ def test_what_is_in_the_wheel(wheel):
     assert {f'mmdet_lordre/.mim/configs/{name}' for name in ours} <= names
     assert {'mmdet_lordre/.mim/model-index.yml', 'mmdet_lordre/.mim/tools/train.py',
             'mmdet_lordre/.mim/tools/dist_train.sh'} <= names
+    assert {path.relative_to(ROOT).as_posix() for path in (ROOT / 'mmdet_lordre').rglob('*')
+            if path.suffix in ('.html', '.css', '.js')} <= names
     assert {name.split('/')[0].split('-')[0] for name in names} == {'mmdet_lordre'}
     assert not [name for name in names if '__pycache__' in name or name.endswith('setup.sh')]
 
