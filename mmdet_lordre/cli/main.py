@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from .. import secure
 from ..errors import UserError
 from ..text import printable
 from ..training.distributed import end_of_process
@@ -111,6 +112,7 @@ def one_line_errors(main: Callable) -> Callable:
 def run(name: str, argv: list[str] | None = None) -> Any:
     """Run a command as a program: what it returns, or one line of error and its status."""
     command = importlib.import_module(f'.{name.replace("-", "_")}', __package__).main
+    secure()
     return one_line_errors(command)(argv)
 
 

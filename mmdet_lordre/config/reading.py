@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 from ..errors import UserError
 from ..files import CONFIG, refuse_large
 from .keys import check_keys, check_option
+from .plain_yaml import plain_yaml
 from .values import MISSING, check_kind, check_values, value_at
 
 _TUPLES = {'scale', 'scales', 'img_scale', 'img_scales', 'crop_size', 'scale_factor',
@@ -66,7 +67,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
 def _read(path, source):
     refuse_large(source, CONFIG)
     try:
-        cfg = Config.fromfile(source)
+        with plain_yaml():
+            cfg = Config.fromfile(source)
         if source.endswith(('.json', '.yml', '.yaml')):
             _restore_tuples(cfg)
         return cfg

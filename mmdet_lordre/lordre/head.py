@@ -6,10 +6,9 @@ from mmdet.models.utils import generate_coordinate, unpack_gt_instances
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.utils import reduce_mean
 from mmengine.dist import get_world_size
-from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ..masks import central_sums, mask_boxes, maskness, to_original_size
+from ..masks import MaskInstances, central_sums, mask_boxes, maskness, to_original_size
 from .branches import InstanceBranch, MaskBranch, activation_heatmaps
 
 
@@ -208,7 +207,7 @@ class LordreHead(BaseMaskHead):
         """Results of each image.
 
         Returns:
-            One ``InstanceData`` an image with ``scores``, ``labels``, ``masks`` (at the original
+            One ``MaskInstances`` an image with ``scores``, ``labels``, ``masks`` (at the original
             size if ``rescale``, else at that of the network input without padding) and tight
             ``bboxes``.
         """
@@ -217,7 +216,7 @@ class LordreHead(BaseMaskHead):
         return self.predict_by_feat(*outs, batch_img_metas=metas, rescale=rescale)
 
     def predict_by_feat(self, class_logits, objectness, mask_logits, maps, batch_img_metas,
-                        rescale: bool = False, **kwargs) -> list[InstanceData]:
+                        rescale: bool = False, **kwargs) -> list[MaskInstances]:
         """Turn what :meth:`decode` gave into results (see :meth:`predict`)."""
         with torch.autocast(class_logits.device.type, enabled=False):
             scores = (class_logits.float().sigmoid()
@@ -229,7 +228,7 @@ class LordreHead(BaseMaskHead):
                     for one in zip(kept, scores, labels, mask_logits, maps, batch_img_metas)]
 
     def _predict_single(self, kept, scores, labels, mask_logits, maps, meta,
-                        rescale) -> InstanceData:
+                        rescale) -> MaskInstances:
         cfg = self.test_cfg
         keep = kept.nonzero().flatten().to(scores.device, non_blocking=True)
         # kept instances on the batch axis: there may be none, which channels may not
@@ -243,8 +242,8 @@ class LordreHead(BaseMaskHead):
         out_size = tuple(meta['ori_shape'][:2]) if rescale else crop_size
         masks = to_original_size(probs, up_size, crop_size, out_size, cfg['mask_thr'],
                                  cfg['mask_format'])
-        results = InstanceData(scores=scores, labels=labels[keep], masks=masks,
-                               bboxes=mask_boxes(masks).to(scores.device))
+        results = MaskInstances(scores=scores, labels=labels[keep], masks=masks,
+                                bboxes=mask_boxes(masks).to(scores.device))
         if cfg['activation_maps']:
             heat = activation_heatmaps(maps, self.groups, self.normalization)
             results.activation_maps = heat[keep]

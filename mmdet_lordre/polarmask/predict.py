@@ -2,9 +2,9 @@
 import torch
 from mmcv.ops import batched_nms
 from mmdet.structures.bbox import distance2bbox
-from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ..masks import MaskInstances
 from .polygons import FILLS, contours_to_bitmaps, contours_to_rle
 from .rays import PolarRayCoder
 
@@ -50,7 +50,7 @@ def nms_of_classes(boxes: Tensor, scores: Tensor, labels: Tensor,
 
 def predict_image(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Tensor,
                   points: Tensor, meta: dict, coder: PolarRayCoder, cfg: dict, rescale: bool,
-                  with_nms: bool = True) -> InstanceData:
+                  with_nms: bool = True) -> MaskInstances:
     """Instances of one image; contours and masks only of those that survive NMS.
 
     Args:
@@ -94,6 +94,5 @@ def predict_image(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
     size = tuple(meta['ori_shape'][:2]) if rescale else shape
     to_masks = contours_to_rle if cfg['mask_format'] == 'rle' else contours_to_bitmaps
     masks = to_masks(contours, size, cfg['fill'], (0.5 / scale).tolist())
-    return InstanceData(scores=scores, labels=labels[keep], bboxes=boxes[keep],
-                        masks=masks, contours=contours,
-                        centers=points[candidates] / scale)
+    return MaskInstances(scores=scores, labels=labels[keep], bboxes=boxes[keep], masks=masks,
+                         contours=contours, centers=points[candidates] / scale)
