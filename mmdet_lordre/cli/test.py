@@ -7,9 +7,10 @@ from mmengine.registry import RUNNERS, init_default_scope
 
 from ..config.checks import check_data, reads_coco, use_files
 from ..config.classes import use_checkpoint_classes
-from ..config.own_data import set_dataset_files
+from ..config.own_data import CONVERTED, choose_part, set_dataset_files
 from ..config.reading import dataset_files, evaluators, load_config, split_datasets
-from ..datasets.coco_file import find_images, forget_annotations, read_annotations
+from ..datasets.coco_file import forget_annotations, read_annotations
+from ..datasets.formats import open_data
 from ..errors import UserError
 from ..evaluation import CocoMaskMetric, DumpMaskResults
 from ..training.distributed import from_the_first
@@ -39,8 +40,12 @@ def parse_args(argv=None):
     half.add_argument('--fp16', action='store_true',
                       help='mixed precision: float16 on a GPU, bfloat16 on the CPU')
     half.add_argument('--bf16', action='store_true', help='mixed precision with bfloat16')
-    parser.add_argument('--ann', metavar='JSON', help='annotations (or only images) to test on')
+    parser.add_argument('--ann', '--data', metavar='ANN',
+                        help='annotations (or only images) to test on: a file or folder of any '
+                             'format in docs/data.md; of several parts test, or else val, is taken')
     parser.add_argument('--images', metavar='DIR', help='default: found near --ann')
+    parser.add_argument('--crowd-as-instances', action='store_true',
+                        help='take crowd regions (iscrowd=1) as objects')
     return parser.parse_args(argv)
 
 
@@ -60,8 +65,7 @@ def main(argv=None):
         raise UserError(f'config {args.config} has no test_dataloader and test_evaluator: '
                         'nothing to test on')
     if args.ann:
-        images = find_images(read_annotations(args.ann), args.ann, args.images)
-        set_dataset_files(cfg, 'test', args.ann, images)
+        set_dataset_files(cfg, 'test', *from_the_first(cfg, lambda: _own_data(cfg, args)))
     cfg.load_from, cfg.resume = args.checkpoint, False
     use_checkpoint_classes(cfg, args.checkpoint)
     if args.fp16 or args.bf16:
@@ -71,7 +75,8 @@ def main(argv=None):
     _set_metrics(cfg, args)
     use_files(cfg, from_the_first(cfg, lambda: check_data(
         cfg, ('test',), skip_bad=True, skip_images=False,
-        clean_to=os.path.join(cfg.work_dir, 'clean'))))
+        clean_to=os.path.join(cfg.work_dir, 'clean'),
+        crowd_as_instances=args.crowd_as_instances)))
     _set_pictures(cfg, args)
     forget_annotations()
     runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
@@ -81,6 +86,14 @@ def main(argv=None):
     if args.show_dir and is_main_process():
         runner.logger.info(f'Pictures: {os.path.abspath(args.show_dir)}')
     return figures
+
+
+def _own_data(cfg, args):
+    """(annotation file, folder of its images) of --ann."""
+    part = choose_part(open_data(args.ann, args.images), ('test', 'val'), args.ann)
+    if part.line():
+        print(part.line())
+    return part.save(os.path.join(cfg.work_dir, CONVERTED)), part.folder
 
 
 def _check_args(args):
