@@ -27,3 +27,11 @@ from . import (  # noqa: F401 - each registers what it has
 
 patches.apply()
 secure = patches.secure
+
+
+def __getattr__(name):
+    """``mmdet_lordre.Segmenter``, imported when somebody asks for it."""
+    if name == 'Segmenter':
+        from .segmenter import Segmenter
+        return Segmenter
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
