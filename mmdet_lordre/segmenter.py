@@ -1,6 +1,7 @@
 """The short Python interface: a model that predicts, is evaluated and is exported."""
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,9 @@ class Segmenter:
         from .training.testing import Testing, demand_test_data, run_test
         opened = open_model(self.source, self.checkpoint, self.options)
         demand_test_data(opened.cfg, opened.config)
+        if opened.cfg.get('visualizer'):
+            # mmengine keeps one of a name for the whole process, and its folder with it
+            opened.cfg.visualizer.update(name=f'evaluation-{uuid.uuid4().hex}', vis_backends=[])
         with tempfile.TemporaryDirectory() as folder:
             how = Testing(work_dir=work_dir or folder, metrics=tuple(metrics),
                           ann=None if data is None else os.fspath(data), images=images, **testing)
