@@ -5,6 +5,8 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule, caffe2_xavier_init, kaiming_init
 from torch import Tensor, nn
 
+from ..registry import MODELS as OF_OUR_SCOPE
+
 
 class PyramidPooling(nn.Module):
     """Context of a map at several grids (PSPNet, CVPR 2017).
@@ -33,7 +35,7 @@ class PyramidPooling(nn.Module):
 
 
 @MODELS.register_module()
-class InstanceContextEncoder(BaseModule):
+class LordreEncoder(BaseModule):
     """The neck of Lordre (SparseInst, CVPR 2022): a feature pyramid fused to one map.
 
     Lateral 1x1 convolutions, pyramid pooling on the coarsest level, a top-down path with nearest
@@ -81,7 +83,7 @@ class InstanceContextEncoder(BaseModule):
         """
         if len(inputs) != len(self.in_channels):
             raise ValueError(
-                f'InstanceContextEncoder was built for {len(self.in_channels)} levels '
+                f'LordreEncoder was built for {len(self.in_channels)} levels '
                 f'(in_channels={self.in_channels}) but got {len(inputs)}: give the backbone as '
                 'many out_indices')
         weights = self.fusion.weight.split(self.out_channels, dim=1)
@@ -102,3 +104,7 @@ class InstanceContextEncoder(BaseModule):
                                       align_corners=False)
             fused = level if fused is None else fused + level
         return (fused, )
+
+
+# The paper's name, under which mmdet's projects/SparseInst registers a class of its own
+OF_OUR_SCOPE.register_module(name='InstanceContextEncoder', module=LordreEncoder)

@@ -9,7 +9,7 @@ model = dict(
     # Trained whole, but for the statistics and weights of batch norm.
     backbone=dict(
         out_indices=(1, 2, 3), frozen_stages=-1, norm_cfg=dict(requires_grad=False)),
-    neck=dict(type='InstanceContextEncoder', in_channels=(512, 1024, 2048), out_channels=256),
+    neck=dict(type='LordreEncoder', in_channels=(512, 1024, 2048), out_channels=256),
     mask_head=dict(
         type='LordreHead',
         num_classes=80,
