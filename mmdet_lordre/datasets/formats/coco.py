@@ -14,8 +14,11 @@ NAME = 'COCO'
 ENDINGS = ('.json', '.json.gz')
 #: Files of COCO that are about something else.
 _OTHERS = re.compile(r'^(captions|person_keypoints|panoptic|stuff|image_info|pixelmaps)[_-]')
-_FIRST_KEY = re.compile(rb'^(?:\xef\xbb\xbf)?\s*\{\s*'
-                        rb'"(info|images|annotations|categories|licenses)"')
+_FIRST_KEY = re.compile(rb'^(?:\xef\xbb\xbf)?\s*\{\s*"(\w+)"')
+#: With which COCO's files begin, and those of others.
+_KEYS = (b'info', b'images', b'annotations', b'categories', b'licenses')
+_OTHER_KEYS = (b'version', b'flags', b'shapes', b'imagePath', b'imageData', b'_via_settings',
+               b'description', b'tags', b'objects')
 #: Bytes up to which a file is read to see what it is.
 _SMALL = 2**24
 
@@ -25,9 +28,10 @@ def is_coco(path: str) -> bool:
     if path.lower().endswith('.gz'):
         return True
     with open(path, 'rb') as file:
-        if _FIRST_KEY.match(file.read(4096)):
-            return True
-    if os.path.getsize(path) > _SMALL:
+        first = _FIRST_KEY.match(file.read(4096))
+    if first and first[1] in _KEYS:
+        return True
+    if (first and first[1] in _OTHER_KEYS) or os.path.getsize(path) > _SMALL:
         return False
     try:
         data = read_json_file(path)

@@ -87,7 +87,8 @@ class Builder:
         self.format, self.source, self.folder = format, str(source), str(folder)
         self.classes = None if classes is None else list(classes)
         self.parts: dict[str, tuple[list, list]] = {}
-        self.lost: Counter = Counter()
+        self.lost: dict[str, Counter] = {}
+        self._part = ''
         self.notes: list[str] = []
 
     def image(self, part: str, name: str, width: int | None = None,
@@ -99,6 +100,7 @@ class Builder:
             name: Of its file, relative to the folder.
             width, height: In pixels.
         """
+        self._part = part
         images, _ = self.parts.setdefault(part, ([], []))
         if width is None or height is None:
             width, height = image_size(os.path.join(self.folder, name)) or (None, None)
@@ -143,7 +145,7 @@ class Builder:
         """
         few = [polygon for polygon in (*outer, *holes) if len(polygon) < 6]
         if few:
-            self.lost['polygons of fewer than three points'] += len(few)
+            self.lose('polygons of fewer than three points', len(few))
             outer = [polygon for polygon in outer if len(polygon) >= 6]
             holes = [polygon for polygon in holes if len(polygon) >= 6]
         if not outer:
@@ -154,8 +156,8 @@ class Builder:
         self.add(part, image, name, segmentation, crowd)
 
     def lose(self, what: str, count: int = 1) -> None:
-        """Count something that does not survive."""
-        self.lost[what] += count
+        """Count something of the last image that does not survive."""
+        self.lost.setdefault(self._part, Counter())[what] += count
 
     def note(self, text: str) -> None:
         """Say something, once."""
@@ -175,7 +177,6 @@ class Builder:
             self.classes = sorted({entry['category_id'] for _, annotations in self.parts.values()
                                    for entry in annotations})
         numbers = {name: number for number, name in enumerate(self.classes, 1)}
-        notes = [*self.notes, *(f'left out: {count} {what}' for what, count in self.lost.items())]
         found = {}
         for part, (images, annotations) in self.parts.items():
             for entry in annotations:
@@ -183,7 +184,9 @@ class Builder:
             data = dict(images=images, annotations=annotations,
                         categories=[dict(id=number, name=name)
                                     for name, number in numbers.items()])
-            found[part] = CocoData(self.folder, self.format, self.source, list(notes), _data=data)
+            notes = [*self.notes, *(f'left out: {what} ({count})' for what, count in
+                                    self.lost.get(part, {}).items())]
+            found[part] = CocoData(self.folder, self.format, self.source, notes, _data=data)
         return found
 
 

@@ -62,7 +62,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
                         'detectors; annotate polygons or masks, or make masks from the boxes with '
                         'a segmentation model first')
     if counts['box']:
-        builder.note(f'{counts["box"]} objects are boxes without a mask')
+        builder.note(f'{plural(counts["box"], "object")} with a box and no mask')
     if counts['joined']:
         builder.note(f'{plural(counts["joined"], "object")} of several shapes in one group')
     seen = {entry['category_id'] for _, annotations in builder.parts.values()

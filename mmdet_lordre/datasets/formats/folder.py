@@ -27,6 +27,7 @@ class Folder:
         self.path = os.path.abspath(path)
         self._real = os.path.realpath(path)
         self._lists: dict[str, dict[str, str]] = {}
+        self._stems: dict[str, dict[str, list[str]]] = {}
         self._names: dict[str, list[str]] | None = None
 
     def kind(self, name: str) -> str | None:
@@ -119,20 +120,33 @@ class Folder:
         if whole is not None and self.is_file(whole):
             return whole
         guesses = base_names(name) or [posixpath.basename(name)]
-        above = posixpath.dirname(near)
-        for place in dict.fromkeys((near, above, '')):
-            for sub in ('', *IMAGE_FOLDERS):
-                for guess in guesses:
-                    inside = self.within(guess, posixpath.join(place, sub))
-                    if inside is not None and self.is_file(inside):
-                        return inside
+        around = dict.fromkeys((near, posixpath.dirname(near), ''))
+        places = [posixpath.join(place, sub) for place in around for sub in ('', *IMAGE_FOLDERS)]
+        for place in places:
+            for guess in guesses:
+                inside = self.within(guess, place)
+                if inside is not None and self.is_file(inside):
+                    return inside
+        for place in places:
+            for guess in guesses:
+                found = self._stems_in(place).get(_stem(guess), ())
+                if len(found) == 1:
+                    return found[0]
         for guess in guesses:
             base = posixpath.basename(guess).lower()
-            for key in (base, posixpath.splitext(base)[0]):
+            for key in (base, _stem(base)):
                 found = self._images().get(key, ())
                 if len(found) == 1:
                     return found[0]
         return None
+
+    def _stems_in(self, place):
+        """Images right in a folder by their name without its ending."""
+        if place not in self._stems:
+            self._stems[place] = {}
+            for name in self.files(place, IMAGES) if self.kind(place) == _FOLDER else ():
+                self._stems[place].setdefault(_stem(name), []).append(name)
+        return self._stems[place]
 
     def _images(self):
         """Images by their name in small letters, with and without its ending."""
@@ -140,7 +154,7 @@ class Folder:
             self._names = {}
             for name in self.walk(endings=IMAGES):
                 base = posixpath.basename(name).lower()
-                for key in {base, posixpath.splitext(base)[0]}:
+                for key in {base, _stem(base)}:
                     self._names.setdefault(key, []).append(name)
         return self._names
 
@@ -167,3 +181,10 @@ class Folder:
         names = [name + ('/' if kind == _FOLDER else '') for name, kind in self._list('').items()]
         more = ', ...' if len(names) > count else ''
         return ', '.join(printable(name, 40) for name in names[:count]) + more or 'nothing'
+
+
+def _stem(name):
+    """The last part of a name, in small letters, without the ending of an image."""
+    base = posixpath.basename(name).lower()
+    root, ending = posixpath.splitext(base)
+    return root if ending in IMAGES else base

@@ -3,7 +3,7 @@ import math
 import posixpath
 
 from ...errors import UserError
-from ...text import quoted
+from ...text import plural, quoted
 from .coco_data import Builder, CocoData, checked_size
 from .folder import IMAGES, Folder
 from .options import Options, part_of_folders
@@ -64,14 +64,14 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
                         'rectangles: these are data for detectors; annotate outlines (polygons or '
                         'masks), or make masks from the boxes with a segmentation model first')
     if counts['rectangles']:
-        builder.note(f'{counts["rectangles"]} rectangles taken as masks')
+        builder.note(f'{plural(counts["rectangles"], "rectangle")} taken as masks')
     if counts['joined']:
-        builder.note(f'{counts["joined"]} objects of several shapes with one group_id')
+        builder.note(f'{plural(counts["joined"], "object")} of several shapes with one group_id')
     if counts['unknown']:
-        builder.note(f'{counts["unknown"]} JSON files of another kind not read')
+        builder.note(f'{plural(counts["unknown"], "JSON file")} of another kind not read')
     if counts['embedded']:
-        builder.note(f'{counts["embedded"]} images are in the JSON files alone (imageData): write '
-                     'them to files, with labelme_export_json for example')
+        builder.note(f'{plural(counts["embedded"], "image")} in the JSON files alone (imageData): '
+                     'write them to files, with labelme_export_json for example')
     return builder.finish()
 
 

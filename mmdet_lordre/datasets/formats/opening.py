@@ -6,16 +6,29 @@ from types import ModuleType
 from ...errors import UserError
 from ...text import printable
 from ..coco_file import read_json_file
-from . import coco, cvat, labelme, yolo
+from . import (
+    cityscapes,
+    coco,
+    cvat,
+    instance_images,
+    labelme,
+    mask_files,
+    supervisely,
+    via,
+    voc,
+    yolo,
+)
 from .coco_data import OBJECT, CocoData
 from .folder import Folder
 from .options import Options
 from .reading import xml_root
 
 #: Formats by the name that an option takes, in the order in which a folder is looked at.
-FORMATS = {'yolo': yolo, 'coco': coco, 'cvat': cvat, 'labelme': labelme}
+FORMATS = {'supervisely': supervisely, 'cityscapes': cityscapes, 'yolo': yolo, 'coco': coco,
+           'voc': voc, 'cvat': cvat, 'via': via, 'labelme': labelme, 'mask-files': mask_files,
+           'instance-png': instance_images}
 #: JSON files that are not COCO's, by what they hold.
-_BY_CONTENT = ((labelme.is_labelme, labelme),)
+_BY_CONTENT = ((labelme.is_labelme, labelme), (via.is_via, via))
 _ARCHIVES = ('.zip', '.tar', '.tgz', '.tar.gz', '.rar', '.7z')
 _OTHERS = {
     '.csv': 'a table', '.tfrecord': 'TFRecord', '.record': 'TFRecord', '.parquet': 'Parquet',
@@ -54,6 +67,8 @@ def open_data(source: str | Path, images: str | None = None, format: str | None 
     if os.path.isdir(path):
         folder = Folder(path)
         found = format or next((name for name in FORMATS if FORMATS[name].recognise(folder)), None)
+        if found is None and yolo.recognise_text(folder):
+            found = 'yolo'
         if found is None:
             raise UserError(
                 f'{path}: no annotations of a known format found; it holds {folder.sample()}. '

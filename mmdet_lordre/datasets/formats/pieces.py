@@ -7,7 +7,7 @@ from ...errors import UserError
 from ...text import quoted
 from ..annotation_rules import mask_problem
 from .coco_data import Builder
-from .run_lengths import combined
+from .run_lengths import combined, rle_of_polygons
 
 
 def corners(points: object, where: str) -> list[float]:
@@ -51,6 +51,14 @@ class Pieces:
         self.polygons: list[list[float]] = []
         self.masks: list[dict] = []
         self.cut: list[list[float] | dict] = []
+
+    def add_with_holes(self, outer: list[float], holes: list[list[float]], image: dict) -> None:
+        """Add a polygon with holes, which are cut out of it alone."""
+        holes = [hole for hole in holes if len(hole) >= 6]
+        if len(outer) < 6 or mask_problem([outer, *holes], image):
+            self.polygons += [outer, *holes]
+        else:
+            self.masks.append(rle_of_polygons([outer], holes, image['height'], image['width']))
 
     def put(self, builder: Builder, part: str, image: dict) -> None:
         """Add the object to a data set; polygons stay polygons where nothing is cut out."""

@@ -41,9 +41,12 @@ def yaml_of(folder: Folder) -> str | None:
 
 
 def recognise(folder: Folder) -> bool:
-    """Whether a folder holds YOLO data."""
-    if yaml_of(folder) is not None:
-        return True
+    """Whether a folder holds YOLO data with their description."""
+    return yaml_of(folder) is not None
+
+
+def recognise_text(folder: Folder) -> bool:
+    """Whether a folder holds YOLO's text files without a description."""
     if not any(folder.is_file(name) for name in _NAME_LISTS):
         return any(folder.is_folder(place) and next(folder.walk(place, ('.txt',)), None)
                    for place in ('labels', 'train/labels'))
@@ -260,7 +263,7 @@ class _Reader:
                             'instance segmentation, or make masks from the boxes with a '
                             'segmentation model first')
         if self.boxes:
-            self.builder.note(f'{self.boxes} objects are boxes without a mask')
+            self.builder.note(f'{plural(self.boxes, "object")} with a box and no mask')
         if self.polygons > 20 and self.corners == self.polygons:
             self.builder.note('every object has four corners: if they are turned boxes (OBB), '
                               'these are data for detectors, not masks')

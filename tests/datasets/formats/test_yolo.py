@@ -104,6 +104,6 @@ def test_boxes_among_polygons_are_kept_for_training_to_name(tmp_path):
     text(tmp_path / 'labels/train/c.txt', '0 0.5 0.5 0.5 0.5')
     text(tmp_path / 'data.yaml', 'train: images/train\nnames: [cat, dog]')
     part = open_data(tmp_path)['train']
-    assert '1 objects are boxes without a mask' in part.line()
+    assert '1 object with a box and no mask' in part.line()
     (box,) = [a for a in part.data['annotations'] if not a['segmentation']]
     assert box['bbox'] == [10, 7.5, 20, 15]
