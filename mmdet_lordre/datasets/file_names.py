@@ -50,6 +50,23 @@ def _is_file(entry: os.DirEntry) -> bool | None:
         return None
 
 
+def path_inside(folder: str, name: str, follow_links: bool = True) -> str | None:
+    """Path of a file that lies in a folder, None for a name that leads out of it.
+
+    Args:
+        folder: What the name is relative to.
+        name: As an annotation file gives it.
+        follow_links: Whether a link may lead out of the folder.
+    """
+    path = os.path.normpath(os.path.join(folder, name))
+    if '\0' in name or os.path.isabs(name) or os.path.relpath(path, folder).startswith('..'):
+        return None
+    if not follow_links:
+        inside = os.path.join(os.path.realpath(folder), '')
+        return path if os.path.realpath(path).startswith(inside) else None
+    return path
+
+
 def path_of_url(address: str) -> str:
     """Path of an address, without its server, query and escapes."""
     return unquote(_ADDRESS.sub('', address).partition('?')[0])

@@ -103,7 +103,11 @@ def balanced_parts(objects: np.ndarray, groups: np.ndarray, shares: Sequence[flo
     sizes = np.bincount(groups, minlength=count)
     present = np.zeros((count, objects.shape[1]), np.int64)
     np.add.at(present, groups, objects > 0)
-    parts = _Parts(present, sizes, np.asarray(shares, float))
+    # half by the images that have a class, half by its objects: one crowded image is not all of it
+    weight = np.zeros(present.shape)
+    np.add.at(weight, groups, objects / np.maximum(objects.sum(0), 1))
+    weight = (weight + present / np.maximum(present.sum(0), 1)) / 2
+    parts = _Parts(weight, sizes, np.asarray(shares, float))
     shuffled = np.random.default_rng(seed).permutation(count)
 
     large = [g for g in shuffled if sizes[g] > max(1, _LARGE * parts.room.min())]
@@ -117,7 +121,7 @@ def balanced_parts(objects: np.ndarray, groups: np.ndarray, shares: Sequence[flo
             break
         rarest = int(np.where(totals > 0, totals, totals.max() + 1).argmin())
         having = waiting[present[waiting, rarest] > 0]
-        for group in having[np.argsort(-present[having, rarest], kind='stable')]:
+        for group in having[np.argsort(-weight[having, rarest], kind='stable')]:
             parts.place(group, parts.wanted[:, rarest])
         left = parts.part[shuffled] < 0
     rest = shuffled[left]
@@ -129,25 +133,25 @@ def balanced_parts(objects: np.ndarray, groups: np.ndarray, shares: Sequence[flo
 class _Parts:
     """What each part still wants, while groups are given out."""
 
-    def __init__(self, present, sizes, shares):
+    def __init__(self, weight, sizes, shares):
+        """Groups have parts of the classes ``weight`` (G, C), which add up to 1, and images."""
         shares = shares / shares.sum()
-        self.present, self.sizes = present, sizes
+        self.weight, self.sizes = weight, sizes
         self.room = shares * sizes.sum()
-        self.wanted = shares[:, None] * present.sum(0)
+        self.wanted = shares[:, None] * np.ones(weight.shape[1])
         self.part = np.full(len(sizes), -1, np.int64)
-        self.total = np.maximum(present.sum(0), 1)
 
     def lacking(self, group):
         """How much of what a group has each part wants, rare classes as heavy as common ones."""
-        return self.wanted @ (self.present[group] / self.total) + 1e-9 * self.room
+        return self.wanted @ self.weight[group] + 1e-9 * self.room
 
     def place(self, group, want):
         """Give a group to the part that wants most (P,), of those that have room for it."""
         fits = self.room >= self.sizes[group] / 2
         if not fits.any():
             fits = self.room >= self.room.max()
-        best = fits & (want >= want[fits].max() - 1e-9)
+        best = fits & (want >= want[fits].max() - 1e-12)
         part = int(np.where(best, self.room, -np.inf).argmax())
         self.part[group] = part
         self.room[part] -= self.sizes[group]
-        self.wanted[part] -= self.present[group]
+        self.wanted[part] -= self.weight[group]
