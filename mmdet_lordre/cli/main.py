@@ -24,6 +24,7 @@ from ..training.distributed import end_of_process
 COMMANDS = {
     'train': 'train a model',
     'test': 'test a model',
+    'predict': 'find the objects in pictures and write them to files',
     'demo': 'draw what a model finds in images',
     'check': 'find what is wrong, doubtful or twice in a data set',
     'check-dataset': 'the same as check',

@@ -30,11 +30,13 @@ class Picture:
         index: Place in the source.
         path: Of the file, or its address.
         pixels: uint8 (height, width, 3), BGR, of a picture that is no file.
+        file: Name with its ending, as the source has it.
         image_id: In a COCO file.
     """
     name: str
     index: int
     path: str | None = None
+    file: str | None = None
     pixels: np.ndarray | None = None
     image_id: int | str | None = None
 

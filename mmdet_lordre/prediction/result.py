@@ -32,6 +32,7 @@ class Result:
         image_id: Of the picture in a COCO file, None otherwise.
         image: uint8 (height, width, 3), BGR, where it was asked for.
         error: Why there is no result: the picture cannot be read.
+        file: Name of the picture with its ending, as the source has it.
     """
     name: str
     index: int
@@ -45,6 +46,7 @@ class Result:
     boxes: np.ndarray | None = None
     image: np.ndarray | None = field(default=None, repr=False)
     error: str | None = None
+    file: str | None = None
 
     def __post_init__(self):
         self.scores = np.asarray(self.scores, np.float32)
@@ -54,10 +56,10 @@ class Result:
 
     @classmethod
     def broken(cls, name: str, index: int, error: str, path: str | None = None,
-               image_id: int | str | None = None) -> 'Result':
+               image_id: int | str | None = None, file: str | None = None) -> 'Result':
         """Of a picture that cannot be read."""
         return cls(name, index, (0, 0), RLEMasks(), np.zeros(0), np.zeros(0), path=path,
-                   image_id=image_id, error=error)
+                   image_id=image_id, error=error, file=file)
 
     def __len__(self) -> int:
         return len(self.masks)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.coco_file import find_images, forget_annotations, read_annotations
+from ..datasets.coco_file import class_names, find_images, forget_annotations, read_annotations
 from ..errors import UserError
 from ..text import plural, printable
 from .pictures import IMAGE_ENDINGS, Picture, has_image_ending, pixels_of
@@ -22,10 +22,12 @@ class Source:
         parts: (entries, root): for each picture its path, or an array, or (path, image id, name);
             and the folder that names are relative to.
         said: What it is, in words.
+        categories: COCO categories, where it is a COCO file.
     """
 
-    def __init__(self, parts: Sequence[tuple[Sequence[Any], str | None]], said: str):
-        self.parts, self.said = list(parts), said
+    def __init__(self, parts: Sequence[tuple[Sequence[Any], str | None]], said: str,
+                 categories: list[dict] | None = None):
+        self.parts, self.said, self.categories = list(parts), said, categories
 
     def __len__(self) -> int:
         return sum(len(entries) for entries, _ in self.parts)
@@ -38,8 +40,10 @@ class Source:
                 yield Picture(_free(f'picture_{index:06d}', '', taken), index, pixels=entry)
                 continue
             path, image_id, named = entry if isinstance(entry, tuple) else (entry, None, None)
-            stem, ending = os.path.splitext(named or _relative(path, root))
-            yield Picture(_free(stem, ending, taken), index, path, image_id=image_id)
+            file = named or _relative(path, root)
+            stem, ending = os.path.splitext(file)
+            yield Picture(_free(stem, ending, taken), index, path, file.replace(os.sep, '/'),
+                          image_id=image_id)
 
 
 def _relative(path: str, root: str | None) -> str:
@@ -76,7 +80,9 @@ def open_source(source: Any, recursive: bool = False, images: str | None = None,
             raise UserError('the list of pictures is empty')
         parts = [open_source(one, recursive, images, without) for one in source]
         return Source([one for part in parts for one in part.parts],
-                      parts[0].said if len(parts) == 1 else plural(len(parts), 'source'))
+                      ' '.join(part.said for part in parts) if len(parts) < 9
+                      else plural(len(parts), 'source'),
+                      parts[0].categories if len(parts) == 1 else None)
     if not isinstance(source, (str, os.PathLike)):
         return Source([([pixels_of(source)], None)], 'an array')
     path = os.fspath(source)
@@ -161,8 +167,9 @@ def _of_coco(path: str, images: str | None, said: str) -> Source:
             raise UserError(f'{said}: image {printable(image.get("id"), 40)} has no file_name that '
                             f'is a path: {printable(name, 80)}')
         entries.append((os.path.join(folder, name), image.get('id'), name))
+    class_names(data, path)  # each of them has a name and an id of its own
     forget_annotations()
-    return Source([(entries, os.path.abspath(folder))], said)
+    return Source([(entries, os.path.abspath(folder))], said, data['categories'])
 
 
 def _free(stem: str, ending: str, taken: set) -> str:

@@ -122,7 +122,7 @@ class Stream:
         picture = ready.picture
         if sample is None:
             result = Result.broken(picture.name, picture.index, ready.error, picture.path,
-                                   picture.image_id)
+                                   picture.image_id, picture.file)
         else:
             result = self.result_of(sample, picture, ready.pixels)
         return result if finish is None else finish(result, picture)
@@ -151,4 +151,5 @@ class Stream:
             masks.size = size
         return Result(picture.name, picture.index, size, masks, scores[kept].numpy(),
                       labels[kept].numpy(), self.classes, picture.path, picture.image_id,
-                      mask_boxes(masks).numpy(), pixels if self.keep_image else None)
+                      mask_boxes(masks).numpy(), pixels if self.keep_image else None, None,
+                      picture.file)

@@ -12,14 +12,7 @@ from mmdet_lordre.prediction.stream import Stream
 from mmdet_lordre.prediction.thresholds import Thresholds, read_thresholds
 
 from .conftest import PerfectModel
-
-
-def scene(height, width, *boxes):
-    """A picture with boxes (y, x, h, w) of a color of their own each."""
-    image = np.zeros((height, width, 3), np.uint8)
-    for number, (y, x, h, w) in enumerate(boxes, 1):
-        image[y:y + h, x:x + w] = (number, 20 * number, 0)
-    return image
+from .scenes import scene
 
 
 def run(model, source, **settings):
