@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..grid import Detected, points_nms
-from ..masks import MaskInstances, mask_boxes, to_original_size
+from ..masks import MaskInstances, mask_boxes, to_original_size, upload
 
 
 def cell_scores(cls_logits: list[Tensor]) -> Tensor:
@@ -33,7 +33,7 @@ def to_instances(found: Detected, meta: dict, mask_stride: int, cfg: dict,
         crop_size=crop, out_size=tuple(meta['ori_shape'][:2]) if rescale else crop,
         threshold=cfg.mask_thr, mask_format=cfg.get('mask_format', 'bitmap'))
     return MaskInstances(scores=found.scores, labels=found.labels, masks=masks,
-                         bboxes=mask_boxes(masks).to(found.scores.device))
+                         bboxes=upload(mask_boxes(masks), found.scores.device))
 
 
 def to_map_size(maps: Tensor, size: tuple[int, int]) -> Tensor:

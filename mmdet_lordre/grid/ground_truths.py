@@ -9,7 +9,7 @@ from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks, PolygonMasks
 from mmdet.utils import InstanceList
 from torch import Tensor
 
-from ..masks import LazyMasks, central_sums, chunk_size
+from ..masks import LazyMasks, central_sums, chunk_size, upload
 from .masks import mass_centres, moment_sums, shrink_masks
 
 Size = tuple[int, int]
@@ -183,15 +183,23 @@ def collect_ground_truths(instances: InstanceList, sizes: Mapping[int, Size],
             raise ValueError(f'image {image} of the batch has {len(gt.bboxes)} bboxes, '
                              f'{len(gt.labels)} labels and {len(gt.masks)} masks')
         box = gt.bboxes.tensor if hasattr(gt.bboxes, 'tensor') else gt.bboxes
-        boxes.append(box.to(device).float().reshape(-1, 4))
-        labels.append(gt.labels.to(device).long())
+        boxes.append(upload(box, device).float().reshape(-1, 4))
+        labels.append(upload(gt.labels, device).long())
         images.append(torch.full((len(gt.labels),), image, device=device))
         part_sums, shrunk = read_masks(gt.masks, sizes)
-        sums.append(part_sums.to(device))
+        sums.append(part_sums)
         for factor in sizes:
-            masks[factor].append(shrunk[factor].to(device))
-    return GroundTruths(torch.cat(boxes), torch.cat(labels), torch.cat(images), torch.cat(sums),
-                        {factor: torch.cat(parts) for factor, parts in masks.items()})
+            masks[factor].append(shrunk[factor])
+    return GroundTruths(torch.cat(boxes), torch.cat(labels), torch.cat(images),
+                        _joined(sums, device),
+                        {factor: _joined(parts, device) for factor, parts in masks.items()})
+
+
+def _joined(parts, device):
+    """Tensors of the images as one on the device: those of the CPU travel together."""
+    if len({part.device for part in parts}) > 1:
+        parts = [upload(part, device) for part in parts]
+    return upload(torch.cat(parts), device)
 
 
 def grid_factors(factors: int | Sequence[int]) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from mmdet.structures.mask.structures import BaseInstanceMasks
 from torch import Tensor
 
 from .lazy import LazyMasks
+from .transfer import upload
 
 
 class ShrunkMasks(BaseInstanceMasks):
@@ -83,10 +84,10 @@ def central_sums(masks: BaseInstanceMasks | Tensor | np.ndarray, factor: int,
                              f'{factor}: set ShrinkMasks(factor={factor})')
         sums = torch.from_numpy(masks.sums)[:, :size[0], :size[1]]
         sums = F.pad(sums, (0, size[1] - sums.shape[2], 0, size[0] - sums.shape[1]))
-        return sums if device is None else sums.to(device)
+        return sums if device is None else upload(sums, device)
     if isinstance(masks, LazyMasks):
         sums = torch.from_numpy(masks.central_sums(factor, size))
-        return sums if device is None else sums.to(device)
+        return sums if device is None else upload(sums, device)
     if isinstance(masks, BitmapMasks):
         masks = masks.masks
     elif isinstance(masks, PolygonMasks):
@@ -99,4 +100,4 @@ def central_sums(masks: BaseInstanceMasks | Tensor | np.ndarray, factor: int,
         for column in (first, first + 1):
             read = masks[:, row::factor, column::factor][:, :size[0], :size[1]]
             sums[:, :read.shape[1], :read.shape[2]] += read
-    return sums if device is None else sums.to(device)
+    return sums if device is None else upload(sums, device)

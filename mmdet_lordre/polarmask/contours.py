@@ -9,7 +9,7 @@ from mmdet.structures.mask.structures import BaseInstanceMasks
 from pycocotools import mask as mask_api
 from torch import Tensor
 
-from ..masks import LazyMasks
+from ..masks import LazyMasks, upload
 
 _NO_POINTS = np.zeros((0, 2), np.int32)
 
@@ -187,11 +187,8 @@ class InstanceContours(BaseInstanceMasks):
         A floating type is not followed: the coordinates stay integers.
         """
         device = torch.empty(0).to(*args, **kwargs).device
-        # nothing would wait for a copy to the CPU
-        non_blocking = device.type != 'cpu'
-        return InstanceContours(self.points.to(device, non_blocking=non_blocking), self.sizes,
-                                self.centroids.to(device, non_blocking=non_blocking),
-                                self.height, self.width)
+        return InstanceContours(upload(self.points, device), self.sizes,
+                                upload(self.centroids, device), self.height, self.width)
 
     def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> 'InstanceContours':
         """The same contours in an image padded at the right and the bottom to ``out_shape``."""

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..grid import detect, find_candidates
-from ..masks import MaskInstances, RLEMasks, chunk_size, mask_boxes, to_original_size
+from ..masks import MaskInstances, RLEMasks, chunk_size, mask_boxes, to_original_size, upload
 
 
 def dynamic_masks(kernels: Tensor, features: Tensor, size: int = 1) -> Tensor:
@@ -47,7 +47,7 @@ def predict_batch(kernels: Tensor, class_scores: Tensor, features: Tensor, strid
     step = chunk_size(size[0] * size[1], device=features.device)
 
     def masks_of(image, cells):
-        for part in cells.to(features.device, non_blocking=True).split(step):
+        for part in upload(cells, features.device).split(step):
             if len(part):
                 yield dynamic_masks(kernels[image][part], features[image], kernel_size).sigmoid_()
 
@@ -56,7 +56,7 @@ def predict_batch(kernels: Tensor, class_scores: Tensor, features: Tensor, strid
     for one, meta in zip(found, img_metas, strict=True):
         masks = _full_size(one.probs, meta, mask_stride, cfg, rescale)
         results.append(MaskInstances(scores=one.scores, labels=one.labels, masks=masks,
-                                     bboxes=mask_boxes(masks).to(one.scores.device)))
+                                     bboxes=upload(mask_boxes(masks), one.scores.device)))
     return results
 
 
