@@ -18,7 +18,7 @@ FLOORS = [
     ['config'],
     ['models', 'training'],
     ['deployment'],
-    ['analysis', 'prediction', 'patches'],
+    ['analysis', 'prediction', 'patches', 'reporting'],
     ['segmenter'],
     ['__init__'],
     ['cli'],
@@ -28,8 +28,8 @@ METHODS = ('lordre', 'solov2', 'aggmask', 'polarmask')
 LINES = 400
 #: Rooms whose public functions have type annotations.
 TYPED = ['aggmask', 'analysis', 'backbones', 'compat', 'config', 'deployment', 'evaluation', 'grid',
-         'model_index', 'models', 'pages', 'polarmask', 'prediction', 'segmenter', 'solov2', 'text',
-         'training', 'visualization']
+         'model_index', 'models', 'pages', 'polarmask', 'prediction', 'reporting', 'segmenter',
+         'solov2', 'text', 'training', 'visualization']
 
 
 def module_files(root):
