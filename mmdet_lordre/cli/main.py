@@ -32,6 +32,7 @@ COMMANDS = {
     'split': 'divide a data set into training, validation and test parts',
     'benchmark': 'latency of a model, part by part',
     'export-onnx': 'write a model as an ONNX file',
+    'convert-data': 'annotations from one format into another',
     'convert-checkpoint': 'convert weights of the original repositories',
     'get-flops': 'parameters and multiply-adds',
     'make-shapes': 'draw the embedded data set',

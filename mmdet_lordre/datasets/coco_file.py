@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..files import ANNOTATIONS, NO_LIMITS, atomic_write, refuse_large
 from ..text import printable, quoted
 from .annotation_rules import category_name, check_structure
-from .file_names import base_names
+from .file_names import base_names, leads_out
 
 #: Entries that are written at once.
 _PIECE = 10_000
@@ -160,11 +160,15 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
                                             f'{short}/images', 'JPEGImages'))]
     # single images that are missing are found, and said, where all files are looked at
     for candidates in (lambda name: [name], base_names):
-        found = [sum(any(os.path.isfile(os.path.join(place, c)) for c in candidates(name))
-                     for name in names) for place in places]
+        found = [sum(any(os.path.isfile(os.path.join(place, c)) for c in candidates(name)
+                         if not leads_out(place, c)) for name in names) for place in places]
         if not names or max(found):
             return str(places[found.index(max(found))])
     missing = printable(names[0], 80)
+    if os.path.isabs(names[0]) and os.path.isfile(names[0]):
+        raise UserError(f'{ann_path} names its images by their whole paths ({missing!r}): say '
+                        'which folder they are in, / for any, with --train-images / --val-images '
+                        '(--images)')
     if folder is not None:
         raise UserError(f'{places[0]}: no such image: {missing!r} (a file_name of {ann_path})')
     raise UserError(f'the images of {ann_path} were not found: no {missing!r} in '
