@@ -1,5 +1,5 @@
 """Masks as COCO run lengths."""
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from pycocotools import mask as mask_api
 from torch import Tensor
 
 from .chunks import chunk_size
+from .runs import Crop, crop_of_rle
 
 
 class RLEMasks(Sequence):
@@ -63,6 +64,10 @@ class RLEMasks(Sequence):
     def extend(self, items: Iterable[dict]) -> None:
         """Add masks of the same size at the end."""
         self._items.extend(items)
+
+    def crops(self) -> Iterator[Crop]:
+        """The pixels of each mask inside its bounds: nothing of the image's size is made."""
+        return map(crop_of_rle, self)
 
     def to_ndarray(self) -> np.ndarray:
         """Decode to a uint8 array (N, height, width)."""

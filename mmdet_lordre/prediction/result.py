@@ -104,8 +104,7 @@ class Result:
 
     def crops(self) -> Iterator[Crop]:
         """:meth:`crop` of each object in turn."""
-        for rle in self.masks:
-            yield crop_of_rle(rle)
+        return self.masks.crops()
 
     def outlines(self, index: int, simplify: float = 0) -> list[Outline]:
         """Polygons of an object: its parts with their holes.
