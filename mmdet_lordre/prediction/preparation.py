@@ -4,6 +4,7 @@ import numpy as np
 from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from ..errors import UserError
 from .pictures import BrokenPictureError, Picture
@@ -29,6 +30,7 @@ class Preparation:
         self.color, self.backend = loader.get('color_type', 'color'), loader.get(
             'imdecode_backend', 'cv2')
         self.as_float = loader.get('to_float32', False)
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
         self.rest = Compose([step for step in steps[1:] if 'LoadAnnotations' not in str(
             step.get('type', ''))])
 
