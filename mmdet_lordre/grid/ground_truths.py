@@ -10,6 +10,7 @@ from mmdet.utils import InstanceList
 from torch import Tensor
 
 from ..masks import LazyMasks, central_sums, chunk_size, upload
+from ..masks.targets import InPlaceOfMasks
 from .masks import mass_centres, moment_sums, shrink_masks
 
 Size = tuple[int, int]
@@ -42,7 +43,7 @@ class GroundTruths:
         return mass_centres(self.sums, dtype)
 
 
-class GridMasks(BaseInstanceMasks):
+class GridMasks(InPlaceOfMasks):
     """What grid heads need of an image's masks, instead of the masks.
 
     Made by the :class:`GridMaskTargets` transform in the data-loading workers: full-size masks
@@ -54,6 +55,8 @@ class GridMasks(BaseInstanceMasks):
         height: H of the image in pixels.
         width: W of the image in pixels.
     """
+
+    made_by = 'GridMaskTargets'
 
     def __init__(self, sums: np.ndarray, shrunk: Mapping[int, np.ndarray], height: int,
                  width: int):
@@ -87,12 +90,6 @@ class GridMasks(BaseInstanceMasks):
         """Areas in pixels of the image, (N,)."""
         return self.sums[:, 2]
 
-    def _refuse(self, *args, **kwargs):
-        raise TypeError('GridMasks hold mask targets, not masks: put GridMaskTargets last in the '
-                        'pipeline, just before PackDetInputs')
-
-    rescale = resize = flip = crop = crop_and_resize = expand = _refuse
-    to_ndarray = to_tensor = translate = shear = rotate = get_bboxes = _refuse
 
 
 def read_masks(masks: BaseInstanceMasks | Tensor | np.ndarray,
@@ -117,7 +114,7 @@ def read_masks(masks: BaseInstanceMasks | Tensor | np.ndarray,
     """
     if isinstance(masks, GridMasks):
         return _read_grid_masks(masks, sizes)
-    if isinstance(masks, LazyMasks):
+    if isinstance(masks, LazyMasks) and not masks.is_drawn:
         # only the pixels that count are ever drawn
         whole = (masks.height, masks.width)
         return torch.from_numpy(masks.moment_sums()), {

@@ -7,8 +7,9 @@ from .resize import to_original_size
 from .rle import RLEMasks, encode_masks
 from .shrink import ShrunkMasks, central_sums
 from .transfer import constant, upload
+from .transformed import TransformedMasks
 from .transforms import LoadLazyAnnotations, ShrinkMasks
 
 __all__ = ['LazyMasks', 'LoadLazyAnnotations', 'MaskInstances', 'RLEMasks', 'ShrinkMasks',
-           'ShrunkMasks', 'central_sums', 'chunk_size', 'constant', 'encode_masks', 'mask_boxes',
-           'maskness', 'to_original_size', 'upload']
+           'ShrunkMasks', 'TransformedMasks', 'central_sums', 'chunk_size', 'constant',
+           'encode_masks', 'mask_boxes', 'maskness', 'to_original_size', 'upload']

@@ -25,7 +25,8 @@ model = dict(
 # Pillow's bilinear resize is antialiased, as in the authors' training.
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
-    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),
+    # Polygons are drawn at the size of the network's input, as in the authors' training.
+    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True, transform_polygons=True),
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomChoiceResize',
