@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..masks import upload
 from .neighbours import neighbour_index
 
 
@@ -87,7 +86,7 @@ class CellTables(nn.Module):
     def lookup(self, cells: Tensor) -> Lookup:
         """What class cells (n,), on the CPU, need, on the device of the tables."""
         needed, inverse = self._neighbours_on_cpu[cells].unique(return_inverse=True)
-        return Lookup(*(upload(part, self.neighbours.device)
+        return Lookup(*(part.to(self.neighbours.device, non_blocking=True)
                         for part in (cells, needed, inverse)))
 
     def gather_patches(self, table: Tensor, cells: Tensor) -> Tensor:
