@@ -70,6 +70,8 @@ def pipeline(load, end=None):
 
 BITMAPS = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
 LAZY = dict(type='LoadLazyAnnotations', with_bbox=True)
+#: As Lordre's configs: polygons are drawn at the size of the network's input.
+TRANSFORMED = dict(LAZY, transform_polygons=True)
 
 
 def fresh(record):
@@ -93,6 +95,14 @@ def check(records):
                     value, dict) else [(value, vars(a)[name])]
                 for x, y in values:
                     np.testing.assert_array_equal(np.asarray(x), np.asarray(y), err_msg=name)
+
+
+def check_transformed(records):
+    """Transformed polygons are mmdet's, drawn at the size of the network's input."""
+    polygons = dict(BITMAPS, poly2mask=False)
+    for record in records:
+        ours, theirs = (masks_of(pipeline(load), record) for load in (TRANSFORMED, polygons))
+        np.testing.assert_array_equal(ours.to_ndarray(), theirs.to_ndarray())
 
 
 def rate(run, records, repeat):
@@ -144,6 +154,7 @@ def main():
         sets = {count: make_images(folder, args.images, count) for count in args.instances}
         for records in sets.values():
             check(records[:2])
+            check_transformed(records[:2])
         for count, records in sets.items():
             print(f"mmdet's pipeline, {count} instances, ms by step: {profile(records[:10])}")
         print('| images/s | ' + ' | '.join(f'{count} instances' for count in sets) + ' |')
@@ -153,6 +164,8 @@ def main():
         for name, end in ENDS.items():
             row(f"drawn at the end, {name}'s targets", sets, pipeline(LAZY, end), args.repeat,
                 base)
+        row("polygons transformed, Lordre's targets", sets, pipeline(TRANSFORMED, ENDS['Lordre']),
+            args.repeat, base)
         row('never drawn', sets, pipeline(LAZY), args.repeat, base)
 
 

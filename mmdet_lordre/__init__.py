@@ -1,7 +1,7 @@
 """Instance segmentation for MMDetection 3: Lordre (SparseInst), SOLOv2, AggMask and PolarMask.
 
-Importing the package registers everything with mmdet's registries; what else it changes is in
-:mod:`.patches`.
+Importing the package registers everything with mmdet's registries; what else it adds to other
+packages is listed in :mod:`.patches`. :func:`secure` makes mmengine read files as data only.
 """
 # ruff: noqa: E402
 from .compat import check_stack
@@ -26,3 +26,12 @@ from . import (  # noqa: F401 - each registers what it has
 )
 
 patches.apply()
+secure = patches.secure
+
+
+def __getattr__(name):
+    """``mmdet_lordre.Segmenter``, imported when somebody asks for it."""
+    if name == 'Segmenter':
+        from .segmenter import Segmenter
+        return Segmenter
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

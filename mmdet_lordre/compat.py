@@ -21,6 +21,20 @@ def parse_version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.match(r'\d+(?:\.\d+)*', text).group().split('.'))
 
 
+def has_operators(device: object) -> bool:
+    """Whether mmcv's operators were compiled for a device.
+
+    They always are for the CPU, and for a GPU only where mmcv found the CUDA compiler.
+
+    Args:
+        device: A ``torch.device``, or its name.
+    """
+    torch, ops = importlib.import_module('torch'), importlib.import_module('mmcv.ops')
+    kind = torch.device(device).type
+    return kind == 'cpu' or (kind == 'cuda'
+                             and ops.get_compiling_cuda_version() != 'not available')
+
+
 def check_stack() -> None:
     """Import what the package stands on.
 

@@ -1,5 +1,9 @@
-"""From a config and a checkpoint to a model that is ready to predict."""
+"""From a folder, a checkpoint, or a config and a checkpoint to a model that is ready to predict."""
+import os
+from typing import NamedTuple
+
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
@@ -9,9 +13,27 @@ from torch import nn
 from .backbones import check_deformable_ops
 from .checkpoints.partial_load import match_state_dict, state_dict_of
 from .checkpoints.safe_load import read_checkpoint
-from .config.classes import class_names_of, classes_of_checkpoint, use_checkpoint_classes
+from .checkpoints.work_folder import checkpoint_of_folder, config_beside
+from .config.classes import class_names_of, classes_in, set_classes
 from .config.reading import load_config, model_class_counts, split_datasets
+from .config.stored import stored_config
 from .errors import UserError
+from .model_index import config_of, model_index
+
+
+class Opened(NamedTuple):
+    """A config and the checkpoint that goes with it, read.
+
+    Attributes:
+        cfg: The config, with the classes of the checkpoint.
+        config: Where it comes from, in words or as a path.
+        checkpoint: Path of the checkpoint (or ``published://NAME``).
+        weights: What the checkpoint holds.
+    """
+    cfg: Config
+    config: str
+    checkpoint: str
+    weights: dict
 
 
 def head_of(model: nn.Module) -> nn.Module:
@@ -27,50 +49,96 @@ def head_of(model: nn.Module) -> nn.Module:
     raise ValueError(f'{type(model).__name__} has neither mask_head nor bbox_head')
 
 
-def build_model(config: str, checkpoint: str, device: str | None = None,
-                options: dict | None = None, test_cfg: dict | None = None) -> nn.Module:
+def open_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
+               options: dict | None = None) -> Opened:
+    """Find and read what a model is made of; the checkpoint is read once.
+
+    Args:
+        model: A work folder (its best, else its last checkpoint); a checkpoint, with the config
+            that it carries or else the one beside it; the name of a model of the zoo (its
+            authors' weights are downloaded); or a config file.
+        checkpoint: Goes with a config file; may also be a work folder.
+        options: Values that override the config, by dotted key.
+
+    Raises:
+        UserError: Something is missing, cannot be read, or does not belong together.
+    """
+    model = os.fspath(model)
+    config = None
+    if checkpoint is not None:
+        config, checkpoint = model, os.fspath(checkpoint)
+    elif os.path.isdir(model):
+        checkpoint = model
+    elif model.lower() in model_index():
+        config, checkpoint = str(config_of(model)), f'published://{model}'
+    elif model.endswith(('.py', '.json', '.yml', '.yaml')) or '::' in model:
+        raise UserError(f'{model} is a config: give a checkpoint with it')
+    else:
+        checkpoint = model
+    if os.path.isdir(checkpoint):
+        checkpoint = str(checkpoint_of_folder(checkpoint))
+    if config is not None:  # the smaller of the two files first
+        cfg = load_config(config, options)
+    weights = read_checkpoint(checkpoint)
+    if config is None:
+        cfg, config = stored_config(weights, checkpoint, options), f'the config in {checkpoint}'
+        if cfg is None:
+            config = str(config_beside(checkpoint))
+            cfg = load_config(config, options)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    classes, palette = classes_in(weights, checkpoint)
+    if classes and classes != class_names_of(cfg):
+        set_classes(cfg, classes, palette)
+    return Opened(cfg, config, checkpoint, weights)
+
+
+def build_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
+                device: str | None = None, options: dict | None = None,
+                test_cfg: dict | None = None) -> nn.Module:
     """A model ready for mmdet's ``inference_detector``, with the classes of its checkpoint.
 
     Args:
-        config (str): config file.
-        checkpoint (str): must hold every weight of the model.
-        device (str, optional): a GPU when there is one.
-        options (dict, optional): overrides values of the config.
-        test_cfg (dict, optional): merged into ``model.test_cfg``.
+        model: Work folder, checkpoint, name of a model, or config file: see :func:`open_model`.
+        checkpoint: Of a config file; must hold every weight of the model.
+        device: A GPU when there is one.
+        options: Overrides values of the config.
+        test_cfg: Merged into ``model.test_cfg``.
+
+    Returns:
+        The detector in ``eval`` mode, with ``cfg``, ``dataset_meta`` and ``checkpoint`` (its
+        path).
 
     Raises:
         UserError: config or checkpoint cannot be read, or do not fit each other; or mmcv lacks
             the model's deformable convolutions on the device.
     """
-    cfg = load_config(config, options)
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    cfg, config, path, weights = open_model(model, checkpoint, options)
     if not split_datasets(cfg, 'test'):
         raise UserError(f'config {config} has no test_dataloader: how images are prepared is '
                         'read from there')
-    use_checkpoint_classes(cfg, checkpoint)
+    # building the model shall load nothing: the checkpoint has these weights
     cfg.model.pop('init_cfg', None)
     if 'init_cfg' in cfg.model.get('backbone', {}):
-        cfg.model.backbone.init_cfg = None  # the checkpoint has these weights
+        cfg.model.backbone.init_cfg = None
     if test_cfg:
         cfg.model.setdefault('test_cfg', {})
         cfg.model.test_cfg.update(test_cfg)
     try:
-        model = revert_sync_batchnorm(MODELS.build(cfg.model))
+        built = revert_sync_batchnorm(MODELS.build(cfg.model))
     except (ValueError, TypeError) as error:
         if test_cfg and 'test_cfg' in str(error):
             raise UserError(f'{config}: this model cannot give '
                             f'{", ".join(test_cfg)}: {error}') from error
         raise
-    weights = read_checkpoint(checkpoint)
-    fit = match_state_dict(model, state_dict_of(weights))
+    fit = match_state_dict(built, state_dict_of(weights))
     counts = list(model_class_counts(cfg).values())
-    fit.demand_complete(checkpoint, config, counts[0] if counts else None)
-    _load_checkpoint_to_model(model, dict(state_dict=fit.state), logger='silent', revise_keys=[])
-    _, palette = classes_of_checkpoint(checkpoint)
+    fit.demand_complete(path, config, counts[0] if counts else None)
+    _load_checkpoint_to_model(built, dict(state_dict=fit.state), logger='silent', revise_keys=[])
+    _, palette = classes_in(weights, path)
     for dataset in split_datasets(cfg, 'test'):
         palette = palette or (dataset.get('metainfo') or {}).get('palette')
-    model.dataset_meta = dict(classes=class_names_of(cfg), palette=palette)
-    model.cfg = cfg
+    built.dataset_meta = dict(classes=class_names_of(cfg), palette=palette)
+    built.cfg, built.checkpoint = cfg, path
     device = device or get_device()
-    check_deformable_ops(model, device)
-    return model.to(device).eval()
+    check_deformable_ops(built, device)
+    return built.to(device).eval()

@@ -1,92 +1,71 @@
-"""Every change that this package makes to somebody else's module, in one place.
+"""Every lasting change that this package makes to somebody else's module, in one place.
 
-Only the package's ``__init__`` imports this.
+Only the package's ``__init__`` imports this. Importing makes the changes of :data:`ON_IMPORT`,
+which add an entry each and change nothing that was there; the rest is made by :func:`secure` alone.
 """
 from __future__ import annotations
 
-import functools
+from typing import NamedTuple
 
 import mmengine.runner.checkpoint as mmengine_checkpoint
-import torch
-from mmdet.apis import DetInferencer, det_inferencer
-from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.fileio.handlers import yaml_handler
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from . import registry  # noqa: F401 - what mmengine builds in this package's scope
-from .checkpoints.safe_load import PlainYAML, load_local, register_safe_globals
-from .masks import RLEMasks
-from .model_index import config_of, model_index
+from .checkpoints.safe_load import data_only_names, load_from_local, register_safe_globals
+from .config.plain_yaml import PlainYAML
 
 
-class _DataOnlyTorch:
-    """torch, as mmengine's checkpoint module sees it: ``load`` never runs what it reads.
+class Change(NamedTuple):
+    """What is changed, by its dotted name, and the versions that it is known in."""
 
-    Before 2.6 torch's own default does, and the maintained fork of mmengine falls back to it
-    when a file is refused.
-    """
-
-    def __getattr__(self, name):
-        return getattr(torch, name)
-
-    @staticmethod
-    def load(*args, **kwargs):
-        kwargs['weights_only'] = True
-        return torch.load(*args, **kwargs)
+    name: str
+    versions: str
+    why: str
 
 
-def secure_mmengine():
-    """Make mmengine read checkpoints, local or downloaded, and YAML as data only."""
-    register_safe_globals()
-    yaml_handler.Loader = PlainYAML
-    CheckpointLoader.register_scheme(prefixes='', loader=load_local, force=True)
-    CheckpointLoader.register_scheme(prefixes='local', loader=load_local, force=True)
-    mmengine_checkpoint.torch = _DataOnlyTorch()
-    if hasattr(mmengine_checkpoint, 'get_torch_safe_globals'):
-        # The fork allows its own for each file, getattr among them, and takes back afterwards
-        # what was allowed before as well.
-        mmengine_checkpoint.get_torch_safe_globals = list
-    load_url = mmengine_checkpoint.load_url
-    if not isinstance(load_url, functools.partial):
-        mmengine_checkpoint.load_url = functools.partial(load_url, weights_only=True)
+#: Entries added by importing the package.
+ON_IMPORT = (
+    Change('torch.serialization.add_safe_globals', 'torch 2.6 to 2.13',
+           'mmengine can read the checkpoints that it writes, whose log history torch refuses'),
+    Change('mmengine.config.utils.MODULE2PACKAGE', 'mmengine 0.10.0 to 0.10.12',
+           'configs are found as mmdet_lordre::folder/name.py, and models by name in the scope '
+           'mmdet_lordre'),
+)
+#: What :func:`secure` puts in place of what was there.
+BY_SECURE = (
+    Change('mmengine.runner.checkpoint.CheckpointLoader._schemes', 'mmengine 0.10.0 to 0.10.12',
+           'local checkpoints have limits of size, and bring no text of a config to run'),
+    Change('mmengine.runner.checkpoint.torch', 'mmengine 0.10.0 to 0.10.12',
+           'checkpoints from anywhere are read with weights_only=True'),
+    Change('mmengine.runner.checkpoint.load_url', 'mmengine 0.10.0 to 0.10.12',
+           'so are those that are downloaded'),
+    Change('mmengine.fileio.handlers.yaml_handler.Loader', 'mmengine 0.10.0 to 0.10.12',
+           'YAML brings no Python objects'),
+)
 
 
-def _load_model_from_metafile(lookup):
-    @functools.wraps(lookup)
-    def load_model(self, model):
-        entry = model_index().get(model.lower())
-        if entry is None:
-            return lookup(self, model)
-        return Config.fromfile(config_of(model)), entry['Weights']
-    return load_model
-
-
-def _encode_masks(encode):
-    @functools.wraps(encode)
-    def encode_mask_results(masks):
-        # it decodes nothing that it is about to encode; copies, for it changes what it gets
-        return [dict(mask) for mask in masks] if isinstance(masks, RLEMasks) else encode(masks)
-    return encode_mask_results
-
-
-def make_known() -> None:
-    """Let ``mmdet_lordre::folder/config.py`` and names of models be found.
+def apply() -> None:
+    """Make the changes of :data:`ON_IMPORT`; a second call changes nothing.
 
     mmengine knows the packages of a fixed table, and asks for the distribution under the name in
     it. In an editable installation the distribution's folder is not the package's; under the name
     of a module, for which there is no distribution, mmengine takes the folder where that lies.
-    ``DetInferencer`` looks for names among mmdet's models only, unless told another scope, and
-    expects bitmaps where results may be run lengths.
     """
+    register_safe_globals()
     MODULE2PACKAGE.setdefault('mmdet_lordre', __name__)
-    lookup = DetInferencer._load_model_from_metafile
-    if not hasattr(lookup, '__wrapped__'):
-        DetInferencer._load_model_from_metafile = _load_model_from_metafile(lookup)
-        det_inferencer.encode_mask_results = _encode_masks(det_inferencer.encode_mask_results)
 
 
-def apply() -> None:
-    """Make all changes; a second call changes nothing."""
-    secure_mmengine()
-    make_known()
+def secure() -> None:
+    """Make mmengine read checkpoints and YAML as data only, in the whole process.
+
+    The commands call this, and so can a program that hands files of others to mmengine or mmdet.
+    What :mod:`mmdet_lordre` reads itself is read so anyway. Checkpoints with Python objects of
+    their own are refused from then on, whoever reads them through mmengine, unless the program
+    allows their classes by ``torch.serialization.add_safe_globals``.
+    """
+    register_safe_globals()
+    CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+    vars(mmengine_checkpoint).update(data_only_names())
+    yaml_handler.Loader = PlainYAML

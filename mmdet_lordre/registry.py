@@ -1,8 +1,9 @@
 """The scope ``mmdet_lordre`` of mmengine's registries.
 
-Everything here is registered with mmdet's own registries, so these are empty: what is looked up in
-them is found in mmdet's. They are there because mmengine builds what comes from
-``_base_ = 'mmdet_lordre::...'`` in the scope of that name.
+Everything here is registered with mmdet's own registries, and what is looked up in these is found
+in mmdet's. They are there because mmengine builds what comes from
+``_base_ = 'mmdet_lordre::...'`` in the scope of that name. Only names that others may have taken
+stand in them: ``mmdet_lordre.InstanceContextEncoder`` and ``mmdet_lordre.PVTv2``.
 """
 import mmdet.registry
 import mmengine.registry

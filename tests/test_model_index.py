@@ -65,18 +65,20 @@ def test_weights_are_named_where_a_file_is_published_and_nowhere_else():
     assert sum('Weights' not in model for model in models) == 19
 
 
-@pytest.mark.parametrize('scope', ['mmdet', 'mmdet_lordre'])
-def test_an_inferencer_finds_a_name(scope):
-    cfg, weights = lookup(NAME, scope)
+def test_an_inferencer_finds_a_name_in_our_scope():
+    cfg, weights = lookup(NAME, 'mmdet_lordre')
     assert cfg.model.type == 'Lordre' and cfg.model.mask_head.groups == 4
     assert weights == f'published://{NAME}'
+    with pytest.raises(ValueError, match='Cannot find model'):
+        lookup(NAME, 'mmdet')
 
 
-def test_mmdets_names_are_found_as_before():
-    cfg, weights = lookup('rtmdet_tiny_8xb32-300e_coco', 'mmdet')
-    assert cfg.model.type == 'RTMDet' and weights.startswith('https://')
-    with pytest.raises(ValueError, match='Cannot find model: nothing'):
-        lookup('nothing', 'mmdet')
+def test_a_name_that_mmdet_has_too_is_mmdets_in_its_scope():
+    name = 'solov2_r50_fpn_1x_coco'
+    cfg, weights = lookup(name, 'mmdet')
+    assert cfg.model.mask_head.type == 'SOLOV2Head' and weights.startswith('https://')
+    cfg, weights = lookup(name, 'mmdet_lordre')
+    assert cfg.model.mask_head.type == 'SOLOv2KernelHead' and weights == f'published://{name}'
 
 
 def test_a_config_inherits_by_the_name_of_the_package(tmp_path):

@@ -49,7 +49,8 @@ init_default_scope('mmdet')
 model = MODELS.build(Config.fromfile(config_folder('lordre') / f'{name}.py').model)
 torch.save(dict(state_dict=model.state_dict(), meta={}), 'weights.pth')
 cv2.imwrite('picture.png', np.full((48, 64, 3), 90, np.uint8))
-inferencer = DetInferencer(name, weights='weights.pth', device='cpu', show_progress=False)
+inferencer = DetInferencer(name, weights='weights.pth', device='cpu', scope='mmdet_lordre',
+                           show_progress=False)
 assert torch.equal(inferencer.model.mask_head.state_dict()['inst_branch.fc.weight'],
                    model.mask_head.state_dict()['inst_branch.fc.weight'])
 found, = inferencer('picture.png', out_dir='', no_save_vis=True)['predictions']

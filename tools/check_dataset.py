@@ -1,4 +1,4 @@
-"""Check a COCO data set: python tools/check_dataset.py ANN.json [IMAGES] [--clean OUT.json]."""
+"""The same as check.py."""
 from mmdet_lordre.cli.main import run
 
 if __name__ == '__main__':

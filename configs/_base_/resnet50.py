@@ -2,6 +2,7 @@
 model = dict(
     data_preprocessor=dict(
         type='DetDataPreprocessor',
+        non_blocking=True,  # the next batch goes to a GPU while it is at work
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,

@@ -5,7 +5,7 @@ model = dict(
     type='Lordre',
     data_preprocessor=dict(pad_mask=False),
     backbone=dict(deep_stem=True, out_indices=(1, 2)),
-    neck=dict(type='InstanceContextEncoder', in_channels=(64, 128), out_channels=64),
+    neck=dict(type='LordreEncoder', in_channels=(64, 128), out_channels=64),
     mask_head=dict(
         type='LordreHead',
         num_classes=8,

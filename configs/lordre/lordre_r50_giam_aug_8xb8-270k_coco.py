@@ -3,7 +3,7 @@ _base_ = './lordre_r50_giam_8xb8-270k_coco.py'
 # Half of the images are cropped at another size first.
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
-    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True, transform_polygons=True),
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomChoice',

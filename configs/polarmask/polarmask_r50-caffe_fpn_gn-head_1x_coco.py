@@ -9,6 +9,7 @@ model = dict(
     data_preprocessor=dict(
         _delete_=True,
         type='DetDataPreprocessor',
+        non_blocking=True,  # the next batch goes to a GPU while it is at work
         mean=[102.9801, 115.9465, 122.7717],
         std=[1.0, 1.0, 1.0],
         bgr_to_rgb=False,

@@ -15,8 +15,9 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..grid import detect, find_candidates
+from ..grid import class_loss, detect, find_candidates
 from ..grid.norm_relu import Remake, run_layer
+from ..masks import upload
 from .context import ContextBranch
 from .fusion import FusionNetwork
 from .layers import NormalLayers
@@ -271,9 +272,8 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                         group.size, run))
         # over all processes: each sees its share, and gradients are averaged
         processes = get_world_size()
-        counts = table.new_tensor([sum(map(len, pieces)), targets.num_positive],
-                                  dtype=torch.float32)
-        num_masks, num_positive = reduce_mean(counts).unbind()
+        counts = torch.tensor([sum(map(len, pieces)), targets.num_positive]).float()
+        num_masks, num_positive = reduce_mean(upload(counts, table.device)).unbind()
         loss_mask = torch.cat(pieces).sum() / num_masks if pieces else 0
         if not pieces or not self.tables.num_neighbours:
             # every parameter stays in the graph, whatever the batch or the settings leave out
@@ -281,13 +281,13 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
 
         flat = torch.cat([logits.permute(0, 2, 3, 1).reshape(-1, self.num_classes)
                           for logits in cls_logits]).float()
-        loss_cls = self.loss_cls(flat, targets.labels, avg_factor=num_positive + 1 / processes)
+        loss_cls = class_loss(self.loss_cls, flat, targets.labels, num_positive + 1 / processes)
         return dict(loss_mask=loss_mask, loss_cls=loss_cls)
 
     def _mask_losses(self, features, kernels, context, table, selection, size, run):
         """Weighted loss of each selected cell, (n,), in chunks."""
         cells, gts, masks = selection
-        weights, offsets = self.fusion_weights(table, cells.to(table.device, non_blocking=True))
+        weights, offsets = self.fusion_weights(table, upload(cells, table.device))
         losses = []
         step = self.chunk(size, features.device)
         for start in range(0, len(cells), step):
@@ -347,7 +347,7 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
             if self.test_cfg.get('neighbour_maps'):
                 result.neighbour_maps = self._maps_to_show(groups, sources[image], table[image],
                                                            one.cells)
-                result.neighbour_cells = self.tables.positions[one.cells.to(table.device)]
+                result.neighbour_cells = self.tables.positions[upload(one.cells, table.device)]
             results.append(result)
         return results
 
@@ -378,7 +378,7 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
             some = self.neighbour_maps(features, kernels, lookup, offsets, group.size).float()
             maps.append(to_map_size(some.flatten(0, 1), groups[0].size).unflatten(
                 0, some.shape[:2]))
-        return torch.cat(maps)[back.to(table.device)]
+        return torch.cat(maps)[upload(back, table.device)]
 
 
 def _recomputed(function):

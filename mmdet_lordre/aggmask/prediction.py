@@ -1,11 +1,10 @@
 """From the network's outputs to the detections of an image."""
 import torch
 import torch.nn.functional as F
-from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ..grid import Detected, points_nms
-from ..masks import mask_boxes, to_original_size
+from ..masks import MaskInstances, mask_boxes, to_original_size, upload
 
 
 def cell_scores(cls_logits: list[Tensor]) -> Tensor:
@@ -15,7 +14,7 @@ def cell_scores(cls_logits: list[Tensor]) -> Tensor:
 
 
 def to_instances(found: Detected, meta: dict, mask_stride: int, cfg: dict,
-                 rescale: bool) -> InstanceData:
+                 rescale: bool) -> MaskInstances:
     """Detections of one image at the size that is asked for.
 
     Args:
@@ -33,8 +32,8 @@ def to_instances(found: Detected, meta: dict, mask_stride: int, cfg: dict,
         found.probs, up_size=tuple(side * mask_stride for side in found.probs.shape[1:]),
         crop_size=crop, out_size=tuple(meta['ori_shape'][:2]) if rescale else crop,
         threshold=cfg.mask_thr, mask_format=cfg.get('mask_format', 'bitmap'))
-    return InstanceData(scores=found.scores, labels=found.labels, masks=masks,
-                        bboxes=mask_boxes(masks).to(found.scores.device))
+    return MaskInstances(scores=found.scores, labels=found.labels, masks=masks,
+                         bboxes=upload(mask_boxes(masks), found.scores.device))
 
 
 def to_map_size(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..masks import upload
 from .neighbours import neighbour_index
 
 
@@ -86,7 +87,7 @@ class CellTables(nn.Module):
     def lookup(self, cells: Tensor) -> Lookup:
         """What class cells (n,), on the CPU, need, on the device of the tables."""
         needed, inverse = self._neighbours_on_cpu[cells].unique(return_inverse=True)
-        return Lookup(*(part.to(self.neighbours.device, non_blocking=True)
+        return Lookup(*(upload(part, self.neighbours.device)
                         for part in (cells, needed, inverse)))
 
     def gather_patches(self, table: Tensor, cells: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from mmdet.utils import InstanceList
 from torch import Tensor
 
 from ..grid import cell_targets, collect_ground_truths
+from ..masks import upload
 
 
 class MapGroup(NamedTuple):
@@ -92,7 +93,7 @@ def head_targets(batch_gt_instances: InstanceList, groups: Sequence[MapGroup],
     key, order = (group_of[levels] * num_images + images).sort(stable=True)
     lengths = key.bincount(minlength=len(groups) * num_images).tolist()
     cells = (starts[levels] + positions)[order].split(lengths)
-    gts = gts[order].to(device, non_blocking=True).split(lengths)
+    gts = upload(gts[order], device).split(lengths)
 
     selections = []
     for number, group in enumerate(groups):

@@ -1,7 +1,6 @@
 """Parameters and multiply-adds of a model, counted without weights and without computing."""
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..checkpoints.verify import build_untrained
+from ..config.reading import input_size
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,6 @@ class Complexity:
     size: tuple[int, int]
     params: int
     macs: int
-
-
-def input_size(cfg: Config) -> tuple[int, int]:
-    """Padded height and width of a landscape image that fills the test size of a config.
-
-    Raises:
-        ValueError: the test pipeline does not resize to a fixed size.
-    """
-    scale = next((step.scale for step in cfg.test_dataloader.dataset.pipeline
-                  if step.type.split('.')[-1] == 'Resize' and step.get('scale')), None)
-    if scale is None:
-        raise ValueError('the test pipeline has no Resize with a scale: give the size')
-    divisor = cfg.model.data_preprocessor.get('pad_size_divisor', 1)
-    height, width = min(scale), max(scale)
-    return tuple(math.ceil(side / divisor) * divisor for side in (height, width))
 
 
 def _as_convolution(module: nn.Module):

@@ -1,5 +1,5 @@
 """A clear word where deformable convolution was not compiled for the device."""
-import mmcv.ops
+import mmcv
 import torch
 from mmcv.ops import DeformConv2d, ModulatedDeformConv2d
 from mmdet.registry import HOOKS
@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from ..compat import has_operators
 from ..errors import UserError
 
 
@@ -27,9 +28,7 @@ def check_deformable_ops(model: nn.Module, device: str | torch.device) -> None:
     Raises:
         MissingOpsError: the model has deformable convolutions and mmcv was compiled without CUDA.
     """
-    if torch.device(device).type != 'cuda':
-        return
-    if mmcv.ops.get_compiling_cuda_version() != 'not available':
+    if torch.device(device).type != 'cuda' or has_operators(device):
         return
     layer = next((name for name, module in model.named_modules()
                   if isinstance(module, (DeformConv2d, ModulatedDeformConv2d))), None)

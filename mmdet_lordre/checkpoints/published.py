@@ -20,7 +20,7 @@ PREFIX = 'published://'
 
 
 @CheckpointLoader.register_scheme(prefixes=PREFIX)
-def load_published(filename: str, map_location=None) -> dict:
+def load_from_published(filename: str, map_location=None) -> dict:
     """Load a published checkpoint in this project's names.
 
     Args:

@@ -5,12 +5,18 @@ way: mmengine keeps its log history in a class of its own, which the restricted 
 does not know, so that mmengine cannot read the checkpoints it wrote; and what mmengine
 downloads goes through ``torch.hub``, which still says ``weights_only=False``.
 """
+from __future__ import annotations
+
+import functools
 import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import mmengine.runner.checkpoint as mmengine_checkpoint
 import numpy as np
 import torch
-import yaml
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -23,13 +29,15 @@ _DTYPES = ('Bool', 'Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32
 
 def _history_statistic(owner, name):
     """Stands in for ``getattr``, by which a log history names its own four statistics."""
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-        raise pickle.UnpicklingError(
-            f'Unsupported global: GLOBAL getattr of {owner!r} and {str(name)[:40]!r}')
-    return getattr(HistoryBuffer, name)
+    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
+        return getattr(HistoryBuffer, name)
+    if getattr in torch.serialization.get_safe_globals():
+        return getattr(owner, name)  # a program that allows it for files of its own
+    raise pickle.UnpicklingError(
+        f'Unsupported global: GLOBAL getattr of {owner!r} and {str(name)[:40]!r}')
 
 
-def register_safe_globals():
+def register_safe_globals() -> None:
     """Allow the log history and plain numpy numbers and arrays, and nothing that can act.
 
     Of ``getattr`` only the use that mmengine's log history makes of it is allowed. Files
@@ -50,24 +58,66 @@ def register_safe_globals():
     torch.serialization.add_safe_globals(allowed)
 
 
-class PlainYAML(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
-    """YAML as data: mmengine's own loader builds any Python object that a file names.
+class DataOnlyTorch:
+    """torch, as mmengine's checkpoint module sees it: ``load`` never runs what it reads.
 
-    Tuples are read, which mmengine writes into the configs that it dumps.
+    Before 2.6 torch's own default does, and the maintained fork of mmengine falls back to it
+    when a file is refused.
     """
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
 
-PlainYAML.add_constructor('tag:yaml.org,2002:python/tuple',
-                          lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
+    @staticmethod
+    def load(*args: Any, **kwargs: Any) -> Any:
+        kwargs['weights_only'] = True
+        return torch.load(*args, **kwargs)
 
 
-def load_local(filename, map_location=None):
-    """mmengine's loader of local files, restricted whatever torch or the environment say."""
+_DATA_ONLY_TORCH = DataOnlyTorch()
+
+
+def data_only_names() -> dict[str, Any]:
+    """What to put into mmengine's checkpoint module, by name, so that all its loaders read data.
+
+    Files come from its ``torch.load``, downloads from its ``load_url``. The fork allows globals
+    of its own for each file, ``getattr`` among them, and takes back afterwards what was allowed
+    before as well; here it allows nothing more.
+    """
+    names = dict(torch=_DATA_ONLY_TORCH)
+    load_url = mmengine_checkpoint.load_url
+    if not isinstance(load_url, functools.partial):
+        names['load_url'] = functools.partial(load_url, weights_only=True)
+    if hasattr(mmengine_checkpoint, 'get_torch_safe_globals'):
+        names['get_torch_safe_globals'] = list
+    return names
+
+
+@contextmanager
+def _data_only() -> Iterator[None]:
+    """mmengine's loaders read data for as long as this lasts."""
+    names = data_only_names()
+    before = {name: getattr(mmengine_checkpoint, name) for name in names}
+    vars(mmengine_checkpoint).update(names)
+    try:
+        yield
+    finally:
+        vars(mmengine_checkpoint).update(before)
+
+
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """mmengine's loader of local files, restricted whatever torch or the environment say.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: It is larger than checkpoints are, or grows when it is read.
+    """
     filename = os.path.expanduser(filename)
     if not os.path.isfile(filename):
         raise FileNotFoundError(f'no such checkpoint: {filename}')
     refuse_large(filename, CHECKPOINT)
     refuse_packed(filename)
+    register_safe_globals()  # the fork of mmengine takes them back
     checkpoint = torch.load(filename, map_location=map_location, weights_only=True)
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get('meta'), dict):
         # mmengine runs this text as Python when it resumes, to count the GPUs of old runs
@@ -75,7 +125,7 @@ def load_local(filename, map_location=None):
     return checkpoint
 
 
-def read_checkpoint(filename, map_location='cpu'):
+def read_checkpoint(filename: str | os.PathLike, map_location: Any = 'cpu') -> dict:
     """Read a checkpoint file, path or URL that mmengine knows.
 
     Returns:
@@ -84,8 +134,13 @@ def read_checkpoint(filename, map_location='cpu'):
     Raises:
         UserError: no such file, a file that would run code, or a damaged file.
     """
+    filename = str(filename)
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(str(filename), map_location, 'silent')
+        if '://' in filename:
+            with _data_only():
+                checkpoint = CheckpointLoader.load_checkpoint(filename, map_location, 'silent')
+        else:
+            checkpoint = load_from_local(filename, map_location)
     except UserError:
         # of published://, and says all
         raise

@@ -15,12 +15,11 @@ from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 
-from ..analysis.complexity import input_size
 from ..analysis.speed import TimedDetector, measure, peak_memory
-from ..config.reading import dataset_files, load_config, split_datasets
+from ..config.reading import dataset_files, input_size, load_config, split_datasets
 from ..errors import UserError
 from ..models import build_model
-from .demo import IMAGE_ENDINGS
+from ..prediction.pictures import IMAGE_ENDINGS
 from .options import Parser, add_cfg_options, add_device
 
 #: Real images that are read, and taken in turn.

@@ -12,10 +12,9 @@ from rich.progress import track
 
 from ..errors import UserError
 from ..models import build_model
+from ..prediction.pictures import IMAGE_ENDINGS
 from ..visualization import PICTURE_MODES
 from .options import Parser, add_cfg_options, add_device
-
-IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 
 
 def parse_args(argv=None):

@@ -15,19 +15,24 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from .. import secure
 from ..errors import UserError
 from ..text import printable
 from ..training.distributed import end_of_process
 
 #: Commands, and what each does.
 COMMANDS = {
-    'plan': 'fit a model to data, and say beforehand what it can reach',
     'train': 'train a model',
     'test': 'test a model',
+    'predict': 'find the objects in pictures and write them to files',
+    'report': 'a page that shows how good a model is and where it fails',
     'demo': 'draw what a model finds in images',
-    'check-dataset': 'find what training stops at or leaves out in a COCO data set',
+    'check': 'find what is wrong, doubtful or twice in a data set',
+    'check-dataset': 'the same as check',
+    'split': 'divide a data set into training, validation and test parts',
     'benchmark': 'latency of a model, part by part',
     'export-onnx': 'write a model as an ONNX file',
+    'convert-data': 'annotations from one format into another',
     'convert-checkpoint': 'convert weights of the original repositories',
     'get-flops': 'parameters and multiply-adds',
     'make-shapes': 'draw the embedded data set',
@@ -112,6 +117,7 @@ def one_line_errors(main: Callable) -> Callable:
 def run(name: str, argv: list[str] | None = None) -> Any:
     """Run a command as a program: what it returns, or one line of error and its status."""
     command = importlib.import_module(f'.{name.replace("-", "_")}', __package__).main
+    secure()
     return one_line_errors(command)(argv)
 
 

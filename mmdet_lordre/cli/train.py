@@ -9,7 +9,7 @@ from mmengine.registry import RUNNERS
 
 from ..config.checks import check_class_counts, check_data, use_files
 from ..config.classes import class_names_of
-from ..config.own_data import use_own_data
+from ..config.own_data import CONVERTED, find_own_data, set_own_data
 from ..config.reading import load_config
 from ..config.values import MISSING, value_at
 from ..datasets.coco_file import forget_annotations
@@ -40,14 +40,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate with the total batch size')
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
-    own = parser.add_argument_group('your own data (COCO annotation files)')
-    own.add_argument('--train-ann', metavar='JSON', help='annotations to train on')
-    own.add_argument('--val-ann', metavar='JSON', help='annotations to evaluate on')
+    own = parser.add_argument_group('your own data (COCO, YOLO, LabelMe, ...: docs/data.md)')
+    own.add_argument('--data', metavar='DATA', help='a folder, or data.yaml, with all parts: '
+                                                    'train, val and test')
+    own.add_argument('--train-ann', metavar='ANN', help='annotations to train on: file or folder')
+    own.add_argument('--val-ann', metavar='ANN', help='annotations to evaluate on')
     own.add_argument('--train-images', metavar='DIR', help='default: found near --train-ann')
     own.add_argument('--val-images', metavar='DIR', help='default: found near --val-ann')
     own.add_argument('--skip-bad', action='store_true',
                      help='leave out annotations and images that cannot be used, instead of '
                           'stopping; what is left is written to WORK_DIR/clean')
+    own.add_argument('--keep-empty-classes', action='store_true',
+                     help='learn classes without any object, too, instead of leaving them out')
     own.add_argument('--crowd-as-instances', action='store_true',
                      help='take crowd regions (iscrowd=1) as objects, for tools that mark every '
                           'object so')
@@ -59,9 +63,16 @@ def main(argv: list[str] | None = None) -> ToolRunner:
     args = parse_args(argv)
     set_local_rank(args)
     setup_cache_size_limit_of_dynamo()
-    cfg = _config_of(args)
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    cfg.work_dir = work_dir_of(args.config, args.work_dir or cfg.get('work_dir'))
     # of several processes the first one has the folder, for all of them
     with work_folder(cfg.work_dir) if is_main_process() else nullcontext():
+        if args.train_ann or args.val_ann or args.data:
+            set_own_data(cfg, from_the_first(cfg, lambda: find_own_data(
+                args.train_ann, args.val_ann, args.train_images, args.val_images, args.data,
+                os.path.join(cfg.work_dir, CONVERTED), args.keep_empty_classes)))
+        _set_options(cfg, args)
         use_files(cfg, from_the_first(cfg, lambda: check_data(
             cfg, ('train', 'val'), args.skip_bad, clean_to=os.path.join(cfg.work_dir, 'clean'),
             crowd_as_instances=args.crowd_as_instances)))
@@ -69,13 +80,8 @@ def main(argv: list[str] | None = None) -> ToolRunner:
         return _train(cfg, args)
 
 
-def _config_of(args):
-    """The config of the command line."""
-    cfg = load_config(args.config, args.cfg_options)
-    cfg.launcher = args.launcher
-    cfg.work_dir = work_dir_of(args.config, args.work_dir or cfg.get('work_dir'))
-    if args.train_ann or args.val_ann:
-        use_own_data(cfg, args.train_ann, args.val_ann, args.train_images, args.val_images)
+def _set_options(cfg, args):
+    """Put the other options of the command line into the config."""
     if args.seed is not None:
         if args.seed < 0:
             raise UserError(f'--seed must be 0 or more, not {args.seed}')
@@ -92,7 +98,6 @@ def _config_of(args):
     check_class_counts(cfg)
     if is_main_process():
         _say_what_is_replaced(cfg, args.cfg_options or {})
-    return cfg
 
 
 def _say_what_is_replaced(cfg, options):
@@ -112,9 +117,9 @@ def _train(cfg, args):
     try:
         runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
         _say_what_begins(runner)
-        if args.train_ann and not args.val_ann:
-            runner.logger.warning('no --val-ann: nothing is evaluated, and in the config that is '
-                                  'written the test data are the training data')
+        if (args.train_ann or args.data) and cfg.get('val_evaluator') is None:
+            runner.logger.warning('no validation data: nothing is evaluated, and in the config '
+                                  'that is written the test data are the training data')
         runner.train()
     except OSError as error:
         if error.filename is None and error.errno is not None:

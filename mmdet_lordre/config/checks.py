@@ -11,7 +11,7 @@ from mmengine.config import Config
 from ..datasets.annotation_rules import STOP, annotation_problems, cleaned
 from ..datasets.coco_file import class_names, clean_name, read_annotations, write_annotations
 from ..datasets.image_rules import image_file_problems, listed_image_problems
-from ..datasets.repairs import Repairs, describe
+from ..datasets.repairs import Repairs, describe, names_alike
 from ..datasets.units import refuse_other_units
 from ..datasets.usable import usable_annotations
 from ..errors import UserError
@@ -57,7 +57,7 @@ def check_data(cfg: Config, splits: Sequence[str], skip_bad: bool = False,
             if not reads_coco(dataset) or (ann_file, folder) in seen:
                 continue
             seen.add((ann_file, folder))
-            check = _FileCheck(dataset, split, evaluators(cfg, split), warn)
+            check = _FileCheck(dataset, split, evaluators(cfg, split), warn, bool(clean_to))
             data = check.data(crowd_as_instances)
             bad = check.problems(data, skip_bad, skip_bad if skip_images is None else skip_images)
             if (bad or check.repaired) and clean_to:
@@ -92,8 +92,8 @@ def _whole_path(ann_file):
 class _FileCheck:
     """The annotation file of one data set."""
 
-    def __init__(self, dataset, split, metrics, warn):
-        self.dataset, self.split, self.warn = dataset, split, warn
+    def __init__(self, dataset, split, metrics, warn, copies):
+        self.dataset, self.split, self.warn, self.copies = dataset, split, warn, copies
         self.ann_file, self.folder = dataset_files(dataset)
         self.need_masks, self.upright = _loading(dataset)
         # pycocotools stops at an annotation without a mask, after the training
@@ -110,7 +110,10 @@ class _FileCheck:
         data = read_annotations(self.ann_file)
         repairs = Repairs(data, self.ann_file).make(self.folder, self.upright)
         class_names(repairs.data, self.ann_file)
-        self._categories(repairs.data)
+        for name, other in names_alike(repairs.data):
+            self.warn(f'{printable(self.ann_file)}: the classes {quoted(name)} and {quoted(other)} '
+                      'differ in case or spaces alone: if they are one, give them one name')
+        self._categories(repairs)
         if crowd_as_instances:
             repairs.take_crowds()
         refuse_other_units(repairs.data, self.ann_file)
@@ -119,10 +122,11 @@ class _FileCheck:
             self.warn(describe(self.ann_file, repairs.notes))
         return repairs.data if repairs.notes else data
 
-    def _categories(self, data):
+    def _categories(self, repairs):
         """Refuse categories that the config does not have, or warn of them."""
         if not self.classes:
             return
+        data = repairs.data
         wanted = set(self.classes)
         names = [category['name'] for category in data['categories']]
         present = set(names)
@@ -130,10 +134,11 @@ class _FileCheck:
         if (self.split == 'train' and absent) or len(absent) == len(self.classes):
             raise UserError(f'{self.ann_file} has no category {quoted(absent[0])}, which the '
                             f'config names; its categories are {listed(names, 8)}')
-        order = [name for name in names if name in wanted]
-        if self.split == 'train' and order != list(self.classes):
-            # mmdet numbers labels in the order of the file, whatever the config says
-            raise UserError(f'{self.ann_file} lists its categories as {listed(order, 4)}, the '
+        # mmdet numbers labels in the order of the file, whatever the config says
+        if self.copies:
+            repairs.order_categories(self.classes)
+        elif self.split == 'train' and [n for n in names if n in wanted] != list(self.classes):
+            raise UserError(f'{self.ann_file} lists its categories as {listed(names, 4)}, the '
                             f'config as {listed(self.classes, 4)}: labels follow the file, so '
                             'give the config that order')
         unknown = {category['id']: category['name'] for category in data['categories']
@@ -160,6 +165,7 @@ class _FileCheck:
             return usable_annotations(data, found, self.classes, min_size)
         if self.split == 'train':
             usable().demand_some(self.ann_file)
+        usable().demand_few_crowds(self.ann_file)
         found += listed_image_problems(data, self.split == 'train')
         found += image_file_problems(data, self.folder, HEADER_SECONDS, self.upright)
         stopping = [p for p in found if p.treatment == STOP]

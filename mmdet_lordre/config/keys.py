@@ -22,6 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..errors import UserError
+from ..registry import MODELS as OF_OUR_SCOPE
 
 #: Keys of a config that something reads beside the runner's arguments.
 _TOP = {
@@ -132,6 +133,8 @@ def _check_node(node, place, name):
         raise UserError(f'config {name}: {place}.type must be a name, not {kind!r}')
     if isinstance(kind, str) and '.' not in kind and not _untyped(place) and not _classes(kind):
         near = _nearest(kind, _type_names(), 0.7)
+        if kind in OF_OUR_SCOPE.module_dict:
+            near = f'mmdet_lordre.{kind}'
         # elsewhere a short or a strange one may be a word of the class that it is given to
         if _REGISTERED.fullmatch(place) or (near and len(kind) > 4):
             raise UserError(f'config {name}: {place}.type: there is no {kind!r}'

@@ -1,28 +1,145 @@
-"""Training on one's own COCO files: what ``train.py --train-ann`` changes in a config."""
+"""Training on one's own data: what ``train.py --train-ann`` and ``--data`` change in a config."""
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 
-from ..datasets.coco_file import class_names, find_images, read_annotations
+from ..datasets.annotation_rules import category_name
+from ..datasets.coco_file import class_names
+from ..datasets.formats import CocoData, open_data
+from ..datasets.repairs import plain_id
 from ..errors import UserError
-from ..text import quoted
+from ..text import listed, printable, quoted
 from .classes import set_classes
 from .reading import evaluators, leaf_datasets, split_datasets
+
+#: Folder in the work folder for COCO files of data in other formats.
+CONVERTED = 'converted'
+
+
+class Part(NamedTuple):
+    """A COCO file and the folder of its images."""
+    ann_file: str
+    images: str
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """What a config is pointed at.
+
+    Attributes:
+        train, val, test (Part | None): Without ``val`` there is no validation.
+        classes (tuple[str, ...]): Of the training data, in the order of the labels.
+    """
+    train: Part
+    val: Part | None
+    test: Part | None
+    classes: tuple[str, ...]
+
+
+def find_own_data(train_ann: str | None = None, val_ann: str | None = None,
+                  train_images: str | None = None, val_images: str | None = None,
+                  data: str | None = None, folder: str = '.', keep_empty_classes: bool = False,
+                  say: Callable[[str], object] = print) -> OwnData:
+    """Open one's own data, of any format, as COCO files.
+
+    Args:
+        train_ann, val_ann: Annotations, files or folders.
+        train_images, val_images: Image folders, where they are not found.
+        data: A folder or file that holds all parts, in place of the others.
+        folder: Where COCO files of other formats are written.
+        keep_empty_classes: Whether classes without any object are learned, too.
+        say: Takes a line of text.
+
+    Raises:
+        UserError: Data that cannot be read or do not belong together.
+    """
+    if data is not None:
+        if train_ann or val_ann or val_images:
+            raise UserError('--data holds all parts: leave out --train-ann, --val-ann and '
+                            '--val-images')
+        parts = open_data(data, train_images)
+        if 'train' not in parts:
+            raise UserError(f'{data} has no training part, only {" and ".join(parts)}')
+    else:
+        if train_ann is None:
+            raise UserError('--val-ann needs --train-ann as well: the classes come from it')
+        parts = {'train': choose_part(open_data(train_ann, train_images), ('train',), train_ann,
+                                      say)}
+        if val_ann is not None:
+            parts['val'] = choose_part(open_data(val_ann, val_images), ('val', 'test'), val_ann,
+                                       say)
+    classes = class_names(parts['train'].data, parts['train'].source)
+    for name in [name for name in parts if name != 'train']:
+        if 'annotations' not in parts[name].data and name == 'test':
+            say(f'{printable(parts[name].source)}: without annotations, not tested on: give it to '
+                'lordre test --ann')
+            del parts[name]
+            continue
+        check_same_classes(classes, parts[name].data, parts[name].source, parts['train'].source)
+    if not keep_empty_classes:
+        classes = _with_objects(classes, [part.data for part in parts.values()], say)
+    for line in dict.fromkeys(filter(None, (part.line() for part in parts.values()))):
+        say(line)
+    files = {name: Part(os.path.abspath(part.save(folder, name)), os.path.abspath(part.folder))
+             for name, part in parts.items()}
+    return OwnData(files['train'], files.get('val'), files.get('test') or files.get('val'), classes)
+
+
+def choose_part(parts: dict[str, CocoData], wanted: Sequence[str], source: str,
+                say: Callable[[str], object] = print) -> CocoData:
+    """The part of a data set that an option asks for; a data set of one part is that part.
+
+    Args:
+        parts: As :func:`open_data` gives them.
+        wanted: Names, the first one that there is is taken.
+        source: What was opened, for messages.
+        say: Takes a line of text.
+
+    Raises:
+        UserError: There are several parts, and none of these.
+    """
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    for name in wanted:
+        if name in parts:
+            say(f'{printable(source)} has the parts {", ".join(parts)}: {name} is taken here')
+            return parts[name]
+    raise UserError(f'{source} has the parts {", ".join(parts)} and no {wanted[0]}: give the file '
+                    'or folder of one part')
+
+
+def _with_objects(classes, parts, say):
+    """The classes that any object has; all of them where there is no object."""
+    names = set()
+    for data in parts:
+        used = {plain_id(annotation.get('category_id'))
+                for annotation in data.get('annotations', ())}
+        names |= {category_name(category) for category in data['categories']
+                  if plain_id(category.get('id')) in used}
+    empty = [name for name in classes if name not in names]
+    if not empty or len(empty) == len(classes):
+        return classes
+    say(f'classes without any object are left out of the model: {listed(empty, 10)} '
+        '(--keep-empty-classes keeps them)')
+    return tuple(name for name in classes if name in names)
 
 
 def use_own_data(cfg: Config, train_ann: str | None = None, val_ann: str | None = None,
                  train_images: str | None = None,
-                 val_images: str | None = None) -> tuple[str, ...]:
-    """Point a config at one's own COCO files and give it their classes.
+                 val_images: str | None = None, **more: Any) -> tuple[str, ...]:
+    """Point a config at one's own data and give it their classes.
 
     Args:
-        cfg: Changed in place: heads, data sets (also wrapped ones), evaluators and
-            the palette of the pictures.
-        train_ann, val_ann: Annotation files. Category ids may have gaps. Without
-            ``val_ann`` there is no validation, and the test data are the training data.
+        cfg: Changed in place; see :func:`set_own_data`.
+        train_ann, val_ann: Annotations. Category ids may have gaps. Without ``val_ann`` there is no
+            validation, and the test data are the training data.
         train_images, val_images: Image folders; see :func:`find_images`.
+        more: As for :func:`find_own_data`.
 
     Returns:
         The classes.
@@ -30,24 +147,31 @@ def use_own_data(cfg: Config, train_ann: str | None = None, val_ann: str | None 
     Raises:
         UserError: files that are missing or do not belong together.
     """
-    if train_ann is None:
-        raise UserError('--val-ann needs --train-ann as well: the classes come from it')
-    train = read_annotations(train_ann)
-    classes = class_names(train, train_ann)
-    folder = find_images(train, train_ann, train_images)
-    set_dataset_files(cfg, 'train', train_ann, folder)
-    if val_ann is None:
+    more.setdefault('folder', os.path.join(cfg.get('work_dir') or '.', CONVERTED))
+    own = find_own_data(train_ann, val_ann, train_images, val_images, **more)
+    set_own_data(cfg, own)
+    return own.classes
+
+
+def set_own_data(cfg: Config, own: OwnData) -> None:
+    """Point a config at data and give it their classes.
+
+    Args:
+        cfg: Changed in place: heads, data sets (also wrapped ones), evaluators and the palette of
+            the pictures.
+        own: The data.
+
+    Raises:
+        UserError: There is no training data set.
+    """
+    set_dataset_files(cfg, 'train', *own.train)
+    if own.val is None:
         cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
-        # other tools read from the test data how images are prepared
-        set_dataset_files(cfg, 'test', train_ann, folder)
     else:
-        val = read_annotations(val_ann)
-        check_same_classes(classes, val, val_ann, train_ann)
-        images = find_images(val, val_ann, val_images)
-        for split in ('val', 'test'):
-            set_dataset_files(cfg, split, val_ann, images)
-    set_classes(cfg, classes)
-    return classes
+        set_dataset_files(cfg, 'val', *own.val)
+    # other tools read from the test data how images are prepared
+    set_dataset_files(cfg, 'test', *(own.test or own.train))
+    set_classes(cfg, own.classes)
 
 
 def set_dataset_files(cfg: Config, split: str, ann_file: str, images: str) -> None:
@@ -104,8 +228,15 @@ def check_same_classes(classes: tuple[str, ...], data: dict, path: str, train_pa
     for annotation in data.get('annotations', ()) if unknown else ():
         name = unknown.get(annotation.get('category_id'))
         if name is not None:
+            near = next((other for other in classes if _plain(other) == _plain(name)), None)
             raise UserError(f'{path}: annotation {quoted(annotation.get("id"))} is of category '
-                            f'{quoted(name)}, which {train_path} does not have')
+                            f'{quoted(name)}, which {train_path} does not have'
+                            + ('' if near is None else f'; it has {quoted(near)}: give both the '
+                               'same name'))
+
+
+def _plain(name):
+    return ''.join(character for character in name.lower() if character.isalnum())
 
 
 def _one_leaf(dataset):

@@ -1,6 +1,7 @@
 """Reading configurations, and finding one's way in them."""
 import difflib
 import importlib.util
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from mmengine.registry import init_default_scope
 from ..errors import UserError
 from ..files import CONFIG, refuse_large
 from .keys import check_keys, check_option
+from .plain_yaml import plain_yaml
 from .values import MISSING, check_kind, check_values, value_at
 
 _TUPLES = {'scale', 'scales', 'img_scale', 'img_scales', 'crop_size', 'scale_factor',
@@ -45,8 +47,25 @@ def load_config(path: str, options: dict | None = None) -> Config:
     if not os.path.isfile(source):
         raise UserError(f'no such config: {path}{_similar(source)}')
     cfg = _read(path, source)
+    return finish_config(cfg, f'config {path}', options, path)
+
+
+def finish_config(cfg: Config, where: str, options: dict | None = None,
+                  path: str | None = None) -> Config:
+    """Put in the options and check what was read.
+
+    Args:
+        cfg: Changed in place.
+        where: What it is, in words.
+        options: Values that override it, by dotted key.
+        path: Its name (default: the words).
+
+    Raises:
+        UserError: See :func:`load_config`.
+    """
+    path = path or where
     if cfg.get('model') is None:
-        raise UserError(f'config {path} has no "model": is it a _base_ file?')
+        raise UserError(f'{where} has no "model": is it a _base_ file?')
     # names of types in the config are looked up in this scope
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     for key, value in (options or {}).items():
@@ -66,7 +85,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
 def _read(path, source):
     refuse_large(source, CONFIG)
     try:
-        cfg = Config.fromfile(source)
+        with plain_yaml():
+            cfg = Config.fromfile(source)
         if source.endswith(('.json', '.yml', '.yaml')):
             _restore_tuples(cfg)
         return cfg
@@ -178,6 +198,21 @@ def model_class_counts(cfg: Config) -> dict[str, int]:
                 visit(value, f'{key}.{i}')
     visit(cfg.model, 'model')
     return found
+
+
+def input_size(cfg: Config) -> tuple[int, int]:
+    """Padded height and width of a landscape image that fills the test size of a config.
+
+    Raises:
+        ValueError: the test pipeline does not resize to a fixed size.
+    """
+    scale = next((step.scale for step in cfg.test_dataloader.dataset.pipeline
+                  if step.type.split('.')[-1] == 'Resize' and step.get('scale')), None)
+    if scale is None:
+        raise ValueError('the test pipeline has no Resize with a scale: give the size')
+    divisor = cfg.model.data_preprocessor.get('pad_size_divisor', 1)
+    height, width = min(scale), max(scale)
+    return tuple(math.ceil(side / divisor) * divisor for side in (height, width))
 
 
 def _similar(path):

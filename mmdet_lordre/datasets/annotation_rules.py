@@ -260,7 +260,7 @@ def run_length_problem(segmentation: dict, height: int, width: int) -> str | Non
         return (f'its run-length encoding is {printable(size[0], 40)}x{printable(size[1], 40)} '
                 f'(height x width), the image {height}x{width}')
     if isinstance(counts, (str, bytes)):
-        runs = _decompress(counts)
+        runs = decompress(counts)
     elif isinstance(counts, list) and set(map(type, counts)) <= {int}:
         runs = counts
     else:
@@ -274,7 +274,7 @@ def run_length_problem(segmentation: dict, height: int, width: int) -> str | Non
     return None
 
 
-def _decompress(counts: str | bytes) -> list[int] | None:
+def decompress(counts: str | bytes) -> list[int] | None:
     """Run lengths of pycocotools' text, or None where it is none."""
     try:
         raw = counts.encode('ascii') if isinstance(counts, str) else bytes(counts)

@@ -1,17 +1,20 @@
 """COCO annotation files: read once, their classes, their images, and cleaned copies."""
 import functools
 import gc
+import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserError
-from ..files import ANNOTATIONS, atomic_write, refuse_large
+from ..files import ANNOTATIONS, NO_LIMITS, atomic_write, refuse_large
 from ..text import printable, quoted
 from .annotation_rules import category_name, check_structure
-from .file_names import base_names
+from .file_names import base_names, leads_out
 
 #: Entries that are written at once.
 _PIECE = 10_000
@@ -24,6 +27,23 @@ def read_annotations(path: str | Path) -> dict:
         UserError: no such file, not JSON, without ``images`` and ``categories``, or without any
             image.
     """
+    path = _readable(path)
+    status = os.stat(path)
+    return _parse(path, status.st_mtime_ns, status.st_size)
+
+
+def read_json_file(path: str | Path) -> Any:
+    """What a JSON file, also a gzipped one, holds; not to be changed: it is kept for the next call.
+
+    Raises:
+        UserError: no such file, or not JSON.
+    """
+    path = _readable(path)
+    status = os.stat(path)
+    return _load(path, status.st_mtime_ns, status.st_size)
+
+
+def _readable(path):
     path = str(path)
     if os.path.isdir(path):
         raise UserError(f'{path} is a folder: give the annotation file in it (.json)')
@@ -34,26 +54,14 @@ def read_annotations(path: str | Path) -> dict:
     if not os.path.isfile(path):  # a pipe would be waited for, for ever
         raise UserError(f'{path} is no ordinary file: give the annotation file (.json)')
     refuse_large(path, ANNOTATIONS)
-    status = os.stat(path)
-    return _parse(path, status.st_mtime_ns, status.st_size)
+    return path
 
 
 @functools.lru_cache(maxsize=2)
-def _parse(path: str, _changed: int, _size: int) -> dict:
-    collecting = gc.isenabled()
-    gc.disable()  # nothing is garbage yet, and there are millions of objects to look at
-    try:
-        with open(path, encoding='utf-8-sig') as file:
-            data = json.load(file)
-    except OSError as error:
-        raise UserError(f'{path} cannot be read: {error.strerror}') from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f'{path} is not JSON: {error}') from error
-    finally:
-        if collecting:
-            gc.enable()
+def _parse(path: str, changed: int, size: int) -> dict:
+    data = _load(path, changed, size)
     if isinstance(data, dict) and data.get('annotations') is None:
-        data.pop('annotations', None)
+        data = {key: value for key, value in data.items() if key != 'annotations'}
     for key in ('images', 'categories'):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
             raise UserError(f'{path} is not a COCO annotation file: it has no list "{key}"')
@@ -63,9 +71,42 @@ def _parse(path: str, _changed: int, _size: int) -> dict:
     return data
 
 
+@functools.lru_cache(maxsize=2)
+def _load(path: str, _changed: int, _size: int) -> Any:
+    collecting = gc.isenabled()
+    gc.disable()  # nothing is garbage yet, and there are millions of objects to look at
+    try:
+        if path.lower().endswith('.gz'):
+            return json.loads(_unpacked(path).decode('utf-8-sig'))
+        with open(path, encoding='utf-8-sig') as file:
+            return json.load(file)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f'{path} cannot be read: '
+                        f'{getattr(error, "strerror", None) or error}') from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f'{path} is not JSON: {error}') from error
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _unpacked(path):
+    """Bytes of a gzipped file; JSON is packed to a tenth, so what grows far more is none."""
+    limit = min(ANNOTATIONS, max(2**28, 100 * os.path.getsize(path)))
+    if os.environ.get(NO_LIMITS):
+        limit = -2
+    with gzip.open(path) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit > 0:
+        raise UserError(f'{path} refused: unpacked it has more than {limit / 2**30:.3g} GiB; set '
+                        f'{NO_LIMITS}=1 to read it anyway')
+    return data
+
+
 def forget_annotations() -> None:
     """Free what :func:`read_annotations` keeps: COCO's own file takes gigabytes."""
     _parse.cache_clear()
+    _load.cache_clear()
 
 
 def class_names(data: dict, path: str) -> tuple[str, ...]:
@@ -119,11 +160,15 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
                                             f'{short}/images', 'JPEGImages'))]
     # single images that are missing are found, and said, where all files are looked at
     for candidates in (lambda name: [name], base_names):
-        found = [sum(any(os.path.isfile(os.path.join(place, c)) for c in candidates(name))
-                     for name in names) for place in places]
+        found = [sum(any(os.path.isfile(os.path.join(place, c)) for c in candidates(name)
+                         if not leads_out(place, c)) for name in names) for place in places]
         if not names or max(found):
             return str(places[found.index(max(found))])
     missing = printable(names[0], 80)
+    if os.path.isabs(names[0]) and os.path.isfile(names[0]):
+        raise UserError(f'{ann_path} names its images by their whole paths ({missing!r}): say '
+                        'which folder they are in, / for any, with --train-images / --val-images '
+                        '(--images)')
     if folder is not None:
         raise UserError(f'{places[0]}: no such image: {missing!r} (a file_name of {ann_path})')
     raise UserError(f'the images of {ann_path} were not found: no {missing!r} in '

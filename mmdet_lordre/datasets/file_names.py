@@ -7,6 +7,8 @@ from urllib.parse import unquote
 
 #: Ids of Label Studio's uploads, which it puts before the names of files.
 _UPLOAD = re.compile(r'^[0-9a-f]{8}-')
+#: What leads to the top of all folders, or above a folder.
+_ABOVE = re.compile(r'^(\.{0,2}/+)+')
 _ADDRESS = re.compile(r'^[a-z][a-z0-9+.-]*://[^/]*/?', re.IGNORECASE)
 
 
@@ -50,6 +52,31 @@ def _is_file(entry: os.DirEntry) -> bool | None:
         return None
 
 
+def path_inside(folder: str, name: str, follow_links: bool = True) -> str | None:
+    """Path of a file that lies in a folder, None for a name that leads out of it.
+
+    Args:
+        folder: What the name is relative to.
+        name: As an annotation file gives it.
+        follow_links: Whether a link may lead out of the folder.
+    """
+    path = os.path.normpath(os.path.join(folder, name))
+    if '\0' in name or os.path.isabs(name) or os.path.relpath(path, folder).startswith('..'):
+        return None
+    if not follow_links:
+        inside = os.path.join(os.path.realpath(folder), '')
+        return path if os.path.realpath(path).startswith(inside) else None
+    return path
+
+
+def leads_out(folder: str, name: str) -> bool:
+    """Whether a name, joined to a folder, is a path outside of it (links are not followed)."""
+    if '..' not in name and not os.path.isabs(name):
+        return False
+    inside = os.path.join(os.path.abspath(folder), '')
+    return not os.path.abspath(os.path.join(folder, name)).startswith(inside)
+
+
 def path_of_url(address: str) -> str:
     """Path of an address, without its server, query and escapes."""
     return unquote(_ADDRESS.sub('', address).partition('?')[0])
@@ -58,29 +85,34 @@ def path_of_url(address: str) -> str:
 def base_names(name: str) -> list[str]:
     """What a file may be called where an annotation tool wrote a path or an address.
 
-    ``images\\0.jpg``, ``/data/upload/1/abc-0.jpg``, ``http://localhost:8080/x/0.jpg``: the path
-    with the system's separators, then its last part, with and without an upload's prefix.
+    ``images\\0.jpg``, ``../images/0.jpg``, ``/data/upload/1/abc-0.jpg``,
+    ``/data/local-files/?d=images/0.jpg``, ``http://localhost:8080/x/0.jpg``: the path with the
+    system's separators, then its last part, with and without an upload's prefix.
     """
     plain = name.replace('\\', '/')
-    if '://' in plain:
+    if '?d=' in plain:  # Label Studio's files on its own disk
+        plain = unquote(plain.partition('?d=')[2])
+    elif '://' in plain:
         plain = path_of_url(plain)
     last = plain.rsplit('/', 1)[-1]
-    candidates = [plain.lstrip('/'), last, _UPLOAD.sub('', last), unquote(last)]
+    candidates = [_ABOVE.sub('', plain), last, _UPLOAD.sub('', last), unquote(last)]
     return [c for c in dict.fromkeys(candidates) if c and c != name]
 
 
 def names_found(folder: str, names: list[str]) -> list[str | None]:
     """For each file name the name under which the file lies in a folder, None if it does not.
 
-    A name that leads nowhere is looked for by :func:`base_names`, and taken where no other entry
-    of the list means the same file.
+    A name that leads nowhere, or out of the folder, is looked for by :func:`base_names`, and taken
+    where no other entry of the list means the same file.
     """
     listing = Listing(folder)
-    found = [None if listing.look(name) is None else name for name in names]
+    found = [None if leads_out(folder, name) or listing.look(name) is None else name
+             for name in names]
     lost = [index for index, name in enumerate(found) if name is None]
     if lost:
         taken = {name for name in found if name is not None}
-        guesses = {index: next((c for c in base_names(names[index]) if listing.look(c)), None)
+        guesses = {index: next((c for c in base_names(names[index])
+                              if not leads_out(folder, c) and listing.look(c)), None)
                    for index in lost}
         meant = Counter(guess for guess in guesses.values() if guess is not None)
         for index, guess in guesses.items():

@@ -18,7 +18,7 @@ _TURNS = {2: 'mirrors it', 3: 'turns it upside down', 4: 'turns it upside down a
           **dict.fromkeys((6, 8), 'turns it by a quarter')}
 _TAIL = 65536
 #: What Pillow raises for files that are no images.
-_UNREADABLE = (Image.DecompressionBombError, UnidentifiedImageError, OSError, ValueError,
+UNREADABLE = (Image.DecompressionBombError, UnidentifiedImageError, OSError, ValueError,
                SyntaxError, EOFError, IndexError, TypeError, KeyError)
 
 
@@ -131,7 +131,7 @@ def image_size(path: str, upright: bool = True) -> tuple[int, int] | None:
             with Image.open(path) as opened:
                 turned = opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
                 return opened.size[::-1] if turned and upright else opened.size
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -161,7 +161,7 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
                     opened.load()
     except Image.DecompressionBombError:
         return 'image unreadable', f'the image {path} has too many pixels to be decoded'
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         text = str(error)
         if 'truncated' in text or 'Truncated' in text or 'broken data stream' in text:
             return 'image truncated', f'the image {path} ends early and cannot be decoded wholly'

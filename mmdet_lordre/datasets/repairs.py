@@ -7,14 +7,14 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pycocotools import mask as mask_api
 
 from ..errors import UserError
-from ..text import plural, printable, quoted
+from ..text import listed, plural, printable, quoted
 from .annotation_rules import category_name, encode_segmentation
-from .file_names import names_found, path_of_url
+from .file_names import leads_out, names_found, path_of_url
 from .image_rules import image_size
 
 #: Ids are whole numbers from 0 to below this: evaluation keeps them in 64 bits.
@@ -85,7 +85,7 @@ class Repairs:
         zero = name == 'annotations' and 0 in ids
         if _whole_numbers(ids) and _whole_numbers(references) and not zero:
             return
-        keys = [_whole(value) for value in ids]
+        keys = [plain_id(value) for value in ids]
         words = [key for key in keys if isinstance(key, str)]
         distinct = dict.fromkeys(key for key in keys if key is not None)
         numbers = ({key: number for number, key in enumerate(distinct, 1)} if words
@@ -103,7 +103,7 @@ class Repairs:
                 last, missing = last + 1, missing + 1
                 entry['id'] = last
         for annotation, value in zip(self.annotations, references, strict=False):
-            key = _whole(value)
+            key = plain_id(value)
             # what refers to nothing must not come to mean another entry
             meant = numbers.get(key, key if isinstance(key, int) and not words else None)
             if meant != value or type(value) is not int:
@@ -123,8 +123,8 @@ class Repairs:
         for image in self.data['images']:
             for side in ('width', 'height'):
                 value = image.get(side)
-                if type(value) is not int and isinstance(_whole(value), int):
-                    image[side] = _whole(value)
+                if type(value) is not int and isinstance(plain_id(value), int):
+                    image[side] = plain_id(value)
                     sizes += 1
         for category in self.data['categories']:
             if type(category.get('name')) is int:
@@ -134,7 +134,7 @@ class Repairs:
             flag = annotation.get('iscrowd')
             if type(flag) is int and flag in (0, 1):
                 continue
-            number = _whole(flag)
+            number = plain_id(flag)
             if number not in (None, '', 0, 1):
                 raise UserError(f'{self.path}: iscrowd of annotation {annotation["id"]} is '
                                 f'{quoted(flag)}: it must be 0 or 1')
@@ -151,6 +151,16 @@ class Repairs:
         for annotation in crowds:
             annotation['iscrowd'] = 0
         self.note(len(crowds), 'annotations: {} crowd regions taken as objects')
+
+    def order_categories(self, classes: Sequence[str]) -> None:
+        """Put the categories in the order of some classes, by their names; others come last."""
+        place = {name: number for number, name in enumerate(classes)}
+        before = [category['name'] for category in self.data['categories']
+                  if category['name'] in place]
+        if before != sorted(before, key=place.get):
+            self.data['categories'].sort(key=lambda c: place.get(c['name'], len(place)))
+            self.notes.append(f'categories: listed as {listed(before, 4)}, matched with the '
+                              f'classes {listed(classes, 4)} by their names')
 
     def names(self, folder: str | None) -> None:
         """File names as annotation tools write them.
@@ -174,6 +184,13 @@ class Repairs:
         if folder is None:
             return
         found = names_found(folder, [image['file_name'] for image in images])
+        out = next((image['file_name'] for image, name in zip(images, found, strict=True)
+                    if name is None and leads_out(folder, image['file_name'])
+                    and os.path.exists(os.path.join(folder, image['file_name']))), None)
+        if out is not None:
+            raise UserError(f'{self.path}: the image {quoted(out, 120)} lies outside of {folder}: '
+                            'nothing is read there; name the folder that holds all images '
+                            '(--train-images, --val-images, --images, or data_prefix)')
         changed = [(image, name) for image, name in zip(images, found, strict=True)
                    if name is not None and name != image['file_name']]
         if changed:
@@ -227,14 +244,14 @@ def _whole_numbers(values: list) -> bool:
                           and max(values) < _MOST)
 
 
-def _whole(value: object) -> int | str | None:
-    """A whole number where the value says one, else the value as text; None for nothing."""
+def plain_id(value: object) -> int | str | None:
+    """An id: a whole number where the value says one, else the value as text; None for nothing."""
     if value is None:
         return None
     if isinstance(value, (bool, int)):
         return int(value) if 0 <= value < _MOST else printable(value)
     if isinstance(value, float):
-        return _whole(int(value)) if math.isfinite(value) and value == int(value) else str(value)
+        return plain_id(int(value)) if math.isfinite(value) and value == int(value) else str(value)
     text = value.strip() if isinstance(value, str) else printable(value)
     if re.fullmatch(r'\+?[0-9]{1,18}(\.0+)?', text):
         return int(text.partition('.')[0])
@@ -250,3 +267,18 @@ def describe(path: str, notes: Iterable[str]) -> str:
     """All repairs of a file in one line."""
     notes = list(notes)
     return f'{printable(path)}: {"; ".join(notes)} ({plural(len(notes), "repair")}, made in a copy)'
+
+
+def names_alike(data: dict) -> list[tuple[str, str]]:
+    """Pairs of categories whose names differ in case or spaces alone.
+
+    Args:
+        data: COCO annotations whose categories have names.
+    """
+    found, pairs = {}, []
+    for category in data['categories']:
+        plain = ' '.join(re.split(r'[\s_-]+', category['name'].casefold().strip()))
+        if plain in found:
+            pairs.append((found[plain], category['name']))
+        found.setdefault(plain, category['name'])
+    return pairs

@@ -7,13 +7,15 @@ from ..errors import UserError
 from ..text import listed, plural, printable
 from .annotation_rules import KEPT, Problem
 
+#: Share of crowds above which they are a tool's mistake; COCO itself has 1 %.
+_MOST_CROWDS = 0.9
 #: Classes that the line names.
 _CLASSES = 10
 _SMALL, _GONE = 'in small images', 'in images that cannot be used'
 #: What each reason means where nothing is left, and what to do.
 _REMEDIES = {
     'crowd': 'are marked as crowds (iscrowd=1), which are not learned: some tools mark every '
-             'object so; train with --crowd-as-instances, or set iscrowd to 0',
+             'object so; take them as objects with --crowd-as-instances, or set iscrowd to 0',
     'no mask': 'have boxes but no masks: these are data for detectors of boxes; annotate masks, '
                'or make them from the boxes with a segmentation model first',
     'empty': 'have empty boxes or area 0: export the annotations again',
@@ -61,6 +63,17 @@ class Usable:
             text += '; not learned: ' + ', '.join(
                 f'{count} {reason}' for reason, count in self.reasons.most_common())
         return text
+
+    def demand_few_crowds(self, path: str) -> None:
+        """Refuse a file in which nearly every object is marked as a crowd.
+
+        Raises:
+            UserError: saying so, and what to do.
+        """
+        crowds = self.reasons['crowd']
+        if crowds > _MOST_CROWDS * self.total:
+            raise UserError(f'{path}: {crowds} of {plural(self.total, "annotation")} '
+                            f'{_REMEDIES["crowd"]}')
 
     def demand_some(self, path: str) -> None:
         """Refuse a file that nothing can be learned from.

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..masks import constant, upload
+
 
 @dataclass
 class CellTargets:
@@ -36,7 +38,8 @@ def _cell_of(coordinate: Tensor, extent: Tensor, num_grids: Sequence[int]) -> Te
     """Cell of each coordinate at each level: (xy, N) pixels -> (levels, xy, N)."""
     # in the coordinate's precision: the rounded divisor decides on which side of a boundary a
     # coordinate falls
-    cell = coordinate.new_tensor([1 / grid for grid in num_grids])[:, None, None]
+    cell = constant(tuple(1 / grid for grid in num_grids), coordinate.dtype, coordinate.device)
+    cell = cell[:, None, None]
     return torch.div((coordinate / extent)[None], cell, rounding_mode='floor').long()
 
 
@@ -84,15 +87,15 @@ def cell_targets(boxes: Tensor, labels: Tensor, centres: Tensor, areas: Tensor, 
                          f'{len(areas)} areas and {len(images)} image numbers')
     device = boxes.device
     boxes = boxes.float()
-    grids = torch.tensor(num_grids, device=device)
+    grids = constant(tuple(num_grids), torch.long, device)
 
     sides = boxes[:, 2:] - boxes[:, :2]
     scale = (sides[:, 0] * sides[:, 1]).sqrt()
-    ranges = torch.tensor(scale_ranges, dtype=torch.float32, device=device)
+    ranges = constant(tuple(map(tuple, scale_ranges)), torch.float32, device)
     hit = (scale >= ranges[:, :1]) & (scale <= ranges[:, 1:]) & (areas >= max(1, min_area))
 
     # a tensor, not a number: dividing by a number multiplies by its reciprocal on some devices
-    extent = torch.tensor(input_size[::-1], device=device)[:, None]
+    extent = constant(tuple(input_size[::-1]), torch.long, device)[:, None]
     middle = centres.t()
     half = 0.5 * sides.t() * pos_scale
     own = _cell_of(middle, extent, num_grids)
@@ -126,6 +129,5 @@ def cell_targets(boxes: Tensor, labels: Tensor, centres: Tensor, areas: Tensor, 
     area = cells_of[levels]
     on_cpu = torch.stack((cells, gts, levels, within // area, within % area))
     # index -1 reads the background appended at the end
-    cell_labels = torch.cat((labels, labels.new_full((1,), num_classes)))[
-        latest.to(device, non_blocking=True)]
-    return CellTargets(cell_labels, *on_cpu.to(device, non_blocking=True), on_cpu)
+    with_background = torch.cat((labels, labels.new_full((1,), num_classes)))
+    return CellTargets(with_background[upload(latest, device)], *upload(on_cpu, device), on_cpu)

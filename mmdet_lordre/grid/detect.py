@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..masks import upload
 from .nms import matrix_nms
 
 #: ``masks_of(image, cells)`` yields probabilities (n, h, w) of chunks of class cells, in order;
@@ -61,7 +62,7 @@ def find_candidates(scores: Tensor, threshold: float) -> list[Candidates]:
     for part, *pairs in zip(cells.split(counts), values.split(counts), labels.split(counts),
                             strict=True):
         used, rows = part.unique_consecutive(return_inverse=True)
-        found.append(Candidates(*pairs, rows.to(scores.device, non_blocking=True), used))
+        found.append(Candidates(*pairs, upload(rows, scores.device), used))
     return found
 
 
@@ -124,7 +125,7 @@ def _rank(image, found, masks_of, strides, cfg, hold):
         empty = strides.new_zeros(0, 1, 1, dtype=torch.bool)
         return _Ranked(*found[:3], empty, None)
     areas, sums = (torch.cat(parts) for parts in zip(*statistics, strict=True))
-    cells = found.cells.to(strides.device, non_blocking=True)
+    cells = upload(found.cells, strides.device)
     large = areas > strides[cells]
     scores = found.scores * (sums / areas.clamp(min=1))[found.rows]
     scores = scores.masked_fill(~large[found.rows], -1)
@@ -142,7 +143,7 @@ def _masks(image, cells, rows, masks_of, size, threshold, device):
     used, inverse = cells[rows].unique(return_inverse=True)
     parts = [probs > threshold for probs in masks_of(image, used)]
     masks = torch.cat(parts) if parts else torch.zeros(0, *size, dtype=torch.bool, device=device)
-    return masks[inverse.to(device, non_blocking=True)]
+    return masks[upload(inverse, device)]
 
 
 def _to_cpu(parts):
@@ -167,7 +168,7 @@ def _finish(candidates, ranked, kept, masks_of, size, cfg):
         else:
             used, inverse = cells.unique(return_inverse=True)
             parts = list(masks_of(image, used)) if count else []
-            probs = (torch.cat(parts)[inverse.to(scores.device, non_blocking=True)] if parts
+            probs = (torch.cat(parts)[upload(inverse, scores.device)] if parts
                      else scores.new_zeros(0, *size))
         results.append(Detected(scores[:count], labels[:count], probs, cells))
     return results

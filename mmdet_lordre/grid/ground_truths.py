@@ -9,7 +9,8 @@ from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks, PolygonMasks
 from mmdet.utils import InstanceList
 from torch import Tensor
 
-from ..masks import LazyMasks, central_sums, chunk_size
+from ..masks import LazyMasks, central_sums, chunk_size, upload
+from ..masks.targets import InPlaceOfMasks
 from .masks import mass_centres, moment_sums, shrink_masks
 
 Size = tuple[int, int]
@@ -42,7 +43,7 @@ class GroundTruths:
         return mass_centres(self.sums, dtype)
 
 
-class GridMasks(BaseInstanceMasks):
+class GridMasks(InPlaceOfMasks):
     """What grid heads need of an image's masks, instead of the masks.
 
     Made by the :class:`GridMaskTargets` transform in the data-loading workers: full-size masks
@@ -54,6 +55,8 @@ class GridMasks(BaseInstanceMasks):
         height: H of the image in pixels.
         width: W of the image in pixels.
     """
+
+    made_by = 'GridMaskTargets'
 
     def __init__(self, sums: np.ndarray, shrunk: Mapping[int, np.ndarray], height: int,
                  width: int):
@@ -87,12 +90,6 @@ class GridMasks(BaseInstanceMasks):
         """Areas in pixels of the image, (N,)."""
         return self.sums[:, 2]
 
-    def _refuse(self, *args, **kwargs):
-        raise TypeError('GridMasks hold mask targets, not masks: put GridMaskTargets last in the '
-                        'pipeline, just before PackDetInputs')
-
-    rescale = resize = flip = crop = crop_and_resize = expand = _refuse
-    to_ndarray = to_tensor = translate = shear = rotate = get_bboxes = _refuse
 
 
 def read_masks(masks: BaseInstanceMasks | Tensor | np.ndarray,
@@ -117,7 +114,7 @@ def read_masks(masks: BaseInstanceMasks | Tensor | np.ndarray,
     """
     if isinstance(masks, GridMasks):
         return _read_grid_masks(masks, sizes)
-    if isinstance(masks, LazyMasks):
+    if isinstance(masks, LazyMasks) and not masks.is_drawn:
         # only the pixels that count are ever drawn
         whole = (masks.height, masks.width)
         return torch.from_numpy(masks.moment_sums()), {
@@ -183,15 +180,23 @@ def collect_ground_truths(instances: InstanceList, sizes: Mapping[int, Size],
             raise ValueError(f'image {image} of the batch has {len(gt.bboxes)} bboxes, '
                              f'{len(gt.labels)} labels and {len(gt.masks)} masks')
         box = gt.bboxes.tensor if hasattr(gt.bboxes, 'tensor') else gt.bboxes
-        boxes.append(box.to(device).float().reshape(-1, 4))
-        labels.append(gt.labels.to(device).long())
+        boxes.append(upload(box, device).float().reshape(-1, 4))
+        labels.append(upload(gt.labels, device).long())
         images.append(torch.full((len(gt.labels),), image, device=device))
         part_sums, shrunk = read_masks(gt.masks, sizes)
-        sums.append(part_sums.to(device))
+        sums.append(part_sums)
         for factor in sizes:
-            masks[factor].append(shrunk[factor].to(device))
-    return GroundTruths(torch.cat(boxes), torch.cat(labels), torch.cat(images), torch.cat(sums),
-                        {factor: torch.cat(parts) for factor, parts in masks.items()})
+            masks[factor].append(shrunk[factor])
+    return GroundTruths(torch.cat(boxes), torch.cat(labels), torch.cat(images),
+                        _joined(sums, device),
+                        {factor: _joined(parts, device) for factor, parts in masks.items()})
+
+
+def _joined(parts, device):
+    """Tensors of the images as one on the device: those of the CPU travel together."""
+    if len({part.device for part in parts}) > 1:
+        parts = [upload(part, device) for part in parts]
+    return upload(torch.cat(parts), device)
 
 
 def grid_factors(factors: int | Sequence[int]) -> tuple[int, ...]:

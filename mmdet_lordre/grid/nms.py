@@ -87,7 +87,7 @@ def matrix_nms(masks: Tensor, labels: Tensor, scores: Tensor, mask_area: Tensor 
         decay[group] = _decay(grouped, grouped_labels, areas, kernel, sigma)
         scores = (scores.float() * decay).to(scores.dtype)
     if filter_thr > 0:
-        keep = scores >= filter_thr
+        keep = (scores >= filter_thr).nonzero().flatten()
         scores, labels, order = scores[keep], labels[keep], order[keep]
     scores, index = scores.sort(descending=True, stable=True)
     if max_num > 0:

@@ -5,6 +5,34 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule, caffe2_xavier_init, kaiming_init
 from torch import Tensor, nn
 
+from ..masks import upload
+from ..registry import MODELS as OF_OUR_SCOPE
+
+
+class MeanGrid(nn.AdaptiveAvgPool2d):
+    """Means over a grid of ``output_size`` x ``output_size`` cells of a map.
+
+    The gradient of torch's own pooling has no deterministic form on a GPU; that of a product with
+    the matrices of means has.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to (B, C, size, size)."""
+        if x.device.type == 'cpu' or not torch.are_deterministic_algorithms_enabled():
+            return super().forward(x)
+        rows, columns = (upload(mean_matrix(side, self.output_size), x.device).to(x.dtype)
+                         for side in x.shape[-2:])
+        return rows @ x @ columns.t()
+
+
+def mean_matrix(length: int, cells: int) -> Tensor:
+    """Matrix (cells, length) of the means that adaptive pooling takes of ``length`` samples."""
+    matrix = torch.zeros(cells, length)
+    for cell, row in enumerate(matrix):
+        start, stop = cell * length // cells, -(-(cell + 1) * length // cells)
+        row[start:stop] = 1 / (stop - start)
+    return matrix
+
 
 class PyramidPooling(nn.Module):
     """Context of a map at several grids (PSPNet, CVPR 2017).
@@ -21,7 +49,7 @@ class PyramidPooling(nn.Module):
         super().__init__()
         inner = channels // 4
         self.stages = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(size), nn.Conv2d(channels, inner, 1))
+            nn.Sequential(MeanGrid(size), nn.Conv2d(channels, inner, 1))
             for size in pool_sizes)
         self.bottleneck = nn.Conv2d(channels + inner * len(pool_sizes), channels, 1)
 
@@ -33,7 +61,7 @@ class PyramidPooling(nn.Module):
 
 
 @MODELS.register_module()
-class InstanceContextEncoder(BaseModule):
+class LordreEncoder(BaseModule):
     """The neck of Lordre (SparseInst, CVPR 2022): a feature pyramid fused to one map.
 
     Lateral 1x1 convolutions, pyramid pooling on the coarsest level, a top-down path with nearest
@@ -81,7 +109,7 @@ class InstanceContextEncoder(BaseModule):
         """
         if len(inputs) != len(self.in_channels):
             raise ValueError(
-                f'InstanceContextEncoder was built for {len(self.in_channels)} levels '
+                f'LordreEncoder was built for {len(self.in_channels)} levels '
                 f'(in_channels={self.in_channels}) but got {len(inputs)}: give the backbone as '
                 'many out_indices')
         weights = self.fusion.weight.split(self.out_channels, dim=1)
@@ -102,3 +130,7 @@ class InstanceContextEncoder(BaseModule):
                                       align_corners=False)
             fused = level if fused is None else fused + level
         return (fused, )
+
+
+# The paper's name, under which mmdet's projects/SparseInst registers a class of its own
+OF_OUR_SCOPE.register_module(name='InstanceContextEncoder', module=LordreEncoder)

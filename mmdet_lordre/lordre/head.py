@@ -6,10 +6,10 @@ from mmdet.models.utils import generate_coordinate, unpack_gt_instances
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.utils import reduce_mean
 from mmengine.dist import get_world_size
-from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ..masks import central_sums, mask_boxes, maskness, to_original_size
+from ..grid import class_loss
+from ..masks import MaskInstances, central_sums, mask_boxes, maskness, to_original_size, upload
 from .branches import InstanceBranch, MaskBranch, activation_heatmaps
 
 
@@ -171,12 +171,12 @@ class LordreHead(BaseMaskHead):
         classes = class_logits.new_full(class_logits.shape[:2], self.num_classes,
                                         dtype=torch.long)
         classes[image, query] = torch.cat([y[t] for y, (_, t) in zip(labels, pairs)])
-        counts = class_logits.new_tensor([sum(map(len, labels)), len(query)])
+        counts = upload(torch.tensor([sum(map(len, labels)), len(query)]).float(), device)
         # over all processes, so that every one has the same scale
         num_gt, num_matched = reduce_mean(counts).clamp(min=1 / get_world_size()).unbind()
 
-        losses = dict(loss_cls=self.loss_cls(class_logits.flatten(0, 1), classes.flatten(),
-                                             avg_factor=num_gt))
+        losses = dict(loss_cls=class_loss(self.loss_cls, class_logits.flatten(0, 1),
+                                          classes.flatten(), num_gt))
         if self.loss_matched_cls is not None:
             losses['loss_matched_cls'] = self.loss_matched_cls(
                 class_logits[image, query], classes[image, query], avg_factor=num_matched)
@@ -200,7 +200,7 @@ class LordreHead(BaseMaskHead):
         factor = height // size[0]
         if factor % 2 == 0 and (height, width) == (size[0] * factor, size[1] * factor):
             return central_sums(gt.masks, factor, size, device).flatten(1).float() / 4
-        masks = gt.masks.pad((height, width)).to_tensor(torch.float32, device)
+        masks = upload(gt.masks.pad((height, width)).to_tensor(torch.float32, 'cpu'), device)
         return F.interpolate(masks[None], size=size, mode='bilinear',
                              align_corners=False)[0].flatten(1)
 
@@ -208,7 +208,7 @@ class LordreHead(BaseMaskHead):
         """Results of each image.
 
         Returns:
-            One ``InstanceData`` an image with ``scores``, ``labels``, ``masks`` (at the original
+            One ``MaskInstances`` an image with ``scores``, ``labels``, ``masks`` (at the original
             size if ``rescale``, else at that of the network input without padding) and tight
             ``bboxes``.
         """
@@ -217,7 +217,7 @@ class LordreHead(BaseMaskHead):
         return self.predict_by_feat(*outs, batch_img_metas=metas, rescale=rescale)
 
     def predict_by_feat(self, class_logits, objectness, mask_logits, maps, batch_img_metas,
-                        rescale: bool = False, **kwargs) -> list[InstanceData]:
+                        rescale: bool = False, **kwargs) -> list[MaskInstances]:
         """Turn what :meth:`decode` gave into results (see :meth:`predict`)."""
         with torch.autocast(class_logits.device.type, enabled=False):
             scores = (class_logits.float().sigmoid()
@@ -229,9 +229,9 @@ class LordreHead(BaseMaskHead):
                     for one in zip(kept, scores, labels, mask_logits, maps, batch_img_metas)]
 
     def _predict_single(self, kept, scores, labels, mask_logits, maps, meta,
-                        rescale) -> InstanceData:
+                        rescale) -> MaskInstances:
         cfg = self.test_cfg
-        keep = kept.nonzero().flatten().to(scores.device, non_blocking=True)
+        keep = upload(kept.nonzero().flatten(), scores.device)
         # kept instances on the batch axis: there may be none, which channels may not
         probs = self.upsample(mask_logits[keep].float()[:, None])[:, 0].sigmoid()
         scores = scores[keep] * maskness(probs, cfg['mask_thr'])
@@ -243,8 +243,8 @@ class LordreHead(BaseMaskHead):
         out_size = tuple(meta['ori_shape'][:2]) if rescale else crop_size
         masks = to_original_size(probs, up_size, crop_size, out_size, cfg['mask_thr'],
                                  cfg['mask_format'])
-        results = InstanceData(scores=scores, labels=labels[keep], masks=masks,
-                               bboxes=mask_boxes(masks).to(scores.device))
+        results = MaskInstances(scores=scores, labels=labels[keep], masks=masks,
+                                bboxes=upload(mask_boxes(masks), scores.device))
         if cfg['activation_maps']:
             heat = activation_heatmaps(maps, self.groups, self.normalization)
             results.activation_maps = heat[keep]

@@ -5,6 +5,8 @@ from mmdet.registry import TASK_UTILS
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ..masks import upload
+
 
 @TASK_UTILS.register_module()
 class LordreMatcher:
@@ -75,6 +77,6 @@ class LordreMatcher:
                     'learning rate, clip gradients, or train without half precision')
             pairs.append(linear_sum_assignment(matrix, maximize=True))
         flat = torch.as_tensor(np.concatenate([np.stack(pair) for pair in pairs], axis=1))
-        flat = flat.to(class_logits.device)
+        flat = upload(flat, class_logits.device)
         sizes = [len(pair[0]) for pair in pairs]
         return list(zip(flat[0].split(sizes), flat[1].split(sizes)))

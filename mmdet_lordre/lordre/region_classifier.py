@@ -53,10 +53,11 @@ class RegionClassifier(BaseModule):
                                 torch.cat(labels))
 
     def _losses(self, features, coverage, labels):
-        owner = region_owners(coverage)
-        owned = owner >= 0
-        pixels, owner = features[owned], owner[owned]
-        sizes = torch.bincount(owner, minlength=len(labels))
+        owner = region_owners(coverage).flatten()
+        # how many there are is asked once; the rest is left to the device
+        owned = (owner >= 0).nonzero().flatten()
+        pixels, owner = features.flatten(0, 2)[owned], owner[owned]
+        sizes = owner.new_zeros(len(labels)).index_add(0, owner, torch.ones_like(owner))
         seen = sizes > 0
         # an average over all processes, so that every one has the same scale
         count = reduce_mean(seen.sum().float()).clamp(min=1 / get_world_size())
@@ -66,15 +67,14 @@ class RegionClassifier(BaseModule):
         mean = mean / sizes.clamp(min=1)[:, None]
         peak = pixels.new_zeros(shape).scatter_reduce(
             0, owner[:, None].expand_as(pixels), pixels, 'amax', include_self=False)
-        logits = self.pooled(torch.cat([mean, peak], dim=1)[seen])
-        truth = labels[seen]
-        loss = F.cross_entropy(logits, truth, reduction='sum') / count
+        logits = self.pooled(torch.cat([mean, peak], dim=1))
+        loss = (F.cross_entropy(logits, labels, reduction='none') * seen).sum() / count
         dense = F.cross_entropy(self.dense(pixels), labels[owner], reduction='none')
         dense = (dense / sizes[owner]).sum() / count
-        right = (logits.detach().argmax(1) == truth).float()
+        right = (logits.detach().argmax(1) == labels) & seen
         return dict(loss_region=self.pooled_weight * loss,
                     loss_region_dense=self.dense_weight * dense,
-                    acc_region=100 * right.sum() / max(len(right), 1))
+                    acc_region=100 * right.sum() / seen.sum().clamp(min=1))
 
 
 @torch.no_grad()

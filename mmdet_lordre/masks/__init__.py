@@ -1,12 +1,15 @@
 """Mask arithmetic that every family uses."""
 from .chunks import chunk_size
 from .geometry import mask_boxes, maskness
+from .instances import MaskInstances
 from .lazy import LazyMasks
 from .resize import to_original_size
 from .rle import RLEMasks, encode_masks
 from .shrink import ShrunkMasks, central_sums
+from .transfer import constant, upload
+from .transformed import TransformedMasks
 from .transforms import LoadLazyAnnotations, ShrinkMasks
 
-__all__ = ['LazyMasks', 'LoadLazyAnnotations', 'RLEMasks', 'ShrinkMasks', 'ShrunkMasks',
-           'central_sums', 'chunk_size', 'encode_masks', 'mask_boxes', 'maskness',
-           'to_original_size']
+__all__ = ['LazyMasks', 'LoadLazyAnnotations', 'MaskInstances', 'RLEMasks', 'ShrinkMasks',
+           'ShrunkMasks', 'TransformedMasks', 'central_sums', 'chunk_size', 'constant',
+           'encode_masks', 'mask_boxes', 'maskness', 'to_original_size', 'upload']

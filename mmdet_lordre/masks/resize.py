@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .chunks import chunk_size
 from .rle import RLEMasks, encode_masks
+from .transfer import upload
 
 # Output rows (or columns) handled by one product: the narrower, the fewer zeros of the band
 # matrix are multiplied; the wider, the fewer calls.
@@ -43,13 +44,18 @@ def _bands(src: int, up: int, crop: int, out: int, device: str):
     ``[low, high)``.
     """
     matrix = _bilinear_matrix(crop, out) @ _bilinear_matrix(src, up, keep=crop)
-    blocks = []
+    places, blocks = [], []
     for start in range(0, out, _BLOCK):
         block = matrix[start:start + _BLOCK]
         used = block.any(dim=0).nonzero().flatten()
         low, high = int(used[0]), int(used[-1]) + 1
-        blocks.append((start, low, high, block[:, low:high].float().contiguous().to(device)))
-    return blocks
+        places.append((start, low, high))
+        blocks.append(block[:, low:high].float())
+    # all blocks in one copy
+    flat = upload(torch.cat([block.flatten() for block in blocks]), device)
+    parts = flat.split([block.numel() for block in blocks])
+    return [(*place, part.view(block.shape))
+            for place, part, block in zip(places, parts, blocks, strict=True)]
 
 
 def _check(probs, up_size, crop_size, out_size, mask_format):

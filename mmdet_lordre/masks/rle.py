@@ -1,29 +1,33 @@
 """Masks as COCO run lengths."""
+from collections.abc import Iterable, Iterator, Sequence
+
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from pycocotools import mask as mask_api
 from torch import Tensor
 
 from .chunks import chunk_size
+from .runs import Crop, crop_of_rle
 
 
-class RLEMasks(list):
-    """A list of COCO run-length encoded masks that stands where a mask tensor stands.
+class RLEMasks(Sequence):
+    """COCO run-length encoded masks that stand where a mask tensor stands.
 
     Each item is ``{'size': [height, width], 'counts': bytes}``, as ``pycocotools.mask`` writes
-    it. mmdet's metrics take the list as it is; mmdet's visualiser calls :meth:`astype`; its
-    inferencer calls :meth:`cpu` where there is no box; an ``InstanceData`` that is indexed keeps
-    the type.
+    it. mmdet's metrics take the items; what it does with tensors of masks (:meth:`numpy`,
+    :meth:`cpu`, :meth:`astype`) decodes them; an ``InstanceData`` that is indexed keeps the type.
+    It is no list, since mmengine takes lists apart on their way to the CPU.
 
     Args:
         items: The encoded masks, all of one size.
-        size: (height, width), needed to decode a list without any mask.
+        size: (height, width), needed to decode a sequence without any mask.
     """
 
-    def __init__(self, items=(), size: tuple[int, int] | None = None):
-        super().__init__(items)
+    def __init__(self, items: Iterable[dict] = (), size: tuple[int, int] | None = None):
+        self._items = list(items)
         if size is None:
-            size = tuple(self[0]['size']) if len(self) else (0, 0)
+            size = tuple(self._items[0]['size']) if self._items else (0, 0)
         self.size = (int(size[0]), int(size[1]))
 
     @property
@@ -31,28 +35,55 @@ class RLEMasks(list):
         """(number of masks, height, width)."""
         return (len(self), *self.size)
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return RLEMasks(super().__getitem__(index), self.size)
-        return super().__getitem__(index)
+            return RLEMasks(self._items[index], self.size)
+        return self._items[index]
 
-    def __add__(self, other):
-        return RLEMasks(list(self) + list(other), self.size)
+    def __eq__(self, other) -> bool:
+        if not isinstance(other, RLEMasks):
+            return NotImplemented
+        return self.size == other.size and self._items == other._items
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        return f'RLEMasks(num_masks={len(self)}, height={self.size[0]}, width={self.size[1]})'
 
     def __reduce__(self):
-        return (RLEMasks, (list(self), self.size))
+        return (RLEMasks, (self._items, self.size))
+
+    @staticmethod
+    def cat(masks: Sequence['RLEMasks']) -> 'RLEMasks':
+        """The masks of several objects of this class, of one image."""
+        return RLEMasks([mask for part in masks for mask in part], masks[0].size)
+
+    def extend(self, items: Iterable[dict]) -> None:
+        """Add masks of the same size at the end."""
+        self._items.extend(items)
+
+    def crops(self) -> Iterator[Crop]:
+        """The pixels of each mask inside its bounds: nothing of the image's size is made."""
+        return map(crop_of_rle, self)
 
     def to_ndarray(self) -> np.ndarray:
         """Decode to a uint8 array (N, height, width)."""
         if not len(self):
             return np.zeros(self.shape, np.uint8)
-        return mask_api.decode(list(self)).transpose(2, 0, 1)
+        return mask_api.decode(self._items).transpose(2, 0, 1)
+
+    def numpy(self) -> np.ndarray:
+        """:meth:`to_ndarray`, under the name that tensors have for it."""
+        return self.to_ndarray()
 
     def cpu(self) -> Tensor:
         """Decode to a BoolTensor (N, height, width)."""
         return torch.from_numpy(self.to_ndarray().astype(bool))
 
-    def astype(self, dtype) -> np.ndarray:
+    def astype(self, dtype: DTypeLike) -> np.ndarray:
         """Decode to an array (N, height, width) of ``dtype``."""
         return self.to_ndarray().astype(dtype)
 

@@ -7,9 +7,11 @@ from mmdet.structures.mask.structures import BaseInstanceMasks
 from torch import Tensor
 
 from .lazy import LazyMasks
+from .targets import InPlaceOfMasks
+from .transfer import upload
 
 
-class ShrunkMasks(BaseInstanceMasks):
+class ShrunkMasks(InPlaceOfMasks):
     """What :func:`central_sums` gives, in place of an image's masks.
 
     Args:
@@ -18,6 +20,8 @@ class ShrunkMasks(BaseInstanceMasks):
         height: Height of the image in pixels.
         width: Width of the image in pixels.
     """
+
+    made_by = 'ShrinkMasks'
 
     def __init__(self, sums: np.ndarray, factor: int, height: int, width: int):
         self.sums, self.factor = sums, factor
@@ -45,13 +49,6 @@ class ShrunkMasks(BaseInstanceMasks):
     def areas(self) -> np.ndarray:
         """Approximate pixels of each mask, (N,)."""
         return self.sums.sum((1, 2), dtype=np.int64) * self.factor**2 // 4
-
-    def _refuse(self, *args, **kwargs):
-        raise TypeError('these masks were shrunk for the loss and are masks no more: put '
-                        'ShrinkMasks last in the pipeline, just before PackDetInputs')
-
-    rescale = resize = flip = crop = crop_and_resize = expand = _refuse
-    to_ndarray = to_tensor = translate = shear = rotate = get_bboxes = _refuse
 
 
 def central_sums(masks: BaseInstanceMasks | Tensor | np.ndarray, factor: int,
@@ -83,10 +80,10 @@ def central_sums(masks: BaseInstanceMasks | Tensor | np.ndarray, factor: int,
                              f'{factor}: set ShrinkMasks(factor={factor})')
         sums = torch.from_numpy(masks.sums)[:, :size[0], :size[1]]
         sums = F.pad(sums, (0, size[1] - sums.shape[2], 0, size[0] - sums.shape[1]))
-        return sums if device is None else sums.to(device)
-    if isinstance(masks, LazyMasks):
+        return sums if device is None else upload(sums, device)
+    if isinstance(masks, LazyMasks) and not masks.is_drawn:
         sums = torch.from_numpy(masks.central_sums(factor, size))
-        return sums if device is None else sums.to(device)
+        return sums if device is None else upload(sums, device)
     if isinstance(masks, BitmapMasks):
         masks = masks.masks
     elif isinstance(masks, PolygonMasks):
@@ -99,4 +96,4 @@ def central_sums(masks: BaseInstanceMasks | Tensor | np.ndarray, factor: int,
         for column in (first, first + 1):
             read = masks[:, row::factor, column::factor][:, :size[0], :size[1]]
             sums[:, :read.shape[1], :read.shape[2]] += read
-    return sums if device is None else sums.to(device)
+    return sums if device is None else upload(sums, device)

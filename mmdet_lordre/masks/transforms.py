@@ -1,14 +1,28 @@
 """Masks in the data-loading workers."""
+from typing import Any
+
 from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.registry import TRANSFORMS
+from mmdet.structures.mask.structures import BaseInstanceMasks
 
 from .lazy import LazyMasks
 from .shrink import ShrunkMasks, central_sums
+from .transformed import TransformedMasks
+
+
+class _CountsAsLoadAnnotations(type(LoadAnnotations)):
+    """mmdet looks for the very class among the steps that load, as ``analyze_results`` does."""
+
+    def __eq__(cls, other):
+        return other is cls or other is LoadAnnotations
+
+    def __hash__(cls):
+        return hash(LoadAnnotations)
 
 
 @TRANSFORMS.register_module()
-class LoadLazyAnnotations(LoadAnnotations):
+class LoadLazyAnnotations(LoadAnnotations, metaclass=_CountsAsLoadAnnotations):
     """mmdet's ``LoadAnnotations`` with masks that are drawn at the end of the pipeline.
 
     The masks have the same pixels as with ``LoadAnnotations(with_mask=True)``, whatever is resized,
@@ -18,14 +32,22 @@ class LoadLazyAnnotations(LoadAnnotations):
     A transform of this project that turns masks into targets (``ShrinkMasks``, ``GridMaskTargets``,
     ``ExtractContours``) belongs at the end, so that the workers draw; where there is none, the
     masks are drawn by whoever reads them.
+
+    Args:
+        with_mask: Whether to load masks.
+        transform_polygons: Whether polygons are transformed, and drawn at the size of the network's
+            input (:class:`TransformedMasks`), instead of drawn at the size of the image file.
+        kwargs: Of ``LoadAnnotations``.
     """
 
-    def __init__(self, with_mask: bool = True, **kwargs):
+    def __init__(self, with_mask: bool = True, transform_polygons: bool = False,
+                 **kwargs: Any) -> None:
         super().__init__(with_mask=with_mask, poly2mask=True, **kwargs)
+        self.kind = TransformedMasks if transform_polygons else LazyMasks
 
     def _load_masks(self, results: dict) -> None:
         height, width = results['ori_shape']
-        results['gt_masks'] = LazyMasks(self._process_masks(results), height, width)
+        results['gt_masks'] = self.kind(self._process_masks(results), height, width)
 
 
 class MaskTargets(BaseTransform):
@@ -39,7 +61,7 @@ class MaskTargets(BaseTransform):
 
     kind: type
 
-    def make(self, masks):
+    def make(self, masks: BaseInstanceMasks) -> BaseInstanceMasks:
         """``kind`` from any of mmdet's masks."""
         raise NotImplementedError
 
@@ -78,7 +100,7 @@ class ShrinkMasks(MaskTargets):
             raise ValueError(f'factor must be even, not {factor}')
         self.factor = factor
 
-    def make(self, masks) -> ShrunkMasks:
+    def make(self, masks: BaseInstanceMasks) -> ShrunkMasks:
         size = tuple(-(-side // self.factor) for side in (masks.height, masks.width))
         sums = central_sums(masks, self.factor, size)
         return ShrunkMasks(sums.numpy(), self.factor, masks.height, masks.width)

@@ -188,11 +188,13 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _path(x: np.ndarray, y: np.ndarray, across: Axis, along: Axis) -> str:
-    parts, down = [], False
-    for a, b in zip(x.tolist(), y.tolist()):
-        if not (math.isfinite(a) and math.isfinite(b)):
-            down = False
+    parts, drawn = [], 0
+    for a, b in [*zip(x.tolist(), y.tolist()), (math.nan, math.nan)]:
+        if math.isfinite(a) and math.isfinite(b):
+            parts.append(f'{"L" if drawn else "M"}{number(across(a))} {number(along(b))}')
+            drawn += 1
             continue
-        parts.append(f'{"L" if down else "M"}{number(across(a))} {number(along(b))}')
-        down = True
+        if drawn == 1:
+            parts.append('h0')  # a point alone is a dot
+        drawn = 0
     return ''.join(parts)

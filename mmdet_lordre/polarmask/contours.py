@@ -5,11 +5,11 @@ import cv2
 import numpy as np
 import torch
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
-from mmdet.structures.mask.structures import BaseInstanceMasks
 from pycocotools import mask as mask_api
 from torch import Tensor
 
-from ..masks import LazyMasks
+from ..masks import LazyMasks, upload
+from ..masks.targets import InPlaceOfMasks
 
 _NO_POINTS = np.zeros((0, 2), np.int32)
 
@@ -102,7 +102,7 @@ def _polygon_contour(polygons, height: int, width: int) -> np.ndarray:
     return largest_contour(mask, (int(x), int(y)))
 
 
-class InstanceContours(BaseInstanceMasks):
+class InstanceContours(InPlaceOfMasks):
     """The largest contour and the centroid of each instance of one image.
 
     It takes the place of mmdet's ``BitmapMasks`` as ``gt_masks`` once nothing changes the
@@ -116,6 +116,8 @@ class InstanceContours(BaseInstanceMasks):
         height: Height of the image in pixels.
         width: Width of the image in pixels.
     """
+
+    made_by = 'ExtractContours'
 
     def __init__(self, points: Tensor, sizes: Tensor, centroids: Tensor, height: int,
                  width: int) -> None:
@@ -147,7 +149,7 @@ class InstanceContours(BaseInstanceMasks):
             contours = [_polygon_contour(polygons, masks.height, masks.width)
                         for polygons in masks.masks]
             return cls.from_contours(contours, masks.height, masks.width)
-        if isinstance(masks, LazyMasks):
+        if isinstance(masks, LazyMasks) and not masks.is_drawn:
             contours = [largest_contour(np.ascontiguousarray(piece), (left, top))
                         if piece.size else _NO_POINTS for top, left, piece in masks.pieces()]
             return cls.from_contours(contours, masks.height, masks.width)
@@ -187,11 +189,8 @@ class InstanceContours(BaseInstanceMasks):
         A floating type is not followed: the coordinates stay integers.
         """
         device = torch.empty(0).to(*args, **kwargs).device
-        # nothing would wait for a copy to the CPU
-        non_blocking = device.type != 'cpu'
-        return InstanceContours(self.points.to(device, non_blocking=non_blocking), self.sizes,
-                                self.centroids.to(device, non_blocking=non_blocking),
-                                self.height, self.width)
+        return InstanceContours(upload(self.points, device), self.sizes,
+                                upload(self.centroids, device), self.height, self.width)
 
     def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> 'InstanceContours':
         """The same contours in an image padded at the right and the bottom to ``out_shape``."""
@@ -223,10 +222,3 @@ class InstanceContours(BaseInstanceMasks):
     def areas(self) -> np.ndarray:
         """Pixels of each filled contour, (N,)."""
         return self.to_ndarray().sum((1, 2), dtype=np.int64)
-
-    def _too_late(self, *args, **kwargs):
-        raise TypeError('contours cannot be resized, flipped or cropped: put '
-                        'ExtractContours after every geometric transform of the pipeline')
-
-    rescale = resize = flip = crop = crop_and_resize = expand = _too_late
-    translate = shear = rotate = get_bboxes = _too_late

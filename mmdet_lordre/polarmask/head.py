@@ -8,7 +8,9 @@ from mmdet.structures.bbox import distance2bbox
 from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptInstanceList, reduce_mean
 from torch import Tensor, nn
 
-from .predict import check_test_cfg, predict_image
+from ..grid import class_loss
+from .losses import box_losses
+from .predict import check_test_cfg, predict_batch
 from .targets import level_points, polar_targets
 
 INF = 1e8
@@ -180,9 +182,8 @@ class PolarMaskHead(BaseDenseHead):
             _flatten(outputs) for outputs in (cls_logits, distances, rays, centerness))
         positives = targets.positives
         num_pos = self._mean(float(len(positives)), distances)
-        loss_cls = self.loss_cls(cls_logits, targets.labels,
-                                 avg_factor=num_pos + self._mean(
-                                     float(len(batch_gt_instances)), distances))
+        num_images = self._mean(float(len(batch_gt_instances)), distances)
+        loss_cls = class_loss(self.loss_cls, cls_logits, targets.labels, num_pos + num_images)
         distances, rays = distances[positives], rays[positives]
         centerness = centerness[positives, 0]
         centerness_targets = polar_centerness(targets.rays)
@@ -194,16 +195,16 @@ class PolarMaskHead(BaseDenseHead):
         return dict(
             loss_cls=loss_cls,
             # with weights mmdet's loss would wait for the device, to see whether any is positive
-            loss_bbox=(self.loss_bbox(distance2bbox(targets.points, distances), targets.boxes,
-                                      reduction_override='none')
-                       * centerness_targets).sum() / weight_sum,
+            loss_bbox=(box_losses(self.loss_bbox, distance2bbox(targets.points, distances),
+                                  targets.boxes) * centerness_targets).sum() / weight_sum,
             loss_mask=self.loss_mask(rays, targets.rays, weight=centerness_targets,
                                      avg_factor=weight_sum),
             loss_centerness=self.loss_centerness(centerness, centerness_targets,
                                                  avg_factor=num_pos.clamp(min=1e-6)))
 
     def _mean(self, value, like: Tensor) -> Tensor:
-        value = torch.as_tensor(value, dtype=torch.float32, device=like.device)
+        if not isinstance(value, Tensor):
+            value = torch.full((), value, dtype=torch.float32, device=like.device)
         return reduce_mean(value) if self.sync_num_pos else value
 
     def predict_by_feat(self, cls_logits: list[Tensor], distances: list[Tensor],
@@ -231,8 +232,7 @@ class PolarMaskHead(BaseDenseHead):
         for level in zip(cls_logits, distances, rays, centerness, self.strides):
             levels.append(_top_points(*level, cfg['nms_pre']))
         merged = [torch.cat(parts, dim=1) for parts in zip(*levels)]
-        return [predict_image(*(part[i] for part in merged), meta, self.coder, cfg, rescale,
-                              with_nms) for i, meta in enumerate(batch_img_metas)]
+        return predict_batch(*merged, batch_img_metas, self.coder, cfg, rescale, with_nms)
 
 
 def _exact(conv: nn.Conv2d, x: Tensor) -> Tensor:

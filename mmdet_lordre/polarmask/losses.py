@@ -1,4 +1,5 @@
-"""Polar IoU loss."""
+"""Polar IoU loss, and the loss of each box."""
+from mmdet.models.losses import IoULoss
 from mmdet.models.losses.utils import weighted_loss
 from mmdet.registry import MODELS
 from torch import Tensor, nn
@@ -46,3 +47,27 @@ class PolarIoULoss(nn.Module):
         return self.loss_weight * polar_iou_loss(
             pred.float(), target.float(), weight, eps=self.eps,
             reduction=reduction_override or self.reduction, avg_factor=avg_factor)
+
+
+def box_losses(loss: nn.Module, boxes: Tensor, targets: Tensor) -> Tensor:
+    """Loss of each box (N, 4) against its target (N, 4), to (N,).
+
+    What mmdet's loss gives without a reduction. Of ``IoULoss`` it is computed here, because mmdet
+    copies a constant to the device in it, which waits for a GPU.
+
+    Args:
+        loss: The loss module.
+        boxes: x1, y1, x2, y2.
+        targets: The same.
+    """
+    if type(loss) is not IoULoss:
+        return loss(boxes, targets, reduction_override='none')
+    sides = (boxes[:, 2:].minimum(targets[:, 2:]) - boxes[:, :2].maximum(targets[:, :2]))
+    inter = sides.clamp(min=0)
+    inter = inter[:, 0] * inter[:, 1]
+    areas = [(part[:, 2] - part[:, 0]) * (part[:, 3] - part[:, 1]) for part in (boxes, targets)]
+    union = (areas[0] + areas[1] - inter).clamp(min=1e-6)
+    iou = (inter / union).clamp(min=loss.eps)
+    if loss.mode == 'log':
+        return -loss.loss_weight * iou.log()
+    return loss.loss_weight * (1 - (iou if loss.mode == 'linear' else iou.square()))

@@ -5,7 +5,7 @@ import torch
 from pycocotools import mask as mask_api
 from torch import Tensor
 
-from ..masks import RLEMasks
+from ..masks import RLEMasks, upload
 
 FILLS = ('opencv', 'rounded', 'coco')
 # Coordinates beyond it would overflow OpenCV's fixed-point arithmetic.
@@ -115,4 +115,4 @@ def contours_to_bitmaps(contours: Tensor, size: tuple[int, int], fill: str = 'op
         bitmaps = np.zeros((len(points), *size), np.uint8)
         for bitmap, contour in zip(bitmaps, points):
             cv2.drawContours(bitmap, [contour], 0, 1, cv2.FILLED)
-    return torch.from_numpy(bitmaps).to(contours.device, torch.bool)
+    return upload(torch.from_numpy(bitmaps).view(torch.bool), contours.device)

@@ -1,10 +1,13 @@
-"""From the best points of an image to its instances."""
+"""From the best points of each image to its instances."""
+from typing import NamedTuple
+
 import torch
 from mmcv.ops import batched_nms
 from mmdet.structures.bbox import distance2bbox
-from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ..compat import has_operators
+from ..masks import MaskInstances, upload
 from .polygons import FILLS, contours_to_bitmaps, contours_to_rle
 from .rays import PolarRayCoder
 
@@ -26,40 +29,29 @@ def check_test_cfg(cfg: dict | None) -> dict:
     return cfg
 
 
-def nms_of_classes(boxes: Tensor, scores: Tensor, labels: Tensor,
-                   cfg: dict) -> tuple[Tensor, Tensor]:
-    """mmcv's NMS within classes, on the CPU where it was not compiled for the device.
+class _Candidates(NamedTuple):
+    """What passes the threshold in one image: (n,) each, boxes (n, 4) in pixels of the result."""
+    points: Tensor
+    labels: Tensor
+    scores: Tensor
+    boxes: Tensor
+
+
+def predict_batch(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Tensor,
+                  points: Tensor, metas: list[dict], coder: PolarRayCoder, cfg: dict,
+                  rescale: bool, with_nms: bool = True) -> list[MaskInstances]:
+    """Instances of each image of a batch; contours and masks only of those that survive NMS.
+
+    What a GPU has to be waited for comes to the CPU for the whole batch at once. Only mmcv's NMS,
+    where it was compiled for the device, waits once an image.
 
     Args:
-        boxes: (N, 4), x1, y1, x2, y2.
-        scores: (N,).
-        labels: (N,).
-        cfg: ``type`` and settings of the NMS.
-
-    Returns:
-        Boxes with scores (K, 5) and the indices (K,) of those that are kept, by score.
-    """
-    try:
-        return batched_nms(boxes, scores, labels, cfg)
-    except RuntimeError as error:
-        if 'implementation for device' not in str(error):
-            raise
-    kept, keep = batched_nms(boxes.cpu(), scores.cpu(), labels.cpu(), cfg)
-    return kept.to(boxes.device), keep.to(boxes.device)
-
-
-def predict_image(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Tensor,
-                  points: Tensor, meta: dict, coder: PolarRayCoder, cfg: dict, rescale: bool,
-                  with_nms: bool = True) -> InstanceData:
-    """Instances of one image; contours and masks only of those that survive NMS.
-
-    Args:
-        probs: Class probabilities (P, num_classes).
-        distances: (P, 4), to the left, top, right and bottom, in pixels of the input.
-        rays: (P, num_rays) in pixels of the input.
-        centerness: Probabilities (P,).
-        points: (P, 2), x, y in pixels of the input.
-        meta: Meta information of the image.
+        probs: Class probabilities (B, P, num_classes).
+        distances: (B, P, 4), to the left, top, right and bottom, in pixels of the input.
+        rays: (B, P, num_rays) in pixels of the input.
+        centerness: Probabilities (B, P).
+        points: (B, P, 2), x, y in pixels of the input.
+        metas: Meta information of the images.
         coder: Decodes the rays.
         cfg: A complete ``test_cfg``.
         rescale: Whether to return pixels of the original image.
@@ -68,32 +60,75 @@ def predict_image(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
     Returns:
         See :meth:`PolarMaskHead.predict_by_feat`.
     """
-    shape = tuple(meta['img_shape'][:2])
-    scale = points.new_tensor(meta['scale_factor'] if rescale else (1.0, 1.0))
+    device = points.device
+    shapes = [tuple(meta['img_shape'][:2]) for meta in metas]
+    scales = torch.tensor([meta['scale_factor'] if rescale else (1.0, 1.0) for meta in metas],
+                          dtype=points.dtype)
+    scale_of = upload(scales, device)
 
-    def contours_of(chosen):
-        return coder.decode(points[chosen], rays[chosen], shape) / scale
+    def contours_of(image, chosen):
+        return coder.decode(points[image, chosen], rays[image, chosen],
+                            shapes[image]) / scale_of[image]
 
-    candidates, labels = (probs > cfg['score_thr']).nonzero(as_tuple=True)
-    scores = probs[candidates, labels] * (centerness[candidates] + 0.5)
-    if cfg['nms_boxes'] == 'contour':
-        contours = contours_of(candidates)
-        boxes = torch.cat((contours.amin(dim=1), contours.amax(dim=1)), dim=1)
+    def boxes_of(image, chosen):
+        if cfg['nms_boxes'] == 'contour':
+            contours = contours_of(image, chosen)
+            return torch.cat((contours.amin(dim=1), contours.amax(dim=1)), dim=1)
+        boxes = distance2bbox(points[image, chosen], distances[image, chosen], shapes[image])
+        return boxes / scale_of[image].repeat(2)
+
+    candidates = _candidates(probs, centerness, cfg['score_thr'], boxes_of)
+    if with_nms:
+        survivors = _suppress(candidates, cfg['nms'])
     else:
-        boxes = distance2bbox(points[candidates], distances[candidates], shape)
-        boxes = boxes / scale.repeat(2)
-    if with_nms and len(boxes):
-        kept, keep = nms_of_classes(boxes, scores, labels, cfg['nms'])
-        scores = kept[:, 4]  # soft NMS lowers them
-    else:
-        keep = scores.argsort(descending=True)
-        scores = scores[keep]
-    keep, scores = keep[:cfg['max_per_img']], scores[:cfg['max_per_img']]
-    candidates = candidates[keep]
-    contours = contours_of(candidates)
-    size = tuple(meta['ori_shape'][:2]) if rescale else shape
+        survivors = [found.scores.sort(descending=True) for found in candidates]
+    results = []
+    for image, (found, (scores, keep)) in enumerate(zip(candidates, survivors, strict=True)):
+        keep, scores = keep[:cfg['max_per_img']], scores[:cfg['max_per_img']]
+        chosen = found.points[keep]
+        results.append(MaskInstances(
+            scores=scores, labels=found.labels[keep], bboxes=found.boxes[keep],
+            contours=contours_of(image, chosen), centers=points[image, chosen] / scale_of[image]))
+
+    # OpenCV fills contours on the CPU
+    on_cpu = torch.cat([one.contours for one in results]).cpu()
     to_masks = contours_to_rle if cfg['mask_format'] == 'rle' else contours_to_bitmaps
-    masks = to_masks(contours, size, cfg['fill'], (0.5 / scale).tolist())
-    return InstanceData(scores=scores, labels=labels[keep], bboxes=boxes[keep],
-                        masks=masks, contours=contours,
-                        centers=points[candidates] / scale)
+    for one, contours, meta, shape, scale in zip(
+            results, on_cpu.split([len(one) for one in results]), metas, shapes, scales,
+            strict=True):
+        size = tuple(meta['ori_shape'][:2]) if rescale else shape
+        masks = to_masks(contours, size, cfg['fill'], (0.5 / scale).tolist())
+        one.masks = upload(masks, device) if isinstance(masks, Tensor) else masks
+    return results
+
+
+def _candidates(probs, centerness, threshold, boxes_of):
+    """Of each image what is above the threshold."""
+    images, points, labels = (probs > threshold).nonzero(as_tuple=True)
+    scores = probs[images, points, labels] * (centerness[images, points] + 0.5)
+    counts = images.cpu().bincount(minlength=len(probs)).tolist()
+    return [_Candidates(*parts, boxes_of(image, parts[0])) for image, parts in enumerate(
+        zip(points.split(counts), labels.split(counts), scores.split(counts), strict=True))]
+
+
+def _suppress(candidates, cfg):
+    """Scores, which soft NMS lowers, and indices of what mmcv's NMS keeps of each image."""
+    device = candidates[0].scores.device
+    if has_operators(device):
+        return [_nms_of_classes(*found[1:], cfg) for found in candidates]
+    # all images in one copy; float64 holds classes exactly as well
+    table = torch.cat([torch.cat((torch.stack((found.labels, found.scores), dim=1),
+                                  found.boxes), dim=1).double() for found in candidates]).cpu()
+    kept = []
+    for part in table.split([len(found.scores) for found in candidates]):
+        scores, keep = _nms_of_classes(part[:, 0].long(), part[:, 1].float(), part[:, 2:].float(),
+                                       cfg)
+        kept.append((upload(scores, device), upload(keep, device)))
+    return kept
+
+
+def _nms_of_classes(labels, scores, boxes, cfg):
+    if not len(boxes):
+        return scores, labels
+    kept, keep = batched_nms(boxes, scores, labels, cfg)
+    return kept[:, 4], keep

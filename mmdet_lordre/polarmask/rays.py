@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
-from ..masks import chunk_size
+from ..masks import chunk_size, constant, upload
 
 # Length in pixels of a ray that meets no contour pixel.
 NO_HIT = 1e-6
@@ -82,11 +82,11 @@ class PolarRayCoder:
         longest = int(sizes.max()) if len(sizes) else 0
         if not len(points) or not longest:
             return points.new_full((len(points), self.num_rays), NO_HIT, dtype=torch.float32)
-        starts = (sizes.cumsum(0) - sizes).to(device)
+        starts = upload(sizes.cumsum(0) - sizes, device)
         # how many pairs there are, where it costs no waiting to know
         on_cpu = sizes.device.type == owners.device.type == 'cpu'
         pairs = sizes[owners] if on_cpu else None
-        sizes, owners = sizes.to(device), owners.to(device)
+        sizes, owners = upload(sizes, device), upload(owners, device)
         # a pair of a point and a pixel takes eight elements in all, a point its bins and picks
         step = chunk_size(max(8 * longest, 360 + 3 * self.num_rays * len(self.search)),
                           device=device)
@@ -99,7 +99,7 @@ class PolarRayCoder:
     def _pick(self, bins: Tensor) -> Tensor:
         """Ray lengths from the squared distance (M, 360) of each degree, -1 where none."""
         rays = torch.arange(0, 360, 360 // self.num_rays, device=bins.device)
-        degrees = rays[:, None] + torch.tensor(self.search, device=bins.device)
+        degrees = rays[:, None] + constant(tuple(self.search), torch.long, bins.device)
         squared = bins[:, (degrees % 360).flatten()].view(-1, *degrees.shape)
         found = squared >= 0
         if not self.wrap:
@@ -129,9 +129,8 @@ class PolarRayCoder:
         # an infinite ray along an axis is 0 * inf in the other coordinate
         contours = contours.nan_to_num(nan=0.0)
         if max_shape is not None:
-            height, width = max_shape
-            contours = contours.clamp(min=0)
-            contours = contours.minimum(contours.new_tensor([width - 1, height - 1]))
+            contours = torch.stack([contours[..., axis].clamp(0, side - 1) for axis, side in
+                                    enumerate(max_shape[::-1])], dim=-1)
         return contours
 
 

@@ -7,6 +7,7 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ..masks import constant, upload
 from .contours import InstanceContours
 from .rays import PolarRayCoder
 
@@ -95,8 +96,8 @@ def positive_points(centroids: Tensor, boxes: Tensor, images: Tensor,
     if not len(boxes):
         return torch.zeros(2, 0, dtype=torch.long)
     areas = [height * width for height, width in sizes]
-    column = torch.tensor([[height, width, stride, sum(areas[:level])] for level, (
-        (height, width), stride) in enumerate(zip(sizes, strides))], device=device)
+    column = constant(tuple((height, width, stride, sum(areas[:level])) for level, (
+        (height, width), stride) in enumerate(zip(sizes, strides))), torch.long, device)
     heights, widths, steps, offsets = (c[:, None, None] for c in column.unbind(1))
     centroids = centroids.to(boxes.dtype)
     jx, inside_x, far_x = _axis_candidates(centroids[:, 0], boxes[:, 0], boxes[:, 2], steps,
@@ -104,7 +105,7 @@ def positive_points(centroids: Tensor, boxes: Tensor, images: Tensor,
     jy, inside_y, far_y = _axis_candidates(centroids[:, 1], boxes[:, 1], boxes[:, 3], steps,
                                            heights, radius)
     far = torch.maximum(far_x[:, :, None, :], far_y[:, :, :, None])
-    limits = torch.tensor(ranges, dtype=far.dtype, device=device)[:, :, None, None, None]
+    limits = constant(tuple(map(tuple, ranges)), far.dtype, device)[:, :, None, None, None]
     good = inside_x[:, :, None, :] & inside_y[:, :, :, None]
     good &= (far >= limits[:, 0]) & (far <= limits[:, 1])
     point = (offsets + jy * widths)[..., :, None] + jx[..., None, :]
@@ -167,12 +168,13 @@ def polar_targets(batch_gt_instances: list[InstanceData], sizes: Sequence[tuple[
         torch.tensor([len(c) for c in contours]))
     if not bool(counts.all()):
         # a NaN centroid is near no point
-        centroids = centroids.float().masked_fill((counts == 0).to(device)[:, None], torch.nan)
+        centroids = centroids.float().masked_fill(
+            upload(counts == 0, device)[:, None], torch.nan)
     points = torch.cat([level_points(tuple(size), stride, device)
                         for size, stride in zip(sizes, strides)])
-    on_cpu = positive_points(centroids, boxes, images.to(device, non_blocking=True), sizes,
-                             strides, ranges, radius)
-    positives, instances = on_cpu.to(device, non_blocking=True)
+    on_cpu = positive_points(centroids, boxes, upload(images, device), sizes, strides, ranges,
+                             radius)
+    positives, instances = upload(on_cpu, device)
     all_labels = labels.new_full((len(points) * len(contours),), num_classes)
     all_labels[positives] = labels[instances]
     at = points[positives % len(points)]

@@ -12,7 +12,14 @@ from mmengine.config import ConfigDict
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
-from ..grid import cell_targets, chunked_sum, collect_ground_truths, kernel_dice, points_nms
+from ..grid import (
+    cell_targets,
+    chunked_sum,
+    class_loss,
+    collect_ground_truths,
+    kernel_dice,
+    points_nms,
+)
 from ..grid.norm_relu import run_tower
 from ..masks import chunk_size
 from .layers import (
@@ -214,13 +221,13 @@ class SOLOv2KernelHead(BaseMaskHead):
         truths, targets = self.targets(batch_gt_instances, mask_features.shape[-2:],
                                        mask_features.device)
         num_cells = (targets.labels < self.num_classes).sum()
-        num_pairs = num_cells.new_tensor(len(targets.cells))
+        num_pairs = num_cells.new_full((), len(targets.cells))
         # over all processes: each sees its share, and gradients are averaged
         processes = get_world_size()
         num_cells, num_pairs = reduce_mean(torch.stack([num_cells, num_pairs]).float()).unbind()
         flat_logits = torch.cat([_by_cell(level) for level in logits]).float()
-        loss_cls = self.loss_cls(flat_logits, targets.labels,
-                                 avg_factor=num_cells + 1 / processes)
+        loss_cls = class_loss(self.loss_cls, flat_logits, targets.labels,
+                              num_cells + 1 / processes)
 
         order = targets.images.argsort(stable=True)
         counts = targets.on_cpu[3].bincount(minlength=len(mask_features)).tolist()
@@ -274,9 +281,8 @@ class SOLOv2KernelHead(BaseMaskHead):
         scores = [points_nms(level.float().sigmoid()).flatten(2) for level in logits]
         scores = torch.cat(scores, dim=2).transpose(1, 2)
         kernels = torch.cat([level.flatten(2) for level in kernels], dim=2).transpose(1, 2)
-        counts = torch.tensor([grid**2 for grid in self.num_grids], device=scores.device)
-        strides = torch.tensor(self.strides, device=scores.device).repeat_interleave(
-            counts, output_size=scores.shape[1])
+        strides = torch.cat([torch.full((grid**2,), stride, device=scores.device)
+                             for grid, stride in zip(self.num_grids, self.strides, strict=True)])
         return predict_batch(kernels, scores, mask_features, strides, self.dynamic_conv_size,
                              batch_img_metas, self.mask_stride, cfg, rescale)
 

@@ -1,11 +1,10 @@
 """From the head's outputs to instances, in bounded memory."""
 import torch
 import torch.nn.functional as F
-from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ..grid import detect, find_candidates
-from ..masks import RLEMasks, chunk_size, mask_boxes, to_original_size
+from ..masks import MaskInstances, RLEMasks, chunk_size, mask_boxes, to_original_size, upload
 
 
 def dynamic_masks(kernels: Tensor, features: Tensor, size: int = 1) -> Tensor:
@@ -21,7 +20,7 @@ def dynamic_masks(kernels: Tensor, features: Tensor, size: int = 1) -> Tensor:
 
 def predict_batch(kernels: Tensor, class_scores: Tensor, features: Tensor, strides: Tensor,
                   kernel_size: int, img_metas: list[dict], mask_stride: int, cfg: dict,
-                  rescale: bool = True) -> list[InstanceData]:
+                  rescale: bool = True) -> list[MaskInstances]:
     """Instances of each image of a batch.
 
     A cell's mask is computed once, whatever its classes; the best ``nms_pre`` masks (a byte a
@@ -41,14 +40,14 @@ def predict_batch(kernels: Tensor, class_scores: Tensor, features: Tensor, strid
         rescale: Masks at ``ori_shape``, else at ``img_shape``.
 
     Returns:
-        InstanceData with scores, labels, masks (BoolTensor (n, H, W) or RLEMasks) and tight
+        MaskInstances with scores, labels, masks (BoolTensor (n, H, W) or RLEMasks) and tight
         bboxes, by falling score.
     """
     size = tuple(features.shape[2:])
     step = chunk_size(size[0] * size[1], device=features.device)
 
     def masks_of(image, cells):
-        for part in cells.to(features.device, non_blocking=True).split(step):
+        for part in upload(cells, features.device).split(step):
             if len(part):
                 yield dynamic_masks(kernels[image][part], features[image], kernel_size).sigmoid_()
 
@@ -56,8 +55,8 @@ def predict_batch(kernels: Tensor, class_scores: Tensor, features: Tensor, strid
     results = []
     for one, meta in zip(found, img_metas, strict=True):
         masks = _full_size(one.probs, meta, mask_stride, cfg, rescale)
-        results.append(InstanceData(scores=one.scores, labels=one.labels, masks=masks,
-                                    bboxes=mask_boxes(masks).to(one.scores.device)))
+        results.append(MaskInstances(scores=one.scores, labels=one.labels, masks=masks,
+                                     bboxes=upload(mask_boxes(masks), one.scores.device)))
     return results
 
 

@@ -2,6 +2,5 @@
 from .bfloat16 import BFloat16OptimWrapper
 from .channels_last import ChannelsLastHook
 from .runner import ToolRunner
-from .timed import TimedSchedule
 
-__all__ = ['BFloat16OptimWrapper', 'ChannelsLastHook', 'TimedSchedule', 'ToolRunner']
+__all__ = ['BFloat16OptimWrapper', 'ChannelsLastHook', 'ToolRunner']

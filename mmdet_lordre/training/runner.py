@@ -63,6 +63,13 @@ class ToolRunner(Runner):
             init_cpu_group(self.launcher, env_cfg.get('dist_cfg', {}).get('timeout'))
         super().setup_env(env_cfg)
 
+    def set_randomness(self, seed: int | None, diff_rank_seed: bool = False,
+                       deterministic: bool = False) -> None:
+        if deterministic:
+            # what cuBLAS needs for it, before it is first used
+            os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+        super().set_randomness(seed, diff_rank_seed, deterministic)
+
     def build_message_hub(self, message_hub: dict | None = None) -> MessageHub:
         # both are known by the config's name and the second: a run that begins within the same
         # second in the same process would go on with what another has left there

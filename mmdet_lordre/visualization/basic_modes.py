@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from mmdet.structures import DetDataSample
 
 from .drawing import (
-    draw_labels,
     draw_masks,
     draw_results,
     enlarge,
@@ -16,6 +15,7 @@ from .drawing import (
     instance_colors,
     mask_array,
 )
+from .labels import draw_labels
 from .modes import picture_mode
 from .palette import class_palette
 
@@ -39,7 +39,7 @@ def draw_activation_maps(image: np.ndarray, sample: DetDataSample, classes: Sequ
     ``pred_instances.activation_maps`` is (N, h, w) over the padded network input.
     """
     found = sample.pred_instances
-    result = draw_results(image, found, classes, palette)
+    result = draw_results(image, found, classes, palette, legend=False)
     base, _ = enlarge(image)
     maps = to_image(found.activation_maps[:TILES], sample, image.shape[:2])
     labels = [int(label) for label in found.labels[:TILES]]

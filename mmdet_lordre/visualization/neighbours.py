@@ -6,7 +6,6 @@ from mmdet.structures import DetDataSample
 
 from .basic_modes import to_image
 from .drawing import (
-    draw_labels,
     draw_masks,
     draw_results,
     enlarge,
@@ -15,6 +14,7 @@ from .drawing import (
     instance_colors,
     mask_array,
 )
+from .labels import draw_labels
 from .modes import picture_mode
 from .palette import class_palette
 
@@ -30,7 +30,7 @@ def draw_neighbours(image: np.ndarray, sample: DetDataSample, classes: Sequence[
     representations, not logits: each is shown between its own 2nd and 98th percentile.
     """
     found = sample.pred_instances
-    result = draw_results(image, found, classes, palette)
+    result = draw_results(image, found, classes, palette, legend=False)
     base, _ = enlarge(image)
     label = int(found.labels[0])
     if not isinstance(palette, (list, tuple)) or not palette:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 
-from .drawing import draw_labels, draw_masks, enlarge, instance_colors, mask_array
+from .drawing import draw_masks, enlarge, instance_colors, mask_array
+from .labels import draw_labels
 from .modes import picture_mode
 from .palette import class_palette
 

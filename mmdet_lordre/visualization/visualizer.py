@@ -25,6 +25,7 @@ class MaskVisualizer(DetLocalVisualizer):
                                **kwargs)
 
     def _draw_instances(self, image, instances, classes, palette):
-        picture = draw_results(image, instances, classes, palette)
+        # the ground truth beside the prediction must be of the same height
+        picture = draw_results(image, instances, classes, palette, legend=True)
         self.set_image(picture)
         return picture

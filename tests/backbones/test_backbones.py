@@ -7,7 +7,7 @@ from torch import nn
 
 import mmdet_lordre  # noqa: F401 - registers the backbones
 
-SMALL_PVT = dict(type='PVTv2', embed_dims=8, num_heads=[1, 2, 5, 8], num_layers=[1, 2, 1, 1],
+SMALL_PVT = dict(type='LordrePVTv2', embed_dims=8, num_heads=[1, 2, 5, 8], num_layers=[1, 2, 1, 1],
                  drop_path_rate=0.)
 SMALL_DARKNET = dict(type='TimmDarknet', widths=(8, 8, 16, 16, 32), depths=(1, 2, 1, 1, 1))
 SMALL = {'pvt': SMALL_PVT, 'pvt-linear': SMALL_PVT | dict(linear=True), 'darknet': SMALL_DARKNET,

@@ -16,7 +16,8 @@ from . import publish
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 LORDRE = sorted((CONFIGS / 'lordre').glob('*_8xb8-270k_coco.py'))
 BACKBONES = {'ResNet': (publish.detectron2, 'detectron2'), 'ResNetV1d': (publish.timm_d, 'timm-d'),
-             'PVTv2': (publish.pvt, 'pvt'), 'TimmDarknet': (publish.timm_darknet, 'timm-darknet')}
+             'LordrePVTv2': (publish.pvt, 'pvt'),
+             'TimmDarknet': (publish.timm_darknet, 'timm-darknet')}
 
 
 def shapes(state):
@@ -111,8 +112,8 @@ def test_imagenet_resnet(depth, layout, rename):
 @pytest.mark.parametrize('config, layout, rename, classifier', [
     (dict(type='mmdet.ResNetV1d', depth=50), 'timm-d', publish.timm_d, 'fc'),
     (dict(type='TimmDarknet', csp=True), 'timm-darknet', publish.timm_darknet, 'head.fc'),
-    (dict(type='PVTv2', num_layers=[2, 2, 2, 2]), 'pvt', publish.pvt, 'head'),
-    (dict(type='PVTv2', num_layers=[3, 4, 6, 3], linear=True), 'pvt', publish.pvt, 'head')])
+    (dict(type='LordrePVTv2', num_layers=[2, 2, 2, 2]), 'pvt', publish.pvt, 'head'),
+    (dict(type='LordrePVTv2', num_layers=[3, 4, 6, 3], linear=True), 'pvt', publish.pvt, 'head')])
 def test_imagenet_others(config, layout, rename, classifier):
     state = MODELS.build(config).state_dict()
     published, names = publish.publish(state, rename)

@@ -150,13 +150,11 @@ class TestName:
             'Metadata': {'Published Weights': f'{server.address}/authors.pth'}})
         return 'Tiny_coco'
 
-    @pytest.mark.parametrize('scope', ['mmdet', 'mmdet_lordre'])
-    def test_an_inferencer_by_name_alone(self, known, network, scope, monkeypatch):
-        if scope == 'mmdet_lordre':
-            # mmengine reads the metafiles by itself
-            monkeypatch.setattr('mmengine.infer.infer.BaseInferencer._get_models_from_metafile',
-                                lambda folder: model_index().values())
-        inferencer = DetInferencer(known, device='cpu', scope=scope, show_progress=False)
+    def test_an_inferencer_by_name_alone(self, known, network, monkeypatch):
+        # mmengine reads the metafiles by itself
+        monkeypatch.setattr('mmengine.infer.infer.BaseInferencer._get_models_from_metafile',
+                            lambda folder: model_index().values())
+        inferencer = DetInferencer(known, device='cpu', scope='mmdet_lordre', show_progress=False)
         own = network.state_dict()
         for name, value in inferencer.model.state_dict().items():
             assert torch.equal(value, own[name]), name

@@ -2,17 +2,40 @@
 import http.server
 import pickle
 import threading
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from mmengine.fileio.handlers import yaml_handler
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import checkpoint as module
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 
+import mmdet_lordre
 from mmdet_lordre.checkpoints.safe_load import read_checkpoint
 from mmdet_lordre.config.classes import classes_of_checkpoint
 from mmdet_lordre.errors import UserError
+
+
+@pytest.fixture
+def secured():
+    """After ``secure()``, which is undone at the end."""
+    with as_before():
+        mmdet_lordre.secure()
+        yield
+
+
+@contextmanager
+def as_before():
+    """Put back what ``secure()`` changes."""
+    loaders, names, yaml = CheckpointLoader._schemes, dict(vars(module)), yaml_handler.Loader
+    try:
+        yield
+    finally:
+        CheckpointLoader._schemes, yaml_handler.Loader = loaders, yaml
+        vars(module).update(names)
 
 
 class Runs:
@@ -47,7 +70,7 @@ class ReachesHistory(Runs):
 
 @pytest.mark.parametrize('attack', [Runs, Evaluates, Reaches, ReachesHistory])
 @pytest.mark.parametrize('legacy', [False, True], ids=['zip', 'legacy'])
-def test_code_is_refused(tmp_path, monkeypatch, attack, legacy):
+def test_code_is_refused(tmp_path, monkeypatch, secured, attack, legacy):
     trace, path = tmp_path / 'trace', tmp_path / 'x.pth'
     torch.save(dict(state_dict={}, meta=attack(trace)), path,
                _use_new_zipfile_serialization=not legacy)
@@ -89,7 +112,9 @@ def test_downloaded_files_are_no_exception(tmp_path, monkeypatch):
         assert read_checkpoint(f'{url}/good.pth')['state_dict']['weight'].tolist() == [1, 1]
         with pytest.raises(UserError, match='refused'):
             read_checkpoint(f'{url}/evil.pth')
-        with pytest.raises(pickle.UnpicklingError):
+        assert not trace.exists()
+        with as_before(), pytest.raises(pickle.UnpicklingError):
+            mmdet_lordre.secure()
             CheckpointLoader.load_checkpoint(f'{url}/evil.pth')
     finally:
         server.shutdown()
@@ -155,9 +180,8 @@ def test_damaged_files(tmp_path):
         read_checkpoint(path)
 
 
-def test_no_way_round_in_mmengine(tmp_path):
+def test_no_way_round_in_mmengine(tmp_path, secured):
     """Other sources than files and addresses (openmmlab://, s3://) come here."""
-    from mmengine.runner import checkpoint as module
     trace, path = tmp_path / 'trace', tmp_path / 'x.pth'
     torch.save(dict(state_dict={}, meta=Runs(trace)), path)
     loads = [module.torch.load, lambda p: module.torch.load(p, weights_only=False)]
@@ -171,3 +195,14 @@ def test_no_way_round_in_mmengine(tmp_path):
     # and what is allowed stays allowed
     torch.save(dict(history=HistoryBuffer([3.0], [1])), path)
     assert read_checkpoint(path)['history'].mean() == 3
+
+
+@pytest.mark.parametrize('filename, backend', [('a.pth', 'local'),
+                                               ('published://a.pth', 'published')])
+def test_the_log_says_how_it_was_read(filename, backend, monkeypatch, tmp_path, secured):
+    said = []
+    monkeypatch.chdir(tmp_path)
+    torch.save({'conv1.weight': torch.zeros(1)}, 'a.pth')
+    monkeypatch.setattr(module, 'print_log', lambda text, **kwargs: said.append(text))
+    CheckpointLoader.load_checkpoint(filename, 'cpu')
+    assert said == [f'Loads checkpoint by {backend} backend from path: {filename}']

@@ -21,7 +21,7 @@ model = dict(
     backbone=dict(type='ResNet', depth=18, num_stages=3, strides=(1, 2, 2),
                   dilations=(1, 1, 1), base_channels=8, stem_channels=8, out_indices=(0, 1, 2),
                   norm_eval=False, style='pytorch'),
-    neck=dict(type='InstanceContextEncoder', in_channels=(8, 16, 32), out_channels=16),
+    neck=dict(type='LordreEncoder', in_channels=(8, 16, 32), out_channels=16),
     mask_head=dict(type='LordreHead', num_classes=80, in_channels=16, channels=16, depth=1,
                    num_queries=6, kernel_dim=8, groups=2, normalization='softmax'),
     test_cfg=dict(score_thr=0.0, mask_thr=0.45))

@@ -71,7 +71,7 @@ def test_class_names_of_a_data_set_type():
 
 
 def test_own_data_is_everywhere(tmp_path):
-    train = make_coco(tmp_path, 'train', 'train.json', count=4)
+    train = make_coco(tmp_path, 'train', 'train.json', count=8)
     val = make_coco(tmp_path, 'val', 'val.json', count=3, seed=1)
     cfg = config(dict(type='RepeatDataset', times=3, dataset=dict(
         type='ConcatDataset', datasets=[dataset(), dict(dataset(), type='LVISV1Dataset')])))

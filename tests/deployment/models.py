@@ -26,7 +26,7 @@ def neck(**kwargs):
 def lordre(**head):
     return dict(
         type='Lordre', backbone=backbone(),
-        neck=dict(type='InstanceContextEncoder', in_channels=(8, 16, 32), out_channels=16),
+        neck=dict(type='LordreEncoder', in_channels=(8, 16, 32), out_channels=16),
         mask_head=dict(dict(type='LordreHead', num_classes=3, in_channels=16, channels=16,
                             depth=1, num_queries=12, kernel_dim=8, groups=2), **head),
         test_cfg=dict(score_thr=0.2))

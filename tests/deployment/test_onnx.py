@@ -128,7 +128,7 @@ def test_deformable_convolution(config, tmp_path):
 def test_linear_attention(tmp_path):
     """A transformer backbone, whose attention pools to a grid that divides no size."""
     config = lordre(normalization='softmax')
-    config['backbone'] = dict(type='PVTv2', embed_dims=8, num_layers=[1, 1, 1, 1],
+    config['backbone'] = dict(type='LordrePVTv2', embed_dims=8, num_layers=[1, 1, 1, 1],
                               num_heads=[1, 1, 2, 2], linear=True, out_indices=(1, 2, 3))
     config['neck']['in_channels'] = (8, 16, 16)
     model = build(config)

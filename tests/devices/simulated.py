@@ -73,7 +73,7 @@ def recorded():
 def _place():
     """The innermost line of the package that is at work, as ``file.py:function``."""
     for frame in reversed(traceback.extract_stack()):
-        if frame.filename.startswith(PACKAGE):
+        if frame.filename.startswith(PACKAGE) and not frame.filename.endswith('transfer.py'):
             return f'{os.path.relpath(frame.filename, PACKAGE)}:{frame.name}'
     return 'elsewhere'
 
@@ -83,6 +83,14 @@ def _note(kind, operation):
         key = (operation, _place())
         for record in _open:
             getattr(record, kind)[key] += 1
+
+
+def _note_upload(what, size=1, non_blocking=False):
+    if not size:
+        return  # nothing travels
+    _note('uploads', what)
+    if not non_blocking:
+        _note('waits', f'upload, {what}')
 
 
 class SimTensor(torch.Tensor):
@@ -120,8 +128,7 @@ class SimTensor(torch.Tensor):
         elif name == 'aten::copy_':
             target, source = args[0], args[1]
             if isinstance(target, SimTensor) and not isinstance(source, SimTensor):
-                if source.numel() > 1 or source.dim():
-                    _note('uploads', f'copy of {tuple(source.shape)}')
+                _note_upload(f'copy of {tuple(source.shape)}', source.numel(), *args[2:], **kwargs)
             elif not isinstance(target, SimTensor):
                 _note('waits', 'to the CPU')
         elif name == 'aten::_local_scalar_dense':
@@ -158,7 +165,7 @@ class SimTensor(torch.Tensor):
             if not isinstance(tensor, SimTensor) and tensor.dim():
                 # CUDA takes indices of the CPU, and copies them
                 if name in _INDEXING:
-                    _note('uploads', f'index of {tuple(tensor.shape)}')
+                    _note_upload(f'index of {tuple(tensor.shape)}', tensor.numel())
                     return tensor
                 raise RuntimeError(f'{name}: expected all tensors to be on the same device, but '
                                    f'found {NAME} and {tensor.device} {tuple(tensor.shape)}')
@@ -219,7 +226,7 @@ def set_up():
     def copy_from(source, target, non_blocking=False):
         # torch.tensor(..., device=...) leaves out the dispatch to Python
         if isinstance(target, SimTensor):
-            _note('uploads', f'constant of {tuple(source.shape)}')
+            _note_upload(f'copy of {tuple(source.shape)}', source.numel(), non_blocking)
             target.raw.copy_(source)
         else:
             _note('waits', 'to the CPU')

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdet_lordre.lordre import InstanceBranch, InstanceContextEncoder
+from mmdet_lordre.lordre import InstanceBranch, LordreEncoder
 
 
 def branch(**kwargs):
@@ -86,7 +86,7 @@ def published_fusion(encoder, inputs):
 def test_encoder_equals_the_published_order(levels):
     torch.manual_seed(0)
     channels = (4, 8, 12, 16)[:levels]
-    encoder = InstanceContextEncoder(channels, out_channels=8)
+    encoder = LordreEncoder(channels, out_channels=8)
     encoder.init_weights()
     inputs = [torch.randn(2, c, 16 >> k, 24 >> k) for k, c in enumerate(channels)]
     (got, ) = encoder(tuple(inputs))
@@ -96,4 +96,4 @@ def test_encoder_equals_the_published_order(levels):
 
 def test_encoder_names_a_wrong_number_of_levels():
     with pytest.raises(ValueError, match='out_indices'):
-        InstanceContextEncoder((4, 8), 8)((torch.zeros(1, 4, 8, 8), ))
+        LordreEncoder((4, 8), 8)((torch.zeros(1, 4, 8, 8), ))

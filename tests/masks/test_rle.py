@@ -4,10 +4,12 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from mmdet.apis import det_inferencer
+from mmdet.apis import DetInferencer
+from mmdet.evaluation import DumpDetResults
+from mmdet.structures import DetDataSample
 from mmdet.structures.mask import mask2bbox
 
-from mmdet_lordre.masks import RLEMasks, encode_masks, mask_boxes
+from mmdet_lordre.masks import MaskInstances, RLEMasks, encode_masks, mask_boxes
 
 
 @pytest.fixture
@@ -18,13 +20,34 @@ def masks():
     return found
 
 
-def test_mmdets_encoding_of_each(masks):
-    """What ``DetInferencer`` does with the masks of its results."""
-    encoded = encode_masks(masks)
-    found = det_inferencer.encode_mask_results(encoded)
-    assert found == det_inferencer.encode_mask_results(masks.numpy()) == list(encoded)
-    found[0]['counts'] = 'text'  # as it does
-    assert isinstance(encoded[0]['counts'], bytes)
+@pytest.mark.parametrize('boxes', [True, False])
+@pytest.mark.parametrize('count', [3, 0])
+def test_the_dictionaries_of_mmdets_inferencer(masks, count, boxes):
+    """Of results with run lengths they are those of bitmaps."""
+    def dictionary(form):
+        found = MaskInstances(labels=torch.arange(count), scores=torch.ones(count), masks=form)
+        if boxes:
+            found.bboxes = mask_boxes(masks[:count])
+        sample = DetDataSample(pred_instances=found)
+        return DetInferencer.pred2dict(None, sample.cpu()), sample
+
+    found, sample = dictionary(encode_masks(masks[:count]))
+    assert found == dictionary(masks[:count])[0] and len(found['masks']) == count
+    assert isinstance(sample.pred_instances.masks, RLEMasks)  # as they were
+    assert all(isinstance(mask['counts'], bytes) for mask in sample.pred_instances.masks)
+
+
+def test_mmdets_results_file(masks, tmp_path):
+    """``test.py --out`` of mmdet, which its analysis tools read."""
+    contents = []
+    for form in (masks, encode_masks(masks)):
+        path = tmp_path / 'r.pkl'
+        sample = DetDataSample(pred_instances=MaskInstances(scores=torch.ones(3), masks=form))
+        metric = DumpDetResults(out_file_path=str(path))
+        metric.process(None, [sample.to_dict()])
+        metric.evaluate(1)
+        contents.append(pickle.loads(path.read_bytes())[0]['pred_instances']['masks'])
+    assert contents[0] == contents[1] and len(contents[1]) == 3
 
 
 def test_as_a_tensor(masks):

@@ -156,7 +156,7 @@ class TestContainer:
         assert (found.areas == drawn.sum((1, 2))).all()
 
     def test_geometry_comes_too_late(self, masks):
-        with pytest.raises(TypeError, match='put ExtractContours after every geometric'):
+        with pytest.raises(TypeError, match='put ExtractContours last'):
             InstanceContours.from_masks(masks).flip('horizontal')
 
     def test_other_types_are_refused(self):

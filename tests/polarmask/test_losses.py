@@ -5,6 +5,7 @@ import torch
 from mmdet.registry import MODELS
 
 from mmdet_lordre.polarmask import polar_centerness
+from mmdet_lordre.polarmask.losses import box_losses
 
 
 @pytest.fixture
@@ -50,3 +51,25 @@ def test_half_precision_sums_do_not_overflow(loss):
 def test_centerness():
     rays = torch.tensor([[1., 4.], [9., 9.], [0., 3.], [0., 0.]])
     assert polar_centerness(rays).tolist() == [0.5, 1, 0, 0]
+
+
+@pytest.mark.parametrize('mode', ['linear', 'square', 'log'])
+def test_box_losses_are_those_of_mmdet(mode):
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(2, 40, 4, generator=generator) * 50
+    boxes, targets = torch.cat((corners[..., :2], corners[..., :2] + corners[..., 2:]), 2)
+    boxes[0], boxes[1] = targets[0], torch.zeros(4)
+    boxes[2] = boxes[2] + 1000  # nothing in common
+    boxes.requires_grad_()
+    loss = MODELS.build(dict(type='IoULoss', mode=mode, loss_weight=2.0))
+    found, expected = box_losses(loss, boxes, targets), loss(
+        boxes, targets, reduction_override='none')
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    torch.testing.assert_close(*(torch.autograd.grad(value.sum(), boxes)[0]
+                                 for value in (found, expected)))
+
+
+def test_other_box_losses_are_called():
+    boxes = torch.tensor([[0., 0, 4, 4]])
+    loss = MODELS.build(dict(type='GIoULoss'))
+    assert box_losses(loss, boxes, boxes + 2) == loss(boxes, boxes + 2)

@@ -9,7 +9,7 @@ model = dict(
     # Trained whole, but for the statistics and weights of batch norm.
     backbone=dict(
         out_indices=(1, 2, 3), frozen_stages=-1, norm_cfg=dict(requires_grad=False)),
-    neck=dict(type='InstanceContextEncoder', in_channels=(512, 1024, 2048), out_channels=256),
+    neck=dict(type='LordreEncoder', in_channels=(512, 1024, 2048), out_channels=256),
     mask_head=dict(
         type='LordreHead',
         num_classes=80,
@@ -25,7 +25,8 @@ model = dict(
 # Pillow's bilinear resize is antialiased, as in the authors' training.
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
-    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),
+    # Polygons are drawn at the size of the network's input, as in the authors' training.
+    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True, transform_polygons=True),
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomChoiceResize',

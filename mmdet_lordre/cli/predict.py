@@ -1,0 +1,131 @@
+"""``lordre predict``."""
+import argparse
+import os
+import re
+
+from ..errors import UserError
+from ..models import build_model
+from ..prediction.run import predict_files
+from ..prediction.settings import Settings
+from ..prediction.sources import open_source
+from ..prediction.writers import WRITERS
+from .options import Parser, add_cfg_options, add_device
+
+#: Environment variables of the launchers: number of this process, of how many, on this machine.
+_LAUNCHERS = dict(pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+                  slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+                  mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE',
+                       'OMPI_COMM_WORLD_LOCAL_RANK'))
+
+
+def parse_args(argv=None):
+    parser = Parser(description='Find the objects in pictures and write them to files')
+    parser.add_argument('source', nargs='+',
+                        help='pictures, folders, patterns, list files (.txt), COCO files (.json), '
+                             'or the address of a picture')
+    parser.add_argument('--model', required=True,
+                        help='work folder of a training, checkpoint, or name of a model')
+    parser.add_argument('--config', help='config file, where --model is a checkpoint that carries '
+                                         'none')
+    parser.add_argument('--out', metavar='DIR', default='predictions',
+                        help='new or empty folder for the files (default: predictions)')
+    parser.add_argument('--save', nargs='+', default=['coco'], metavar='FORMAT',
+                        help=f'any of {", ".join(WRITERS)} (default: coco)')
+    parser.add_argument('--score-thr', type=float, default=0.3,
+                        help='lowest score that is kept (default: 0.3)')
+    parser.add_argument('--thresholds', metavar='JSON',
+                        help='scores by class in its place: {"default": 0.3, "classes": {...}}')
+    reading = parser.add_argument_group('pictures')
+    reading.add_argument('--recursive', action='store_true', help='also folders in folders')
+    reading.add_argument('--images', metavar='DIR', help='folder of the pictures of a COCO file')
+    reading.add_argument('--batch', type=int, default=1,
+                         help='pictures of one size that go through the network together '
+                              '(default: 1)')
+    reading.add_argument('--workers', type=int, default=2,
+                         help='threads that read and write beside the network (default: 2)')
+    reading.add_argument('--strict', action='store_true',
+                         help='stop at a picture that cannot be read (default: name it and go on)')
+    sharing = parser.add_argument_group('long runs')
+    sharing.add_argument('--resume', action='store_true', help='go on where a run was stopped')
+    sharing.add_argument('--shard', type=_shard, default=(1, 1), metavar='I/N',
+                         help='do the I-th of N shares; the last one that is done joins them')
+    sharing.add_argument('--launcher', choices=['none', *_LAUNCHERS], default='none',
+                         help='how several processes were started; each does a share')
+    sharing.add_argument('--local_rank', '--local-rank', type=int, default=0,
+                         help=argparse.SUPPRESS)
+    cleaning = parser.add_argument_group('post-processing (all off unless named)')
+    cleaning.add_argument('--mask-nms', type=float, metavar='IOU',
+                          help='of two masks of a class with a larger IoU keep the surer one')
+    cleaning.add_argument('--smooth', type=float, default=0, metavar='PX',
+                          help='smooth contours within so many pixels; areas stay as they are')
+    cleaning.add_argument('--fill-holes', type=int, default=0, metavar='PX',
+                          help='fill holes of at most so many pixels')
+    cleaning.add_argument('--one-label', action='store_true',
+                          help='each pixel belongs to the surest object alone')
+    cleaning.add_argument('--min-area', type=int, default=0, metavar='PX',
+                          help='leave out objects, and parts of objects, of fewer pixels')
+    writing = parser.add_argument_group('files')
+    writing.add_argument('--simplify', type=float, default=0, metavar='PX',
+                         help='polygons with fewer corners, which move by so many pixels at most')
+    writing.add_argument('--mm-per-pixel', type=float,
+                         help='side of a pixel, for measurements in millimetres')
+    add_device(parser)
+    add_cfg_options(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Predict as the command line says; returns the :class:`Summary`."""
+    args = parse_args(argv)
+    if args.simplify < 0 or (args.mm_per_pixel is not None and args.mm_per_pixel <= 0):
+        raise UserError('--simplify and --mm-per-pixel must not be negative, nor the latter 0')
+    settings = Settings(**{name: getattr(args, name) for name in Settings.names()
+                           if hasattr(args, name)})
+    share, device = _share(args)
+    source = open_source(args.source if len(args.source) > 1 else args.source[0], args.recursive,
+                         args.images, args.out)
+    _keep_apart(args.source, args.out)
+    files = (args.model, ) if args.config is None else (args.config, args.model)
+    model = build_model(*files, device=device, options=args.cfg_options)
+    print(f'model: {model.checkpoint}')
+    summary = predict_files(
+        model, source, args.out, args.save, settings, resume=args.resume, share=share,
+        strict=args.strict, simplify=args.simplify, mm_per_pixel=args.mm_per_pixel,
+        quiet=share[0] > 1 and args.launcher != 'none')
+    print(summary)
+    if not summary.joined:
+        print('files of all pictures together are written when the last share is done')
+    return summary
+
+
+def _shard(text):
+    found = re.fullmatch(r'(\d+)/(\d+)', text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f'{text!r} is not I/N with 1 <= I <= N, such as 3/8')
+    return int(found[1]), int(found[2])
+
+
+def _share(args):
+    """(number, of how many) of this process, and its device."""
+    (number, count), device = args.shard, args.device
+    if args.launcher == 'none':
+        return (number, count), device
+    names = _LAUNCHERS[args.launcher]
+    missing = [name for name in names if not os.environ.get(name, '').isdigit()]
+    if missing:
+        raise UserError(f'--launcher {args.launcher} needs {", ".join(missing)} in the '
+                        'environment: start the command by torchrun, srun or mpirun')
+    rank, size, local = (int(os.environ[name]) for name in names)
+    if device is None:
+        import torch
+        if torch.cuda.is_available():
+            device = f'cuda:{local % torch.cuda.device_count()}'
+    return ((number - 1) * size + rank + 1, count * size), device
+
+
+def _keep_apart(sources, out):
+    """Refuse to write among the pictures."""
+    target = os.path.realpath(out)
+    for source in sources:
+        if os.path.isdir(source) and os.path.realpath(source) == target:
+            raise UserError(f'--out {out} is the folder of the pictures: choose another')

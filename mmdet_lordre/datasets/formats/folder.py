@@ -1,0 +1,190 @@
+"""A folder that came from elsewhere: what lies in it is read, what lies outside is not."""
+import os
+import posixpath
+from collections.abc import Iterator
+
+from ...errors import UserError
+from ...text import printable
+from ..file_names import base_names
+
+#: Endings of images that OpenCV reads.
+IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.jp2', '.ppm', '.pgm')
+#: Folders of images, as tools call them.
+IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'JPEGImages', 'photos', 'frames', 'raw')
+#: What systems leave behind in folders and archives.
+_LITTER = ('__MACOSX', 'Thumbs.db', 'desktop.ini')
+_FILE, _FOLDER, _OUTSIDE = 'file', 'folder', 'outside'
+
+
+class Folder:
+    """Names are relative to the folder, with ``/``; each folder in it is listed once.
+
+    Args:
+        path: Of the folder.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = os.path.abspath(path)
+        self._real = os.path.realpath(path)
+        self._lists: dict[str, dict[str, str]] = {}
+        self._stems: dict[str, dict[str, list[str]]] = {}
+        self._names: dict[str, list[str]] | None = None
+
+    def kind(self, name: str) -> str | None:
+        """'file', 'folder', 'outside' (a link that leads there) or None for nothing."""
+        if name in ('', '.'):
+            return _FOLDER
+        parent, base = posixpath.split(name)
+        if parent and self.kind(parent) != _FOLDER:
+            return self.kind(parent) if self.kind(parent) == _OUTSIDE else None
+        return self._list(parent).get(base)
+
+    def is_file(self, name: str) -> bool:
+        """Whether there is a file of that name.
+
+        Raises:
+            UserError: It is a link that leads out of the folder.
+        """
+        return self._is(name, _FILE)
+
+    def is_folder(self, name: str) -> bool:
+        """Whether there is a folder of that name.
+
+        Raises:
+            UserError: It is a link that leads out of the folder.
+        """
+        return self._is(name, _FOLDER)
+
+    def _is(self, name, kind):
+        found = self.kind(name)
+        if found == _OUTSIDE:
+            path = self.join(name)
+            raise UserError(f'{path} is a link out of {self.path}, to {os.path.realpath(path)}: '
+                            'nothing is read there; give the folder that holds both, or copy it')
+        return found == kind
+
+    def join(self, name: str) -> str:
+        """Path of a name."""
+        return os.path.join(self.path, *name.split('/')) if name else self.path
+
+    def files(self, sub: str = '', endings: tuple[str, ...] | None = None) -> list[str]:
+        """Names of the files right in a folder, in order.
+
+        Args:
+            sub: Name of the folder.
+            endings: In small letters; None for any.
+        """
+        return [posixpath.join(sub, base) for base in self._list(sub)
+                if (endings is None or base.lower().endswith(endings))
+                and self.is_file(posixpath.join(sub, base))]
+
+    def folders(self, sub: str = '') -> list[str]:
+        """Names of the folders right in a folder, in order."""
+        return [posixpath.join(sub, base) for base, kind in self._list(sub).items()
+                if kind == _FOLDER]
+
+    def walk(self, sub: str = '', endings: tuple[str, ...] | None = None,
+             depth: int = 12) -> Iterator[str]:
+        """Names of the files in a folder and the folders in it."""
+        yield from self.files(sub, endings)
+        for folder in self.folders(sub) if depth else ():
+            yield from self.walk(folder, endings, depth - 1)
+
+    def within(self, name: str, near: str = '') -> str | None:
+        """A name that is relative to a folder in this one; None if it leads out of it.
+
+        Args:
+            name: As a file says it: with either separator, perhaps the whole path.
+            near: Name of the folder.
+        """
+        name = name.replace('\\', '/')
+        if name.startswith('/') or name[1:3] == ':/' or '\0' in name:
+            here = self.path.replace(os.sep, '/') + '/'
+            if not name.startswith(here):
+                return None
+            name, near = name[len(here):], ''
+        whole = posixpath.normpath(posixpath.join(near, name))
+        return None if whole.startswith('../') or whole == '..' else whole
+
+    def find_image(self, name: str, near: str = '') -> str | None:
+        """The image that a file of annotations means, by the name it gives.
+
+        Tried are the name itself, then its last part beside the annotations and in the usual
+        folders, then the only image of that name, or of that name with another ending, anywhere.
+
+        Args:
+            name: As the tool wrote it.
+            near: Name of the folder that the annotations are in.
+        """
+        whole = self.within(name, near)
+        if whole is not None and self.is_file(whole):
+            return whole
+        guesses = base_names(name) or [posixpath.basename(name)]
+        around = dict.fromkeys((near, posixpath.dirname(near), ''))
+        places = [posixpath.join(place, sub) for place in around for sub in ('', *IMAGE_FOLDERS)]
+        for place in places:
+            for guess in guesses:
+                inside = self.within(guess, place)
+                if inside is not None and self.is_file(inside):
+                    return inside
+        for place in places:
+            for guess in guesses:
+                found = self._stems_in(place).get(_stem(guess), ())
+                if len(found) == 1:
+                    return found[0]
+        for guess in guesses:
+            base = posixpath.basename(guess).lower()
+            for key in (base, _stem(base)):
+                found = self._images().get(key, ())
+                if len(found) == 1:
+                    return found[0]
+        return None
+
+    def _stems_in(self, place):
+        """Images right in a folder by their name without its ending."""
+        if place not in self._stems:
+            self._stems[place] = {}
+            for name in self.files(place, IMAGES) if self.kind(place) == _FOLDER else ():
+                self._stems[place].setdefault(_stem(name), []).append(name)
+        return self._stems[place]
+
+    def _images(self):
+        """Images by their name in small letters, with and without its ending."""
+        if self._names is None:
+            self._names = {}
+            for name in self.walk(endings=IMAGES):
+                base = posixpath.basename(name).lower()
+                for key in {base, _stem(base)}:
+                    self._names.setdefault(key, []).append(name)
+        return self._names
+
+    def _list(self, sub):
+        if sub not in self._lists:
+            try:
+                with os.scandir(self.join(sub)) as entries:
+                    found = {entry.name: self._kind_of(entry) for entry in entries
+                             if not entry.name.startswith('.') and entry.name not in _LITTER}
+            except OSError as error:
+                raise UserError(f'{self.join(sub)} cannot be read: {error.strerror}') from error
+            self._lists[sub] = {name: found[name] for name in sorted(found)}
+        return self._lists[sub]
+
+    def _kind_of(self, entry):
+        if entry.is_symlink():
+            real = os.path.realpath(entry.path)
+            if real != self._real and not real.startswith(self._real.rstrip(os.sep) + os.sep):
+                return _OUTSIDE
+        return _FOLDER if entry.is_dir() else _FILE if entry.is_file() else ''
+
+    def sample(self, count: int = 6) -> str:
+        """The first names in the folder, for messages."""
+        names = [name + ('/' if kind == _FOLDER else '') for name, kind in self._list('').items()]
+        more = ', ...' if len(names) > count else ''
+        return ', '.join(printable(name, 40) for name in names[:count]) + more or 'nothing'
+
+
+def _stem(name):
+    """The last part of a name, in small letters, without the ending of an image."""
+    base = posixpath.basename(name).lower()
+    root, ending = posixpath.splitext(base)
+    return root if ending in IMAGES else base

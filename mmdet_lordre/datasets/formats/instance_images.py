@@ -1,0 +1,175 @@
+"""Images of numbers: pixels of one object have one value (8 or 16 bits, or a color)."""
+import posixpath
+import re
+
+import cv2
+import numpy as np
+from pycocotools import mask as mask_api
+
+from ...errors import UserError
+from ...text import listed, plural, printable
+from .coco_data import Builder, CocoData
+from .folder import IMAGE_FOLDERS, IMAGES, Folder
+from .options import Options, part_of_folders
+from .reading import read_labels
+from .run_lengths import rles_of_labels
+
+NAME = 'instance masks (an image of numbers each)'
+#: Folders of masks, as people call them.
+MASK_FOLDERS = ('masks', 'mask', 'labels', 'label', 'instances', 'instance', 'annotations', 'gt',
+                'ground_truth', 'groundtruth', 'segmentation', 'segmentations', 'instance_masks',
+                'instance_ids', 'instanceids')
+_SUFFIX = re.compile(r'[_.-]?(instance_?ids?|instances?|inst|cp_masks?|masks?|labels?|seg|gt|ids?)'
+                     r'$', re.IGNORECASE)
+#: Masks that are looked at, pixels of a part that counts, and share of objects in several parts
+#: above which a mask is semantic.
+_LOOKS, _PART, _SHARE = 50, 10, 0.5
+#: More values of fewer pixels than these are blended colors.
+_VALUES, _PIXELS = 1000, 4
+
+
+def recognise(folder: Folder) -> bool:
+    """Whether any image has a mask of its name."""
+    return bool(pairs(folder, folder)[0])
+
+
+def read(folder: Folder, options: Options, file: str | None = None) -> dict[str, CocoData]:
+    """The parts, by folders called so. Masks in folders of other names are of these classes.
+
+    Args:
+        folder: Of images and masks.
+        options: ``images`` says where the images are, ``class_name`` what the objects are.
+        file: Not used.
+
+    Raises:
+        UserError: Masks that hold classes, or blended colors, or are of another size.
+    """
+    images = Folder(options.images) if options.images else folder
+    found, alone, orphans = pairs(folder, images)
+    if not found:
+        raise UserError(f'{folder.path}: no mask has the name of an image')
+    builder = Builder(NAME, folder.path, images.path)
+    entries, single, split, objects = {}, True, 0, 0
+    for number, (name, mask, label) in enumerate(found):
+        labels = read_labels(folder.join(mask))
+        _refuse_blended(labels, folder.join(mask))
+        part = part_of_folders(name) or part_of_folders(mask) or 'train'
+        if name not in entries:
+            entries[name] = builder.image(part, name)
+        image = entries[name]
+        same_size(labels, image, folder.join(mask))
+        encoded = rles_of_labels(labels)
+        single &= len(encoded) <= 1
+        if number < _LOOKS:
+            objects += len(encoded)
+            split += sum(map(_in_parts, encoded.values()))
+        for rle in encoded.values():
+            builder.add(part, image, label or options.class_name, rle)
+    if split > _SHARE * objects and not options.trusted:
+        raise UserError(
+            f'{folder.path}: most values of its masks are several separate areas: these look '
+            'like semantic masks, which do not tell objects of a class from each other; split '
+            'them into connected parts where objects never touch (scipy.ndimage.label), or, if '
+            'each value is one object, lordre convert-data --from instance-png')
+    if single:
+        builder.note('no mask has more than one value: what it shows is one object')
+    if alone:
+        builder.note(f'{plural(len(alone), "image")} without a mask taken as images without '
+                     f'objects ({printable(alone[0], 60)})')
+        for name in alone:
+            builder.image(part_of_folders(name) or 'train', name)
+    if orphans:
+        builder.note(f'{plural(len(orphans), "mask")} without an image left out '
+                     f'({listed(orphans, 1)})')
+    return builder.finish()
+
+
+def pairs(folder: Folder, images: Folder) -> tuple[list, list, list]:
+    """Masks and their images.
+
+    Args:
+        folder: Of the masks.
+        images: Of the images, perhaps the same.
+
+    Returns:
+        ``[(image, mask, class or None)]``, images without a mask, masks without an image.
+    """
+    photos, masks = {}, []
+    for name in images.walk('', IMAGES):
+        if images is folder and _is_mask(name):
+            continue
+        photos.setdefault(_key(name, IMAGE_FOLDERS), name)
+    for name in folder.walk('', IMAGES):
+        if images is not folder or _is_mask(name):
+            masks.append(name)
+    found, orphans, used = [], [], set()
+    for mask in masks:
+        key = _key(mask, MASK_FOLDERS)
+        match = next(((photos[k], label) for k, label in _candidates(key) if k in photos), None)
+        if match is None:
+            orphans.append(mask)
+        else:
+            found.append((match[0], mask, match[1]))
+            used.add(match[0])
+    return found, [name for name in photos.values() if name not in used], orphans
+
+
+def _is_mask(name):
+    *folders, base = name.split('/')
+    stem = posixpath.splitext(base)[0]
+    if any(folder.lower() in MASK_FOLDERS for folder in folders):
+        return True
+    if any(folder.lower() in map(str.lower, IMAGE_FOLDERS) for folder in folders):
+        return False
+    return bool(re.search(r'[_.-](cp_masks?|masks?|labels?|instance_?ids?|instances?)$', stem,
+                          re.IGNORECASE))
+
+
+def _key(name, words):
+    """A name without its ending and without the folder that says whether it is a mask."""
+    *folders, base = posixpath.splitext(name)[0].split('/')
+    words = {word.lower() for word in words}
+    place = next((i for i, folder in enumerate(folders) if folder.lower() in words), None)
+    return '/'.join([f for i, f in enumerate(folders) if i != place] + [base])
+
+
+def _candidates(key):
+    """(name of an image, class) that a mask may have: folders below may be classes."""
+    *folders, base = key.split('/')
+    for stem in dict.fromkeys((base, _SUFFIX.sub('', base))):
+        if stem:
+            yield '/'.join([*folders, stem]), None
+            for end in range(len(folders) - 1, -1, -1):
+                yield '/'.join([*folders[:end], stem]), '/'.join(folders[end:])
+
+
+def same_size(labels: np.ndarray, image: dict, path: str) -> None:
+    """Refuse a mask of another size than its image.
+
+    Args:
+        labels: (H, W).
+        image: Entry of ``images``.
+        path: Of the mask.
+
+    Raises:
+        UserError: naming both sizes.
+    """
+    if image['width'] is not None and labels.shape != (image['height'], image['width']):
+        raise UserError(f'{path} is {labels.shape[1]}x{labels.shape[0]}, its image '
+                        f'{printable(image["file_name"], 80)} {image["width"]}x{image["height"]} '
+                        '(width x height): store them in one size')
+
+
+def _in_parts(encoded):
+    """Whether a mask is several separate areas."""
+    left, top, width, height = (int(v) for v in mask_api.toBbox(encoded))
+    mask = mask_api.decode(encoded)[top:top + height, left:left + width]
+    areas = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:, cv2.CC_STAT_AREA]
+    return int((areas > _PART).sum()) > 1
+
+
+def _refuse_blended(labels, path):
+    values, counts = np.unique(labels, return_counts=True)
+    if len(values) > _VALUES and np.median(counts) < _PIXELS:
+        raise UserError(f'{path} has {len(values)} values of a few pixels each: its colors are '
+                        'blended, or it is a photo; store one exact value for each object')

@@ -1,0 +1,144 @@
+"""LabelMe: a JSON file for each image, with polygons, rectangles, circles and masks."""
+import math
+import posixpath
+
+from ...errors import UserError
+from ...text import plural, quoted
+from .coco_data import Builder, CocoData, checked_size
+from .folder import IMAGES, Folder
+from .options import Options, part_of_folders
+from .pieces import Grouped, corners, rectangle
+from .reading import packed_mask, read_json
+from .run_lengths import ellipse, rle_of_crop
+
+NAME = 'LabelMe'
+#: Labels with a meaning of their own: what is painted over, and what is no object.
+_BACKGROUND, _IGNORED = '_background_', '__ignore__'
+#: Files that are looked at to tell the format.
+_LOOKS = 5
+
+
+def is_labelme(data: object) -> bool:
+    """Whether a JSON file is one of LabelMe's."""
+    return isinstance(data, dict) and isinstance(data.get('shapes'), list) \
+        and ('imagePath' in data or 'imageData' in data or 'version' in data)
+
+
+def recognise(folder: Folder) -> bool:
+    """Whether a folder holds LabelMe's files."""
+    for _, name in zip(range(_LOOKS), folder.walk('', ('.json',))):
+        try:
+            if is_labelme(read_json(folder.join(name))):
+                return True
+        except UserError:
+            continue
+    return False
+
+
+def read(folder: Folder, options: Options, file: str | None = None) -> dict[str, CocoData]:
+    """The parts of a folder; folders called train, val and test in it are parts.
+
+    Args:
+        folder: That holds the files.
+        options: ``images`` says where the images are.
+        file: Name of the only file to read.
+
+    Raises:
+        UserError: Shapes that make no sense, or rectangles alone.
+    """
+    images = Folder(options.images) if options.images else folder
+    builder = Builder(NAME, folder.join(file or ''), images.path)
+    counts = dict(rectangles=0, others=0, embedded=0, joined=0, unknown=0)
+    for name in [file] if file else folder.walk('', ('.json',)):
+        path = folder.join(name)
+        data = read_json(path)
+        if not is_labelme(data):
+            counts['unknown'] += 1
+            continue
+        part = part_of_folders(name) or 'train'
+        image = _image(builder, part, images, name if images is folder else '', data, path, counts)
+        for thing in _objects(data['shapes'], image, path, builder, counts):
+            thing.put(builder, part, image)
+    if counts['rectangles'] and not counts['others']:
+        raise UserError(f'{folder.join(file or "")}: all {counts["rectangles"]} shapes are '
+                        'rectangles: these are data for detectors; annotate outlines (polygons or '
+                        'masks), or make masks from the boxes with a segmentation model first')
+    if counts['rectangles']:
+        builder.note(f'{plural(counts["rectangles"], "rectangle")} taken as masks')
+    if counts['joined']:
+        builder.note(f'{plural(counts["joined"], "object")} of several shapes with one group_id')
+    if counts['unknown']:
+        builder.note(f'{plural(counts["unknown"], "JSON file")} of another kind not read')
+    if counts['embedded']:
+        builder.note(f'{plural(counts["embedded"], "image")} in the JSON files alone (imageData): '
+                     'write them to files, with labelme_export_json for example')
+    return builder.finish()
+
+
+def _image(builder, part, images, name, data, path, counts):
+    """The image that a file is about."""
+    said = data.get('imagePath')
+    said = said if isinstance(said, str) and said else posixpath.basename(path)
+    near, stem = posixpath.dirname(name), posixpath.splitext(posixpath.basename(path))[0]
+    found = images.find_image(said, near)
+    if found is None:
+        # it was renamed together with its annotations
+        found = next((other for ending in IMAGES for other in (
+            posixpath.join(near, stem + ending),) if images.is_file(other)), None)
+    counts['embedded'] += found is None and bool(data.get('imageData'))
+    width, height = data.get('imageWidth'), data.get('imageHeight')
+    if width is not None and height is not None:
+        width, height = checked_size(width, height, path)
+    return builder.image(part, found or posixpath.basename(said.replace('\\', '/')), width, height)
+
+
+def _objects(shapes, image, path, builder, counts):
+    """Objects of an image; the shapes of one label and group_id are one."""
+    grouped = Grouped()
+    for index, shape in enumerate(shapes):
+        where = f'{path}, shape {index}'
+        if not isinstance(shape, dict) or not isinstance(shape.get('label'), (str, int)):
+            raise UserError(f'{where} has no label: {quoted(shape)}')
+        label, kind = str(shape['label']), shape.get('shape_type') or 'polygon'
+        if label == _IGNORED:
+            builder.lose(f'shapes labelled {_IGNORED}')
+            continue
+        if kind not in ('polygon', 'rectangle', 'circle', 'mask'):
+            builder.lose(f'shapes of the kind {quoted(kind, 20)}, which have no area')
+            continue
+        if image['width'] is None:
+            continue
+        points = corners(shape.get('points'), where)
+        drawn = _drawn(shape, kind, points, image, where)
+        if label == _BACKGROUND:
+            # painted over what was drawn before it
+            for thing in grouped.objects:
+                thing.cut.append(drawn)
+            continue
+        counts['rectangles' if kind == 'rectangle' else 'others'] += 1
+        group = shape.get('group_id')
+        thing = grouped.object(label, group if isinstance(group, (int, str)) else None)
+        (thing.masks if isinstance(drawn, dict) else thing.polygons).append(drawn)
+    counts['joined'] += grouped.joined
+    return grouped.objects
+
+
+def _drawn(shape, kind, points, image, where):
+    """A polygon or run lengths of a shape."""
+    height, width = image['height'], image['width']
+    if kind == 'polygon':
+        return points
+    if not all(map(math.isfinite, points)) or len(points) < 4:
+        raise UserError(f'{where}: a {kind} of the points {quoted(points)}')
+    if kind == 'rectangle':
+        xs, ys = points[::2], points[1::2]
+        return rectangle(min(xs), min(ys), max(xs), max(ys))
+    if kind == 'circle':
+        x, y, rim_x, rim_y = points[:4]
+        radius = math.hypot(rim_x - x, rim_y - y)
+        return ellipse(x, y, radius, radius, 0, height, width)
+    try:
+        mask = packed_mask(shape.get('mask') or '', zipped=False)
+    except ValueError as error:
+        raise UserError(f'{where}: its mask cannot be read: {error}') from error
+    return rle_of_crop(mask, int(points[0]), int(points[1]), height, width)

@@ -1,0 +1,69 @@
+"""Writes instance masks: an image of numbers for each image and class."""
+import os
+import posixpath
+from collections import Counter
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as mask_api
+
+from ...errors import UserError
+from .coco_data import CocoData
+from .output import Images, objects_of, safe_name
+
+
+def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) -> None:
+    """Write ``images/PART/NAME`` and ``masks/PART/CLASS/NAME.png``, with 8 or 16 bits.
+
+    Of objects of one class that overlap, the smaller one is in front.
+
+    Args:
+        parts: Annotations.
+        folder: An empty one.
+        copy: Whether images are copied.
+        lost: Counts what cannot be said.
+
+    Raises:
+        UserError: An image that cannot be copied, or with more objects than a mask has numbers.
+    """
+    for part, data in parts.items():
+        names = _folders(data.data['categories'])
+        target = os.path.join(folder, 'images', part) if copy else None
+        for name, image, annotations in Images(data.data, data.folder, target, data.source):
+            by_class: dict[int, list[dict]] = {}
+            for annotation, encoded in objects_of(annotations, image, lost):
+                by_class.setdefault(annotation['category_id'], []).append(encoded)
+            *below, base = posixpath.splitext(name)[0].split('/')
+            for category, masks in by_class.items():
+                path = os.path.join(folder, 'masks', part, *below, names[category], f'{base}.png')
+                numbers = _numbers(masks, image, lost)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                Image.fromarray(numbers).save(path)
+
+
+def _folders(categories):
+    """A folder for each class."""
+    names = {}
+    for category in categories:
+        name = safe_name(category['name'])
+        if name.lower() in {other.lower() for other in names.values()}:
+            name = f'{name}-{category["id"]}'
+        names[category['id']] = name
+    return names
+
+
+def _numbers(masks, image, lost):
+    """(H, W) with a number for each object."""
+    if len(masks) >= 2**16:
+        raise UserError(f'{image["file_name"]} has {len(masks)} objects of a class; a mask of 16 '
+                        'bits has 65535 numbers')
+    numbers = np.zeros((image['height'], image['width']),
+                       np.uint8 if len(masks) < 2**8 else np.uint16)
+    areas = mask_api.area(masks)
+    for index in np.argsort(-areas.astype(np.int64), kind='stable'):
+        numbers[mask_api.decode(masks[index]) > 0] = index + 1
+    left = np.bincount(numbers.reshape(-1), minlength=len(masks) + 1)[1:]
+    hidden, gone = (left < areas) & (left > 0), left == 0
+    lost['objects partly hidden by others of their class'] += int(hidden.sum())
+    lost['objects wholly hidden, or without a pixel'] += int(gone.sum())
+    return numbers

@@ -1,0 +1,175 @@
+"""An ONNX file of a model, compared with PyTorch before it is called done."""
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from ..config.reading import input_size
+from ..errors import UserError
+from ..models import head_of
+
+if TYPE_CHECKING:
+    from .onnx.check import Agreement
+
+#: What the answers of onnxruntime and PyTorch may differ by, in float32.
+SCORE_DIFFERENCE, MASK_IOU = 1e-3, 0.98
+
+
+def demand_packages() -> None:
+    """Refuse to begin without the packages that are needed.
+
+    Raises:
+        UserError: naming the one that is missing.
+    """
+    for package in ('onnx', 'onnxruntime'):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f"{package} is not installed: pip install 'mmdet_lordre[onnx]'")
+
+
+def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
+               dynamic: bool = False, half: bool = False, end_to_end: bool = False,
+               probabilities: bool = False, image: str | None = None) -> Agreement | None:
+    """Write a model as an ONNX file, and run both.
+
+    Args:
+        model: With ``cfg`` and ``dataset_meta``, on the CPU, from
+            :func:`~mmdet_lordre.models.build_model`.
+        out: The file.
+        shape: (height, width) of the input; the test size of the config, padded, if not given.
+        dynamic: Leave batch, height and width free.
+        half: The network in float16.
+        end_to_end: Scores, labels and masks as outputs, not what the head gives.
+        probabilities: Masks as probabilities, not as 0 and 1.
+        image: File to compare on; a drawn picture if not given.
+
+    Returns:
+        How onnxruntime and PyTorch agree; None if they were not compared.
+
+    Raises:
+        UserError: The model, the size or the file cannot be used, or both find other things.
+    """
+    demand_packages()
+    from .onnx import export_onnx
+
+    name = model.cfg.filename or getattr(model, 'checkpoint', None) or 'the model'
+    size = _input_size(model.cfg, shape, name)
+    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
+    try:
+        export_onnx(model, out, size, dynamic, half, end_to_end, not probabilities,
+                    image_preparation(model))
+    except ValueError as error:
+        raise UserError(f'{name}: {error}') from error
+    except OSError as error:
+        raise UserError(f'{out} cannot be written: {error.strerror}') from error
+    text = 'batch x 3 x height x width' if dynamic else f'1 x 3 x {size[0]} x {size[1]}'
+    print(f'{out}: input {text}')
+    return compare_with_torch(model, out, size, dynamic, half, end_to_end, image)
+
+
+def _input_size(cfg, shape, name):
+    try:
+        size = tuple(shape) if shape else input_size(cfg)
+    except ValueError as error:
+        raise UserError(f'{name}: {error} with --shape H W') from error
+    divisor = _divisor(cfg)
+    if min(size) < 1 or any(side % divisor for side in size):
+        raise UserError(f'--shape {size[0]} {size[1]}: this model pads its input to multiples of '
+                        f'{divisor}; give such a size')
+    return size
+
+
+def _divisor(cfg: Config) -> int:
+    return (cfg.model.get('data_preprocessor') or {}).get('pad_size_divisor', 1)
+
+
+def image_preparation(model: nn.Module) -> dict:
+    """What a program that has only the ONNX file must know, as a dictionary for JSON.
+
+    Args:
+        model: With ``cfg`` and ``dataset_meta``, from :func:`build_model`.
+    """
+    cfg, preprocessor, head = model.cfg, model.data_preprocessor, head_of(model)
+    resize = next((step for step in cfg.test_dataloader.dataset.pipeline
+                   if step.type.split('.')[-1] == 'Resize' and step.get('scale')), {})
+    return dict(
+        mean=preprocessor.mean.flatten().tolist(), std=preprocessor.std.flatten().tolist(),
+        # of images as OpenCV reads them, which are BGR
+        bgr_to_rgb=bool(preprocessor._channel_conversion),
+        divisor=_divisor(cfg), scale=list(resize.get('scale') or []),
+        keep_ratio=bool(resize.get('keep_ratio', True)),
+        mask_thr=float(head.test_cfg.get('mask_thr') or 0.5),
+        rounded=head.test_cfg.get('fill', 'opencv') != 'opencv',
+        classes=list(model.dataset_meta.get('classes') or ()))
+
+
+def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynamic: bool = False,
+                       half: bool = False, end_to_end: bool = True,
+                       image: str | None = None) -> Agreement | None:
+    """Run both on images; returns how they agree.
+
+    Raises:
+        UserError: they do not.
+    """
+    import onnxruntime
+
+    from .onnx.check import Agreement, compare, onnx_instances, score_floor, torch_instances
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(out, options, ['CPUExecutionProvider'])
+    if not end_to_end:
+        outputs = session.run(None, {'image': read_picture(model, image, size).numpy()})
+        print('outputs: ' + ', '.join(f'{output.name} {"x".join(map(str, value.shape))}'
+                                      for output, value in zip(session.get_outputs(), outputs)))
+        return None
+    divisor = _divisor(model.cfg)
+    sizes = [size]
+    if dynamic:
+        sizes.append(tuple(max(divisor, round(side * 0.8 / divisor) * divisor) for side in size))
+        sizes.append(size[::-1])
+    head = head_of(model)
+    total = Agreement()
+    for some in sizes:
+        images = read_picture(model, image, some)
+        if dynamic:
+            images = torch.cat((images, images.flip(3)))
+        total = total + compare(
+            torch_instances(model, images),
+            onnx_instances(session, images, head.test_cfg.get('mask_thr') or 0.5,
+                           head.test_cfg.get('fill', 'opencv')),
+            score_floor(head), 0.02 if half else 1e-3)
+    print(f'onnxruntime and PyTorch, {len(sizes)} size{"s" * (len(sizes) > 1)}: {total}')
+    if not half and (total.missing or total.worst_iou < MASK_IOU
+                          or total.score_difference > SCORE_DIFFERENCE):
+        raise UserError(f'{out} was written, but onnxruntime does not find what PyTorch '
+                        f'finds: {total}')
+    return total
+
+
+def read_picture(model: nn.Module, path: str | None, size: tuple[int, int]) -> Tensor:
+    """A normalised image (1, 3, height, width); a drawn one without a path.
+
+    Raises:
+        UserError: the image cannot be read.
+    """
+    if path:
+        picture = mmcv.imread(path) if cv2.haveImageReader(path) else None
+        if picture is None:
+            raise UserError(f'--image {path}: no such image, or it cannot be decoded')
+    else:
+        from ..datasets.shapes.scene import make_scene
+        picture = make_scene(max(64, min(256, *size)), 0, 1, 0).image
+        picture = np.ascontiguousarray(picture, np.uint8)
+    picture = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR)
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)
+    with torch.no_grad():
+        return model.data_preprocessor(dict(inputs=[tensor]))['inputs']

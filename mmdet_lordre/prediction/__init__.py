@@ -1,0 +1,5 @@
+"""From pictures to results that other programs can use.
+
+A source (:mod:`.sources`) yields pictures, the stream (:mod:`.stream`) turns each into a
+:class:`~.result.Result`, and writers (:mod:`.writers`) make files of it.
+"""

@@ -1,0 +1,97 @@
+"""One picture of a source, and its pixels."""
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..errors import UserError
+from ..text import printable
+
+#: Files that are read as pictures when a folder is given.
+IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+#: Bytes of a picture that is fetched, and seconds that a server may be silent.
+_MOST_BYTES, _SECONDS = 2**28, 30
+
+
+class BrokenPictureError(Exception):
+    """A picture that cannot be read: the message says why."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that is still to be read.
+
+    Attributes:
+        name: Relative to the source, without ending, with ``/``; nothing else of the source has
+            it.
+        index: Place in the source.
+        path: Of the file, or its address.
+        pixels: uint8 (height, width, 3), BGR, of a picture that is no file.
+        file: Name with its ending, as the source has it.
+        image_id: In a COCO file.
+    """
+    name: str
+    index: int
+    path: str | None = None
+    file: str | None = None
+    pixels: np.ndarray | None = None
+    image_id: int | str | None = None
+
+    def data(self) -> bytes:
+        """What the file holds.
+
+        Raises:
+            BrokenPictureError: It cannot be read.
+        """
+        if '://' in self.path:
+            return _fetch(self.path)
+        try:
+            with open(self.path, 'rb') as file:
+                return file.read()
+        except OSError as error:
+            raise BrokenPictureError(error.strerror or str(error)) from error
+
+
+def pixels_of(array: object) -> np.ndarray:
+    """A picture that a program hands over, as uint8 (height, width, 3), BGR.
+
+    Args:
+        array: An array as OpenCV reads files: uint8, grey or BGR, with or without alpha; or a
+            picture of Pillow.
+
+    Raises:
+        UserError: Another type or shape.
+    """
+    if hasattr(array, 'convert') and hasattr(array, 'mode'):  # Pillow's are RGB
+        return np.ascontiguousarray(np.asarray(array.convert('RGB'))[..., ::-1])
+    array = np.asarray(array)
+    if array.dtype != np.uint8:
+        raise UserError(f'a picture must be of type uint8, 0 to 255, not {array.dtype}')
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
+        return cv2.cvtColor(array.reshape(array.shape[:2]), cv2.COLOR_GRAY2BGR)
+    if array.ndim != 3 or array.shape[2] not in (3, 4) or not array.size:
+        raise UserError(f'a picture must have the shape (height, width, 3), not {array.shape}')
+    return np.ascontiguousarray(array[..., :3])
+
+
+def has_image_ending(path: str | os.PathLike) -> bool:
+    """Whether a file is called like a picture."""
+    return os.path.splitext(os.fspath(path))[1].lower() in IMAGE_ENDINGS
+
+
+def _fetch(address: str) -> bytes:
+    request = urllib.request.Request(address, headers={'User-Agent': 'mmdet_lordre'})
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as response:
+            data = response.read(_MOST_BYTES + 1)
+    except urllib.error.HTTPError as error:
+        raise BrokenPictureError(f'the server answers {error.code} {error.reason}') from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, 'reason', error)
+        raise BrokenPictureError(printable(reason, 120)) from error
+    if len(data) > _MOST_BYTES:
+        raise BrokenPictureError(f'it has more than {_MOST_BYTES >> 20} MiB')
+    return data

@@ -1,0 +1,62 @@
+"""From a picture to the input of the network, as the config's test data are prepared."""
+import mmcv
+import numpy as np
+from mmcv.transforms import Compose
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ..errors import UserError
+from .pictures import BrokenPictureError, Picture
+
+
+class Preparation:
+    """The test pipeline of a config in two steps: read, then prepare.
+
+    Args:
+        cfg: With ``test_dataloader``.
+
+    Raises:
+        UserError: The pipeline does not begin with reading a file.
+    """
+
+    def __init__(self, cfg: Config):
+        steps = list(get_test_pipeline_cfg(cfg))
+        loader = steps[0] if steps else {}
+        if str(loader.get('type', '')).split('.')[-1] != 'LoadImageFromFile':
+            raise UserError(
+                f'the test pipeline of the config begins with {loader.get("type", "nothing")}, not '
+                'with LoadImageFromFile: pictures of other origins cannot be put through it')
+        self.color, self.backend = loader.get('color_type', 'color'), loader.get(
+            'imdecode_backend', 'cv2')
+        self.as_float = loader.get('to_float32', False)
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        self.rest = Compose([step for step in steps[1:] if 'LoadAnnotations' not in str(
+            step.get('type', ''))])
+
+    def read(self, picture: Picture) -> np.ndarray:
+        """The pixels of a picture, (height, width, channels), BGR.
+
+        Raises:
+            BrokenPictureError: It cannot be read or decoded.
+        """
+        if picture.pixels is not None:
+            return picture.pixels
+        data = picture.data()
+        if not data:
+            raise BrokenPictureError('the file is empty')
+        try:
+            pixels = mmcv.imfrombytes(data, flag=self.color, backend=self.backend)
+        except Exception as error:  # every backend has errors of its own
+            raise BrokenPictureError(f'it cannot be decoded ({str(error)[:120]})') from error
+        if pixels is None:
+            raise BrokenPictureError('it cannot be decoded')
+        return pixels
+
+    def __call__(self, pixels: np.ndarray, picture: Picture) -> dict:
+        """``inputs`` and ``data_samples`` of one picture."""
+        shape = pixels.shape[:2]
+        if self.as_float:
+            pixels = pixels.astype(np.float32)
+        return self.rest(dict(img=pixels, img_id=picture.index, img_path=picture.path or '',
+                              img_shape=shape, ori_shape=shape, height=shape[0], width=shape[1]))

@@ -1,0 +1,210 @@
+"""From a source to files: what ``lordre predict`` does."""
+import dataclasses
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
+
+from ..errors import UserError
+from ..text import plural, printable
+from .cleanup import clean
+from .journal import RunFolder
+from .pictures import Picture
+from .result import Result
+from .settings import Settings
+from .sources import Source
+from .stream import Stream
+from .thresholds import Thresholds
+from .writers import Context, writers_of
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        folder: Of the files.
+        pictures: That were predicted now.
+        objects: Found in them.
+        left_out: Pictures that could not be read.
+        before: Pictures that an earlier run had done.
+        seconds: That it took, from the first picture on.
+        joined: Whether the files of all pictures together were written: all shares are done.
+    """
+    folder: Path
+    pictures: int
+    objects: int
+    left_out: int
+    before: int
+    seconds: float
+    joined: bool
+
+    def __str__(self) -> str:
+        text = f'{plural(self.objects, "object")} in {plural(self.pictures, "picture")}'
+        if self.pictures and self.seconds:
+            text += f' ({self.pictures / self.seconds:.3g} pictures/s)'
+        if self.before:
+            text += f', {self.before} done before'
+        if self.left_out:
+            text += f', {self.left_out} left out'
+        return f'{text}: {self.folder}'
+
+
+def predict_files(model: nn.Module, source: Source, out: str | os.PathLike,
+                  save: Sequence[str] = ('coco', ), settings: Settings | None = None, *,
+                  resume: bool = False, share: tuple[int, int] = (1, 1), strict: bool = False,
+                  simplify: float = 0, mm_per_pixel: float | None = None,
+                  quiet: bool = False) -> Summary:
+    """Predict pictures and write the results into a folder.
+
+    Args:
+        model: From :func:`~mmdet_lordre.models.build_model`.
+        source: From :func:`.sources.open_source`.
+        out: The folder: new, empty, or that of the same run with ``resume``.
+        save: Names of formats, see :data:`.writers.WRITERS`.
+        settings: How to predict.
+        resume: Go on with a run that was stopped.
+        share: (number from 1 on, of how many): of several processes each takes one.
+        strict: Stop at a picture that cannot be read.
+        simplify: Pixels by which polygons may move to have fewer corners.
+        mm_per_pixel: Side of a pixel for measurements.
+        quiet: No progress bar.
+
+    Raises:
+        UserError: The folder holds something else, nothing can be read, or a setting is wrong.
+    """
+    settings = settings or Settings()
+    meta = model.dataset_meta
+    classes = tuple(meta.get('classes') or ())
+    palette = meta.get('palette')
+    context = Context(Path(out), classes, palette if isinstance(palette, (list, tuple)) else None,
+                      *_categories(source, classes), simplify=simplify, mm_per_pixel=mm_per_pixel)
+    writers = writers_of(save, context)
+    stream = Stream(model, settings, any(writer.needs_image for writer in writers))
+    folder = RunFolder(out, _asked(model, source, save, settings, simplify, mm_per_pixel), share,
+                       resume)
+
+    def finish(result: Result, picture: Picture) -> Result:
+        result = clean(result, settings)
+        if result.error is None:
+            for writer in writers:
+                writer.write(result, picture)
+        result.image = None
+        return result
+
+    todo = _Todo(source, folder)
+    pictures = objects = left_out = 0
+    started = time.perf_counter()
+    try:
+        with _progress(len(source), share, quiet) as (advance, say):
+            for result in stream.run(todo, finish):
+                if result.error is not None:
+                    line = f'{printable(result.path or result.name, 200)}: {result.error}'
+                    if strict:
+                        raise UserError(line)
+                    say(f'left out: {line}')
+                    left_out += 1
+                else:
+                    pictures += 1
+                    objects += len(result)
+                folder.add(result)
+                advance(todo.passed)
+        seconds = time.perf_counter() - started
+        if left_out and not pictures and not todo.before:
+            raise UserError(f'none of the {plural(left_out, "picture")} could be read')
+        joined = folder.finish()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f'interrupted: {pictures + todo.before} pictures are done; go on '
+                                'with --resume') from None
+    finally:
+        folder.close()
+    if joined:
+        with folder.joining():
+            for writer in writers:
+                writer.finish(folder.results)
+    return Summary(Path(out), pictures, objects, left_out, todo.before, seconds, joined)
+
+
+class _Todo:
+    """The pictures of this share that are not done, and how many of the source have passed."""
+
+    def __init__(self, source: Source, folder: RunFolder):
+        self.source, self.folder = source, folder
+        self.passed = self.before = 0
+
+    def __iter__(self) -> Iterator[Picture]:
+        for picture in self.source:
+            self.passed = picture.index + 1
+            if not self.folder.is_mine(picture.index):
+                continue
+            if picture.name in self.folder.done:
+                self.before += 1
+                continue
+            yield picture
+
+
+def _asked(model, source, save, settings, simplify, mm_per_pixel) -> dict[str, Any]:
+    """What makes the files what they are; batches and threads do not."""
+    how = dataclasses.asdict(settings)
+    for name in ('batch', 'workers'):
+        del how[name]
+    given = settings.thresholds
+    if given is not None and not isinstance(given, Thresholds):
+        how['thresholds'] = settings.lowest_scores(
+            tuple(model.dataset_meta.get('classes') or ())).tolist()
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).numpy().tobytes())
+    return dict(source=source.said, model=digest.hexdigest()[:16],
+                checkpoint=os.path.basename(str(getattr(model, 'checkpoint', ''))),
+                classes=list(model.dataset_meta.get('classes') or ()), save=sorted(set(save)),
+                **how, simplify=simplify, mm_per_pixel=mm_per_pixel)
+
+
+def _categories(source: Source, classes: tuple[str, ...]):
+    """COCO ids of the labels and the categories, where the source is a COCO file."""
+    if source.categories is None:
+        return None, None
+    ids = {category['name']: category['id'] for category in source.categories}
+    free = max([0, *(i for i in ids.values() if isinstance(i, int))]) + 1
+    found = []
+    for name in classes:
+        if name not in ids:
+            ids[name] = free
+            free += 1
+        found.append(ids[name])
+    return found, source.categories
+
+
+@contextmanager
+def _progress(total: int, share: tuple[int, int],
+              quiet: bool) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+    """A bar with pictures a second; a line to say something beside it."""
+    if quiet:
+        yield lambda passed: None, print
+        return
+    console = Console(soft_wrap=True)
+    which = f' (share {share[0]} of {share[1]})' if share[1] > 1 else ''
+    bar = Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+                   TextColumn('{task.fields[rate]}'), TimeRemainingColumn(), console=console)
+    started, first = time.perf_counter(), None
+
+    def advance(passed: int) -> None:
+        nonlocal first
+        first = passed if first is None else first
+        done = passed - first
+        rate = done / max(time.perf_counter() - started, 1e-6) / share[1]
+        bar.update(task, completed=passed, rate=f'{rate:.3g} pictures/s' if done else '')
+
+    with bar:
+        task = bar.add_task(f'Predicting{which}', total=total, rate='')
+        yield advance, lambda line: console.print(line, markup=False, highlight=False)

@@ -1,0 +1,186 @@
+"""Where pictures come from: files, folders, patterns, lists, COCO files, arrays, an address."""
+import glob
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from ..datasets.coco_file import class_names, find_images, forget_annotations, read_annotations
+from ..errors import UserError
+from ..text import plural, printable
+from .pictures import IMAGE_ENDINGS, Picture, has_image_ending, pixels_of
+
+_PATTERN = frozenset('*?[')
+
+
+class Source:
+    """Pictures in an order that is the same every time.
+
+    Args:
+        parts: (entries, root): for each picture its path, or an array, or (path, image id, name);
+            and the folder that names are relative to.
+        said: What it is, in words.
+        categories: COCO categories, where it is a COCO file.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Sequence[Any], str | None]], said: str,
+                 categories: list[dict] | None = None):
+        self.parts, self.said, self.categories = list(parts), said, categories
+
+    def __len__(self) -> int:
+        return sum(len(entries) for entries, _ in self.parts)
+
+    def __iter__(self) -> Iterator[Picture]:
+        taken = set()
+        every = ((entry, root) for entries, root in self.parts for entry in entries)
+        for index, (entry, root) in enumerate(every):
+            if isinstance(entry, np.ndarray):
+                yield Picture(_free(f'picture_{index:06d}', '', taken), index, pixels=entry)
+                continue
+            path, image_id, named = entry if isinstance(entry, tuple) else (entry, None, None)
+            file = named or _relative(path, root)
+            stem, ending = os.path.splitext(file)
+            yield Picture(_free(stem, ending, taken), index, path, file.replace(os.sep, '/'),
+                          image_id=image_id)
+
+
+def _relative(path: str, root: str | None) -> str:
+    if '://' in path:
+        path = path.split('?')[0].split('#')[0].split('://')[1]
+        return path.rsplit('/', 1)[-1] or 'picture'
+    if root is not None:
+        inside = os.path.relpath(os.path.abspath(path), root)
+        if not inside.startswith(os.pardir):
+            return inside
+    return path
+
+
+def open_source(source: Any, recursive: bool = False, images: str | None = None,
+                without: str | None = None) -> Source:
+    """The pictures that are meant.
+
+    Args:
+        source: A picture, a folder, a pattern (``photos/*.jpg``), a list file (``.txt``, a path a
+            line, relative to it), a COCO file (``.json``), an http(s) address of a picture, an
+            array or a picture of Pillow, or a list of any of these. An address is fetched only
+            where it is given here: one in a list file or a COCO file is not.
+        recursive: Also folders in folders.
+        images: Folder of the pictures of a COCO file.
+        without: A folder that is not looked into: results are written there.
+
+    Raises:
+        UserError: There is nothing of that name, or no picture in it.
+    """
+    if isinstance(source, np.ndarray) and source.ndim == 4:
+        source = list(source)
+    if isinstance(source, (list, tuple)):
+        if not source:
+            raise UserError('the list of pictures is empty')
+        parts = [open_source(one, recursive, images, without) for one in source]
+        return Source([one for part in parts for one in part.parts],
+                      ' '.join(part.said for part in parts) if len(parts) < 9
+                      else plural(len(parts), 'source'),
+                      parts[0].categories if len(parts) == 1 else None)
+    if not isinstance(source, (str, os.PathLike)):
+        return Source([([pixels_of(source)], None)], 'an array')
+    path = os.fspath(source)
+    said = printable(path, 80)
+    if path.lower().startswith(('http://', 'https://')):
+        return Source([([path], None)], said)
+    if os.path.isdir(path):
+        found = list(_pictures_in(path, recursive, without and os.path.abspath(without)))
+        if not found:
+            deeper = '' if recursive else '; folders in it are looked into with --recursive'
+            raise UserError(f'no pictures in {said} (looked for {", ".join(IMAGE_ENDINGS)}'
+                            f'{deeper})')
+        return Source([(found, os.path.abspath(path))], said)
+    if os.path.isfile(path):
+        kinds: dict[str, Callable] = {'.txt': _listed, '.json': _of_coco}
+        read = kinds.get(os.path.splitext(path)[1].lower())
+        if read is not None:
+            return read(path, images, said)
+        return Source([([path], os.path.dirname(os.path.abspath(path)))], said)
+    if _PATTERN & set(path):
+        found = sorted(p for p in glob.iglob(path, recursive=True)
+                       if os.path.isfile(p) and has_image_ending(p))
+        if not found:
+            raise UserError(f'no picture fits {said}')
+        fixed = []
+        for part in Path(path).parts[:-1]:
+            if _PATTERN & set(part):
+                break
+            fixed.append(part)
+        return Source([(found, os.path.abspath(os.path.join(*fixed) if fixed else '.'))], said)
+    raise UserError(f'no such picture, folder or file: {said}')
+
+
+def _pictures_in(folder: str, recursive: bool, without: str | None) -> Iterator[str]:
+    """Paths, folder by folder in the order of names."""
+    try:
+        with os.scandir(folder) as entries:
+            names, folders = [], []
+            for entry in entries:
+                if has_image_ending(entry.name) and entry.is_file():
+                    names.append(entry.name)
+                elif recursive and entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+    except OSError as error:
+        raise UserError(f'{printable(folder, 80)} cannot be read: {error.strerror}') from error
+    for name in sorted(names):
+        yield os.path.join(folder, name)
+    for name in sorted(folders):
+        path = os.path.join(folder, name)
+        if os.path.abspath(path) != without:
+            yield from _pictures_in(path, recursive, without)
+
+
+def _listed(path: str, images: str | None, said: str) -> Source:
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        with open(path, encoding='utf-8-sig') as file:
+            lines = [line.strip() for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f'{said} cannot be read as a list of pictures: {error}') from error
+    names = [line for line in lines if line and not line.startswith('#')]
+    if not names:
+        raise UserError(f'{said} lists no pictures: a path a line is expected')
+    for name in names:
+        if '://' in name:
+            raise UserError(f'{said}: {printable(name, 80)}: addresses in a list are not fetched; '
+                            'give one as the source to fetch it')
+    paths = []
+    for name in names:
+        near = os.path.join(folder, name)
+        paths.append(near if os.path.exists(near) or not os.path.exists(name) else name)
+    return Source([(paths, folder)], said)
+
+
+def _of_coco(path: str, images: str | None, said: str) -> Source:
+    data = read_annotations(path)
+    folder = find_images(data, path, images)
+    entries = []
+    for image in data['images']:
+        name = image.get('file_name')
+        if not isinstance(name, str) or not name or '://' in name:
+            raise UserError(f'{said}: image {printable(image.get("id"), 40)} has no file_name that '
+                            f'is a path: {printable(name, 80)}')
+        entries.append((os.path.join(folder, name), image.get('id'), name))
+    class_names(data, path)  # each of them has a name and an id of its own
+    forget_annotations()
+    return Source([(entries, os.path.abspath(folder))], said, data['categories'])
+
+
+def _free(stem: str, ending: str, taken: set) -> str:
+    """A name that no other picture has, and that cannot lead out of a folder."""
+    parts = [part for part in PurePosixPath(stem.replace('\\', '/')).parts
+             if part not in ('/', '..', '.') and not part.endswith(':')]
+    stem = '/'.join(part.replace('\0', '') for part in parts) or 'picture'
+    name, number = stem, 1
+    # names that differ in case alone are one file on some systems
+    while (key := hash(name.casefold())) in taken:
+        number += 1
+        name = f'{stem}_{ending[1:]}' if number == 2 and ending else f'{stem}_{number}'
+    taken.add(key)
+    return name

@@ -1,0 +1,85 @@
+"""COCO: results for an evaluation, and annotations to correct by hand and train on."""
+import json
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...files import atomic_write
+from ...masks.outlines import outlines_of, ring_area
+from ..result import Result, text_rle
+from .base import Results, Writer
+
+
+def numbered(results: Iterator[Result]) -> Iterator[tuple[int | str, Result]]:
+    """(image id, result) of the pictures that could be read.
+
+    The id is that of the source, or else the place among the results, from 1 on.
+    """
+    for number, result in enumerate(results, 1):
+        if result.error is None:
+            yield number if result.image_id is None else result.image_id, result
+
+
+class CocoResults(Writer):
+    """``results.json``: what evaluation servers and :class:`CocoMaskMetric` read."""
+
+    name = 'coco'
+
+    def finish(self, results: Results) -> None:
+        path = self.context.path('results.json')
+        with atomic_write(path) as name, open(name, 'w', encoding='utf-8') as file:
+            file.write('[')
+            separator = '\n'
+            for image_id, result in numbered(results()):
+                for rle, label, score, box in zip(result.masks, result.labels.tolist(),
+                                                  result.scores.tolist(), result.boxes.tolist()):
+                    entry = dict(image_id=image_id, category_id=self.context.category_id(label),
+                                 bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]],
+                                 score=score, segmentation=text_rle(rle))
+                    file.write(separator + json.dumps(entry))
+                    separator = ',\n'
+            file.write('\n]\n')
+
+
+class CocoAnnotations(Writer):
+    """``annotations.json``: polygons, and run lengths where a mask has holes.
+
+    Polygons follow the edges of the pixels, so that they draw the same mask again. The score of
+    each object stays beside it.
+    """
+
+    name = 'coco-annotations'
+
+    def finish(self, results: Results) -> None:
+        path = self.context.path('annotations.json')
+        with atomic_write(path) as name, open(name, 'w', encoding='utf-8') as file:
+            file.write('{"info": {"description": "predictions"},\n"categories": '
+                       f'{json.dumps(self.context.category_list())},\n"images": [')
+            separator = '\n'
+            for image_id, result in numbered(results()):
+                file.write(separator + json.dumps(dict(
+                    id=image_id, file_name=result.file or result.name, width=result.size[1],
+                    height=result.size[0])))
+                separator = ',\n'
+            file.write('],\n"annotations": [')
+            separator = '\n'
+            for number, entry in enumerate(self._entries(results), 1):
+                file.write(separator + json.dumps(dict(id=number, **entry)))
+                separator = ',\n'
+            file.write(']}\n')
+
+    def _entries(self, results: Results) -> Iterator[dict]:
+        for image_id, result in numbered(results()):
+            for i, rle in enumerate(result.masks):
+                y, x, bitmap = result.crop(i)
+                parts = outlines_of(bitmap, y, x, self.context.simplify)
+                if any(part.holes for part in parts):
+                    segmentation, area = text_rle(rle), int(np.count_nonzero(bitmap))
+                else:
+                    segmentation = [part.exterior.ravel().tolist() for part in parts]
+                    area = abs(sum(ring_area(part.exterior) for part in parts))
+                box = result.boxes[i].tolist()
+                yield dict(
+                    image_id=image_id, category_id=self.context.category_id(int(result.labels[i])),
+                    iscrowd=0, bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]],
+                    area=area, segmentation=segmentation, score=float(result.scores[i]))

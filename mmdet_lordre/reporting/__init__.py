@@ -1,0 +1,1 @@
+"""What a model does well and where it fails: numbers, and a page that shows them."""

@@ -1,0 +1,106 @@
+"""What a report is about: the results of a run, or of any program, and what belongs to them."""
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import UserError
+from ..text import printable
+
+#: Files of a report, and of a run beside it.
+FOLDER, PAGE, NUMBERS, THRESHOLDS = 'report', 'report.html', 'report.json', 'thresholds.json'
+RESULTS, ORIGIN, CEILING = 'results.segm.json', 'origin.json', 'ceiling.json'
+#: Small files beside a run are read up to so many bytes.
+_MOST = 2**20
+
+
+@dataclass
+class Source:
+    """One model's results.
+
+    Attributes:
+        name: For the page.
+        results: File of results in COCO's format; None where a run has none.
+        run: Work folder of the training; None for results of any other program.
+        origin: What was written beside the results: 'ann', 'images', 'checkpoint', 'config'.
+    """
+    name: str
+    results: str | None
+    run: str | None = None
+    origin: dict[str, str] = field(default_factory=dict)
+
+
+def find_source(path: str) -> Source:
+    """What a path of the command line means: the work folder of a run, or a file of results.
+
+    Raises:
+        UserError: There is nothing, or something else.
+    """
+    if os.path.isdir(path):
+        name = os.path.basename(os.path.abspath(path))
+        results = os.path.join(path, FOLDER, RESULTS)
+        return Source(name, results if os.path.isfile(results) else None, path,
+                      _strings(os.path.join(path, FOLDER, ORIGIN)))
+    if not os.path.isfile(path):
+        raise UserError(f'{path}: no such file or folder: give the work folder of a training, or '
+                        'a file of results (.json)')
+    if path.endswith(('.pkl', '.pickle', '.pth')):
+        raise UserError(f'{path} is no file of results: write one with lordre test CONFIG '
+                        'CHECKPOINT --json-out PREFIX')
+    name = os.path.splitext(os.path.basename(path))[0].removesuffix('.segm')
+    return Source(name, path)
+
+
+def write_origin(folder: str, **values: str | None) -> None:
+    """Write down where the results in a folder come from."""
+    with open(os.path.join(folder, ORIGIN), 'w', encoding='utf-8') as file:
+        json.dump({key: value for key, value in values.items() if value}, file, indent=1)
+
+
+def ceilings_of(source: Source) -> dict[str, float]:
+    """AP that heads can reach at most on the data, by head, where ``ceiling.json`` says it."""
+    places = [source.run] if source.run else [os.path.dirname(source.results or '') or '.']
+    data = _read(os.path.join(places[0], CEILING))
+    found = {}
+    for name, value in data.items() if isinstance(data, dict) else ():
+        if isinstance(value, dict):
+            value = value.get('AP', value.get('mAP'))
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1:
+            found[printable(name, 60)] = float(value)
+    return found
+
+
+def own_folder(folder: str) -> None:
+    """Refuse to write over files that no report has made.
+
+    Raises:
+        UserError: There are some.
+    """
+    there = [name for name in (PAGE, NUMBERS, THRESHOLDS)
+             if os.path.exists(os.path.join(folder, name))]
+    if not there:
+        return
+    try:
+        with open(os.path.join(folder, NUMBERS), encoding='utf-8') as file:
+            ours = '"written_by": "mmdet_lordre' in file.read(200)
+    except (OSError, UnicodeDecodeError):
+        ours = False
+    if not ours:
+        raise UserError(f'{os.path.join(folder, there[0])} is there and was not written by a '
+                        'report: choose another folder with --out')
+
+
+def _strings(path: str) -> dict[str, str]:
+    data = _read(path)
+    return {key: value for key, value in data.items()
+            if isinstance(key, str) and isinstance(value, str)} if isinstance(data, dict) else {}
+
+
+def _read(path: str) -> Any:
+    try:
+        if os.path.getsize(path) > _MOST:
+            return None
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return None

@@ -1,0 +1,140 @@
+"""The short Python interface: a model that predicts, is evaluated and is exported."""
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .errors import UserError
+from .models import build_model, open_model
+from .text import printable
+
+if TYPE_CHECKING:
+    from .prediction.result import Result
+
+
+class Segmenter:
+    """A model that is ready for use.
+
+    The commands call the same functions: ``lordre predict``, ``lordre test`` and
+    ``lordre export-onnx``.
+
+    Args:
+        model: A work folder (its best, else its last checkpoint), a checkpoint, the name of a
+            model of the zoo, or a config file with ``checkpoint``.
+        checkpoint: Of a config file.
+        device: 'cpu', 'cuda:0', ...; a GPU when there is one.
+        options: Values that override the config, by dotted key.
+
+    Attributes:
+        model: The detector, once it is needed.
+        classes: Names of its classes.
+
+    Raises:
+        UserError: What is given cannot be found or read, or does not belong together.
+    """
+
+    def __init__(self, model: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
+                 device: str | None = None, options: dict | None = None):
+        self.source, self.checkpoint, self.options = model, checkpoint, options
+        self.model = build_model(model, checkpoint, device, options)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the labels."""
+        return tuple(self.model.dataset_meta.get('classes') or ())
+
+    def predict(self, source: Any, *, recursive: bool = False, images: str | None = None,
+                strict: bool = False, keep_image: bool = False,
+                **settings: Any) -> Iterator['Result']:
+        """Results of pictures, one after the other, in their order.
+
+        Pictures are read while the network works, and no more of them are in memory than that
+        takes, however many there are.
+
+        Args:
+            source: See :func:`~mmdet_lordre.prediction.sources.open_source`: an array (BGR, as
+                OpenCV reads), a picture, a folder, a pattern, a list, a COCO file, or a list of
+                these.
+            recursive: Also folders in folders.
+            images: Folder of the pictures of a COCO file.
+            strict: Stop at a picture that cannot be read; otherwise it is named and passed over.
+            keep_image: Results have the picture, too.
+            **settings: See :class:`~mmdet_lordre.prediction.settings.Settings`: ``score_thr``,
+                ``batch``, ``tile``, ...
+
+        Returns:
+            An iterator; nothing is computed before the first result is asked for.
+
+        Raises:
+            UserError: Nothing can be read, or a setting is wrong.
+        """
+        from .prediction.sources import open_source
+        stream = self._stream(settings, keep_image)
+        return _usable(stream.run(open_source(source, recursive, images)), strict)
+
+    def _stream(self, settings: dict, keep_image: bool) -> Any:
+        from .prediction.settings import Settings
+        from .prediction.stream import Stream
+        unknown = [name for name in settings if name not in Settings.names()]
+        if unknown:
+            raise UserError(f'predict takes no {unknown[0]!r}; it takes '
+                            f'{", ".join(Settings.names())}')
+        return Stream(self.model, Settings(**settings), keep_image)
+
+    def evaluate(self, data: str | os.PathLike | None = None, *, images: str | None = None,
+                 metrics: tuple[str, ...] = ('segm', ), work_dir: str | None = None,
+                 **testing: Any) -> dict[str, float]:
+        """Figures on annotated pictures.
+
+        Args:
+            data: COCO file; the test data of the config if not given.
+            images: Folder of its pictures, sought near it if not given.
+            metrics: What to evaluate.
+            work_dir: Folder of the log; none is kept if not given.
+            **testing: See :class:`~mmdet_lordre.training.testing.Testing`.
+
+        Returns:
+            Figures by name, such as ``coco/segm_mAP``.
+
+        Raises:
+            UserError: The data cannot be used.
+        """
+        from .training.testing import Testing, demand_test_data, run_test
+        opened = open_model(self.source, self.checkpoint, self.options)
+        demand_test_data(opened.cfg, opened.config)
+        if opened.cfg.get('visualizer'):
+            # mmengine keeps one of a name for the whole process, and its folder with it
+            opened.cfg.visualizer.update(name=f'evaluation-{uuid.uuid4().hex}', vis_backends=[])
+        with tempfile.TemporaryDirectory() as folder:
+            how = Testing(work_dir=work_dir or folder, metrics=tuple(metrics),
+                          ann=None if data is None else os.fspath(data), images=images, **testing)
+            return run_test(opened.cfg, opened.checkpoint, how, opened.weights)
+
+    def export(self, path: str | os.PathLike, **options: Any) -> Any:
+        """Write the model as an ONNX file that has scores, labels and masks as outputs.
+
+        Args:
+            path: The file.
+            **options: See :func:`~mmdet_lordre.deployment.exporting.write_onnx`.
+
+        Returns:
+            How onnxruntime and PyTorch agree.
+
+        Raises:
+            UserError: onnx is not installed, or the model cannot be exported.
+        """
+        from .deployment.exporting import write_onnx
+        model = build_model(self.source, self.checkpoint, 'cpu', self.options)
+        return write_onnx(model, os.fspath(path), **{'end_to_end': True, **options})
+
+
+def _usable(results, strict):
+    for result in results:
+        if result.error is None:
+            yield result
+            continue
+        line = f'{printable(result.path or result.name, 200)}: {result.error}'
+        if strict:
+            raise UserError(line)
+        print(f'left out: {line}')

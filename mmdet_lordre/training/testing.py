@@ -1,0 +1,194 @@
+"""Testing a model on annotated pictures, by mmengine's runner."""
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.registry import RUNNERS, init_default_scope
+
+from ..config.checks import check_data, reads_coco, use_files
+from ..config.own_data import CONVERTED, choose_part, set_dataset_files
+from ..config.reading import dataset_files, evaluators, split_datasets
+from ..datasets.coco_file import forget_annotations, read_annotations
+from ..datasets.formats import open_data
+from ..errors import UserError
+from ..evaluation import CocoMaskMetric, DumpMaskResults
+from .distributed import from_the_first
+from .runner import ToolRunner, work_dir_of
+
+
+@dataclass(frozen=True)
+class Testing:
+    """What is asked of a test.
+
+    Attributes:
+        work_dir: Folder of logs.
+        launcher: How several processes were started.
+        metrics: What to evaluate, of ``CocoMaskMetric.METRICS``; what the config says if empty.
+        classwise: A table of every class.
+        ann: Annotations (or only images) of any format to test on, in place of the config's.
+        images: Folder of their images, sought near them if not given.
+        out: Pickle file for the predictions.
+        json_out: Prefix of files in the format of COCO results.
+        show: Show the results in a window, ``wait_time`` seconds each.
+        show_dir: Draw the results into this folder.
+        score_thr: Lowest score that is drawn.
+        half: 'fp16' or 'bf16' for mixed precision.
+        crowd_as_instances: Take crowd regions as objects.
+    """
+    work_dir: str
+    launcher: str = 'none'
+    metrics: Sequence[str] = ()
+    classwise: bool = False
+    ann: str | None = None
+    images: str | None = None
+    out: str | None = None
+    json_out: str | None = None
+    show: bool = False
+    wait_time: float = 2
+    show_dir: str | None = None
+    score_thr: float = 0.3
+    half: str | None = None
+    crowd_as_instances: bool = False
+
+    def __post_init__(self):
+        for name in self.metrics:
+            if name not in CocoMaskMetric.METRICS:
+                raise UserError(f'--eval: unknown metric {name!r}; choose from '
+                                f'{", ".join(CocoMaskMetric.METRICS)}')
+        if self.out and not self.out.endswith(('.pkl', '.pickle')):
+            raise UserError(f'--out: the file must end in .pkl or .pickle: {self.out}')
+
+    @property
+    def prefix(self) -> str | None:
+        """``json_out`` without ending."""
+        return self.json_out.removesuffix('.json') if self.json_out else None
+
+
+def demand_test_data(cfg: Config, name: str) -> None:
+    """Refuse a config that says nothing of testing.
+
+    Raises:
+        UserError: naming what is missing.
+    """
+    if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
+        raise UserError(f'config {name} has no test_dataloader and test_evaluator: '
+                        'nothing to test on')
+
+
+def test_folder(cfg: Config, config: str, checkpoint: str) -> str:
+    """Where a test writes its log: ``test`` in the work folder of the config or checkpoint.
+
+    Args:
+        cfg: May name its ``work_dir``.
+        config: Path of the config, or other words where the checkpoint carries it.
+        checkpoint: Path of the checkpoint.
+    """
+    folder = work_dir_of(config, cfg.get('work_dir')) if os.path.isfile(config) or '::' in config \
+        else os.path.dirname(checkpoint)
+    return os.path.join(folder, 'test')
+
+
+def run_test(cfg: Config, checkpoint: str, testing: Testing,
+             weights: dict | None = None) -> dict[str, float]:
+    """Test a checkpoint.
+
+    Args:
+        cfg: With the classes of the checkpoint; changed.
+        checkpoint: Its path.
+        testing: How.
+        weights: What the checkpoint holds, where it was read already.
+
+    Returns:
+        The figures by name.
+
+    Raises:
+        UserError: Data, metrics or checkpoint do not fit.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    cfg.launcher = testing.launcher
+    # a folder of its own: mmengine writes the config there, and training's must stay
+    cfg.work_dir = testing.work_dir
+    if testing.ann:
+        set_dataset_files(cfg, 'test', *from_the_first(cfg, lambda: _own_data(cfg, testing)))
+    cfg.load_from, cfg.resume = checkpoint, False
+    if testing.half:
+        cfg.test_cfg.fp16 = True
+        # mmengine takes torch's default on a GPU, and knows bfloat16 alone on a CPU
+        torch.set_autocast_dtype('cuda', torch.bfloat16 if testing.half == 'bf16'
+                                 else torch.float16)
+    _set_metrics(cfg, testing)
+    use_files(cfg, from_the_first(cfg, lambda: check_data(
+        cfg, ('test',), skip_bad=True, skip_images=False,
+        clean_to=os.path.join(cfg.work_dir, 'clean'),
+        crowd_as_instances=testing.crowd_as_instances)))
+    _set_pictures(cfg, testing)
+    forget_annotations()
+    runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    if weights is not None:
+        runner._read = checkpoint, weights
+    if testing.out:
+        runner.test_evaluator.metrics.append(DumpMaskResults(out_file_path=testing.out))
+    figures = runner.test()
+    if testing.show_dir and is_main_process():
+        runner.logger.info(f'Pictures: {os.path.abspath(testing.show_dir)}')
+    return figures
+
+
+def _own_data(cfg, testing):
+    """(annotation file, folder of its images) of what is tested on."""
+    part = choose_part(open_data(testing.ann, testing.images), ('test', 'val'), testing.ann)
+    if part.line():
+        print(part.line())
+    return part.save(os.path.join(cfg.work_dir, CONVERTED)), part.folder
+
+
+def _set_metrics(cfg, testing):
+    found = evaluators(cfg, 'test')
+    coco = [metric for metric in found if 'Coco' in str(metric.get('type', ''))]
+    if (testing.metrics or testing.prefix) and not coco:
+        raise UserError(f'--eval and --json-out need a COCO metric in test_evaluator; the '
+                        f'config has {", ".join(str(m.get("type")) for m in found)}')
+    annotated = _has_annotations(cfg)
+    format_only = not annotated or bool(testing.prefix and not testing.metrics)
+    if format_only:
+        cfg.test_evaluator = coco  # nothing is evaluated: other metrics have no part in it
+    if not annotated and testing.metrics:
+        raise UserError('--eval: the annotation file of the test data has no annotations; '
+                        'write the results with --json-out PREFIX instead')
+    for number, metric in enumerate(coco):
+        if metric['type'] == 'CocoMetric':  # does not know results without boxes
+            metric['type'] = 'CocoMaskMetric'
+        if testing.metrics:
+            metric['metric'] = list(testing.metrics)
+        if testing.classwise:
+            metric['classwise'] = True
+        if testing.prefix:
+            metric['outfile_prefix'] = testing.prefix + (f'_{number + 1}' if number else '')
+        metric['format_only'] = format_only
+        if format_only and not metric.get('outfile_prefix'):
+            if not (testing.out or testing.show or testing.show_dir):
+                raise UserError('the test data have no annotations: say where the results go '
+                                'with --json-out PREFIX, --out FILE.pkl or --show-dir DIR')
+            metric['outfile_prefix'] = os.path.join(cfg.work_dir, 'results')
+
+
+def _has_annotations(cfg):
+    for dataset in split_datasets(cfg, 'test'):
+        ann_file, _ = dataset_files(dataset)
+        if reads_coco(dataset) and os.path.isfile(ann_file):
+            return bool('annotations' in read_annotations(ann_file))
+    return True
+
+
+def _set_pictures(cfg, testing):
+    if not (testing.show or testing.show_dir):
+        return
+    hooks = cfg.get('default_hooks') or cfg.setdefault('default_hooks', {})
+    hooks['visualization'] = dict(
+        type='DetVisualizationHook', draw=True, score_thr=testing.score_thr, show=testing.show,
+        wait_time=testing.wait_time,
+        # relative to the work folder otherwise, and once more for every image
+        test_out_dir=os.path.abspath(testing.show_dir) if testing.show_dir else None)

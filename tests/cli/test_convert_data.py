@@ -1,0 +1,174 @@
+"""From every format into every other and back; nothing is written over, and losses are counted."""
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pycocotools import mask as mask_api
+
+from mmdet_lordre.cli.convert_data import main as convert
+from mmdet_lordre.datasets.formats import open_data
+from mmdet_lordre.errors import UserError
+
+from ..datasets.formats import exports
+from ..datasets.formats.scene import (
+    ANGLE_MASK,
+    FULL_MASK,
+    HEIGHT,
+    RING_MASK,
+    SCENE,
+    WIDTH,
+    expected,
+    found,
+    photo,
+    text,
+)
+
+#: What does not survive: YOLO fills the hole.
+FILLED = SCENE | {'a': [(name, FULL_MASK if mask is RING_MASK else mask)
+                        for name, mask in SCENE['a']]}
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    """COCO in mmdet's layout."""
+    folder = tmp_path_factory.mktemp('coco') / 'set'
+    exports.mmdet(folder)
+    return folder
+
+
+@pytest.mark.parametrize('target, scene, said', [
+    ('coco', SCENE, 'its images are in'), ('yolo', FILLED, 'lost: 2 holes'),
+    ('labelme', SCENE, 'written'), ('instance-png', SCENE, 'written')])
+def test_there_and_back(source, tmp_path, target, scene, said, capsys):
+    written = str(tmp_path / 'new')
+    convert([str(source), written, '--to', target, '--copy-images'])
+    assert said.replace('its images are in', 'written') in capsys.readouterr().out
+    parts = open_data(written)
+    assert list(parts) == ['train', 'val']
+    for part in parts.values():
+        assert found(part.data) == expected(scene)
+    back = str(tmp_path / 'back')
+    convert([written, back, '--to', 'coco', '--copy-images'])
+    assert found(open_data(back)['val'].data) == expected(scene)
+    with pytest.raises(UserError, match='nothing is written over'):
+        convert([str(source), written, '--to', target])
+    assert not list(tmp_path.glob('*.tmp'))
+
+
+@pytest.mark.parametrize('write', [e for e in exports.EXPORTS if e is not exports.cvat_coco])
+def test_any_format_to_one_file(write, tmp_path):
+    given, wanted = write(tmp_path / 'set')
+    target = tmp_path / 'out.json'
+    convert([str(given), str(target), '--part', 'train', '--copy-images'])
+    data = open_data(target)['train'].data
+    masks = found(data)
+    assert masks == {stem: wanted[stem] for stem in masks} and masks
+
+
+def test_one_file_without_copies(source, tmp_path, capsys):
+    target = tmp_path / 'sub' / 'out.json'
+    convert([str(source / 'annotations' / 'instances_train2017.json'), str(target)])
+    assert f'its images are in {source}/train2017: train with --train-images' in \
+        capsys.readouterr().out
+    assert found(json.loads(target.read_text())) == expected()
+    with pytest.raises(UserError, match='nothing is written over'):
+        convert([str(source / 'annotations' / 'instances_train2017.json'), str(target)])
+    with pytest.raises(UserError, match='has the parts train, val'):
+        convert([str(source), str(tmp_path / 'other.json')])
+    with pytest.raises(UserError, match='are a folder'):
+        convert([str(source), str(tmp_path / 'other.json'), '--to', 'yolo', '--part', 'val'])
+    with pytest.raises(UserError, match='has no part test'):
+        convert([str(source), str(tmp_path / 'other'), '--part', 'test'])
+
+
+def test_crowds_are_not_converted_in_silence(tmp_path, capsys):
+    root, wanted = exports.cvat_coco(tmp_path / 'set')
+    with pytest.raises(UserError, match=r'marked as crowds.*--crowd-as-instances'):
+        convert([str(root), str(tmp_path / 'new'), '--to', 'labelme'])
+    convert([str(root), str(tmp_path / 'new'), '--to', 'labelme', '--crowd-as-instances'])
+    assert found(open_data(tmp_path / 'new')['train'].data) == wanted
+
+
+def test_what_a_format_cannot_say_is_counted(tmp_path, capsys):
+    data = exports.coco_data()
+    for extra in (dict(iscrowd=1), {}):  # a crowd region, and an object within another
+        data['annotations'].append(exports.annotation(
+            len(data['annotations']) + 1, 1, 1, [exports.flat([(4, 3), (7, 3), (7, 6), (4, 6)])],
+            np.pad(np.ones((3, 3)), ((3, HEIGHT - 6), (4, WIDTH - 7)))) | extra)
+    exports.photos(tmp_path / 'set')
+    path = text(tmp_path / 'set' / 'a.json', data)
+    convert([str(path), str(tmp_path / 'new'), '--to', 'instance-png'])
+    out = capsys.readouterr().out
+    assert 'lost: 1 crowd regions' in out
+    assert 'lost: 1 objects partly hidden by others of their class' in out
+    small = ANGLE_MASK.copy()
+    small[3:6, 4:7] = 0
+    names = [mask for _, mask in found(open_data(tmp_path / 'new')['train'].data)['a']]
+    assert small.tobytes() in names
+
+
+@pytest.mark.parametrize('name', ['../b.jpg', '/etc/passwd', '..\\b.jpg', 'x/../../b.jpg'])
+@pytest.mark.parametrize('target', ['yolo', 'coco'])
+def test_names_that_lead_out(tmp_path, name, target):
+    data = exports.coco_data()
+    data['images'][1]['file_name'] = name
+    photo(tmp_path / 'set' / 'a.jpg')
+    photo(tmp_path / 'b.jpg')
+    path = text(tmp_path / 'set' / 'a.json', data)
+    with pytest.raises(UserError, match=r'leads out of|missing on disk|lies outside of'):
+        convert([str(path), str(tmp_path / 'deep' / 'new'), '--to', target, '--copy-images'])
+    assert not (tmp_path / 'deep' / 'new').exists()
+    assert {p.name for p in tmp_path.iterdir()} <= {'b.jpg', 'deep', 'set'}
+
+
+def test_two_images_of_one_stem(tmp_path):
+    data = exports.coco_data()
+    data['images'][1]['file_name'] = 'a.png'
+    photo(tmp_path / 'a.png')
+    exports.photos(tmp_path)
+    path = text(tmp_path / 'a.json', data)
+    with pytest.raises(UserError, match=r"'a.jpg' and 'a.png' would have one file"):
+        convert([str(path), str(tmp_path / 'new'), '--to', 'yolo'])
+
+
+def test_names_of_classes_as_folders(tmp_path):
+    names = ('../x', 'train')
+    data = exports.coco_data(categories=((1, 'cat'), (2, 'dog')))
+    for category, name in zip(data['categories'], names):
+        category['name'] = name
+    exports.photos(tmp_path / 'set')
+    convert([str(text(tmp_path / 'set' / 'a.json', data)), str(tmp_path / 'new'), '--to',
+             'instance-png'])
+    assert sorted(p.name for p in (tmp_path / 'new' / 'masks' / 'train').iterdir()) == [
+        '_x', 'train']
+    parts = open_data(tmp_path / 'new')
+    assert list(parts) == ['train'] and len(parts['train'].data['annotations']) == 4
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.15, 0.5, 0.85]))
+def test_any_mask_comes_back(tmp_path_factory, seed, density):
+    """Random pixels: parts that touch at corners, holes in holes."""
+    tmp_path = tmp_path_factory.mktemp('any')
+    rng = np.random.default_rng(seed)
+    mask = (rng.random((14, 17)) < density).astype(np.uint8)
+    mask[0, 0] = 1
+    encoded = mask_api.encode(np.asfortranarray(mask))
+    Image.fromarray(np.zeros((14, 17, 3), np.uint8)).save(tmp_path / 'a.png')
+    data = dict(images=[dict(id=1, file_name='a.png', width=17, height=14)],
+                categories=[dict(id=1, name='x')],
+                annotations=[dict(id=1, image_id=1, category_id=1, iscrowd=0, area=1.0,
+                                  bbox=[0, 0, 17, 14], segmentation=dict(
+                                      size=[14, 17], counts=encoded['counts'].decode()))])
+    path = str(text(tmp_path / 'a.json', data))
+    for target in ('labelme', 'instance-png', 'yolo'):
+        convert([path, str(tmp_path / target), '--to', target])
+        (_, back), = found(open_data(tmp_path / target, format=target)['train'].data)['a']
+        back = np.frombuffer(back, np.uint8).reshape(14, 17)
+        if target != 'yolo':
+            assert (back == mask).all()
+        else:  # holes are filled, nothing else changes
+            assert (back[mask > 0] == 1).all()

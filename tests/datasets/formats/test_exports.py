@@ -1,0 +1,91 @@
+"""What annotation tools export is read to masks that equal those drawn by hand, bit by bit."""
+import numpy as np
+import pytest
+
+from mmdet_lordre.datasets.annotation_rules import annotation_problems
+from mmdet_lordre.datasets.formats import open_data
+from mmdet_lordre.datasets.image_rules import image_file_problems, listed_image_problems
+from mmdet_lordre.datasets.repairs import Repairs
+
+from . import exports
+from .scene import HEIGHT, WIDTH, drawn, found
+
+
+def mended(part):
+    """Annotations as training repairs them."""
+    return Repairs(part.data, part.source).make(part.folder).data
+
+
+@pytest.mark.parametrize('write', exports.EXPORTS)
+def test_masks(write, tmp_path):
+    source, wanted = write(tmp_path / 'set')
+    parts = open_data(source)
+    masks = {}
+    for part in parts.values():
+        data = mended(part)
+        problems = [*annotation_problems(data, need_masks=True), *listed_image_problems(data),
+                    *image_file_problems(data, part.folder)]
+        assert not [str(problem) for problem in problems if problem.treatment == 'stop']
+        if 'annotations' in data:
+            masks |= found(data)
+    assert masks == wanted
+
+
+@pytest.mark.parametrize('write, parts', [
+    (exports.roboflow, ['train', 'val']), (exports.mmdet, ['train', 'val']),
+    (exports.voc, ['train', 'val']), (exports.nuclei, ['train', 'test']),
+    (exports.supervisely, ['train', 'val']), (exports.via1_export, ['train', 'val']),
+    (exports.yolo, ['train', 'val']), (exports.labelme, ['train'])])
+def test_parts(write, parts, tmp_path):
+    source, _ = write(tmp_path / 'set')
+    assert list(open_data(source)) == parts
+
+
+@pytest.mark.parametrize('write, said', [
+    (exports.cvat_xml, "left out: shapes of the kind 'points', which have no area (1)"),
+    (exports.cvat_xml, '1 object of several shapes in one group'),
+    (exports.labelme, "left out: shapes of the kind 'line', which have no area (1)"),
+    (exports.labelme, '1 rectangle taken as masks'),
+    (exports.labelme, '1 object of several shapes with one group_id'),
+    (exports.labelme_background, 'shapes labelled __ignore__ (1)'),
+    (exports.via2_project, "regions of the kind 'polyline', which have no area (1)"),
+    (exports.cityscapes, 'objects of the class trailer'),
+    (exports.supervisely, "figures of the kind 'line', which have no area (1)"),
+    (exports.instance_png, '1 image without a mask taken as images without objects')])
+def test_what_is_lost_is_said(write, said, tmp_path):
+    source, _ = write(tmp_path / 'set')
+    assert said in open_data(source)['train'].line()
+
+
+def test_crowds_of_cityscapes(tmp_path):
+    source, _ = exports.cityscapes(tmp_path)
+    data = open_data(source)['train'].data
+    assert [a['iscrowd'] for a in data['annotations']] == [1, 0, 0, 0]
+    assert len(data['categories']) == 8
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_depths_of_instance_images(tmp_path, dtype):
+    source, wanted = exports.instance_png(tmp_path, dtype)
+    assert found(open_data(source)['train'].data) == wanted
+
+
+@pytest.mark.parametrize('rgb', [False, True])
+def test_voc_as_numbers_and_as_colors(tmp_path, rgb):
+    source, wanted = exports.voc(tmp_path, rgb=rgb)
+    parts = open_data(source)
+    assert found(parts['train'].data) | found(parts['val'].data) == wanted
+
+
+def test_polygons_of_cityscapes_are_drawn_as_its_scripts_do(tmp_path):
+    """Later ones hide those before, and the border of a polygon belongs to it."""
+    source, _ = exports.cityscapes(tmp_path, polygons=True)
+    data = open_data(source)['train'].data
+    numbers = np.zeros((HEIGHT, WIDTH), int)
+    numbers[2:9, 3:16] = numbers[9:15, 3:10] = 2
+    numbers[14:29, 18:37] = 3
+    numbers[18:25, 23:31] = 0
+    masks = [drawn(a['segmentation']) for a in data['annotations']]
+    assert [a['iscrowd'] for a in data['annotations']] == [1, 0, 0]
+    assert all((mask == (numbers == n)).all() for n, mask in zip((2, 3), masks[1:]))
+    assert masks[0][29, 13] and not masks[0][29, 1]

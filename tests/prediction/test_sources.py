@@ -1,0 +1,94 @@
+"""What can be given as a source, and how pictures are named."""
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.prediction.pictures import pixels_of
+from mmdet_lordre.prediction.sources import open_source
+
+
+@pytest.fixture
+def folder(pictures, tmp_path):
+    """a.png, b.jpg, b.png, deeper/a.png, notes.txt."""
+    root = tmp_path / 'photos'
+    (root / 'deeper').mkdir(parents=True)
+    for name in ('b.png', 'b.jpg', 'a.png', 'deeper/a.png'):
+        shutil.copy(pictures / 'val' / '00.png', root / name)
+    (root / 'notes.md').write_text('nothing')
+    return root
+
+
+def names(*args, **kwargs):
+    return [picture.name for picture in open_source(*args, **kwargs)]
+
+
+def test_folders(folder, monkeypatch):
+    assert names(folder) == ['a', 'b', 'b_png']
+    assert names(folder, recursive=True) == ['a', 'b', 'b_png', 'deeper/a']
+    assert names(folder, recursive=True, without=folder / 'deeper') == ['a', 'b', 'b_png']
+    assert len(open_source(folder)) == 3
+    monkeypatch.chdir(folder)
+    assert names('.') == names(folder)
+
+
+def test_patterns_lists_and_files(folder, monkeypatch):
+    assert names(folder / 'a.png') == ['a']
+    assert names(f'{folder}/*.png') == ['a', 'b']
+    assert names(f'{folder}/**/*.png') == ['a', 'b', 'deeper/a']
+    assert names([folder / 'a.png', folder / 'deeper', np.zeros((4, 4, 3), np.uint8)]) == [
+        'a', 'a_png', 'picture_000002']
+    listing = folder / 'list.txt'
+    listing.write_text('# some\ndeeper/a.png\n\nb.jpg\n../elsewhere/c.png\n')
+    source = list(open_source(listing))
+    assert [p.name for p in source][:2] == ['deeper/a', 'b']
+    # nothing leads out of the folder that results are written to
+    assert '..' not in source[2].name and not os.path.isabs(source[2].name)
+    monkeypatch.chdir(folder.parent)
+    listing.write_text('photos/a.png\n')
+    assert os.path.samefile(next(iter(open_source(listing))).path, folder / 'a.png')
+
+
+def test_coco_files(pictures):
+    source = list(open_source(pictures / 'val.json'))
+    assert [(p.name, p.image_id) for p in source][:2] == [('00', 100), ('01', 101)]
+    assert [p.index for p in source] == [0, 1, 2, 3, 4]
+
+
+def test_arrays():
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert pixels_of(grey).shape == (3, 4, 3)
+    bgra = np.zeros((3, 4, 4), np.uint8)
+    assert pixels_of(bgra).shape == (3, 4, 3)
+    assert pixels_of(Image.new('RGB', (4, 3), (255, 0, 1)))[0, 0].tolist() == [1, 0, 255]
+    assert names(np.zeros((2, 5, 6, 3), np.uint8)) == ['picture_000000', 'picture_000001']
+    with pytest.raises(UserError, match='uint8'):
+        open_source(np.zeros((3, 4, 3)))
+    with pytest.raises(UserError, match='shape'):
+        open_source(np.zeros((3, 4, 7), np.uint8))
+
+
+@pytest.mark.parametrize('given, said', [
+    ('nowhere.png', 'no such picture'), ('nowhere/*.png', 'no picture fits'),
+    ([], 'empty'), ('folder', '--recursive'), ('list.txt', 'addresses in a list are not fetched'),
+    ('empty.txt', 'lists no pictures')])
+def test_what_cannot_be_meant(tmp_path, monkeypatch, given, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'list.txt').write_text('http://localhost/a.png\n')
+    (tmp_path / 'empty.txt').write_text('\n')
+    with pytest.raises(UserError, match=said):
+        open_source(given)
+
+
+def test_names_of_hostile_lists(tmp_path):
+    listing = tmp_path / 'list.txt'
+    listing.write_text('/etc/x.png\n../../etc/x.png\nC:\\x.png\nA.png\na.png\n')
+    found = names(listing)
+    assert len({name.casefold() for name in found}) == 5
+    for name in found:
+        inside = os.path.realpath(tmp_path / 'out' / name)
+        assert inside.startswith(f'{tmp_path / "out"}{os.sep}'), name

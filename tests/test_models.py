@@ -1,0 +1,89 @@
+"""Models from a folder, a checkpoint, or a config and a checkpoint."""
+import shutil
+
+import pytest
+import torch
+
+from mmdet_lordre.checkpoints import safe_load
+from mmdet_lordre.checkpoints.work_folder import checkpoint_of_folder
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.models import build_model, open_model
+from tests.cli.tiny import NAMES, write_config
+from tests.prediction.conftest import work_folder  # noqa: F401
+
+
+@pytest.fixture
+def copy(work_folder, tmp_path):  # noqa: F811
+    return shutil.copytree(work_folder, tmp_path / 'copy')
+
+
+def rewrite(path, **meta):
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint['meta'].update(meta)
+    torch.save(checkpoint, path)
+
+
+def test_the_same_model_every_way(copy, monkeypatch):
+    read = []
+    load = safe_load.torch.load
+    monkeypatch.setattr(safe_load.torch, 'load',
+                        lambda *args, **kwargs: read.append(args) or load(*args, **kwargs))
+    models = [build_model(*one, device='cpu') for one in (
+        [copy], [copy / 'iter_3.pth'], [copy / 'tiny.py', copy / 'iter_3.pth'],
+        [str(copy / 'tiny.py'), str(copy)])]
+    assert len(read) == 4  # once each
+    weights = [model.state_dict() for model in models]
+    for model, state in zip(models, weights):
+        assert model.dataset_meta['classes'] == NAMES and not model.training
+        assert model.checkpoint.endswith('iter_3.pth')
+        assert all(torch.equal(state[name], value) for name, value in weights[0].items())
+
+
+def test_the_config_of_a_checkpoint_without_one(copy):
+    rewrite(copy / 'iter_3.pth', cfg='')
+    assert open_model(copy).config == str(copy / 'tiny.py')
+    write_config(copy / 'another.py')
+    with pytest.raises(UserError, match=r'another\.py, tiny\.py.*give the config'):
+        open_model(copy / 'iter_3.pth')
+
+
+def test_options_change_a_stored_config(copy):
+    opened = open_model(copy, options={'model.mask_head.num_queries': 9})
+    assert opened.cfg.model.mask_head.num_queries == 9
+    with pytest.raises(UserError, match='num_querys'):
+        open_model(copy, options={'model.mask_head.num_querys': 9})
+
+
+@pytest.mark.parametrize('text, said', [
+    ('import os', 'plain values'), ('model = open("x", "w")', 'plain values'),
+    ('model = dict(**x)', 'plain values'), ('model = [x for x in y]', 'plain values'),
+    ("model = dict(type='os.system', command='true')", 'os.system'),
+    ("model = dict(type='subprocess.Popen')", 'registered nowhere'),
+    ("model = dict(type='mmcv.imwrite')", 'registered nowhere'),
+    ("model = dict(type='Lordre')\ncustom_imports = dict(imports=['this'])", "'this'"),
+    ('model = (', 'not Python'), ('x = 1', 'no "model"')])
+def test_a_stored_config_runs_nothing(copy, text, said):
+    rewrite(copy / 'iter_3.pth', cfg=text)
+    with pytest.raises(UserError, match=said):
+        open_model(copy / 'iter_3.pth')
+
+
+def test_which_checkpoint_stands_for_a_folder(tmp_path):
+    with pytest.raises(UserError, match='holds no checkpoint'):
+        checkpoint_of_folder(tmp_path)
+    for name, best in (('epoch_9.pth', 'epoch_9'), ('epoch_10.pth', 'epoch_10'),
+                       ('best_coco_bbox_mAP_epoch_3.pth', 'best_coco_bbox'),
+                       ('best_coco_segm_mAP_epoch_2.pth', 'best_coco_segm')):
+        (tmp_path / name).write_bytes(b'')
+        assert checkpoint_of_folder(tmp_path).name.startswith(best)
+    for path in tmp_path.glob('best*'):
+        path.unlink()
+    (tmp_path / 'last_checkpoint').write_text('somewhere/epoch_9.pth')
+    assert checkpoint_of_folder(tmp_path).name == 'epoch_9.pth'
+
+
+def test_what_is_missing_is_said(copy):
+    with pytest.raises(UserError, match='give a checkpoint with it'):
+        build_model(copy / 'tiny.py')
+    with pytest.raises(UserError, match='no such checkpoint: nowhere'):
+        build_model('nowhere.pth')

@@ -1,0 +1,44 @@
+"""The short Python interface."""
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+import mmdet_lordre
+from mmdet_lordre.errors import UserError
+from tests.prediction.conftest import pictures, work_folder  # noqa: F401
+
+
+@pytest.fixture(scope='module')
+def segmenter(work_folder):  # noqa: F811
+    return mmdet_lordre.Segmenter(work_folder, device='cpu')
+
+
+def test_predict(segmenter, pictures):  # noqa: F811
+    results = list(segmenter.predict(pictures / 'val', score_thr=0.0))
+    assert [result.name for result in results] == ['00', '01', '02', '03', '04']
+    image = cv2.imread(str(pictures / 'val' / '03.png'))
+    again, = segmenter.predict(image, score_thr=0.0, keep_image=True)
+    assert again.masks == results[3].masks and np.array_equal(again.image, image)
+    assert json.loads(json.dumps(again.to_dict()))['width'] == 64
+    together = list(segmenter.predict(pictures / 'val.json', score_thr=0.0, batch=2))
+    assert [r.image_id for r in together] == [100, 101, 102, 103, 104]
+    for one, other in zip(results, together):
+        assert np.allclose(one.scores, other.scores, atol=1e-5)
+
+
+def test_evaluate(segmenter, pictures, tmp_path):  # noqa: F811
+    figures = segmenter.evaluate(pictures / 'val.json')
+    assert 0 <= figures['coco/segm_mAP'] <= 1
+    with pytest.raises(UserError, match='unknown metric'):
+        segmenter.evaluate(pictures / 'val.json', metrics=('accuracy', ))
+
+
+def test_unknown_things_are_said(segmenter):
+    with pytest.raises(UserError, match="takes no 'confidence'; it takes score_thr"):
+        segmenter.predict('x.png', confidence=0.5)
+    with pytest.raises(UserError, match='no such picture'):
+        segmenter.predict('x.png')
+    with pytest.raises(AttributeError, match='Segmentor'):
+        mmdet_lordre.Segmentor  # noqa: B018

@@ -1,0 +1,5 @@
+"""Convert annotations: python tools/convert_data.py SRC DST [--to yolo]."""
+from mmdet_lordre.cli.main import run
+
+if __name__ == '__main__':
+    run('convert-data')

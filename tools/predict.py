@@ -1,0 +1,5 @@
+"""Predict pictures to files: python tools/predict.py SOURCE --model MODEL --out DIR."""
+from mmdet_lordre.cli.main import run
+
+if __name__ == '__main__':
+    run('predict')
