@@ -19,6 +19,7 @@ FLOORS = [
     ['models', 'training'],
     ['deployment'],
     ['analysis', 'prediction', 'patches', 'reporting'],
+    ['planning'],
     ['segmenter'],
     ['__init__'],
     ['cli'],
@@ -28,8 +29,8 @@ METHODS = ('lordre', 'solov2', 'aggmask', 'polarmask')
 LINES = 400
 #: Rooms whose public functions have type annotations.
 TYPED = ['aggmask', 'analysis', 'backbones', 'compat', 'config', 'deployment', 'evaluation', 'grid',
-         'model_index', 'models', 'pages', 'polarmask', 'prediction', 'reporting', 'segmenter',
-         'solov2', 'text', 'training', 'visualization']
+         'model_index', 'models', 'pages', 'planning', 'polarmask', 'prediction', 'reporting',
+         'segmenter', 'solov2', 'text', 'training', 'visualization']
 
 
 def module_files(root):

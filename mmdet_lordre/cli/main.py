@@ -22,6 +22,7 @@ from ..training.distributed import end_of_process
 
 #: Commands, and what each does.
 COMMANDS = {
+    'plan': 'fit a model to data, and say beforehand what it can reach',
     'train': 'train a model',
     'test': 'test a model',
     'predict': 'find the objects in pictures and write them to files',

@@ -48,6 +48,22 @@ class Drawing:
             self.pixels[:-1, :-1] = mask_api.decode(runs)[top:top + rows, left:left + columns]
 
 
+def draw_segment(segment: list | dict, height: int,
+                 width: int) -> tuple[tuple[int, int], np.ndarray]:
+    """Draw one annotated mask inside its own bounds.
+
+    Args:
+        segment: Polygons, or run lengths of COCO.
+        height: Of the image in pixels.
+        width: Of the image in pixels.
+
+    Returns:
+        (top, left) of the bounds, and uint8 (rows, columns) of the mask's pixels in them.
+    """
+    drawing = Drawing(segment, height, width)
+    return (drawing.rows[0], drawing.columns[0]), np.ascontiguousarray(drawing.pixels[:-1, :-1])
+
+
 class Axis:
     """The rows (or the columns) of masks: for each that of the drawing, -1 outside of it.
 

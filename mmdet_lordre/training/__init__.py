@@ -2,5 +2,6 @@
 from .bfloat16 import BFloat16OptimWrapper
 from .channels_last import ChannelsLastHook
 from .runner import ToolRunner
+from .timed import TimedSchedule
 
-__all__ = ['BFloat16OptimWrapper', 'ChannelsLastHook', 'ToolRunner']
+__all__ = ['BFloat16OptimWrapper', 'ChannelsLastHook', 'TimedSchedule', 'ToolRunner']

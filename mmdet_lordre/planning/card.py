@@ -1,0 +1,139 @@
+"""The card of the data: what a person would want to know of a data set before training on it."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..text import listed, plural, printable
+from .objects import Objects
+from .sample import Looks
+
+#: A class is rare with fewer objects than this, or than this share of the commonest class's.
+RARE, RARE_SHARE = 20, 0.05
+#: Detections an image that COCO's AP counts.
+COUNTED = 100
+_LARGE, _SMALL = 96, 32
+
+
+@dataclass(frozen=True)
+class Card:
+    """Figures of a data set, and what they mean.
+
+    Attributes:
+        objects: The data.
+        looks: What a sample of the images shows.
+        val: The validation data, if there are any.
+        leaked: Near-duplicates of training images among the validation images; None if nobody
+            looked.
+    """
+    objects: Objects
+    looks: Looks
+    val: Objects | None = None
+    leaked: int | None = None
+
+    def rows(self) -> list[tuple[str, str]]:
+        """(what, figures) line by line."""
+        data, looks = self.objects, self.looks
+        counts, sides = data.counts, data.sides
+        share = looks.objects and f' (of {looks.objects} looked at in {looks.images} images)'
+        rows = [('images', _images(data) + (f'; val {_images(self.val)}' if self.val else '')),
+                ('objects an image', f'median {np.median(counts):.0f}, 95 % have at most '
+                                     f'{np.percentile(counts, 95):.0f}, most {counts.max()}; '
+                                     f'{plural(int((counts == 0).sum()), "image")} without any'),
+                ('sides in pixels', ', '.join(
+                    f'{name} {np.percentile(sides, at):.0f}' for name, at in (
+                        ('smallest', 0), ('5 %', 5), ('25 %', 25), ('median', 50), ('75 %', 75),
+                        ('95 %', 95), ('largest', 100)))),
+                ('classes', self._classes()),
+                ('forms', f'{looks.elongated:.0%} more than three times as long as wide, '
+                          f'{looks.holes:.0%} with holes, {looks.parts:.0%} in several parts, '
+                          f'the mask fills {looks.fill:.0%} of its box{share or ""}'),
+                ('neighbors', f'{looks.touching:.0%} touch another object, {looks.overlap:.0%} '
+                              f'share pixels with one; {self.cut_off():.0%} are cut off at the '
+                              'border'),
+                ('orientation', self._orientation())]
+        if data.crowds or data.left_out:
+            rows.append(('not learned', f'{data.crowds} crowd regions, {data.left_out} others'))
+        if self.leaked:
+            rows.append(('leak', f'{plural(self.leaked, "validation image")} nearly equal to a '
+                                 'training image: figures will be too good'))
+        return rows
+
+    def _orientation(self) -> str:
+        looks = self.looks
+        turned = {(False, False): 'may be turned over and mirrored',
+                  (True, False): 'may be mirrored, and stand upright',
+                  (False, True): 'may be turned over, and differ from their mirror images',
+                  (True, True): 'stand upright, and differ from their mirror images'}
+        return turned[looks.upright, looks.sided] + (
+            '; colors tell classes apart' if looks.colored else '')
+
+    def _classes(self) -> str:
+        numbers = np.bincount(self.objects.labels, minlength=len(self.objects.classes))
+        order = np.argsort(-numbers, kind='stable')
+        text = listed([f'{printable(self.objects.classes[i], 40)} {numbers[i]}' for i in order], 8)
+        rare = self.rare()
+        return f'{len(numbers)}: {text}' + (
+            f'; rare: {listed([printable(self.objects.classes[i], 40) for i in rare], 6)}'
+            if len(rare) else '')
+
+    def rare(self) -> list[int]:
+        """Labels of classes that there are few objects of."""
+        numbers = np.bincount(self.objects.labels, minlength=len(self.objects.classes))
+        if len(numbers) < 2:
+            return []
+        few = (numbers < RARE) | (numbers < RARE_SHARE * numbers.max())
+        return np.flatnonzero(few).tolist()
+
+    def cut_off(self) -> float:
+        """Share of the objects that touch the border of their image."""
+        data = self.objects
+        limits = data.sizes[data.images][:, ::-1]
+        return float(((data.boxes[:, :2] < 1) | (data.boxes[:, 2:] > limits - 1)).any(1).mean())
+
+    def meanings(self) -> list[str]:
+        """What follows from the figures, a sentence each."""
+        data, looks = self.objects, self.looks
+        counts, sides = data.counts, data.sides
+        said = []
+        if np.median(sides) < _SMALL:
+            said.append(f'Half of the objects are smaller than {np.median(sides):.0f} px: do not '
+                        'shrink the images, and keep masks fine.')
+        if np.percentile(counts, 95) > 40:
+            said.append('Many objects an image: heads that look in places (SOLOv2, AggMask, '
+                        'PolarMask) find them more easily than a list of queries.')
+        if counts.max() > COUNTED:
+            beyond = np.maximum(counts - COUNTED, 0).sum() / len(data)
+            said.append(f'{plural(int((counts > COUNTED).sum()), "image")} have more than '
+                        f"{COUNTED} objects: COCO's AP counts {COUNTED} detections an image, so "
+                        f'{beyond:.1%} of the objects can never count.')
+        if looks.holes + looks.parts > 0.1:
+            said.append('Holes and separate parts are common: rays (PolarMask) cannot draw them.')
+        if looks.elongated > 0.3:
+            said.append('Many long and thin objects: rays from a center draw them badly.')
+        if looks.overlap > 0.2:
+            said.append('Many objects overlap: suppression of overlapping masks must be mild.')
+        rare = self.rare()
+        if rare:
+            said.append(f'{plural(len(rare), "class")} with few objects: their images are drawn '
+                        'more often.')
+        if len(data.files) < 100:
+            said.append(f'Only {plural(len(data.files), "image")}: strong augmentation, a small '
+                        'network, and figures that jump.')
+        return said
+
+    def text(self) -> str:
+        """The card as it is printed."""
+        rows = self.rows()
+        width = max(len(name) for name, _ in rows)
+        return '\n'.join([f'{name.ljust(width)}  {figures}' for name, figures in rows]
+                         + [f'  - {sentence}' for sentence in self.meanings()])
+
+
+def _images(data: Objects) -> str:
+    sizes, counts = np.unique(data.sizes, axis=0, return_counts=True)
+    height, width = sizes[counts.argmax()]
+    if len(sizes) == 1:
+        return f'{len(data.files)}, all {width} x {height}'
+    longer = data.sizes.max(1)
+    return (f'{len(data.files)}, longer side {longer.min()} to {longer.max()} px, mostly '
+            f'{width} x {height}')

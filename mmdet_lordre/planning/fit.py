@@ -1,0 +1,161 @@
+"""All numbers of a config for one family, fitted to a data set."""
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..errors import UserError
+from . import rules
+from .objects import Objects
+from .sample import Looks
+
+FAMILIES = {'lordre': 'Lordre', 'solov2': 'SOLOv2', 'aggmask': 'AggMask',
+            'aggmask_star': 'AggMask*', 'polarmask': 'PolarMask'}
+
+
+@dataclass(frozen=True)
+class Size:
+    """A step of the ladder of model sizes.
+
+    Attributes:
+        depth: Of the ResNet.
+        base: Channels of its first stage (64 as published).
+        neck: Channels of the neck.
+        head: Channels of the head's towers.
+        convs: Convolutions of each tower.
+        stages: Stages of the ResNet for images whose objects are small against the field of view.
+    """
+    depth: int
+    base: int
+    neck: int
+    head: int
+    convs: int
+    stages: int = 3
+
+    def stage_channels(self, stages: int) -> list[int]:
+        """Output channels of the first stages."""
+        grow = 4 if self.depth >= 50 else 1
+        return [self.base * grow * 2**i for i in range(stages)]
+
+
+SIZES = {'nano': Size(18, 16, 32, 32, 2), 'small': Size(18, 32, 48, 64, 2),
+         'medium': Size(18, 64, 96, 96, 3), 'large': Size(50, 64, 256, 256, 4, 4)}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Numbers of a config.
+
+    Attributes:
+        family: A key of :data:`FAMILIES`.
+        size: A key of :data:`SIZES`.
+        classes: Names in the order of the labels.
+        longer: Longer side of the images in pixels of the network input.
+        stages: Stages of the backbone, and levels of the grid heads' pyramid.
+        batch_size: Images a step.
+        steps: Of the schedule.
+        sides: (5 %, median, 95 %) of object sides in pixels of the network input.
+        heads: Arguments of the head that were fitted.
+        flips: Directions in which training images are mirrored.
+        jitter: Whether colors are changed a little.
+        balance: Whether images of rare classes are drawn more often.
+        low_precision: Whether the network computes in bfloat16.
+        channels_last: Whether convolutions run in that order.
+        ema: Momentum of averaged weights, or None.
+        workers: Processes that load data.
+        why: Reasons by name, for the comments.
+    """
+    family: str
+    size: str
+    classes: tuple[str, ...]
+    longer: int
+    stages: int
+    batch_size: int
+    steps: int
+    sides: tuple[float, float, float]
+    heads: dict
+    flips: tuple[str, ...]
+    jitter: bool = False
+    balance: bool = False
+    low_precision: bool = False
+    channels_last: bool = True
+    ema: float | None = None
+    workers: int = 0
+    why: dict = field(default_factory=dict)
+
+    @property
+    def lr(self) -> float:
+        """Full learning rate."""
+        return rules.learning_rate(self.batch_size)
+
+    def with_steps(self, steps: int) -> 'Fit':
+        """The same with another length."""
+        return replace(self, steps=max(1, int(steps)))
+
+
+def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
+        longer: int | None = None, batch_size: int = 4, steps: int = 2000, **others) -> Fit:
+    """Fit the numbers of a family to data.
+
+    Args:
+        objects: Of the training data.
+        looks: What a sample of them shows.
+        family: A key of :data:`FAMILIES`.
+        size: A key of :data:`SIZES`.
+        longer: Longer side of the network input; the wished one if not given.
+        batch_size: Images a step.
+        steps: Of the schedule.
+        others: Attributes of :class:`Fit` that do not follow from the data.
+
+    Raises:
+        UserError: There is no such family or size.
+    """
+    for name, value, known in (('family', family, FAMILIES), ('size', size, SIZES)):
+        if value not in known:
+            raise UserError(f'--{name}: there is no {value!r}; choose from {", ".join(known)}')
+    least, most, why = rules.image_sizes(objects)
+    longer = longer or most
+    sides = rules.scaled_sides(objects, longer)
+    quantiles = tuple(float(q) for q in np.percentile(sides, (5, 50, 95)))
+    # a stage more sees twice as far; it pays where objects are large
+    stages = 4 if quantiles[2] > 160 or SIZES[size].stages == 4 else 3
+    rule = {'lordre': _lordre, 'polarmask': _polarmask}.get(family, _grid)
+    heads = rule(objects, sides, longer, stages)
+    heads['num_classes'] = len(objects.classes)
+    flips = ['horizontal'] * (not looks.sided) + ['vertical'] * (not looks.upright)
+    flips += ['diagonal'] * (len(flips) == 2)
+    return Fit(
+        family, size, objects.classes, longer, stages, batch_size, steps, quantiles, heads,
+        tuple(flips), jitter=len(objects.files) < 200 and not looks.colored,
+        balance=len(objects.classes) > 1 and _uneven(objects), why=dict(
+            longer=f'{why}: {quantiles[1]:.0f} px here ({least} to {most} are of use)'), **others)
+
+
+def _uneven(objects):
+    numbers = np.bincount(objects.labels, minlength=len(objects.classes))
+    numbers = numbers[numbers > 0]
+    return bool(len(numbers) > 1 and numbers.min() < 0.1 * numbers.max())
+
+
+def _grid(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict:
+    ranges = rules.scale_ranges(sides, stages)
+    pre, most = rules.kept(objects)
+    return dict(scale_ranges=ranges, num_grids=rules.grids(objects, sides, longer, ranges),
+                strides=rules.least_areas(sides, ranges), nms_pre=pre, max_per_img=most,
+                pos_scale=0.4 if np.percentile(objects.counts, 95) <= 30 else 0.3)
+
+
+def _polarmask(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict:
+    strides, ranges = rules.polar_levels(sides, stages)
+    pre, most = rules.kept(objects)
+    return dict(strides=strides, regress_ranges=ranges, ray_search=rules.ray_search(sides),
+                num_rays=36, nms_pre=pre, max_per_img=most)
+
+
+def _lordre(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict:
+    return dict(num_queries=rules.num_queries(objects), stride=rules.mask_stride(sides))
+
+
+def steps_of(minutes: float, seconds_a_step: float) -> int:
+    """Steps that minutes hold."""
+    return max(1, math.floor(60 * minutes / max(seconds_a_step, 1e-6)))

@@ -1,0 +1,134 @@
+"""Neck and head of each family, as text of a config."""
+from .fit import SIZES, Fit
+
+
+def head_text(fit: Fit) -> str:
+    """The lines of ``model`` that follow the backbone, without its closing bracket."""
+    size = SIZES[fit.size]
+    write = dict(lordre=_lordre, polarmask=_polarmask, solov2=_solov2).get(fit.family, _aggmask)
+    return write(fit, size, size.stage_channels(fit.stages))
+
+
+def _groups(channels):
+    return 32 if channels >= 256 else 8
+
+
+def _norm(channels):
+    return f"dict(type='GN', num_groups={_groups(channels)}, requires_grad=True)"
+
+
+def _fpn(size, channels, first, levels):
+    return ('    neck=dict(\n'
+            f"        type='FPN', in_channels={channels}, out_channels={size.neck},\n"
+            f'        start_level={first}, num_outs={levels}),\n')
+
+
+def _grid_numbers(fit):
+    heads = fit.heads
+    return (
+        '        # samples that a mask must have more of: the smallest objects have few\n'
+        f'        strides={heads["strides"]},\n'
+        '        # most of the objects are for the finest level, the largest few for the '
+        'coarsest\n'
+        f'        scale_ranges={heads["scale_ranges"]},\n'
+        '        # three cells across an object, and hardly two objects in one\n'
+        f'        num_grids={heads["num_grids"]},\n'
+        '        # more examples of every class than with the published 0.2\n'
+        f'        pos_scale={heads["pos_scale"]},\n')
+
+
+def _grid_test(fit):
+    heads = fit.heads
+    return ('    test_cfg=dict(\n'
+            f'        # up to {heads["max_per_img"]} objects an image, several cells each\n'
+            f'        nms_pre={heads["nms_pre"]}, max_per_img={heads["max_per_img"]},\n'
+            "        score_thr=0.05, mask_thr=0.5, filter_thr=0.02, kernel='gaussian', sigma=2.0,\n"
+            "        mask_format='rle')")
+
+
+_FOCAL = ("dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,\n"
+          '                      loss_weight=2.0)')
+
+
+def _solov2(fit, size, channels):
+    levels = fit.stages
+    return (_fpn(size, channels, 0, levels)
+            + '    mask_head=dict(\n'
+              "        type='SOLOv2KernelHead',\n"
+              f'        num_classes={fit.heads["num_classes"]}, in_channels={size.neck},\n'
+              f'        feat_channels={size.head}, stacked_convs={size.convs},\n'
+            + _grid_numbers(fit)
+            + '        mask_feature_head=dict(\n'
+              f'            feat_channels={size.neck}, start_level=0, end_level={levels - 1},\n'
+              f'            out_channels={size.neck}, mask_stride=4,\n'
+              f'            norm_cfg={_norm(size.neck)}),\n'
+              "        loss_mask=dict(type='DiceLoss', use_sigmoid=True, loss_weight=3.0),\n"
+              f'        loss_cls={_FOCAL},\n'
+              f'        norm_cfg={_norm(size.head)}),\n'
+            + _grid_test(fit))
+
+
+def _aggmask(fit, size, channels):
+    kind = 'AggMaskStarHead' if fit.family == 'aggmask_star' else 'AggMaskHead'
+    return (_fpn(size, channels, 0, fit.stages)
+            + '    mask_head=dict(\n'
+              f'        type={kind!r},\n'
+              f'        num_classes={fit.heads["num_classes"]}, in_channels={size.neck},\n'
+              f'        feat_channels={size.neck}, stacked_convs={size.convs},\n'
+            + _grid_numbers(fit)
+            + f'        loss_cls={_FOCAL},\n'
+              f'        norm_cfg={_norm(size.neck)}),\n'
+            + _grid_test(fit))
+
+
+def _polarmask(fit, size, channels):
+    heads = fit.heads
+    first = 0 if heads['strides'][0] == 4 else 1
+    strides = heads['strides']
+    return (_fpn(size, channels, first, len(strides))
+            + '    bbox_head=dict(\n'
+              "        type='PolarMaskHead',\n"
+              f'        num_classes={heads["num_classes"]}, in_channels={size.neck},\n'
+              f'        feat_channels={size.neck}, stacked_convs={size.convs},\n'
+              f'        strides={strides},\n'
+              '        # an object belongs where it is about six strides wide\n'
+              f'        regress_ranges={heads["regress_ranges"]},\n'
+              f'        num_rays={heads["num_rays"]},\n'
+              '        # small contours have few pixels: rays look further to both sides\n'
+              f'        ray_search={heads["ray_search"]}, wrap_angles=True,\n'
+              f'        norm_cfg={_norm(size.neck)}),\n'
+              '    test_cfg=dict(\n'
+              f'        # up to {heads["max_per_img"]} objects an image, several points each\n'
+              f'        nms_pre={heads["nms_pre"]}, max_per_img={heads["max_per_img"]},\n'
+              "        score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5),\n"
+              "        fill='rounded', mask_format='rle')")
+
+
+def _lordre(fit, size, channels):
+    heads = fit.heads
+    stride = heads['stride']
+    used = channels[{4: 0, 8: 1}[stride]:]
+    width = max(size.neck, 64)
+    matched = ("        loss_matched_cls=dict(type='CrossEntropyLoss', loss_weight=1.0),\n"
+               if heads['num_classes'] > 1 else '')
+    return (
+        '    neck=dict(\n'
+        f"        type='InstanceContextEncoder', in_channels={tuple(used)}, "
+        f'out_channels={width}),\n'
+        '    mask_head=dict(\n'
+        "        type='LordreHead',\n"
+        f'        num_classes={heads["num_classes"]}, in_channels={width}, channels={width},\n'
+        f'        depth={max(3, size.convs)}, kernel_dim={max(32, width // 2)}, groups=4,\n'
+        '        # half as many again as nearly all images have objects\n'
+        f'        num_queries={heads["num_queries"]},\n'
+        f'        # six samples across half of the objects ask for stride {stride}\n'
+        f'        mask_upsample={stride // 4},\n'
+        "        normalization='softmax', norm_cfg=dict(type='BN'),\n"
+        '        # classes are what a network from scratch learns last\n'
+        '        region_classifier=dict(hidden_channels=128),\n'
+        + matched +
+        "        loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,\n"
+        '                      loss_weight=4.0),\n'
+        "        loss_mask=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=5.0),\n"
+        "        loss_dice=dict(type='DiceLoss', eps=5e-5, loss_weight=2.0)),\n"
+        "    test_cfg=dict(score_thr=0.005, mask_thr=0.45, mask_format='rle')")

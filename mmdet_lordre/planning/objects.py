@@ -1,0 +1,100 @@
+"""The annotations as arrays: sides, classes and images of all objects at once."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..datasets.annotation_rules import KEPT, annotation_problems
+from ..datasets.coco_file import class_names
+from ..datasets.image_rules import listed_image_problems
+from ..datasets.repairs import Repairs
+from ..datasets.units import refuse_other_units
+from ..datasets.usable import usable_annotations
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What a data set has to learn.
+
+    Attributes:
+        path: The annotation file.
+        folder: Of its images.
+        classes: Names in the order of the labels.
+        files: File name of each image.
+        sizes: int (images, 2): height, width in pixels.
+        images: int (N,) image of each object, an index into ``files``; not decreasing.
+        labels: int (N,) class of each.
+        boxes: float (N, 4): x1, y1, x2, y2 in pixels, inside the image.
+        areas: float (N,) annotated areas in pixels.
+        segments: list of N polygons or run lengths, as in the file.
+        crowds: Number of crowd regions, which are not learned.
+        left_out: Annotations that cannot be learned for another reason.
+    """
+    path: str
+    folder: str
+    classes: tuple[str, ...]
+    files: list[str]
+    sizes: np.ndarray
+    images: np.ndarray
+    labels: np.ndarray
+    boxes: np.ndarray
+    areas: np.ndarray
+    segments: list
+    crowds: int
+    left_out: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(images,) objects of each image."""
+        return np.bincount(self.images, minlength=len(self.files))
+
+    @property
+    def sides(self) -> np.ndarray:
+        """(N,) square root of each box's area in pixels, what SOLO calls an object's scale."""
+        width, height = (self.boxes[:, 2:] - self.boxes[:, :2]).T
+        return np.sqrt(np.maximum(width, 1) * np.maximum(height, 1))
+
+    def scale_to(self, longer: int, shorter: int) -> np.ndarray:
+        """(images,) factor by which mmdet's ``Resize(keep_ratio=True)`` multiplies each image."""
+        long, short = self.sizes.max(1), self.sizes.min(1)
+        return np.minimum(longer / long, shorter / short)
+
+
+def read_objects(data: dict, path: str, folder: str) -> Objects:
+    """Gather the objects that training would learn.
+
+    Args:
+        data: COCO annotations, not changed.
+        path: Their file, for messages.
+        folder: Of the images.
+
+    Raises:
+        UserError: Nothing can be learned from them, and why.
+    """
+    data = Repairs(data, path).make(folder).data
+    classes = class_names(data, path)
+    refuse_other_units(data, path)
+    problems = list(annotation_problems(data, need_masks=True))
+    usable = usable_annotations(data, problems + list(listed_image_problems(data, True)))
+    usable.demand_some(path)
+    bad = {p.index for p in problems if not p.of_image and p.treatment != KEPT}
+    image_of = {image['id']: i for i, image in enumerate(data['images'])}
+    label_of = {category['id']: i for i, category in enumerate(data['categories'])}
+    annotations = data.get('annotations', ())
+    crowds = sum(bool(a.get('iscrowd')) for a in annotations)
+    kept = [a for i, a in enumerate(annotations) if i not in bad and not a.get('iscrowd')
+            and a.get('segmentation')]
+    kept.sort(key=lambda a: image_of[a['image_id']])
+    sizes = np.array([(i.get('height') or 0, i.get('width') or 0) for i in data['images']])
+    images = np.array([image_of[a['image_id']] for a in kept], int)
+    boxes = np.array([a['bbox'] for a in kept], float).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    limits = np.tile(sizes[images][:, ::-1], 2)
+    boxes = np.clip(boxes, 0, limits)
+    return Objects(
+        path, folder, classes, [i['file_name'] for i in data['images']], sizes, images,
+        np.array([label_of[a['category_id']] for a in kept], int), boxes,
+        np.array([a['area'] for a in kept], float), [a['segmentation'] for a in kept], crowds,
+        len(annotations) - crowds - len(kept))

@@ -1,0 +1,266 @@
+"""Perfect predictions: the ground truth through a head's own targets and its own decoder.
+
+For each head a function that makes, of one image, what the network would give if it had learned
+its targets without an error, and lets the head turn that into detections. What is lost on the way
+no training brings back.
+"""
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MethodType
+
+import numpy as np
+import torch
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from ..aggmask import AggMaskHead, AggMaskStarHead
+from ..aggmask.prediction import to_map_size
+from ..aggmask.targets import head_targets
+from ..grid import cell_targets, collect_ground_truths
+from ..lordre import LordreHead
+from ..polarmask import PolarMaskHead
+from ..polarmask.head import polar_centerness
+from ..polarmask.targets import polar_targets
+from ..solov2 import SOLOv2KernelHead
+
+#: Logit of what is certain.
+_SURE = 12.
+
+
+@dataclass
+class Scene:
+    """An image as the network sees it.
+
+    Attributes:
+        truth: bboxes, labels and masks in pixels of the network input.
+        segments: Polygons or run lengths of each object in pixels of the original image.
+        drawn: ((top, left), uint8 mask) of each object in pixels of the original image.
+        size: (height, width) of the original image.
+        shape: Of the network input.
+        padded: Of the network input with its padding.
+    """
+    truth: InstanceData
+    segments: list
+    drawn: list
+    size: tuple[int, int]
+    shape: tuple[int, int]
+    padded: tuple[int, int]
+
+    @property
+    def meta(self) -> dict:
+        """What heads read of an image."""
+        scale = (self.shape[1] / self.size[1], self.shape[0] / self.size[0])
+        return dict(img_shape=self.shape, ori_shape=self.size, batch_input_shape=self.padded,
+                    pad_shape=self.padded, scale_factor=scale)
+
+    def map_size(self, stride: int) -> tuple[int, int]:
+        """(height, width) of a map of this stride over the padded input."""
+        return tuple(-(-side // stride) for side in self.padded)
+
+    def coverage(self, stride: int) -> Tensor:
+        """Share of the sample of each pixel of a map that an object covers, (N, h, w).
+
+        The best that a map of this stride can say of a mask: averages over the pixels of the
+        original image that a sample stands for.
+        """
+        size = self.map_size(stride)
+        out = torch.zeros(len(self.drawn), *size)
+        for target, ((top, left), mask) in zip(out, self.drawn):
+            if not mask.size:
+                continue
+            rows, down = _averages(top, mask.shape[0], self.size[0], self.shape[0], stride,
+                                   size[0])
+            columns, right = _averages(left, mask.shape[1], self.size[1], self.shape[1], stride,
+                                       size[1])
+            target[rows, columns] = torch.from_numpy(down @ mask.astype(np.float32) @ right.T)
+        return out
+
+
+def _averages(start, count, length, new, stride, samples):
+    """(slice of samples, weights (samples, count)) of pixels from ``start`` on along an axis."""
+    step = stride * length / new
+    first = int(start / step)
+    last = min(samples, int(np.ceil((start + count) / step)))
+    edges = np.minimum(np.arange(first, last + 1) * step, length)
+    pixels = np.arange(start, start + count)
+    overlap = np.minimum(pixels + 1, edges[1:, None]) - np.maximum(pixels, edges[:-1, None])
+    widths = np.maximum(np.diff(edges), 1e-9)[:, None]
+    return slice(first, last), (np.maximum(overlap, 0) / widths).astype(np.float32)
+
+
+@dataclass
+class Perfect:
+    """Detections of an image, and what became of its objects.
+
+    Attributes:
+        found: scores, labels and masks at the original size.
+        placed: bool (N,), objects that something in the network would learn.
+        assigned: bool (N,), objects that something would have learned, had no other taken its
+            place.
+        tiny: bool (N,), objects whose masks have too few pixels for the head to keep them.
+    """
+    found: InstanceData
+    placed: np.ndarray
+    assigned: np.ndarray
+    tiny: np.ndarray
+
+
+def _logits(probabilities: Tensor) -> Tensor:
+    return probabilities.logit(eps=1e-5).clamp(-_SURE, _SURE)
+
+
+def _by_level(labels: Tensor, classes: int, grids) -> list[Tensor]:
+    """Class logits (1, classes, S, S) of each level from labels of cells in a row."""
+    found = []
+    for part, grid in zip(labels.split([grid**2 for grid in grids]), grids):
+        logits = torch.full((classes + 1, grid**2), -_SURE)
+        logits[part, torch.arange(len(part))] = _SURE
+        found.append(logits[:classes].view(1, classes, grid, grid))
+    return found
+
+
+def _marks(count, *indices) -> list[np.ndarray]:
+    marks = []
+    for index in indices:
+        mark = np.zeros(count, bool)
+        mark[np.asarray(index, int)] = True
+        marks.append(mark)
+    return marks
+
+
+def _tiny(head, coverage: Tensor, gts: Tensor, levels: Tensor) -> np.ndarray:
+    """Objects whose masks the levels that learn them all throw away for their small area."""
+    areas = (coverage > head.test_cfg.mask_thr).sum((1, 2))
+    large = areas[gts] > torch.tensor(head.strides)[levels]
+    tiny = np.zeros(len(coverage), bool)
+    tiny[gts.unique().numpy()] = True
+    tiny[gts[large].unique().numpy()] = False
+    return tiny
+
+
+def _solov2(head: SOLOv2KernelHead, scene: Scene) -> Perfect:
+    stride, count = head.mask_stride, len(scene.drawn)
+    size = scene.map_size(stride)
+    _, targets = head.targets([scene.truth], size, 'cpu')
+    owner = torch.full((len(targets.labels),), -1)
+    # a cell has one kernel: that of the ground truth whose class it is given
+    owner.scatter_reduce_(0, targets.cells, targets.gts, 'amax')
+    kernels = torch.zeros(len(owner), count)
+    used = (owner >= 0).nonzero().flatten()
+    kernels[used, owner[used]] = 1
+    kernels = [part.t().reshape(1, count, grid, grid) for part, grid in zip(
+        kernels.split([grid**2 for grid in head.num_grids]), head.num_grids)]
+    coverage = scene.coverage(stride)
+    found, = head.predict_by_feat(
+        kernels, _by_level(targets.labels, head.num_classes, head.num_grids),
+        _logits(coverage)[None], [scene.meta])
+    return Perfect(found, *_marks(count, owner[used].unique(), targets.gts.unique()),
+                   _tiny(head, coverage, targets.gts, targets.levels))
+
+
+def _aggmask(head: AggMaskHead | AggMaskStarHead, scene: Scene) -> Perfect:
+    count = len(scene.drawn)
+    finest = scene.map_size(head.mask_stride)
+    sizes = [tuple(-(-side // 2**level) for side in finest) for level in range(len(head.strides))]
+    feats = [torch.zeros(1, 1, *size) for size in sizes]
+    if isinstance(head, AggMaskStarHead):
+        feats = feats[:1]
+    else:
+        feats = head.split_feats(feats)
+    groups = head.map_groups(feats)
+    targets = head_targets([scene.truth], groups, head.num_grids, head.scale_ranges,
+                           head.num_classes, head.pos_scale, head.min_mask_area, 'cpu')
+    owner = torch.full((len(targets.labels),), -1)
+    for (selection,) in targets.selections:
+        owner[selection.cells] = selection.gts
+    maps = {group.factor: scene.coverage(group.factor) for group in groups}
+
+    def fused(self, groups, sources, table, cells):
+        for group, _, part in self._by_group(groups, sources, cells):
+            if len(part):
+                yield to_map_size(maps[group.factor][owner[part]], groups[0].size)
+
+    head._fused_probs = MethodType(fused, head)
+    kernels = torch.zeros(1, 1, 1)
+    found, = head.predict_by_feat(
+        _by_level(targets.labels, head.num_classes, head.num_grids), feats, kernels,
+        torch.zeros(1, 1, 1), None, [scene.meta], rescale=True)
+    # a ground truth has cells of its own unless later ones have taken all of them
+    truths = collect_ground_truths([scene.truth], {groups[0].factor: finest}, 'cpu')
+    all_pairs = cell_targets(
+        truths.boxes, truths.labels, truths.centres(torch.float64), truths.areas, truths.images, 1,
+        scene.padded, head.num_grids, head.scale_ranges, head.num_classes, head.pos_scale,
+        head.min_mask_area)
+    return Perfect(found, *_marks(count, owner[owner >= 0].unique(), all_pairs.gts.unique()),
+                   _tiny(head, maps[groups[0].factor], all_pairs.gts, all_pairs.levels))
+
+
+def _polarmask(head: PolarMaskHead, scene: Scene) -> Perfect:
+    count = len(scene.drawn)
+    sizes = [scene.map_size(stride) for stride in head.strides]
+    targets = polar_targets([scene.truth], sizes, head.strides, head.regress_ranges,
+                            head.num_classes, head.coder, head.center_radius)
+    points = sum(height * width for height, width in sizes)
+    logits = torch.full((points, head.num_classes + 1), -_SURE)
+    logits[torch.arange(points), targets.labels] = _SURE
+    distances, rays = torch.ones(points, 4), torch.ones(points, head.coder.num_rays)
+    centerness = torch.full((points, 1), -_SURE)
+    at, box = targets.points, targets.boxes
+    distances[targets.positives] = torch.cat((at - box[:, :2], box[:, 2:] - at), 1)
+    rays[targets.positives] = targets.rays
+    centerness[targets.positives, 0] = _logits(polar_centerness(targets.rays))
+
+    def levels(flat):
+        parts = flat.split([height * width for height, width in sizes])
+        return [part.t().reshape(1, -1, *size) for part, size in zip(parts, sizes)]
+
+    found, = head.predict_by_feat(levels(logits[:, :-1]), levels(distances), levels(rays),
+                                  levels(centerness), [scene.meta], rescale=True)
+    placed = targets.instances.unique()
+    # what no point learns for want of a level, and what smaller neighbors have taken, alone
+    alone = [index for index in range(count) if index not in set(placed.tolist()) and len(
+        polar_targets([scene.truth[index:index + 1]], sizes, head.strides, head.regress_ranges,
+                      head.num_classes, head.coder, head.center_radius).positives)]
+    return Perfect(found, *_marks(count, placed, [*placed.tolist(), *alone], []))
+
+
+def _lordre(head: LordreHead, scene: Scene, stride: int) -> Perfect:
+    count = len(scene.drawn)
+    areas = torch.tensor([int(mask.sum()) for _, mask in scene.drawn])
+    # of more objects than queries the largest are kept, whose masks are the best
+    chosen = areas.argsort(descending=True, stable=True)[:head.num_queries]
+    chosen = chosen[areas[chosen] > 0]
+    queries = len(chosen)
+    classes = torch.full((1, queries, head.num_classes), -_SURE)
+    classes[0, torch.arange(queries), scene.truth.labels[chosen]] = _SURE
+    # a logit that is nearly a straight line of the coverage, half of which is the threshold:
+    # resizing, of logits and of probabilities, then finds the border between the samples
+    threshold = torch.tensor(float(head.test_cfg['mask_thr'])).logit()
+    masks = 4 * (scene.coverage(stride)[chosen] - 0.5) + threshold
+    found, = head.predict_by_feat(classes, torch.full((1, queries), _SURE), masks[None],
+                                  torch.zeros(1, 1, 1, 1), [scene.meta], rescale=True)
+    return Perfect(found, *_marks(count, chosen, range(count), []))
+
+
+_WAYS: dict[type, Callable] = {
+    SOLOv2KernelHead: _solov2, AggMaskHead: _aggmask, AggMaskStarHead: _aggmask,
+    PolarMaskHead: _polarmask, LordreHead: _lordre}
+
+
+def known_head(head: nn.Module) -> bool:
+    """Whether :func:`predict_perfectly` knows a head."""
+    return type(head) in _WAYS
+
+
+@torch.no_grad()
+def predict_perfectly(head: nn.Module, scene: Scene, stride: int = 8) -> Perfect:
+    """Detections of a network without any error.
+
+    Args:
+        head: One of the five of this package.
+        scene: An image with at least one object.
+        stride: Of the features that Lordre's masks are made of; the other heads know theirs.
+    """
+    if isinstance(head, LordreHead):
+        return _lordre(head, scene, stride)
+    return _WAYS[type(head)](head, scene)

@@ -1,0 +1,264 @@
+"""The plan: card, fits, ceilings, costs and a recommendation, made in this order."""
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from ..config.reading import load_config
+from ..datasets.coco_file import find_images, read_annotations
+from ..errors import UserError
+from ..text import listed, quoted
+from . import rules
+from .card import Card
+from .ceiling import Ceiling, ceiling_of
+from .cost import Cost, measure
+from .fit import FAMILIES, Fit, fit, steps_of
+from .objects import Objects, read_objects
+from .recommend import Choice, rank
+from .sample import Looks, choose_images, look
+from .writing import config_text
+
+#: Minutes of training where none are given, without and with a GPU.
+MINUTES = {'cpu': 30., 'cuda': 120.}
+#: Images and objects that ceilings are computed of.
+_CEILING_IMAGES, _CEILING_OBJECTS = 50, 1200
+
+
+@dataclass
+class Plan:
+    """What is known before training.
+
+    Attributes:
+        card: Of the data.
+        minutes: Of the training.
+        device: Where it is to run.
+        fits: Numbers, by family.
+        configs: Texts of the configs, by family.
+        ceilings: By family.
+        costs: By family; empty if nothing was measured.
+        choices: Families, the recommended one first.
+        seconds: That planning took.
+    """
+    card: Card
+    minutes: float
+    device: str
+    fits: dict[str, Fit] = field(default_factory=dict)
+    configs: dict[str, str] = field(default_factory=dict)
+    ceilings: dict[str, Ceiling] = field(default_factory=dict)
+    costs: dict[str, Cost] = field(default_factory=dict)
+    choices: list[Choice] = field(default_factory=list)
+    seconds: float = 0.
+
+    @property
+    def best(self) -> str:
+        """The recommended family."""
+        return self.choices[0].family
+
+
+def read_data(path: str, images: str | None = None) -> Objects:
+    """The objects of an annotation file.
+
+    Raises:
+        UserError: It cannot be read, its images are not found, or nothing of it can be learned.
+    """
+    data = read_annotations(path)
+    return read_objects(data, str(path), find_images(data, path, images))
+
+
+def read_both(train: str, train_images: str | None = None, val: str | None = None,
+              val_images: str | None = None) -> tuple[Objects, Objects | None]:
+    """Training and, where given, validation data, with the labels of the training data.
+
+    Raises:
+        UserError: As :func:`read_data`; or an object of the validation data is of a class that
+            the training data do not have.
+    """
+    objects = read_data(train, train_images)
+    if val is None:
+        return objects, None
+    other = read_data(val, val_images)
+    label_of = {name: label for label, name in enumerate(objects.classes)}
+    table = np.array([label_of.get(name, -1) for name in other.classes])
+    labels = table[other.labels]
+    if (labels < 0).any():
+        name = other.classes[other.labels[(labels < 0).argmax()]]
+        raise UserError(f'{val}: an annotation is of category {quoted(name)}, which {train} does '
+                        'not have')
+    return objects, replace(other, classes=objects.classes, labels=labels)
+
+
+def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | None = None,
+              device: str | None = None, memory: float | None = None,
+              families: Sequence[str] | None = None, size: str | None = None,
+              measured: bool = True, ceilings: bool = True, seed: int = 0,
+              say: Callable[[str], object] = lambda line: None) -> Plan:
+    """Fit a model to data.
+
+    Args:
+        train: Data to train on.
+        val: Data to judge on; ceilings are computed on them.
+        minutes: Of the training; 30 on a CPU, 120 on a GPU.
+        device: Where the training is to run.
+        memory: GiB that a training step may take.
+        families: Those that come into question; all five if not given.
+        size: A step of the ladder of sizes; by device and minutes if not given.
+        measured: Whether steps are measured; else sizes are as wished for.
+        ceilings: Whether ceilings are computed; one family alone can do without.
+        seed: Of the samples.
+        say: Is told what is being done.
+
+    Raises:
+        UserError: An argument is out of range.
+    """
+    began = time.monotonic()
+    device = device or get_device()
+    if minutes is None:
+        minutes = MINUTES['cpu' if device == 'cpu' else 'cuda']
+    if not 0 < minutes < math.inf:
+        raise UserError(f'--minutes must be more than 0, not {minutes}')
+    if memory is not None and not memory > 0:
+        raise UserError(f'--memory must be more than 0 GiB, not {memory}')
+    families = list(families or FAMILIES)
+    size = size or ('small' if device == 'cpu' else 'medium')
+    say('looking at the images')
+    looks = look(train, seed=seed)
+    plan = Plan(Card(train, looks, val), minutes, device)
+    low_precision = None
+    for family in families:
+        say(f'fitting {FAMILIES.get(family, family)}')
+        one = fit(train, looks, family, size, batch_size=min(4, len(train.files)))
+        if measured:
+            one, plan.costs[family] = _affordable(one, train, minutes, device, memory,
+                                                  low_precision)
+            low_precision = plan.costs[family].low_precision
+            one = replace(one, low_precision=low_precision).with_steps(
+                steps_of(minutes, plan.costs[family].step))
+            one.why['precision'] = ('bfloat16 was faster here than float32' if low_precision else
+                                    'float32 was faster here than bfloat16')
+            one.why['steps'] = (f'{minutes:g} minutes, at {plan.costs[family].step * 1e3:.0f} ms a '
+                                'step')
+        plan.fits[family] = one
+        plan.configs[family] = config_text(
+            one, *[data and (_absolute(data.path), _absolute(data.folder))
+                   for data in (train, val)])
+    if ceilings:
+        say('computing ceilings')
+        judged = val or train
+        images = choose_images(judged, _CEILING_IMAGES, _CEILING_OBJECTS, seed)
+        for family in families:
+            plan.ceilings[family] = ceiling_of(config_of(plan.configs[family]), judged, images)
+        plan.choices = rank(train, plan.fits, plan.ceilings,
+                            {family: plan.fits[family].steps for family in families})
+    else:
+        plan.choices = [Choice(family, math.nan, 'it was asked for') for family in families]
+    plan.seconds = time.monotonic() - began
+    return plan
+
+
+def _absolute(path):
+    return str(Path(path).resolve())
+
+
+def config_of(text: str) -> Config:
+    """A config from its text, checked like one from a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'planned.py'
+        path.write_text(text, encoding='utf-8')
+        return load_config(str(path))
+
+
+def _affordable(one: Fit, train: Objects, minutes: float, device: str, memory: float | None,
+                low_precision: bool | None) -> tuple[Fit, Cost]:
+    """The largest images, and the batch, that leave enough steps; and what a step costs."""
+    least, most, _ = rules.image_sizes(train)
+    longer, precisions = least, ('float32', 'bfloat16')
+    if low_precision is not None:
+        precisions = ('bfloat16' if low_precision else 'float32',)
+    one = _resized(one, train, longer)
+    cost = _cost(one, train, device, precisions)
+    wanted = 60 * minutes / rules.LEAST_STEPS
+    if memory and cost.memory == cost.memory and cost.memory > 1024 * memory:
+        one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
+    if cost.step > 2 * wanted and one.batch_size > 2:
+        one = replace(one, batch_size=2)
+        cost = _cost(one, train, device, _same(cost))
+    room = longer * math.sqrt(max(1., wanted / cost.step))
+    if memory and cost.memory > 0:
+        room = min(room, longer * math.sqrt(max(1., 1024 * memory / cost.memory)))
+    longer = int(min(most, room) // 32 * 32)
+    if longer > one.longer:
+        one = _resized(one, train, longer)
+        cost = _cost(one, train, device, _same(cost))
+    return one, cost
+
+
+def _same(cost):
+    return ('bfloat16' if cost.low_precision else 'float32',)
+
+
+def _resized(one: Fit, train: Objects, longer: int) -> Fit:
+    looks_kept = dict(flips=one.flips, jitter=one.jitter)
+    fresh = fit(train, Looks(), one.family, one.size, longer, one.batch_size, one.steps)
+    return replace(fresh, **looks_kept)
+
+
+def _cost(one: Fit, train: Objects, device: str, precisions) -> Cost:
+    text = config_text(one, (_absolute(train.path), _absolute(train.folder)), None)
+    return measure(config_of(text), device, steps=2, precisions=precisions)
+
+
+def describe(plan: Plan) -> str:
+    """The plan as it is printed."""
+    lines = [plan.card.text(), '']
+    if plan.ceilings:
+        lines += ['ceilings: AP of a network without any error, by the heads\' own targets and '
+                  'decoders', _table(plan), '']
+    if plan.costs:
+        lines += [f'costs on {plan.device}, for {plan.minutes:g} minutes', _costs(plan), '']
+    best = plan.choices[0]
+    lines.append(f'recommended  {best.reason}')
+    if len(plan.choices) > 1:
+        lines.append(f'runner-up    {plan.choices[1].reason}')
+    return '\n'.join(lines)
+
+
+def _table(plan):
+    rows = [('', 'AP', 'AP50', 'AP75', 'small', 'medium', 'large', 'IoU', 'most is lost because')]
+    for family, ceiling in plan.ceilings.items():
+        rows.append((FAMILIES[family], *(f'{v:.3f}' if v >= 0 else '-' for v in (
+            ceiling.ap, ceiling.ap50, ceiling.ap75, *ceiling.by_size, ceiling.iou)),
+            ceiling.reason() or '-'))
+    lines = _aligned(rows)
+    classes = next(iter(plan.ceilings.values())).by_class
+    if len(classes) > 1:
+        for family, ceiling in plan.ceilings.items():
+            low = sorted(ceiling.by_class, key=ceiling.by_class.get)[:4]
+            lines.append(f'  lowest of {FAMILIES[family]}: '
+                         + listed([f'{name} {ceiling.by_class[name]:.2f}' for name in low]))
+    return '\n'.join(lines)
+
+
+def _costs(plan):
+    rows = [('', 'input', 'batch', 'M parameters', 'G multiply-adds', 'ms a step', 'ms an image',
+             'MiB a step', 'steps')]
+    for family, cost in plan.costs.items():
+        one = plan.fits[family]
+        rows.append((FAMILIES[family], str(one.longer), str(one.batch_size),
+                     f'{cost.params / 1e6:.1f}', f'{cost.macs / 1e9:.2f}',
+                     f'{cost.step * 1e3:.0f}', f'{cost.image * 1e3:.0f}',
+                     f'{cost.memory:.0f}' if cost.memory > 0 else '-', str(one.steps)))
+    return '\n'.join(_aligned(rows))
+
+
+def _aligned(rows):
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    last = len(rows[0]) - 1
+    return ['  '.join(cell.ljust(width) if i in (0, last) else cell.rjust(width)
+                      for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
+            for row in rows]

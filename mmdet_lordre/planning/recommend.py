@@ -1,0 +1,73 @@
+"""Which family to train: what it can reach, by how much of that is learned in the time."""
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .ceiling import Ceiling
+from .fit import FAMILIES, Fit
+from .objects import Objects
+
+#: Share of its ceiling that a family reaches from scratch in a thousand steps of four images, on
+#: data of few objects and of many: 10 an image or fewer, 40 or more (docs/planning.md).
+LEARNED = {'lordre': (0.70, 0.05), 'solov2': (0.65, 0.37), 'aggmask': (0.50, 0.28),
+           'aggmask_star': (0.50, 0.28), 'polarmask': (0.60, 0.50)}
+_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A family among others.
+
+    Attributes:
+        family: Its key.
+        expected: What is expected of the training: only good to compare.
+        reason: Why, in a sentence.
+    """
+    family: str
+    expected: float
+    reason: str
+
+
+def rank(objects: Objects, fits: dict[str, Fit], ceilings: dict[str, Ceiling],
+         steps: dict[str, int]) -> list[Choice]:
+    """Families, the best first.
+
+    Args:
+        objects: Of the training data.
+        fits: By family.
+        ceilings: By family.
+        steps: That fit into the time, by family.
+    """
+    crowd = float(np.percentile(objects.counts, 75))
+    many = min(1., max(0., math.log(max(crowd, 1) / 10) / math.log(4)))
+    found = []
+    for family in fits:
+        few_share, many_share = LEARNED[family]
+        share = few_share + many * (many_share - few_share)
+        done = steps.get(family, _STEPS) * fits[family].batch_size / 4
+        # half of what is missing is learned in four times the steps
+        learned = 1 - (1 - share) * (1 + done / _STEPS) ** -0.5 * math.sqrt(2)
+        expected = ceilings[family].ap * max(0.02, learned)
+        found.append((expected, family))
+    found.sort(reverse=True)
+    return [Choice(family, expected, _reason(family, ceilings, crowd, found))
+            for expected, family in found]
+
+
+def _reason(family, ceilings, crowd, found):
+    ceiling = ceilings[family]
+    best = max(c.ap for c in ceilings.values())
+    said = [f'its ceiling is {ceiling.ap:.2f}'
+            + (', the highest' if ceiling.ap >= best - 0.005 else f' (highest {best:.2f})')]
+    if family in ('solov2', 'aggmask', 'aggmask_star', 'polarmask') and crowd > 20:
+        said.append('it finds objects by where they are, which is learned sooner where an image '
+                    'has many alike')
+    elif family == 'lordre' and crowd <= 15:
+        said.append('with few objects an image its queries are learned fast, and it needs no '
+                    'suppression')
+    else:
+        said.append('it learns the largest part of that in the time' if family == found[0][1]
+                    else 'it learns a smaller part of that in the time')
+    lost = ceiling.reason()
+    return f'{FAMILIES[family]}: ' + '; '.join(said) + (f' (lost: {lost})' if lost else '')

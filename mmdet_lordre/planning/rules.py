@@ -1,0 +1,167 @@
+"""From the data to numbers: each rule a function, its reason in the text that it returns.
+
+docs/planning.md says where each comes from. All of them look at the annotations of the training
+data only, and cost less than a second for a million objects.
+"""
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .objects import Objects
+
+#: Pixels of the network input that half of the objects shall measure: wished for, and at least.
+WISHED_SIDE, LEAST_SIDE = 48, 20
+#: Steps of training that a larger image must leave room for.
+LEAST_STEPS = 1500
+#: Share of the objects that may share their cell with another.
+SHARED = 0.005
+#: Cells along a side of a grid, at least and at most.
+CELLS = (6, 72)
+_MULTIPLE = 32
+
+
+def image_sizes(objects: Objects) -> tuple[int, int, str]:
+    """Longer sides in pixels between which the size of the network input is chosen.
+
+    Returns:
+        The least and the greatest useful one, multiples of 32, and the reason.
+    """
+    longer = objects.sizes.max(1)
+    part = float(np.median(objects.sides / longer[objects.images]))
+    native = float(np.percentile(longer, 90))
+    least, most = LEAST_SIDE / part, WISHED_SIDE / part
+    # beyond twice the pixels there are, nothing is won
+    most = min(most, 2 * native, 1536)
+    least, most = (_rounded(side) for side in (min(least, most), most))
+    return least, max(least, most), (f'half of the objects measure {part:.1%} of the longer side '
+                                     f'or more')
+
+
+def _rounded(side: float) -> int:
+    return int(max(96, round(side / _MULTIPLE) * _MULTIPLE))
+
+
+def scaled_sides(objects: Objects, longer: int) -> np.ndarray:
+    """Sides (N,) of the objects in pixels of the network input."""
+    return objects.sides * objects.scale_to(longer, longer)[objects.images]
+
+
+def collisions(objects: Objects, grid: int, chosen: np.ndarray | None = None) -> float:
+    """Share of objects whose center lies in a cell with that of another one, already counted.
+
+    Args:
+        objects: Of a data set.
+        grid: Cells along a side, over the longer side of each image.
+        chosen: bool (N,), those that count.
+    """
+    longer = objects.sizes.max(1)[objects.images, None]
+    centers = (objects.boxes[:, :2] + objects.boxes[:, 2:]) / 2
+    cells = np.minimum(centers / longer * grid, grid - 1).astype(int)
+    key = (objects.images * grid + cells[:, 1]) * grid + cells[:, 0]
+    if chosen is not None:
+        key = key[chosen]
+    return 1 - len(np.unique(key)) / len(key) if len(key) else 0.
+
+
+def scale_ranges(sides: np.ndarray, levels: int = 3) -> tuple[tuple[int, int], ...]:
+    """Ranges of object sides by level, each reaching a fifth into the next.
+
+    Of three levels the finest takes the smaller 60 % of the objects, the coarsest the largest
+    10 %; of four, 45 and 7 %.
+    """
+    edges = np.percentile(sides, {3: (60, 90), 4: (45, 75, 93)}[levels])
+    for i in range(1, len(edges)):
+        edges[i] = max(edges[i], 1.4 * edges[i - 1])
+    lows = [1, *(math.floor(0.8 * edge) for edge in edges)]
+    highs = [*(math.ceil(1.2 * edge) for edge in edges), math.ceil(max(2048, 2 * sides.max()))]
+    return tuple(zip(lows, highs))
+
+
+def grids(objects: Objects, sides: np.ndarray, longer: int,
+          ranges: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """Cells along a side for each level: three across an object, and no two in one cell.
+
+    Args:
+        objects: Of a data set.
+        sides: Of the objects, in pixels of the network input.
+        longer: Side of the network input.
+        ranges: Of sides, by level.
+    """
+    found = []
+    for low, high in ranges:
+        chosen = (sides >= low) & (sides <= high)
+        middle = float(np.median(sides[chosen])) if chosen.any() else (low + min(high, longer)) / 2
+        grid = 3 * longer / middle
+        while grid < CELLS[1] and collisions(objects, int(grid), chosen) > SHARED:
+            grid *= 1.15
+        grid = min(max(grid, CELLS[0]), CELLS[1], longer / 4)
+        found.append(2 * round(grid / 2))
+    return tuple(found)
+
+
+def least_areas(sides: np.ndarray, ranges: Sequence[tuple[int, int]],
+                stride: int = 4) -> tuple[int, ...]:
+    """What grid heads call strides: pixels of the maps that a mask must exceed, by level.
+
+    The published 8 to 32 drop objects of a few pixels. A quarter of the smallest objects'.
+    """
+    found = []
+    for low, high in ranges:
+        chosen = sides[(sides >= low) & (sides <= high)]
+        least = np.percentile(chosen, 1) if len(chosen) else low
+        found.append(int(min(16, (least / stride)**2 / 4)))
+    return tuple(found)
+
+
+def num_queries(objects: Objects) -> int:
+    """Instances that Lordre predicts: half as many again as nearly all images have."""
+    counts = objects.counts
+    most = np.percentile(counts, 99)
+    return int(min(400, max(20, 10 * math.ceil(1.5 * most / 10))))
+
+
+def kept(objects: Objects) -> tuple[int, int]:
+    """(nms_pre, max_per_img): candidates before suppression, and detections, an image."""
+    most = int(objects.counts.max())
+    return max(300, min(3000, 8 * most)), max(100, 10 * math.ceil(1.3 * most / 10))
+
+
+def polar_levels(sides: np.ndarray, stages: int = 3
+                 ) -> tuple[tuple[int, ...], tuple[tuple[float, float], ...]]:
+    """Strides and ranges of the largest distance to a side of the box, for PolarMask.
+
+    An object belongs where it is some six strides wide: published PolarMask and FCOS take 8 to 16
+    strides on COCO, small networks from scratch see less far.
+
+    Args:
+        sides: Of the objects, in pixels of the network input.
+        stages: Of the backbone, the last of stride 16 or 32.
+    """
+    strides = [4, 8, 16, 32][:stages]
+    if np.percentile(sides, 25) >= 24:
+        strides = strides[1:]
+    edges = [4 * stride for stride in strides[:-1]]
+    bounds = [-1, *edges, 1e8]
+    return tuple(strides), tuple(itertools.pairwise(bounds))
+
+
+def ray_search(sides: np.ndarray) -> int:
+    """Degrees to both sides in which a ray looks for a pixel of the contour.
+
+    Small contours have few pixels: one every 360 / (pi * side) degrees, and twice as far apart
+    as seen from a point beside the center.
+    """
+    small = max(4., float(np.percentile(sides, 10)))
+    return int(min(45, max(3, math.ceil(2 * 360 / (math.pi * small) / 2))))
+
+
+def mask_stride(sides: np.ndarray) -> int:
+    """Stride of Lordre's mask features: six samples across half of the objects."""
+    return 4 if np.median(sides) < 48 else 8
+
+
+def learning_rate(batch_size: int) -> float:
+    """AdamW's, by the square root of the batch size; measured for batches of 8."""
+    return round(1.5e-3 * math.sqrt(batch_size / 8), 5)

@@ -1,0 +1,166 @@
+"""From fitted numbers to a config that a person can read."""
+import os
+import pprint
+from pathlib import Path
+
+from ..errors import UserError
+from ..files import atomic_write
+from .fit import FAMILIES, SIZES, Fit
+from .heads import head_text
+
+
+def config_text(fit: Fit, train: tuple[str, str], val: tuple[str, str] | None,
+                command: str = 'lordre plan') -> str:
+    """A config.
+
+    Args:
+        fit: Its numbers.
+        train: Annotation file and folder of images.
+        val: The same of the validation data, or None.
+        command: What made it, for the first line.
+    """
+    return '\n'.join([_top(fit, command), _model(fit), head_text(fit) + ')', _data(fit, train, val),
+                      _schedule(fit, val is not None)])
+
+
+def write_config(text: str, path: str) -> None:
+    """Write a config that is not there yet.
+
+    Raises:
+        UserError: It is, or cannot be written.
+    """
+    if not path.endswith('.py'):
+        raise UserError(f'--out: {path} must end in .py')
+    if os.path.exists(path):
+        raise UserError(f'--out: {path} is there already: choose another name, or remove it')
+    try:
+        Path(path).resolve().parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as name:
+            Path(name).write_text(text, encoding='utf-8')
+    except OSError as error:
+        raise UserError(f'{path} cannot be written: {error.strerror}') from error
+
+
+def _top(fit, command):
+    return (f'# {FAMILIES[fit.family]}, {fit.size}: fitted by `{command}`.\n'
+            f'# Objects measure {fit.sides[0]:.0f} (5 %), {fit.sides[1]:.0f} (median) and '
+            f'{fit.sides[2]:.0f} px (95 %) in the network input.\n'
+            "_base_ = 'mmdet_lordre::_base_/planned.py'\n")
+
+
+def _model(fit):
+    size = SIZES[fit.size]
+    kind = dict(lordre='Lordre', solov2='SOLOv2', polarmask='PolarMask').get(
+        fit.family, 'SingleStageInstanceSegmentor')
+    outs = tuple(range(fit.stages))
+    if fit.family == 'lordre':
+        outs = outs[{4: 0, 8: 1}[fit.heads['stride']]:]
+    return (
+        'model = dict(\n'
+        f'    type={kind!r},\n'
+        f'    # {fit.stages} stages, up to stride {2**(fit.stages + 1)}'
+        f'{"" if size.base == 64 else f"; {size.base} channels in place of 64"}\n'
+        '    backbone=dict(\n'
+        f'        depth={size.depth},\n'
+        f'        num_stages={fit.stages},\n'
+        f'        strides={(1, 2, 2, 2)[:fit.stages]},\n'
+        f'        dilations={(1,) * fit.stages},\n'
+        f'        base_channels={size.base},\n'
+        f'        stem_channels={size.base},\n'
+        '        deep_stem=True,\n'
+        f'        out_indices={outs}),')
+
+
+def _data(fit, train, val):
+    flips = list(fit.flips)
+    share = round(0.75 / len(flips), 3) if len(flips) == 3 else 0.5
+    load = ["dict(type='LoadImageFromFile'),",
+            "dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),"]
+    train_steps = [*load, "dict(type='RandomResize', scale=scale, ratio_range=(0.8, 1.2), "
+                          'keep_ratio=True),']
+    if flips:
+        train_steps.append(f"dict(type='RandomFlip', prob={[share] * len(flips)}, "
+                           f'direction={flips}),')
+    if fit.jitter:
+        train_steps.append("dict(type='PhotoMetricDistortion', brightness_delta=24, "
+                           'contrast_range=(0.7, 1.3), saturation_range=(0.7, 1.3), hue_delta=9),')
+    targets = {'solov2': "dict(type='GridMaskTargets'),",
+               'aggmask': "dict(type='GridMaskTargets', factors=(4, 8)),",
+               'aggmask_star': "dict(type='GridMaskTargets'),",
+               'polarmask': "dict(type='ExtractContours'),"}
+    # Lordre's head draws what it needs of the masks by itself
+    train_steps += [targets[fit.family]] if fit.family in targets else []
+    train_steps.append("dict(type='PackDetInputs'),")
+    test_steps = [load[0], "dict(type='Resize', scale=scale, keep_ratio=True),", load[1],
+                  "dict(type='PackDetInputs', meta_keys=(\n"
+                  "        'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),"]
+    lines = [f'# {fit.why["longer"]}', f'scale = ({fit.longer}, {fit.longer})',
+             *([f'# {why}'] if (why := _augmentation(fit)) else []),
+             'train_pipeline = [', *(f'    {step}' for step in train_steps), ']',
+             'test_pipeline = [', *(f'    {step}' for step in test_steps), ']',
+             'metainfo = dict(classes=' + pprint.pformat(fit.classes, width=80, compact=True)
+             .replace('\n', '\n                        ') + ')']
+    loader = f'num_workers={fit.workers}, persistent_workers={fit.workers > 0}'
+    inner = _dataset(train, 'train_pipeline', 8)
+    if fit.balance:
+        lines += ['# some classes have less than a tenth of the objects of others',
+                  'train_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
+                  '    dataset=dict(_delete_=True, type=\'ClassBalancedDataset\', '
+                  'oversample_thr=0.1, dataset=dict(',
+                  "        type='CocoDataset', filter_cfg=dict(filter_empty_gt=False),",
+                  f'{inner})))']
+    else:
+        lines += ['train_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
+                  f'    dataset=dict(\n{inner}))']
+    where = val or train
+    lines += ['val_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
+              f'    dataset=dict(\n{_dataset(where, "test_pipeline", 8)}))',
+              'test_dataloader = val_dataloader', f'val_evaluator = dict(ann_file={where[0]!r})',
+              'test_evaluator = val_evaluator', '']
+    return '\n'.join(lines)
+
+
+def _dataset(files, pipeline, indent):
+    space = ' ' * indent
+    return (f'{space}metainfo=metainfo, ann_file={files[0]!r},\n'
+            f'{space}data_prefix=dict(img={files[1]!r}), pipeline={pipeline}')
+
+
+def _augmentation(fit):
+    said = []
+    if len(fit.flips) < 3:
+        said.append(f'mirrored {" and ".join(fit.flips) or "in no direction"} only: objects look '
+                    'otherwise the other way round')
+    if fit.jitter:
+        said.append('few images, and colors do not tell classes apart: colors are varied')
+    return '; '.join(said)
+
+
+def _schedule(fit, validated):
+    warmup = max(1, min(200, fit.steps // 20))
+    interval = fit.steps if fit.steps < 4000 else fit.steps // 5
+    wrapper = 'BFloat16OptimWrapper' if fit.low_precision else 'OptimWrapper'
+    hooks = ["dict(type='ChannelsLastHook')"] * fit.channels_last
+    if fit.ema:
+        hooks.append(f"dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum={fit.ema}, "
+                     'update_buffers=True)')
+    lines = ([f'# {fit.why["precision"]}'] if 'precision' in fit.why else []) + [
+        'optim_wrapper = dict(', f'    type={wrapper!r},',
+        f"    optimizer=dict(type='AdamW', lr={fit.lr}, weight_decay=0.05),",
+        '    clip_grad=dict(max_norm=5.0))']
+    if 'steps' in fit.why:
+        lines.append(f'# {fit.why["steps"]}')
+    lines += [
+        f'train_cfg = dict(max_iters={fit.steps}, val_interval={interval})',
+        'param_scheduler = [',
+        f"    dict(type='LinearLR', start_factor=0.01, begin=0, end={warmup}, by_epoch=False),",
+        f"    dict(type='CosineAnnealingLR', begin={warmup}, end={fit.steps}, eta_min="
+        f'{fit.lr / 100:.2g}, by_epoch=False),', ']',
+        'default_hooks = dict(',
+        f'    checkpoint=dict(interval={max(1, interval // 2)}'
+        + (", save_best='coco/segm_mAP', rule='greater'" if validated else '') + '),',
+        f'    logger=dict(interval={min(50, max(1, fit.steps // 20))}))',
+        f'custom_hooks = [{", ".join(hooks)}]']
+    if not validated:
+        lines.append('val_dataloader = val_evaluator = val_cfg = None')
+    return '\n'.join(lines) + '\n'

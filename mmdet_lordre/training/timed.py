@@ -1,0 +1,148 @@
+"""A schedule that follows the clock: training that ends when it was promised to."""
+import math
+import time
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from ..errors import UserError
+
+CLOCKS = {'wall': time.monotonic, 'cpu': time.process_time}
+#: Under it in the state that a checkpoint keeps.
+_KEY = 'timed_schedule'
+
+
+def rate_at(progress: float, warmup: float, final: float) -> float:
+    """Share of the full learning rate: a linear warm-up, then half a cosine.
+
+    Args:
+        progress: Share of the training's time that is used.
+        warmup: Share of the time for the warm-up.
+        final: What is left of the rate at the end.
+    """
+    if progress < warmup:
+        return max(0.01, progress / warmup)
+    along = min(1., (progress - warmup) / (1 - warmup))
+    return final + (1 - final) * (1 + math.cos(math.pi * along)) / 2
+
+
+@HOOKS.register_module()
+class TimedSchedule(Hook):
+    """Let the learning rate follow the share of the time that is used, and end in time.
+
+    A schedule in steps is cut off, or ends early, where the machine is slower or faster than was
+    thought. Here every step's rate is that of the clock: on a slow machine there are fewer steps,
+    and the schedule still comes to its end. The step that would exceed the time is not begun;
+    the one before it counts as the last, with the checkpoint and the validation that belong to
+    it. The time for validations is taken off beforehand, by how long the last one took.
+
+    The schedulers of the config must be empty. Going on from a checkpoint goes on with the time
+    that was left; since steps depend on the clock, such a run is not repeated bit by bit.
+
+    Args:
+        seconds: For everything: steps, and validations within the training.
+        clock: ``'wall'``, or ``'cpu'`` for the time of this process alone.
+        warmup: Share of the time in which the rate rises.
+        final: Share of the rate that is left at the end.
+        validations: How many there are, evenly spread, the last one at the end.
+        validation_seconds: What one takes, until the first has been measured.
+
+    Raises:
+        UserError: The training counts epochs, or has schedulers of its own.
+    """
+
+    priority = 'VERY_HIGH'  # the rate is set before any other hook looks at it
+
+    def __init__(self, seconds: float, clock: str = 'wall', warmup: float = 0.05,
+                 final: float = 0.01, validations: int = 1, validation_seconds: float = 0.) -> None:
+        if clock not in CLOCKS:
+            raise UserError(f"TimedSchedule: clock must be 'wall' or 'cpu', not {clock!r}")
+        if not seconds > 0 or not 0 < warmup < 1:
+            raise UserError('TimedSchedule: seconds must be more than 0, and warmup between 0 and '
+                            f'1, not {seconds} and {warmup}')
+        self.seconds, self.now = float(seconds), CLOCKS[clock]
+        self.warmup, self.final = warmup, final
+        self.validations, self.validation_seconds = max(1, int(validations)), validation_seconds
+        self.used = self.validating = 0.
+        self.validated = 0
+        self._step = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Take the time; a resumed run has used some of it already."""
+        loop = runner.train_loop
+        if not isinstance(loop, IterBasedTrainLoop):
+            raise UserError('a schedule by the clock needs train_cfg=dict(type='
+                            "'IterBasedTrainLoop'): this config counts epochs")
+        if runner.param_schedulers:
+            raise UserError('a schedule by the clock takes the place of param_scheduler: set it '
+                            'to []')
+        kept = runner.message_hub.runtime_info.get(_KEY) if runner.iter else None
+        if kept:
+            self.used, self.validating, self.validated = kept
+            print_log(f'{self.used + self.validating:.0f} of {self.seconds:.0f} s are used; what '
+                      'follows depends on the clock and is not repeated bit by bit',
+                      runner.logger)
+        if runner.val_loop is None:
+            self.validations, self.validation_seconds = 0, 0.
+        self._last = self.now()
+        self._val_interval(loop, 2**40)
+
+    @property
+    def _left(self) -> float:
+        to_come = max(0, self.validations - self.validated)
+        return self.seconds - self.used - self.validating - to_come * self.validation_seconds
+
+    @property
+    def progress(self) -> float:
+        """Share of the training's own time that is used."""
+        left = max(0., self._left)
+        return self.used / (self.used + left) if self.used + left else 1.
+
+    def before_train_iter(self, runner: Runner, batch_idx: int,
+                          data_batch: dict | None = None) -> None:
+        """Set the rate; say how many steps are left, by the time that they take."""
+        loop, progress = runner.train_loop, self.progress
+        for group in runner.optim_wrapper.optimizer.param_groups:
+            full = group.setdefault('initial_lr', group['lr'])
+            group['lr'] = full * rate_at(progress, self.warmup, self.final)
+        if self._step is None:
+            return  # nothing is known yet: not the last
+        steps = self._left / self._step
+        loop._max_iters = runner.iter + max(1, round(steps))
+        # the validation at the end is the loop's own
+        due = self.validated + 1
+        if due < self.validations and progress >= due / self.validations:
+            self._val_interval(loop, runner.iter + 1)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        """Count the step, its loading included."""
+        now = self.now()
+        seconds, self._last = now - self._last, now
+        self.used += seconds
+        # the first step pays for what later ones find ready
+        self._step = seconds if self._step is None or runner.iter < 3 \
+            else 0.9 * self._step + 0.1 * seconds
+        runner.message_hub.update_info(_KEY, [self.used, self.validating, self.validated])
+
+    def before_val(self, runner: Runner) -> None:
+        """Take the time."""
+        self._began = self.now()
+
+    def after_val(self, runner: Runner) -> None:
+        """Count the validation by itself."""
+        now = self.now()
+        if runner.train_loop is None or isinstance(runner.train_loop, dict):
+            return
+        self.validation_seconds = now - self._began
+        self.validating += self.validation_seconds
+        self.validated += 1
+        self._last = now
+        self._val_interval(runner.train_loop, 2**40)
+
+    @staticmethod
+    def _val_interval(loop: IterBasedTrainLoop, steps: int) -> None:
+        # what the loop divides its counter by
+        loop.val_interval, loop.dynamic_intervals, loop.dynamic_milestones = steps, [steps], [0]

@@ -1,0 +1,175 @@
+"""Ceilings: each kind of loss worked out by hand."""
+import numpy as np
+import pytest
+from mmengine.config import Config, ConfigDict
+
+from mmdet_lordre.planning.ceiling import ceiling_of
+from mmdet_lordre.planning.objects import read_objects
+
+from .data import coco, square
+
+NORM = dict(type='GN', num_groups=2)
+NONE = (511, 512)  # a level that takes nothing
+TESTS = dict(nms_pre=300, score_thr=0.05, mask_thr=0.5, filter_thr=0.02, kernel='gaussian',
+             sigma=2.0, max_per_img=100, mask_format='rle')
+
+
+def config(head, test_cfg, key='mask_head', **model):
+    """A config without a change of size."""
+    return Config(dict(
+        model=dict(type='SingleStageInstanceSegmentor', test_cfg=test_cfg, **{key: head},
+                   data_preprocessor=dict(type='DetDataPreprocessor',
+                                           pad_size_divisor=32), **model),
+        test_dataloader=dict(dataset=dict(type='CocoDataset', pipeline=[
+            dict(type='Resize', scale_factor=1.0, keep_ratio=True)]))))
+
+
+def grid(kind='SOLOv2KernelHead', tests=TESTS, classes=1, **head):
+    head = dict(dict(type=kind, num_classes=classes, in_channels=4, feat_channels=4,
+                     stacked_convs=1, strides=(0, 0, 0), num_grids=(32, 8, 4),
+                     scale_ranges=((1, 48), (40, 512), NONE), norm_cfg=NORM), **head)
+    if kind == 'SOLOv2KernelHead':
+        head['mask_feature_head'] = dict(feat_channels=4, out_channels=4, end_level=2,
+                                         norm_cfg=NORM)
+    return config(head, tests)
+
+
+def polar(tests=None, **head):
+    head = dict(dict(type='PolarMaskHead', num_classes=1, in_channels=4, feat_channels=4,
+                     stacked_convs=1, strides=(4, 8), regress_ranges=((-1, 32), (32, 1e8)),
+                     ray_search=20, wrap_angles=True, norm_cfg=NORM), **head)
+    return config(head, dict(tests or {}, mask_format='rle', fill='rounded'), 'bbox_head')
+
+
+def lordre(stride=4, **head):
+    head = dict(dict(type='LordreHead', num_classes=1, in_channels=8, channels=8, depth=1,
+                     num_queries=10, kernel_dim=4, groups=1, mask_upsample=stride // 4), **head)
+    backbone = dict(type='ResNet', depth=18, base_channels=4, stem_channels=4, num_stages=2,
+                    strides=(1, 2), dilations=(1, 1),
+                    out_indices=(0, 1) if stride == 4 else (1,))
+    neck = dict(type='InstanceContextEncoder', in_channels=(4, 8) if stride == 4 else (8,),
+                out_channels=8)
+    cfg = config(head, dict(mask_thr=0.45, mask_format='rle'), backbone=backbone, neck=neck)
+    cfg.model.type = 'Lordre'
+    return cfg
+
+
+def ceiling(cfg, images, names=('thing',), size=(128, 128)):
+    data = read_objects(coco(images, names, size), 'hand.json', None)
+    return ceiling_of(cfg, data, np.flatnonzero(data.counts))
+
+
+APART = [(square(8, 8, 32), 0), (square(72, 16, 24), 0), (square(40, 64, 48), 0)]
+EVERY = [grid(), grid('AggMaskHead'), grid('AggMaskStarHead'), polar(), lordre()]
+NAMES = ['solov2', 'aggmask', 'aggmask_star', 'polarmask', 'lordre']
+
+
+@pytest.mark.parametrize('cfg', EVERY, ids=NAMES)
+def test_squares_on_whole_samples_are_reached(cfg):
+    """Edges that lie between samples: nothing is lost but by rays, which round corners."""
+    found = ceiling(cfg, [APART, APART[:1]])
+    assert found.objects == 4 and not set(found.lost) - {'coarse'}
+    if 'bbox_head' in cfg.model:
+        assert found.ap50 == 1 and 0.75 < found.iou < 1
+    else:
+        assert found.ap == 1 and found.iou == pytest.approx(1, abs=0.02)
+        assert not found.lost and not found.reason()
+
+
+def test_cells_that_two_objects_share():
+    """A square inside a square, with one center: of their class the later one has the cells."""
+    nested = [(square(32, 32, 40), 0), (square(44, 44, 16), 0)]
+    cfg = grid(scale_ranges=((1, 512), NONE, NONE), num_grids=(4, 4, 4), pos_scale=0.01)
+    found = ceiling(cfg, [nested])
+    assert found.lost['shared'] == 0.5
+    # one of two objects, and nothing wrong before it: 51 of 101 recalls
+    assert found.ap == pytest.approx(51 / 101, abs=1e-6)
+
+
+@pytest.mark.parametrize('kind', ['SOLOv2KernelHead', 'AggMaskHead', 'AggMaskStarHead'])
+def test_objects_that_no_level_takes(kind):
+    found = ceiling(grid(kind, scale_ranges=((1, 28), (40, 512), NONE)), [APART])
+    assert found.lost == {'unassigned': pytest.approx(1 / 3)}
+    assert found.ap == pytest.approx(67 / 101, abs=1e-6)
+    assert 'no level' in found.reason()
+
+
+def test_points_that_no_level_takes():
+    assert ceiling(polar(regress_ranges=((-1, 14), (40, 1e8))),
+                   [APART]).lost['unassigned'] == pytest.approx(2 / 3)
+
+
+def test_masks_that_the_head_calls_too_small():
+    """24 px at stride 4 are 36 samples, which must exceed 40."""
+    found = ceiling(grid(strides=(40, 40, 40)), [APART])
+    assert found.lost == {'tiny': pytest.approx(1 / 3)}
+
+
+def test_more_objects_than_queries():
+    found = ceiling(lordre(num_queries=2), [APART])
+    assert found.lost == {'queries': pytest.approx(1 / 3)}
+    assert found.ap == pytest.approx(67 / 101, abs=1e-6)
+
+
+@pytest.mark.parametrize('cfg', [grid(tests=dict(TESTS, max_per_img=2)),
+                                 polar(dict(max_per_img=2))], ids=['solov2', 'polarmask'])
+def test_more_objects_than_are_kept(cfg):
+    assert ceiling(cfg, [APART]).lost['suppressed'] == pytest.approx(1 / 3)
+
+
+def test_suppression_of_true_neighbors():
+    """Boxes of 32 x 32, 8 px apart: IoU 0.6, more than PolarMask's NMS at 0.5 lets pass."""
+    near = [(square(32, 32, 32), 0), (square(40, 32, 32), 0)]
+    assert ceiling(polar(), [near]).lost['suppressed'] == 0.5
+    assert 'suppressed' not in ceiling(
+        polar(dict(nms=dict(type='nms', iou_threshold=0.7))), [near]).lost
+    # of two classes they do not see each other
+    other = polar(num_classes=2)
+    assert 'suppressed' not in ceiling(other, [[near[0], (near[1][0], 1)]], ('a', 'b')).lost
+
+
+def ring(x, y, side, hole):
+    """Four rectangles around a square hole."""
+    wall = (side - hole) // 2
+    return (square(x, y, side, wall) + square(x, y + wall + hole, side, wall)
+            + square(x, y + wall, wall, hole) + square(x + wall + hole, y + wall, wall, hole))
+
+
+def test_holes_that_rays_cannot_draw():
+    """Of 64 x 64 a hole of 48 x 48 leaves 0.4375; drawn filled, that is the IoU at best."""
+    images = [[(ring(32, 32, 64, 48), 0)]]
+    found = ceiling(polar(strides=(8, 16), regress_ranges=((-1, 64), (64, 1e8))), images)
+    assert found.iou < 0.5 and found.ap50 == 0
+    assert ceiling(grid(), images).ap == 1
+
+
+def test_masks_that_are_too_coarse():
+    """Squares of 8 px that straddle the samples of stride 8 are a smear over four of them."""
+    images = [[(square(12, 12, 8), 0), (square(60, 60, 8), 0)]]
+    assert ceiling(lordre(4), images).iou > 0.9
+    found = ceiling(lordre(8), images)
+    assert found.iou < 0.75 and found.ap < 0.5
+
+
+def test_sizes_and_classes_are_told_apart():
+    images = [[*APART, (square(100, 100, 24), 1)]]
+    found = ceiling(grid(classes=2, scale_ranges=((1, 28), (40, 512), NONE)), images, ('a', 'b'))
+    assert found.by_class == {'a': pytest.approx(67 / 101, abs=1e-6), 'b': 1.0}
+    small, medium, large = found.by_size
+    # 24 px: small; 32 px lies on COCO's border of both, and is lost
+    assert small > medium > 0 and large == -1
+
+
+def test_images_are_resized_as_the_pipeline_says():
+    cfg = grid()
+    cfg.test_dataloader.dataset.pipeline = [ConfigDict(type='Resize', scale=(64, 64),
+                                                       keep_ratio=True)]
+    found = ceiling(cfg, [[(square(21, 21, 6), 0)]])
+    # 3 px at stride 4: less than a sample
+    assert found.iou < 0.75
+    assert ceiling(grid(), [[(square(20, 20, 8), 0)]]).iou > 0.9
+
+
+def test_heads_of_others_have_no_ceiling():
+    cfg = Config(dict(model=dict(type='MaskRCNN', roi_head=dict(type='StandardRoIHead'))))
+    assert ceiling_of(cfg, None, []) is None

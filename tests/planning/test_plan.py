@@ -1,0 +1,119 @@
+"""``lordre plan``: from a file to a config that trains."""
+import json
+
+import pytest
+import torch
+
+from mmdet_lordre.cli.main import one_line_errors
+from mmdet_lordre.cli.plan import main
+from mmdet_lordre.config.reading import load_config
+from mmdet_lordre.planning.cost import batches_of, build
+from mmdet_lordre.planning.fit import FAMILIES
+
+from .data import coco, square, write
+
+PICTURE = [(square(4, 6, 20), 0), (square(36, 30, 24, 16), 1)]
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return write(tmp_path_factory.mktemp('plan'), coco([PICTURE] * 5, ('a', 'b'), (64, 64)))
+
+
+@pytest.fixture(scope='module')
+def planned(data):
+    """All that is measured, of all families."""
+    return main([data, '--minutes', '0.5', '--val', data])
+
+
+def test_it_says_what_it_found(planned, data, capsys):
+    main([data, '--family', 'solov2', '--no-cost'])
+    text = capsys.readouterr().out
+    for part in ('5, all 64 x 64', 'ceilings', 'recommended  SOLOv2', '--out'):
+        assert part in text
+    assert set(planned.costs) == set(planned.ceilings) == set(planned.fits) == set(FAMILIES)
+    assert all(cost.step > 0 and cost.params > 0 and cost.macs > 0
+               for cost in planned.costs.values())
+    assert all(ceiling.ap > 0.5 for ceiling in planned.ceilings.values())
+    assert planned.best == planned.choices[0].family
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_every_config_trains_and_predicts(planned, family, tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(planned.configs[family])
+    cfg = load_config(str(path))
+    batch, = batches_of(cfg, 1)[0]
+    model = build(cfg, 'cpu').train()
+    fed = model.data_preprocessor(batch, True)
+    total, _ = model.parse_losses(model.loss(fed['inputs'], fed['data_samples']))
+    total.backward()
+    assert torch.isfinite(total)
+    names = [name for name, p in model.named_parameters() if p.grad is None]
+    assert not names, names
+
+
+def test_the_config_is_written_once(data, tmp_path, capsys):
+    out = tmp_path / 'deeper' / 'mine.py'
+    main([data, '--family', 'polarmask', '--no-cost', '--out', str(out)])
+    assert 'PolarMaskHead' in out.read_text() and str(out) in capsys.readouterr().out
+    before = out.read_text()
+    with pytest.raises(SystemExit):
+        one_line_errors(main)([data, '--family', 'solov2', '--no-cost', '--out', str(out)])
+    assert out.read_text() == before
+    assert 'is there already' in capsys.readouterr().err
+
+
+def test_classes_in_another_order(data, tmp_path):
+    other = coco([[(part, 1 - label) for part, label in PICTURE]], ('b', 'a'), (64, 64))
+    plan = main([data, '--family', 'solov2', '--no-cost', '--val', write(tmp_path, other)])
+    assert plan.card.val.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize('change, said', [
+    (lambda d: d['annotations'].clear(), 'has none'),
+    (lambda d: [a.update(iscrowd=1) for a in d['annotations']], 'crowds'),
+    (lambda d: [a.update(segmentation=[]) for a in d['annotations']], 'no masks'),
+    (lambda d: d['images'].clear(), 'no images')])
+def test_nothing_to_learn_is_one_line(change, said, tmp_path, capsys):
+    content = coco([PICTURE], ('a', 'b'), (64, 64))
+    path = write(tmp_path, content)
+    change(content)
+    with open(path, 'w') as file:
+        json.dump(content, file)
+    with pytest.raises(SystemExit):
+        one_line_errors(main)([path])
+    error = capsys.readouterr().err
+    assert said in error and error.count('\n') == 1
+
+
+def test_a_class_that_training_lacks(data, tmp_path, capsys):
+    other = write(tmp_path, coco([PICTURE], ('a', 'c'), (64, 64)))
+    with pytest.raises(SystemExit):
+        one_line_errors(main)([data, '--val', other])
+    assert "'c'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('picture, size', [
+    ([(square(3, 3, 4), 0)], (30, 30)),                      # one tiny object in a tiny image
+    ([(square(-50, -50, 400), 0)], (64, 64)),                # larger than the image
+    ([(square(4000, 4000, 300), 0)], (10_000, 10_000))],     # a small one in a huge image
+    ids=['30 px', 'larger than the image', '10,000 px'])
+def test_one_image_of_one_object(picture, size, tmp_path, capsys):
+    path = write(tmp_path, coco([picture], size=size), draw=size[0] < 1000)
+    if size[0] > 1000:  # a file that is there, and is not read
+        (tmp_path / '1.png').write_bytes(b'')
+    plan = main([path, '--no-cost'])
+    assert len(plan.choices) == 5
+    assert 'Only 1 image' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('options, said', [
+    (['--minutes', '0'], '--minutes'), (['--minutes', '-1'], '--minutes'),
+    (['--minutes', 'nan'], '--minutes'), (['--memory', '0'], '--memory'),
+    (['--family', 'yolo'], '--family'), (['--out', 'x.txt'], '.py'),
+    (['--size', 'huge'], '--size')])
+def test_options_out_of_range(data, options, said, capsys):
+    with pytest.raises(SystemExit):
+        one_line_errors(main)([data, *options])
+    assert said in capsys.readouterr().err

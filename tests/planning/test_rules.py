@@ -1,0 +1,191 @@
+"""Rules: numbers that follow from data made by hand."""
+import itertools
+
+import numpy as np
+import pytest
+
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.planning import rules
+from mmdet_lordre.planning.card import Card
+from mmdet_lordre.planning.fit import FAMILIES, SIZES, fit
+from mmdet_lordre.planning.objects import read_objects
+from mmdet_lordre.planning.plan import config_of
+from mmdet_lordre.planning.sample import Looks, choose_images, look, objects_of
+from mmdet_lordre.planning.writing import config_text
+
+from .data import coco, square
+
+
+def objects(images, names=('thing',), size=(128, 128)):
+    return read_objects(coco(images, names, size), 'hand.json', None)
+
+
+def grid_of(count, side, step=20):
+    """``count`` squares in rows of six."""
+    return [(square(4 + step * (i % 6), 4 + step * (i // 6), side), 0) for i in range(count)]
+
+
+class TestObjects:
+    def test_arrays(self):
+        data = objects([[(square(0, 0, 16, 4), 1)], [], [(square(8, 8, 10), 0)] * 2], ('a', 'b'))
+        assert data.counts.tolist() == [1, 0, 2] and data.labels.tolist() == [1, 0, 0]
+        assert data.sides.tolist() == [8, 10, 10]
+        assert list(objects_of(data, 2)) == [1, 2] and not len(objects_of(data, 1))
+        assert choose_images(data, 9, 100).tolist() == [0, 2]
+
+    def test_boxes_end_at_the_border(self):
+        data = objects([[(square(100, -20, 200), 0)]])
+        assert data.boxes.tolist() == [[100, 0, 128, 128]]
+
+    def test_crowds_and_what_cannot_be_learned_are_counted(self):
+        data = coco([grid_of(3, 8)])
+        data['annotations'][0]['iscrowd'] = 1
+        data['annotations'][1]['image_id'] = 77
+        found = read_objects(data, 'hand.json', None)
+        assert (len(found), found.crowds, found.left_out) == (1, 1, 1)
+
+    @pytest.mark.parametrize('change, said', [
+        (lambda a: a.clear(), 'has none'), (lambda a: a[0].update(iscrowd=1), 'crowds'),
+        (lambda a: a[0].update(segmentation=[]), 'no masks')])
+    def test_nothing_to_learn(self, change, said):
+        data = coco([grid_of(1, 8)])
+        change(data['annotations'])
+        with pytest.raises(UserError, match=said):
+            read_objects(data, 'hand.json', None)
+
+
+class TestRules:
+    def test_image_size(self):
+        # half of the objects measure an eighth of the image
+        least, most, _ = rules.image_sizes(objects([grid_of(5, 16)]))
+        assert (least, most) == (160, 256)  # 20 px; 48 px would be 384, more than twice the file
+        assert rules.image_sizes(objects([grid_of(5, 100, 1)]))[:2] == (96, 96)
+
+    def test_image_size_of_huge_images_is_bounded(self):
+        data = objects([grid_of(5, 16)], size=(10_000, 10_000))
+        assert rules.image_sizes(data)[1] == 1536
+
+    def test_collisions(self):
+        data = objects([grid_of(6, 8), grid_of(1, 8)])
+        assert rules.collisions(data, 64) == 0
+        assert rules.collisions(data, 1) == pytest.approx(5 / 7)
+        only = np.arange(7) >= 5
+        assert rules.collisions(data, 1, only) == 0
+
+    def test_grids_are_finer_where_objects_are_close(self):
+        far, near = objects([grid_of(6, 12)]), objects([grid_of(30, 12, 3)])
+        ranges = rules.scale_ranges(far.sides)
+        cells = [rules.grids(data, data.sides, 128, ranges)[0] for data in (far, near)]
+        assert cells[0] == 32 and cells == sorted(cells)
+        assert all(grid <= 128 / 4 for grid in cells)
+
+    @pytest.mark.parametrize('levels', [3, 4])
+    def test_every_side_has_a_level(self, levels):
+        sides = np.concatenate([np.full(90, 10.), np.arange(11, 400)])
+        ranges = rules.scale_ranges(sides, levels)
+        assert len(ranges) == levels
+        for side in sides:
+            assert any(low <= side <= high for low, high in ranges)
+
+    @pytest.mark.parametrize('stages', [3, 4])
+    def test_polar_levels_follow_each_other(self, stages):
+        for side in (8, 40):
+            strides, ranges = rules.polar_levels(np.full(9, side), stages)
+            assert len(strides) == len(ranges) and strides[0] == (4 if side == 8 else 8)
+            assert ranges[0][0] == -1 and ranges[-1][1] == 1e8
+            assert all(a[1] == b[0] for a, b in itertools.pairwise(ranges))
+
+    def test_counts(self):
+        data = objects([grid_of(30, 8)] * 3)
+        assert rules.num_queries(data) == 50
+        assert rules.kept(data) == (300, 100)
+        many = objects([[(square(2 * (i % 60), 3 * (i // 60), 2), 0) for i in range(500)]])
+        assert rules.num_queries(many) == 400 and rules.kept(many) == (3000, 650)
+
+    def test_rays_of_small_contours_look_further(self):
+        assert rules.ray_search(np.full(5, 8.)) > rules.ray_search(np.full(5, 32.)) >= 3
+        assert rules.ray_search(np.full(5, 1000.)) == 3
+        assert rules.ray_search(np.full(5, 1.)) <= 45
+
+    def test_masks_of_a_few_samples_are_kept(self):
+        assert rules.least_areas(np.full(9, 5.), ((1, 10), (8, 20), (16, 2048)))[0] == 0
+        assert rules.least_areas(np.full(9, 400.), ((1, 10), (8, 20), (16, 2048)))[2] == 16
+
+
+class TestLooks:
+    def test_forms(self):
+        hole = (square(10, 10, 30, 5) + square(10, 35, 30, 5) + square(10, 15, 5, 20)
+                + square(35, 15, 5, 20))
+        two = square(60, 10, 10) + square(90, 10, 10)
+        bar, under = square(10, 60, 100, 10), square(10, 71, 9)
+        data = objects([[(hole, 0), (two, 0), (bar, 0), (under, 0)]])
+        looks = look(data, with_pixels=False)
+        assert looks.objects == 4
+        assert (looks.holes, looks.parts, looks.elongated) == (0.25, 0.25, 0.25)
+        assert looks.touching == 0.5 and looks.overlap == 0
+
+    def test_overlap(self):
+        data = objects([[(square(10, 10, 20), 0), (square(20, 10, 20), 0), (square(80, 80, 9), 0)]])
+        looks = look(data, with_pixels=False)
+        assert looks.overlap == looks.touching == pytest.approx(2 / 3)
+
+    def test_huge_images_are_looked_at_coarsely(self):
+        near = [(square(100, 100, 2000), 0), (square(2102, 100, 2000), 0)]
+        looks = look(objects([near], size=(9000, 9000)), with_pixels=False)
+        assert looks.touching == 1 and looks.overlap == 0
+
+    def test_what_stands_upright_is_not_turned_over(self):
+        wedge = [[20, 60, 40, 20, 60, 60]]
+        moved = [(np.add(wedge, [[i % 30, i % 20] * 3]).tolist(), 0) for i in range(24)]
+        looks = look(objects([moved]), with_pixels=False)
+        assert looks.upright and not looks.sided
+        assert fit(objects([moved]), looks, 'solov2').flips == ('horizontal',)
+        assert fit(objects([moved]), Looks(), 'solov2').flips == (
+            'horizontal', 'vertical', 'diagonal')
+
+    def test_classes_that_are_mirror_images_of_each_other(self):
+        left, right = [[20, 20, 60, 20, 20, 60]], [[20, 20, 60, 20, 60, 60]]
+        data = objects([[(left, 0), (right, 1)] * 24], ('left', 'right'))
+        assert look(data, with_pixels=False).sided
+
+
+class TestCard:
+    def test_text(self):
+        data = objects([grid_of(30, 8), []], ('thing', 'rare'))
+        text = Card(data, look(data, with_pixels=False)).text()
+        for part in ('2, all 128 x 128', 'most 30; 1 image without any', 'median 8',
+                     'thing 30, rare 0; rare: rare', 'do not shrink', 'Only 2 images'):
+            assert part in text
+
+    def test_more_objects_than_coco_counts(self):
+        many = objects([[(square(2 * (i % 60), 3 * (i // 60), 2), 0) for i in range(200)]])
+        assert "COCO's AP counts 100 detections" in Card(many, Looks()).text()
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+@pytest.mark.parametrize('size', SIZES)
+def test_every_family_and_size_is_a_config(family, size):
+    data = objects([grid_of(5, 16), grid_of(2, 40)], ("it's", 'b"q\\'))
+    text = config_text(fit(data, Looks(), family, size, steps=100, ema=0.01), ('a.json', 'a'),
+                       ('b.json', 'b'))
+    cfg = config_of(text)
+    assert cfg.metainfo.classes == ("it's", 'b"q\\')
+    assert cfg.val_evaluator.ann_file == 'b.json' and cfg.train_cfg.max_iters == 100
+    assert all(len(line) <= 140 for line in text.splitlines())
+
+
+def test_unknown_names():
+    data = objects([grid_of(2, 16)])
+    with pytest.raises(UserError, match='--family'):
+        fit(data, Looks(), 'yolo')
+    with pytest.raises(UserError, match='--size'):
+        fit(data, Looks(), 'lordre', 'huge')
+
+
+def test_ten_thousand_classes():
+    names = tuple(f'class {i}' for i in range(10_000))
+    data = objects([grid_of(5, 16)], names)
+    text = Card(data, Looks()).text()
+    assert '10000: ' in text and len(text) < 3000
+    assert len(config_of(config_text(fit(data, Looks(), 'solov2'), ('a.json', 'a'),
+                                     None)).metainfo.classes) == 10_000
