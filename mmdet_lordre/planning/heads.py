@@ -113,7 +113,7 @@ def _lordre(fit, size, channels):
                if heads['num_classes'] > 1 else '')
     return (
         '    neck=dict(\n'
-        f"        type='InstanceContextEncoder', in_channels={tuple(used)}, "
+        f"        type='LordreEncoder', in_channels={tuple(used)}, "
         f'out_channels={width}),\n'
         '    mask_head=dict(\n'
         "        type='LordreHead',\n"

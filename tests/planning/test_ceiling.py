@@ -47,7 +47,7 @@ def lordre(stride=4, **head):
     backbone = dict(type='ResNet', depth=18, base_channels=4, stem_channels=4, num_stages=2,
                     strides=(1, 2), dilations=(1, 1),
                     out_indices=(0, 1) if stride == 4 else (1,))
-    neck = dict(type='InstanceContextEncoder', in_channels=(4, 8) if stride == 4 else (8,),
+    neck = dict(type='LordreEncoder', in_channels=(4, 8) if stride == 4 else (8,),
                 out_channels=8)
     cfg = config(head, dict(mask_thr=0.45, mask_format='rle'), backbone=backbone, neck=neck)
     cfg.model.type = 'Lordre'
