@@ -11,6 +11,7 @@ from .text import printable
 
 if TYPE_CHECKING:
     from .prediction.result import Result
+    from .prediction.settings import Settings
 
 
 class Segmenter:
@@ -69,18 +70,23 @@ class Segmenter:
         Raises:
             UserError: Nothing can be read, or a setting is wrong.
         """
+        from .prediction.cleanup import clean
         from .prediction.sources import open_source
-        stream = self._stream(settings, keep_image)
-        return _usable(stream.run(open_source(source, recursive, images)), strict)
+        from .prediction.tiles import open_stream
+        how = self._settings(settings)
+        stream = open_stream(self.model, how, keep_image)
+        results = stream.run(open_source(source, recursive, images),
+                             lambda result, picture: clean(result, how))
+        return _usable(results, strict)
 
-    def _stream(self, settings: dict, keep_image: bool) -> Any:
+    @staticmethod
+    def _settings(settings: dict) -> 'Settings':
         from .prediction.settings import Settings
-        from .prediction.stream import Stream
         unknown = [name for name in settings if name not in Settings.names()]
         if unknown:
             raise UserError(f'predict takes no {unknown[0]!r}; it takes '
                             f'{", ".join(Settings.names())}')
-        return Stream(self.model, Settings(**settings), keep_image)
+        return Settings(**settings)
 
     def evaluate(self, data: str | os.PathLike | None = None, *, images: str | None = None,
                  metrics: tuple[str, ...] = ('segm', ), work_dir: str | None = None,

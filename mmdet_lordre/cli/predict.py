@@ -53,6 +53,15 @@ def parse_args(argv=None):
                          help='how several processes were started; each does a share')
     sharing.add_argument('--local_rank', '--local-rank', type=int, default=0,
                          help=argparse.SUPPRESS)
+    tiling = parser.add_argument_group('large pictures')
+    tiling.add_argument('--tile', type=_tile, metavar='PX',
+                        help='cut pictures into tiles with this side; auto: the size that the '
+                             'model was trained at')
+    tiling.add_argument('--overlap', type=float, default=0.2,
+                        help='share of a tile that the next one has, too (default: 0.2); objects '
+                             'smaller than that are whole in some tile')
+    tiling.add_argument('--level', type=int, default=0,
+                        help='level of a TIFF pyramid, 0 for the largest (default: 0)')
     cleaning = parser.add_argument_group('post-processing (all off unless named)')
     cleaning.add_argument('--mask-nms', type=float, metavar='IOU',
                           help='of two masks of a class with a larger IoU keep the surer one')
@@ -103,6 +112,12 @@ def _shard(text):
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise argparse.ArgumentTypeError(f'{text!r} is not I/N with 1 <= I <= N, such as 3/8')
     return int(found[1]), int(found[2])
+
+
+def _tile(text):
+    if text == 'auto' or text.isdigit():
+        return text if text == 'auto' else int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is neither 'auto' nor a number of pixels")
 
 
 def _share(args):

@@ -20,12 +20,21 @@ class Georeference(NamedTuple):
         matrix: (2, 3): x, y = matrix @ (column, row, 1), where (0, 0) is the outer corner of the
             first pixel.
         epsg: Code of the coordinate system, None where it is not said.
+        size: (height, width) of the picture, where the file says it.
     """
     matrix: np.ndarray
     epsg: int | None
+    size: tuple[int, int] | None = None
 
-    def apply(self, points: np.ndarray) -> np.ndarray:
-        """Points (n, 2) of the map from points of the picture."""
+    def apply(self, points: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Points of the map from points of the picture.
+
+        Args:
+            points: (n, 2) x, y in pixels.
+            size: (height, width) of the level that they are of, where it is not the largest.
+        """
+        if size is not None and self.size is not None and size != self.size:
+            points = points * (self.size[1] / size[1], self.size[0] / size[0])
         return points @ self.matrix[:, :2].T + self.matrix[:, 2]
 
 
@@ -55,7 +64,7 @@ def _from_tags(path):
         except Exception:  # whoever decodes the picture says what is wrong with it
             return None
     with image:
-        tags = getattr(image, 'tag_v2', {})
+        tags, size = getattr(image, 'tag_v2', {}), image.size[::-1]
         scale, tie, matrix, keys = (tags.get(t) for t in (_SCALE, _TIE, _MATRIX, _KEYS))
     if matrix is not None and len(matrix) == 16:
         matrix = np.array([[matrix[0], matrix[1], matrix[3]], [matrix[4], matrix[5], matrix[7]]],
@@ -69,7 +78,7 @@ def _from_tags(path):
     if said.get(_RASTER_TYPE) == 2:  # coordinates are of the middle of pixels
         matrix[:, 2] -= matrix[:, :2] @ (0.5, 0.5)
     epsg = said.get(_PROJECTED) or said.get(_GEOGRAPHIC)
-    return Georeference(matrix, epsg if epsg and 1024 <= epsg < 32767 else None)
+    return Georeference(matrix, epsg if epsg and 1024 <= epsg < 32767 else None, size)
 
 
 def _keys(values):

@@ -40,6 +40,10 @@ class Picture:
     pixels: np.ndarray | None = None
     image_id: int | str | None = None
 
+    def load(self) -> np.ndarray | None:
+        """The pixels, where they need no file or are read in a way of their own."""
+        return self.pixels
+
     def data(self) -> bytes:
         """What the file holds.
 

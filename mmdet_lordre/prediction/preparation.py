@@ -40,8 +40,9 @@ class Preparation:
         Raises:
             BrokenPictureError: It cannot be read or decoded.
         """
-        if picture.pixels is not None:
-            return picture.pixels
+        pixels = picture.load()
+        if pixels is not None:
+            return pixels
         data = picture.data()
         if not data:
             raise BrokenPictureError('the file is empty')

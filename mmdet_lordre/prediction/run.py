@@ -21,8 +21,8 @@ from .pictures import Picture
 from .result import Result
 from .settings import Settings
 from .sources import Source
-from .stream import Stream
 from .thresholds import Thresholds
+from .tiles import open_stream
 from .writers import Context, writers_of
 
 
@@ -88,7 +88,7 @@ def predict_files(model: nn.Module, source: Source, out: str | os.PathLike,
     context = Context(Path(out), classes, palette if isinstance(palette, (list, tuple)) else None,
                       *_categories(source, classes), simplify=simplify, mm_per_pixel=mm_per_pixel)
     writers = writers_of(save, context)
-    stream = Stream(model, settings, any(writer.needs_image for writer in writers))
+    stream = open_stream(model, settings, any(writer.needs_image for writer in writers))
     folder = RunFolder(out, _asked(model, source, save, settings, simplify, mm_per_pixel), share,
                        resume)
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData
 
-from .labels import Label, add_legend, place_labels
+from .labels import MOST_ROWS, Label, add_legend, legend_height, place_labels
 
 #: Pictures are enlarged until their shorter side has this many pixels, for the text, and until
 #: objects are of this size, by a factor of at most six.
@@ -72,10 +72,15 @@ def enlarge(image: np.ndarray, short_side: int = SHORT_SIDE,
         factor = max(factor, min(-(-OBJECT_SIDE // max(1, round(object_side))),
                                  _LARGE // shortest))
     factor = min(factor, LARGEST_FACTOR)
+    # with room for a legend below: nothing large is copied for it
+    height, width = (factor * side for side in image.shape[:2])
+    canvas = np.empty((height + legend_height((height, width), MOST_ROWS), width, 3), np.uint8)
     if factor > 1:
         image = np.ascontiguousarray(image.astype(np.uint8, copy=False))
-        return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), factor
-    return np.array(image, np.uint8, order='C'), factor
+        cv2.resize(image, (width, height), canvas[:height], interpolation=cv2.INTER_CUBIC)
+    else:
+        canvas[:height] = image
+    return canvas[:height], factor
 
 
 def instance_colors(labels: Sequence[int], palette: Sequence[tuple]) -> list[tuple]:

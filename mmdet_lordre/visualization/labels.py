@@ -13,7 +13,8 @@ _ON_OTHERS, _ON_OWN = 0.08, 0.12
 _MAP = 2048
 #: Names are written beside objects if that many of them have room for it.
 _MOST = 0.6
-_ROWS = 4
+#: Rows of a legend.
+MOST_ROWS = 4
 
 
 @dataclass
@@ -111,7 +112,7 @@ def place_labels(image: np.ndarray, labels: Sequence[Label], factor: int = 1) ->
 
 
 def add_legend(image: np.ndarray, entries: Sequence[tuple[str, tuple, int]],
-               most_rows: int = _ROWS) -> np.ndarray:
+               most_rows: int = MOST_ROWS) -> np.ndarray:
     """The image with names below it.
 
     Args:
@@ -123,7 +124,7 @@ def add_legend(image: np.ndarray, entries: Sequence[tuple[str, tuple, int]],
         A taller image; its height depends on the rows alone.
     """
     size = font_size(image.shape)
-    font, height, gap = ImageFont.load_default(size), round(1.7 * size), size
+    font, height, gap = ImageFont.load_default(size), _row_height(size), size
     rows, x = [[]], gap // 2
     for number, (name, color, count) in enumerate(entries):
         text = f'{name}  {count}'
@@ -135,7 +136,8 @@ def add_legend(image: np.ndarray, entries: Sequence[tuple[str, tuple, int]],
             rows, x = [*rows, []], gap // 2
         rows[-1].append((x, color, text))
         x += width
-    strip = Image.new('RGB', (image.shape[1], height * len(rows) + 4), (255, 255, 255))
+    strip = Image.new('RGB', (image.shape[1], legend_height(image.shape, len(rows))),
+                      (255, 255, 255))
     draw = ImageDraw.Draw(strip)
     for number, row in enumerate(rows):
         middle = 2 + height * number + height // 2
@@ -144,7 +146,22 @@ def add_legend(image: np.ndarray, entries: Sequence[tuple[str, tuple, int]],
                 box = (x, middle - size // 2, x + size, middle - size // 2 + size)
                 draw.rounded_rectangle(box, radius=2, fill=tuple(color))
             draw.text((x + size + size // 2, middle), text, font=font, fill=(0, 0, 0), anchor='lm')
+    room = image.base if isinstance(image.base, np.ndarray) else image
+    total = len(image) + strip.height
+    if room.ndim == 3 and room.dtype == image.dtype and len(room) >= total \
+            and np.shares_memory(room[:1], image[:1]) and room.shape[1:] == image.shape[1:]:
+        room[len(image):total] = np.asarray(strip)
+        return room[:total]
     return np.concatenate([image, np.asarray(strip)])
+
+
+def legend_height(size: Sequence[int], rows: int) -> int:
+    """Pixels of a legend below a picture (height, width)."""
+    return _row_height(font_size(size)) * rows + 4
+
+
+def _row_height(font: int) -> int:
+    return round(1.7 * font)
 
 
 class _Room:

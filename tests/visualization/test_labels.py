@@ -11,7 +11,7 @@ from mmdet_lordre.visualization.labels import Label, add_legend, place_labels
 from mmdet_lordre.visualization.palette import class_palette
 
 
-def grid(step, side, size=600):
+def grid(step, side, size=360):
     """Square objects in rows and columns."""
     masks = [np.zeros((size, size), np.uint8) for _ in range((size // step) ** 2)]
     for number, mask in enumerate(masks):
@@ -28,14 +28,14 @@ def draw(masks, **kwargs):
     return draw_results(image, found, ('nucleus',), [(0, 120, 240)], **kwargs)
 
 
-@pytest.mark.parametrize('step, side', [(150, 60), (60, 30), (24, 24)])
+@pytest.mark.parametrize('step, side', [(120, 50), (60, 30), (24, 24)])
 def test_labels_cover_no_object(step, side):
     masks = grid(step, side)
     with_legend, without = draw(masks), draw(masks, legend=False)
     # names below where they have no room, which changes nothing above
-    assert np.array_equal(with_legend[:600], without)
-    assert (with_legend.shape[0] > 600) == (step < 150)
-    plain = draw_masks(np.full((600, 600, 3), 128, np.uint8), masks,
+    assert np.array_equal(with_legend[:360], without)
+    assert (with_legend.shape[0] > 360) == (step < 120)
+    plain = draw_masks(np.full((360, 360, 3), 128, np.uint8), masks,
                        instance_colors([0] * len(masks), [(0, 120, 240)]))
     written = (without != plain).any(axis=2)
     assert written[masks.any(axis=0)].mean() < 0.02

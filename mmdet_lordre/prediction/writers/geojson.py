@@ -23,8 +23,8 @@ class GeoJSON(Writer):
         place = georeference_of(result.path)
         features = []
         for i in range(len(result)):
-            parts = [[self._ring(part.exterior, place, 1)]
-                     + [self._ring(hole, place, -1) for hole in part.holes]
+            parts = [[self._ring(part.exterior, place, result.size, 1)]
+                     + [self._ring(hole, place, result.size, -1) for hole in part.holes]
                      for part in result.outlines(i, self.context.simplify)]
             if not parts:
                 continue
@@ -43,9 +43,9 @@ class GeoJSON(Writer):
         write_whole(self.context.path('geojson', f'{result.name}.geojson'),
                     (json.dumps(content) + '\n').encode())
 
-    def _ring(self, ring: np.ndarray, place, turn: int) -> list:
+    def _ring(self, ring: np.ndarray, place, size, turn: int) -> list:
         """A closed ring; exteriors turn counterclockwise and holes clockwise, as RFC 7946 asks."""
-        points = ring if place is None else place.apply(ring.astype(float))
+        points = ring if place is None else place.apply(ring.astype(float), size)
         if np.sign(ring_area(points)) == -turn:
             points = points[::-1]
         points = points.tolist()

@@ -24,7 +24,8 @@ class Pictures(Writer):
         jpeg = os.path.splitext(result.file or '')[1].lower() in ('.jpg', '.jpeg')
         ending = '.jpg' if jpeg and max(drawn.shape) < 65500 else '.png'
         path = self.context.path('pictures', result.name + ending)
-        ok, data = cv2.imencode(ending, drawn[..., ::-1])
+        # in place: of a large picture there is no room for another copy
+        ok, data = cv2.imencode(ending, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR, drawn))
         if not ok:
             raise UserError(f'OpenCV cannot write {path}')
         write_whole(path, data.tobytes())

@@ -1,0 +1,199 @@
+"""Pictures of any size: cut into tiles, predicted, and put together again."""
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from torch import nn
+
+from ..errors import UserError
+from ..masks.runs import crop_of_rle, rle_of_crop
+from .joining import Joined, Piece, Window, is_cut, join, with_large
+from .pictures import BrokenPictureError, Picture
+from .regions import InMemory, Regions, open_regions, overview
+from .result import Result
+from .settings import Settings
+from .stream import Finish, Stream
+
+#: Pixels that COCO's run lengths can count.
+_MOST_PIXELS = 2**32 - 1
+#: Side of tiles where nothing says what a model was trained at.
+_SIDE = 1024
+#: Longer side of the picture of the whole, before the model's own preparation.
+_OVERVIEW = 2048
+#: Objects of the pass over the whole picture count from this share of a tile's side on.
+_LARGE = 0.6
+
+
+@dataclass(frozen=True)
+class Tile(Picture):
+    """A tile: its pixels are read when the network is nearly there."""
+    regions: Regions | None = None
+    window: Window | None = None
+    side: int = 0
+
+    def load(self) -> np.ndarray:
+        """Pixels, (side, side, 3): what lies beyond the picture goes on as its border does."""
+        window = self.window
+        pixels = self.regions.read(window.y, window.x, window.height, window.width)
+        missing = self.side - window.height, self.side - window.width
+        if max(missing) > 0:
+            pixels = cv2.copyMakeBorder(pixels, 0, max(0, missing[0]), 0, max(0, missing[1]),
+                                        cv2.BORDER_REPLICATE)
+        return np.ascontiguousarray(pixels)
+
+
+def open_stream(model: nn.Module, settings: Settings, keep_image: bool = False) -> Stream:
+    """The stream that the settings ask for: of whole pictures, or of tiles."""
+    kind = Stream if settings.tile is None and not settings.level else TiledStream
+    return kind(model, settings, keep_image)
+
+
+def trained_side(cfg: Config) -> int:
+    """Side of the square that the test pipeline of a config leaves as it is.
+
+    That is the shorter side of its resize; where it has none with a fixed size, that of the
+    crops of the training pipeline, or else 1024.
+    """
+    def steps(split):
+        dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
+        while 'dataset' in dataset:
+            dataset = dataset['dataset']
+        return dataset.get('pipeline') or []
+
+    for split, kind, key in (('test', 'Resize', 'scale'), ('train', 'RandomCrop', 'crop_size')):
+        for step in steps(split):
+            value = step.get(key)
+            if str(step.get('type', '')).split('.')[-1] == kind and value \
+                    and isinstance(value, (list, tuple)) and len(value) == 2 \
+                    and all(isinstance(v, int) and v > 0 for v in value):
+                return max(32, min(value))
+    return _SIDE
+
+
+def windows_of(size: tuple[int, int], side: int, overlap: float) -> list[Window]:
+    """Tiles of a picture, row by row; the last of each row and column ends with the picture.
+
+    Args:
+        size: (height, width).
+        side: Of the tiles in pixels.
+        overlap: Share of a tile that it has in common with the next one, at least.
+    """
+    step = max(1, round(side * (1 - overlap)))
+
+    def starts(length):
+        count = 1 + max(0, -(-(length - side) // step))
+        last = max(0, length - side)
+        return [round(i * last / max(1, count - 1)) for i in range(count)]
+    return [Window(y, x, min(side, size[0]), min(side, size[1]))
+            for y in starts(size[0]) for x in starts(size[1])]
+
+
+class TiledStream(Stream):
+    """A model that large pictures go through, tile by tile.
+
+    Objects that tiles have in common are joined by their masks, see :func:`.joining.join`, and
+    objects larger than a tile come from a pass over the whole picture. No bitmap of the picture
+    is made.
+    """
+
+    def __init__(self, model: nn.Module, settings: Settings, keep_image: bool = False):
+        super().__init__(model, settings)
+        self.keep_picture = keep_image
+        self.side = trained_side(model.cfg) if settings.tile == 'auto' else settings.tile
+
+    def run(self, pictures: Iterable[Picture], finish: Finish | None = None) -> Iterator[Result]:
+        for picture in pictures:
+            try:
+                result = self._picture(picture)
+            except BrokenPictureError as error:
+                result = Result.broken(picture.name, picture.index, str(error), picture.path,
+                                       picture.image_id, picture.file)
+            yield result if finish is None else finish(result, picture)
+
+    def _picture(self, picture: Picture) -> Result:
+        regions = open_regions(picture, self.prepare, self.settings.level)
+        try:
+            if regions.size[0] * regions.size[1] > _MOST_PIXELS:
+                raise UserError(f'{picture.path}: {regions.size[1]}x{regions.size[0]} pixels are '
+                                'more than run lengths can count: read a smaller --level')
+            result = self._joined(picture, regions)
+            if self.keep_picture:
+                result.image = regions.read(0, 0, *regions.size)
+            return result
+        finally:
+            regions.close()
+
+    def _joined(self, picture: Picture, regions: Regions) -> Result:
+        size = tuple(int(side) for side in regions.size)
+        if self.side is None or max(size) <= self.side:
+            # nothing to cut: as without tiles
+            whole = regions if isinstance(regions, InMemory) else None
+            pixels = whole.pixels if whole else regions.read(0, 0, *size)
+            return self._one(picture, pixels)
+        windows = windows_of(size, self.side, self.settings.overlap)
+        tiles = (Tile(picture.name, number, picture.path, regions=regions, window=window,
+                      side=self.side) for number, window in enumerate(windows))
+        pieces = []
+        for number, found in enumerate(super().run(tiles)):
+            if found.error is not None:
+                raise BrokenPictureError(found.error)
+            pieces += _pieces(found, number, windows[number], size)
+        joined = with_large(join(pieces, windows, size), self._large(picture, regions))
+        return Result(
+            picture.name, picture.index, size, _same_size([one.rle for one in joined], size),
+            np.array([one.score for one in joined]), np.array([one.label for one in joined]),
+            self.classes, picture.path, picture.image_id, file=picture.file)
+
+    def _one(self, picture: Picture, pixels: np.ndarray) -> Result:
+        sample, = self.samples([self.prepare(pixels, picture)])
+        return self.result_of(sample, picture, pixels)
+
+    def _large(self, picture: Picture, regions: Regions) -> list[Joined]:
+        """Objects that are too large for a tile, from the whole picture."""
+        pixels = overview(regions, max(_OVERVIEW, self.side))
+        found = self._one(picture, pixels)
+        down, right = (a / b for a, b in zip(regions.size, pixels.shape[:2]))
+        large = []
+        for i, (x1, y1, x2, y2) in enumerate(found.boxes.tolist()):
+            if max((y2 - y1) * down, (x2 - x1) * right) >= _LARGE * self.side:
+                large.append(Joined(_enlarged(found.masks[i], regions.size, down, right),
+                                    float(found.scores[i]), int(found.labels[i]), False))
+        return large
+
+
+def _pieces(found: Result, number: int, window: Window, size: tuple[int, int]) -> Iterator[Piece]:
+    """What was found in a tile, without what lies beyond the picture."""
+    outside = found.size[0] > window.height or found.size[1] > window.width
+    for i, rle in enumerate(found.masks):
+        box = found.boxes[i].tolist()
+        if outside:
+            y, x, bitmap = crop_of_rle(rle)
+            bitmap = bitmap[:max(0, window.height - y), :max(0, window.width - x)]
+            if not bitmap.any():
+                continue
+            rle = rle_of_crop(bitmap, y, x, found.size)
+            box = [x, y, x + bitmap.shape[1], y + bitmap.shape[0]]
+        box = (box[0] + window.x, box[1] + window.y, box[2] + window.x, box[3] + window.y)
+        if box[2] <= box[0] or box[3] <= box[1]:
+            continue
+        yield Piece(rle, float(found.scores[i]), int(found.labels[i]), number, box,
+                    is_cut(box, window, size))
+
+
+def _enlarged(rle: dict, size: tuple[int, int], down: float, right: float) -> dict:
+    """Run lengths over the picture of a mask over a smaller one."""
+    y, x, bitmap = crop_of_rle(rle)
+    top, left = round(y * down), round(x * right)
+    height = min(size[0], round((y + bitmap.shape[0]) * down)) - top
+    width = min(size[1], round((x + bitmap.shape[1]) * right)) - left
+    # of a whole column of pixels a time would be slower than one bitmap inside the bounds
+    large = cv2.resize(bitmap * 255, (max(1, width), max(1, height)),
+                       interpolation=cv2.INTER_LINEAR) > 127
+    return rle_of_crop(large, top, left, size)
+
+
+def _same_size(masks: list[dict], size: tuple[int, int]):
+    from ..masks import RLEMasks
+    return RLEMasks(masks, size)

@@ -1,0 +1,273 @@
+"""Large pictures: tiles give what one pass over the picture would give."""
+import random
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.masks import encode_masks
+from mmdet_lordre.prediction.joining import Joined, Piece, Window, is_cut, join, with_large
+from mmdet_lordre.prediction.overlaps import intersection
+from mmdet_lordre.prediction.regions import InMemory, overview
+from mmdet_lordre.prediction.settings import Settings
+from mmdet_lordre.prediction.sources import open_source
+from mmdet_lordre.prediction.stream import Stream
+from mmdet_lordre.prediction.tiles import TiledStream, open_stream, trained_side, windows_of
+
+from .conftest import PerfectModel
+
+
+def large_scene(size=400, seed=0, count=60):
+    """Ellipses that do not touch, some over seams, one over nearly everything in one direction."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((size, size + 40, 3), np.uint8)
+    taken = np.zeros(image.shape[:2], np.uint8)
+    shapes = [((size // 2, size // 2), (int(size * 0.45), 6), 30)]
+    while len(shapes) < count:
+        center = tuple(int(v) for v in rng.integers(0, size, 2))
+        shapes.append((center, tuple(int(v) for v in rng.integers(3, 30, 2)),
+                       int(rng.integers(180))))
+    number = 0
+    for center, axes, angle in shapes:
+        mask = np.zeros(taken.shape, np.uint8)
+        cv2.ellipse(mask, center, axes, angle, 0, 360, 1, -1)
+        if (cv2.dilate(mask, np.ones((5, 5))) & taken).any():
+            continue
+        number += 1
+        taken |= mask
+        image[mask > 0] = (number, number * 2, 0)
+    return image
+
+
+def predict(image, **settings):
+    stream = open_stream(PerfectModel(), Settings(score_thr=0.01, workers=1, **settings))
+    result, = stream.run(open_source(image))
+    return result
+
+
+def as_set(result):
+    return {(rle['counts'], int(label)) for rle, label in zip(result.masks, result.labels)}
+
+
+@pytest.mark.parametrize('tile, overlap', [(150, 0.2), (64, 0.25), (97, 0.4)])
+def test_tiles_give_what_one_pass_gives(tile, overlap):
+    image = large_scene()
+    whole, tiled = predict(image), predict(image, tile=tile, overlap=overlap)
+    assert len(whole) > 30
+    assert max(np.ptp(whole.boxes[:, [0, 2]], axis=1)) > 300  # over four tiles and more
+    assert as_set(tiled) == as_set(whole)
+    assert tiled.size == whole.size and (np.diff(tiled.scores) <= 0).all()
+
+
+def test_the_order_of_tiles_has_no_part(monkeypatch):
+    image = large_scene(seed=3)
+    size = image.shape[:2]
+    windows = windows_of(size, 90, 0.2)
+    model, pieces = PerfectModel(), []
+    for number, w in enumerate(windows):
+        found, = Stream(model, Settings(score_thr=0)).run(
+            open_source(image[w.y:w.y + w.height, w.x:w.x + w.width]))
+        for rle, box, score, label in zip(found.masks, found.boxes.tolist(), found.scores.tolist(),
+                                          found.labels.tolist()):
+            box = (box[0] + w.x, box[1] + w.y, box[2] + w.x, box[3] + w.y)
+            pieces.append(Piece(rle, score, label, number, box, is_cut(box, w, size)))
+    expected = join(pieces, windows, size)
+    for seed in range(3):
+        random.Random(seed).shuffle(pieces)
+        assert join(pieces, windows, size) == expected
+
+
+def piece(mask, tile, window, size, score=0.9, label=0):
+    """A piece of a mask over the picture, as its tile has it."""
+    part = mask[window.y:window.y + window.height, window.x:window.x + window.width]
+    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    box = (columns[0] + window.x, rows[0] + window.y, columns[-1] + 1 + window.x,
+           rows[-1] + 1 + window.y)
+    return Piece(encode_masks(part[None])[0], score, label, tile, box, is_cut(box, window, size))
+
+
+class TestJoin:
+    size = (100, 180)
+    windows = [Window(0, 0, 100, 100), Window(0, 80, 100, 100)]
+
+    def mask(self, y1, y2, x1, x2):
+        mask = np.zeros(self.size, np.uint8)
+        mask[y1:y2, x1:x2] = 1
+        return mask
+
+    def found(self, *masks, scores=(0.9, 0.8, 0.7), labels=(0, 0, 0)):
+        pieces = [piece(mask, tile, self.windows[tile], self.size, score, label)
+                  for (mask, tile), score, label in zip(masks, scores, labels)]
+        return join(pieces, self.windows, self.size)
+
+    def test_a_cut_object(self):
+        one, = self.found((self.mask(10, 20, 50, 100), 0), (self.mask(10, 20, 80, 130), 1))
+        assert one.rle == encode_masks(self.mask(10, 20, 50, 130)[None])[0]
+        assert one.score == pytest.approx(0.9) and one.cut
+
+    def test_neighbors_at_a_seam_stay_apart(self):
+        # their boxes overlap by much, their masks by nothing
+        upper = np.triu(np.ones((20, 20), np.uint8), 1)
+        first, second = self.mask(0, 0, 0, 0), self.mask(0, 0, 0, 0)
+        first[10:30, 80:100], second[10:30, 80:100] = upper, 1 - upper
+        assert len(self.found((first, 0), (second, 1))) == 2
+
+    def test_other_classes_stay_apart(self):
+        mask = self.mask(10, 20, 85, 95)
+        assert len(self.found((mask, 0), (mask, 1), labels=(0, 1))) == 2
+
+    def test_the_uncut_mask_is_taken(self):
+        whole = self.mask(10, 30, 82, 130)
+        sloppy = self.mask(10, 33, 82, 100)
+        one, = self.found((sloppy, 0), (whole, 1), scores=(0.95, 0.8))
+        assert one.rle == encode_masks(whole[None])[0] and not one.cut
+
+    def test_a_small_remainder_is_a_piece(self):
+        """What a tile sees of an object at its rim may be much smaller there."""
+        whole, rest = self.mask(10, 40, 40, 96), self.mask(12, 24, 80, 92)
+        one, = self.found((whole, 0), (rest, 1))
+        assert one.rle == encode_masks(whole[None])[0]
+
+    def test_two_in_one_tile_stay_two(self):
+        masks = [(self.mask(10, 20, 85, 95), 0), (self.mask(10, 20, 86, 96), 0)]
+        assert len(self.found(*masks)) == 2
+
+    def test_large_objects(self):
+        large = Joined(encode_masks(self.mask(0, 90, 0, 170)[None])[0], 0.8, 0, False)
+        pieces = self.found((self.mask(10, 80, 20, 100), 0), (self.mask(20, 30, 150, 160), 1))
+        assert [one.cut for one in pieces] == [True, False]
+        found = with_large(pieces, [large])
+        # the cut piece is a part of the large object, the whole one lies on it
+        assert [one.rle for one in found] == [large.rle, pieces[1].rle]
+        same = Joined(encode_masks(self.mask(10, 80, 20, 102)[None])[0], 0.95, 0, False)
+        assert with_large(pieces, [same]) == pieces  # the tiles' mask is finer
+        assert with_large(pieces, [large, large]) == found
+
+
+def test_an_object_larger_than_tiles():
+    """A blind model of tiles: it finds only what it sees whole."""
+    class SeesWholeObjects(PerfectModel):
+
+        def sample(self, image):
+            found = super().sample(image)
+            masks = found.pred_instances.masks
+            edge = masks[:, [0, -1]].flatten(1).any(1) | masks[:, :, [0, -1]].flatten(1).any(1)
+            found.pred_instances = found.pred_instances[~edge]
+            return found
+
+    image = np.zeros((600, 700, 3), np.uint8)
+    cv2.circle(image, (330, 300), 250, (1, 9, 0), -1)
+    cv2.circle(image, (620, 40), 20, (2, 90, 0), -1)
+    stream = TiledStream(SeesWholeObjects(), Settings(tile=256, score_thr=0.1))
+    result, = stream.run(open_source(image))
+    assert len(result) == 2
+    true = [(image[..., 0] == value) for value in (1, 2)]
+    for mask, expected in zip(result.bitmaps(), true):
+        assert (mask & expected).sum() / (mask | expected).sum() > 0.98
+
+
+def test_windows():
+    for size in ((100, 100), (99, 250), (1000, 333)):
+        windows = windows_of(size, 100, 0.2)
+        seen = np.zeros(size, int)
+        for w in windows:
+            assert w.height == min(100, size[0]) and w.width == min(100, size[1])
+            seen[w.y:w.y + w.height, w.x:w.x + w.width] += 1
+        assert seen.min() >= 1
+        columns = sorted({w.x for w in windows})
+        assert all(b - a <= 80 for a, b in zip(columns, columns[1:]))
+    assert len(windows_of((100, 100), 100, 0.2)) == 1
+
+
+def test_small_pictures_are_left_whole():
+    image = large_scene(90)
+    model = PerfectModel()
+    result, = TiledStream(model, Settings(tile=200)).run(open_source(image))
+    assert model.calls == [[(3, 90, 130)]] and len(result)
+
+
+def test_a_narrow_picture_is_filled_up():
+    image = large_scene(300)[:50]
+    model = PerfectModel()
+    tiled, = TiledStream(model, Settings(tile=100, score_thr=0.01)).run(open_source(image))
+    assert {shape for call in model.calls[:-1] for shape in call} == {(3, 100, 100)}
+    assert as_set(tiled) == as_set(predict(image))
+
+
+def test_the_size_that_a_model_was_trained_at():
+    def cfg(test, train=()):
+        return Config(dict(test_dataloader=dict(dataset=dict(pipeline=list(test))),
+                           train_dataloader=dict(dataset=dict(dataset=dict(
+                               pipeline=list(train))))))
+    resize = dict(type='mmdet.Resize', scale=(1333, 800))
+    assert trained_side(cfg([dict(type='LoadImageFromFile'), resize])) == 800
+    free = dict(type='Resize', scale_factor=1.0)
+    assert trained_side(cfg([free], [dict(type='RandomCrop', crop_size=(512, 640))])) == 512
+    assert trained_side(cfg([free])) == 1024
+
+
+class TestTIFF:
+
+    @pytest.fixture(scope='class')
+    def tifffile(self):
+        return pytest.importorskip('tifffile')
+
+    @pytest.mark.parametrize('kind', [
+        dict(tile=(64, 48)), dict(tile=(64, 48), compression='zlib'), dict(rowsperstrip=37),
+        dict(tile=(64, 64), compression='zlib', predictor=True)], ids=str)
+    def test_parts(self, tifffile, tmp_path, kind):
+        from mmdet_lordre.prediction.regions import TiledTIFF
+        image = np.random.default_rng(0).integers(0, 255, (300, 210, 3), np.uint8)
+        path = tmp_path / 'a.tif'
+        tifffile.imwrite(path, image[..., ::-1], photometric='rgb', **kind)
+        file = TiledTIFF(str(path))
+        assert file.size == (300, 210)
+        for y, x, h, w in ((0, 0, 300, 210), (10, 20, 100, 90), (299, 209, 1, 1), (64, 48, 64, 48)):
+            assert np.array_equal(file.read(y, x, h, w), image[y:y + h, x:x + w])
+        small = overview(file, 100)
+        expected = cv2.resize(image, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+        assert small.shape == (100, 70, 3) and np.abs(small.astype(int) - expected).mean() < 2
+
+    def test_a_pyramid(self, tifffile, tmp_path, monkeypatch):
+        from mmdet_lordre.prediction import regions
+        image = large_scene(300)
+        path = str(tmp_path / 'a.tif')
+        with tifffile.TiffWriter(path) as file:
+            file.write(image[..., ::-1], subifds=1, tile=(64, 64), photometric='rgb')
+            file.write(image[::2, ::2, ::-1], subfiletype=1, tile=(64, 64), photometric='rgb')
+        monkeypatch.setattr(regions, '_SMALL', 0)
+        assert as_set(predict(path, tile=100)) == as_set(predict(image))
+        half = predict(path, level=1)
+        assert half.size == (150, 170) and as_set(half) == as_set(predict(
+            np.ascontiguousarray(image[::2, ::2])))
+        with pytest.raises(UserError, match='has 2 levels'):
+            predict(path, level=2)
+        (tmp_path / 'b.tif').write_bytes(b'II*\0broken')
+        assert 'decoded' in predict(str(tmp_path / 'b.tif'), tile=100).error
+
+    def test_grey_and_16_bits(self, tifffile, tmp_path):
+        from mmdet_lordre.prediction.regions import TiledTIFF
+        image = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
+        tifffile.imwrite(tmp_path / 'a.tif', image, tile=(32, 32))
+        found = TiledTIFF(str(tmp_path / 'a.tif')).read(0, 0, 64, 64)
+        assert np.array_equal(found, np.repeat((image >> 8)[..., None], 3, axis=2))
+
+
+def test_levels_of_other_files(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), large_scene(60))
+    with pytest.raises(UserError, match='only TIFF'):
+        predict(str(tmp_path / 'a.png'), level=1)
+
+
+def test_overviews():
+    image = np.zeros((100, 400, 3), np.uint8)
+    assert overview(InMemory(image), 200).shape == (50, 200, 3)
+    assert overview(InMemory(image), 1000) is not None
+
+
+def test_an_intersection_of_nothing():
+    from mmdet_lordre.masks.runs import Crop
+    assert intersection(Crop(0, 0, np.ones((3, 3), np.uint8)),
+                        Crop(3, 0, np.ones((3, 3), np.uint8))) == 0
