@@ -1,4 +1,5 @@
 """Large pictures: tiles give what one pass over the picture would give."""
+import itertools
 import random
 
 import cv2
@@ -177,7 +178,7 @@ def test_windows():
             seen[w.y:w.y + w.height, w.x:w.x + w.width] += 1
         assert seen.min() >= 1
         columns = sorted({w.x for w in windows})
-        assert all(b - a <= 80 for a, b in zip(columns, columns[1:]))
+        assert all(b - a <= 80 for a, b in itertools.pairwise(columns))
     assert len(windows_of((100, 100), 100, 0.2)) == 1
 
 
