@@ -153,13 +153,13 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
     if folder is not None:
         places = [Path(folder)]
     else:
-        stem = ann_path.stem
+        stem = ann_path.name.removesuffix('.gz').removesuffix('.json')
         short = stem.removeprefix('instances_').removesuffix('_annotations')
         places = [base / sub for base in (ann_path.parent, ann_path.parent.parent)
                   for sub in dict.fromkeys(('', 'images', f'images/{short}', short, stem,
                                             f'{short}/images', 'JPEGImages'))]
     # single images that are missing are found, and said, where all files are looked at
-    for candidates in (lambda name: [name], base_names):
+    for candidates in (lambda name: [name], base_names, _in_other_case):
         found = [sum(any(os.path.isfile(os.path.join(place, c)) for c in candidates(name)
                          if not leads_out(place, c)) for name in names) for place in places]
         if not names or max(found):
@@ -174,6 +174,11 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
     raise UserError(f'the images of {ann_path} were not found: no {missing!r} in '
                     f'{", ".join(str(p) for p in places[:4])}, ...; say where with '
                     '--train-images / --val-images (--images)')
+
+
+def _in_other_case(name):
+    forms = map(os.path.splitext, (name, *base_names(name)))
+    return [root + form for root, ending in forms for form in (ending.upper(), ending.lower())]
 
 
 def clean_name(ann_file: str, folder: str) -> str:

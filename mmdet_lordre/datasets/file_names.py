@@ -22,10 +22,23 @@ class Listing:
     def __init__(self, folder: str):
         self.folder = folder
         self._places: dict[str, dict[str, bool]] = {}
+        self._spelling: dict[str, dict[str, list[str]]] = {}
 
     def path(self, name: str) -> str:
         """Where a name leads."""
         return os.path.join(self.folder, name)
+
+    def spelt(self, name: str) -> str | None:
+        """A name as the folder has it, whose last part may differ in case; None if several do."""
+        place, base = os.path.split(self.path(name))
+        self.look(name)
+        if place not in self._spelling:
+            found: dict[str, list[str]] = {}
+            for entry in self._places[place]:
+                found.setdefault(entry.lower(), []).append(entry)
+            self._spelling[place] = found
+        alike = self._spelling[place].get(base.lower(), ())
+        return os.path.join(os.path.dirname(name), alike[0]) if len(alike) == 1 else None
 
     def look(self, name: str) -> bool | None:
         """True for a file, False for what is none (a folder, a pipe), None for nothing."""
@@ -111,11 +124,19 @@ def names_found(folder: str, names: list[str]) -> list[str | None]:
     lost = [index for index, name in enumerate(found) if name is None]
     if lost:
         taken = {name for name in found if name is not None}
-        guesses = {index: next((c for c in base_names(names[index])
-                              if not leads_out(folder, c) and listing.look(c)), None)
-                   for index in lost}
+        guesses = {index: _guess(listing, names[index]) for index in lost}
         meant = Counter(guess for guess in guesses.values() if guess is not None)
         for index, guess in guesses.items():
             if guess is not None and meant[guess] == 1 and guess not in taken:
                 found[index] = guess
     return found
+
+
+def _guess(listing, name):
+    """The file that a name means, by its other forms, and in other case."""
+    inside = [form for form in (name, *base_names(name)) if not leads_out(listing.folder, form)]
+    exact = next((form for form in inside if listing.look(form)), None)
+    if exact is not None:
+        return exact
+    spelt = (listing.spelt(form) for form in inside)
+    return next((form for form in spelt if form is not None and listing.look(form)), None)

@@ -62,6 +62,7 @@ class Repairs:
         self.names(folder)
         if folder is not None:
             self.sizes(folder, upright)
+        self.polygons()
         self.boxes_and_areas()
         return self
 
@@ -90,7 +91,9 @@ class Repairs:
         distinct = dict.fromkeys(key for key in keys if key is not None)
         numbers = ({key: number for number, key in enumerate(distinct, 1)} if words
                    else {key: key for key in distinct})
-        last = max(numbers.values(), default=0)
+        # nor may what refers to nothing come to mean an entry that is numbered now
+        last = max([*numbers.values(), *(key for key in map(plain_id, references)
+                                         if isinstance(key, int) and not words)], default=0)
         if zero and not words:
             numbers[0] = last = max(last, 0) + 1
             self.note(1, f'{name}: id 0, which pycocotools takes for none, is {last}')
@@ -211,6 +214,27 @@ class Repairs:
                     count += 1
         self.note(count, 'images: {} sizes read from their files')
 
+    def polygons(self) -> None:
+        """Polygons that are not lists of numbers in a list: one alone, or with pairs of numbers."""
+        count = 0
+        for annotation in self.annotations:
+            segmentation = annotation.get('segmentation')
+            if not isinstance(segmentation, list) or not segmentation:
+                continue
+            first = segmentation[0]
+            if type(first) in (int, float):
+                annotation['segmentation'] = [segmentation]
+            elif isinstance(first, list) and first and isinstance(first[0], list) \
+                    and all(_are_pairs(polygon) for polygon in segmentation):
+                annotation['segmentation'] = [[value for pair in polygon for value in pair]
+                                              for polygon in segmentation]
+            elif _are_pairs(segmentation) and len(segmentation) > 2:
+                annotation['segmentation'] = [[value for pair in segmentation for value in pair]]
+            else:
+                continue
+            count += 1
+        self.note(count, 'annotations: {} polygons in other brackets than COCO\'s')
+
     def boxes_and_areas(self) -> None:
         """Compute what is missing of boxes and areas from the masks."""
         images = {image['id']: image for image in self.data['images']}
@@ -256,6 +280,12 @@ def plain_id(value: object) -> int | str | None:
     if re.fullmatch(r'\+?[0-9]{1,18}(\.0+)?', text):
         return int(text.partition('.')[0])
     return text
+
+
+def _are_pairs(points: object) -> bool:
+    return isinstance(points, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and set(map(type, pair)) <= {int, float}
+        for pair in points)
 
 
 def _is_box(box: object) -> bool:

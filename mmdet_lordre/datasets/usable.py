@@ -21,6 +21,12 @@ _REMEDIES = {
     'empty': 'have empty boxes or area 0: export the annotations again',
     'outside': 'lie outside of their images: are the boxes and the images of one data set?',
     'of other classes': 'are of classes that the config does not name',
+    'too large': 'are in images whose width and height in the file say more pixels than can be '
+                 'decoded: correct them',
+    'unknown image': 'refer to images that are not listed, by their image_id: do the ids of the '
+                     'two lists belong together?',
+    'unknown category': 'refer to categories that are not listed, by their category_id: do the '
+                        'ids of the two lists belong together?',
     _SMALL: 'are in images that filter_cfg.min_size of the data set leaves out: lower it',
     _GONE: 'are in images that are missing or cannot be used: is the folder of images the right '
            'one?',

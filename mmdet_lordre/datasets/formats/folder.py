@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ...errors import UserError
 from ...text import printable
 from ..file_names import base_names
+from .options import part_of_folders
 
 #: Endings of images that OpenCV reads.
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.jp2', '.ppm', '.pgm')
@@ -110,7 +111,8 @@ class Folder:
         """The image that a file of annotations means, by the name it gives.
 
         Tried are the name itself, then its last part beside the annotations and in the usual
-        folders, then the only image of that name, or of that name with another ending, anywhere.
+        folders, then the only image of that name, or of that name with another ending, anywhere
+        but in a folder of another part (val for train).
 
         Args:
             name: As the tool wrote it.
@@ -119,26 +121,35 @@ class Folder:
         whole = self.within(name, near)
         if whole is not None and self.is_file(whole):
             return whole
+        part = part_of_folders(f'{near}/')
+        for found in self._meant(name, near):
+            # images of other parts often have the same names
+            if part is None or part_of_folders(found) in (None, part):
+                return found
+        return None
+
+    def _meant(self, name, near):
+        """Images that a name may mean, the likely ones first."""
         guesses = base_names(name) or [posixpath.basename(name)]
         around = dict.fromkeys((near, posixpath.dirname(near), ''))
-        places = [posixpath.join(place, sub) for place in around for sub in ('', *IMAGE_FOLDERS)]
+        places = [posixpath.join(place, sub).rstrip('/') for place in around
+                  for sub in ('', *IMAGE_FOLDERS)]
         for place in places:
             for guess in guesses:
                 inside = self.within(guess, place)
                 if inside is not None and self.is_file(inside):
-                    return inside
+                    yield inside
         for place in places:
             for guess in guesses:
                 found = self._stems_in(place).get(_stem(guess), ())
                 if len(found) == 1:
-                    return found[0]
+                    yield found[0]
         for guess in guesses:
             base = posixpath.basename(guess).lower()
             for key in (base, _stem(base)):
                 found = self._images().get(key, ())
                 if len(found) == 1:
-                    return found[0]
-        return None
+                    yield found[0]
 
     def _stems_in(self, place):
         """Images right in a folder by their name without its ending."""
