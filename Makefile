@@ -1,27 +1,37 @@
 # make demo   sets up, trains Lordre on the embedded data set, evaluates it and draws pictures
-# make test   sets up, runs the tests
+# make test   sets up, runs the tests; make test DEVICE=cuda runs them on a GPU
+# make gpu    on a machine with a GPU: the tests there, then benchmarks/gpu.py
 # make test-reliability   the long ones: killed runs, several machines, many hostile data sets
-# Variables: PYTHON (python3), VENV (.venv), STACK (openmmlab or onedl), ARGS (for pytest)
+# Variables: PYTHON (python3), VENV (.venv), STACK (openmmlab or onedl), ARGS (for pytest),
+# DEVICE (cpu or cuda); tools/setup.sh has more
 PYTHON ?= python3
 STACK ?= openmmlab
-ifeq ($(STACK),openmmlab)
-VENV ?= .venv
-else
-VENV ?= .venv-$(STACK)
+ifneq (,$(filter gpu,$(MAKECMDGOALS)))
+override DEVICE := cuda
 endif
-export PYTHON STACK VENV
+DEVICE ?= cpu
+suffix := $(if $(filter cuda,$(DEVICE)),-cuda)$(if $(filter-out openmmlab,$(STACK)),-$(STACK))
+VENV ?= .venv$(suffix)
+export PYTHON STACK VENV DEVICE
 
-.PHONY: setup test test-reliability demo lint clean
+.PHONY: setup test test-reliability gpu demo lint clean
 
 setup:
 	@bash tools/setup.sh
 
 # one process a core, one thread each: the models are too small for more threads
+pytest = OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
 test: setup
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
+	$(pytest) $(ARGS)
 
 test-reliability: setup
 	$(VENV)/bin/python -m pytest tests -m long --timeout 7200 $(ARGS)
+
+# the measurements also where a test fails, and then the tests' status
+gpu: setup
+	@status=0; $(pytest) $(ARGS) || status=$$?; \
+	$(VENV)/bin/python benchmarks/gpu.py --out gpu || exit 1; exit $$status
 
 demo: setup
 	$(VENV)/bin/python tools/quickstart.py

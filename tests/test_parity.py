@@ -20,9 +20,9 @@ from tests.parity.case import (
 
 
 @pytest.mark.parametrize('path', find_cases(), ids=lambda path: path.stem)
-def test_parity(path):
+def test_parity(path, device):
     case = ParityCase(path)
-    check_module(case.meta['source']).check(case)
+    check_module(case.meta['source']).check(case, device)
 
 
 def test_own_cases_cover_every_family():

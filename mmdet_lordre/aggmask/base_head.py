@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
-from mmdet.models.utils import generate_coordinate, unpack_gt_instances
+from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.utils import reduce_mean
@@ -15,7 +15,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..grid import class_loss, detect, find_candidates
+from ..grid import class_loss, coordinate_maps, detect, find_candidates
 from ..grid.norm_relu import Remake, run_layer
 from ..masks import upload
 from .context import ContextBranch
@@ -212,7 +212,7 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
     @staticmethod
     def with_coordinates(feat: Tensor) -> Tensor:
         """Append x and y in [-1, 1] to features (B, C, h, w)."""
-        return torch.cat((feat, generate_coordinate(feat.shape, feat.device).to(feat.dtype)), 1)
+        return torch.cat((feat, coordinate_maps(feat)), dim=1)
 
     def _context(self, feats: Sequence[Tensor]) -> Tensor | None:
         """Context, made again in the backward pass: it is cheap, its large maps are not."""

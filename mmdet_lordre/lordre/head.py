@@ -2,13 +2,13 @@
 import torch
 import torch.nn.functional as F
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
-from mmdet.models.utils import generate_coordinate, unpack_gt_instances
+from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.utils import reduce_mean
 from mmengine.dist import get_world_size
 from torch import Tensor
 
-from ..grid import class_loss
+from ..grid import class_loss, coordinate_maps
 from ..masks import MaskInstances, central_sums, mask_boxes, maskness, to_original_size, upload
 from .branches import InstanceBranch, MaskBranch, activation_heatmaps
 
@@ -101,8 +101,7 @@ class LordreHead(BaseMaskHead):
     def _decode(self, x):
         """What :meth:`decode` returns, and the features that instances are read from."""
         x = x[self.in_index]
-        coordinates = generate_coordinate(x.shape, x.device).to(x.dtype)
-        x = torch.cat([coordinates, x], dim=1)
+        x = torch.cat([coordinate_maps(x), x], dim=1)
         inst_features = self.inst_branch.inst_convs(x)
         class_logits, kernels, objectness, maps = self.inst_branch.read(inst_features)
         features = self.mask_branch(x)

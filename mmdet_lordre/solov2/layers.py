@@ -7,6 +7,8 @@ from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, constant_init
 from torch import Tensor
 
+from ..grid import coordinate_maps
+
 # All convolutions start from N(0, 0.01), deformable ones included.
 CONV_INIT = dict(type='Normal', layer=['Conv2d', 'DeformConv2d', 'ModulatedDeformConv2d'],
                  std=0.01)
@@ -19,11 +21,7 @@ def resize(x: Tensor, size: Sequence[int]) -> Tensor:
 
 def append_coordinates(x: Tensor) -> Tensor:
     """Append x and y in [-1, 1], end points included: (B, C, h, w) -> (B, C + 2, h, w)."""
-    batch, _, height, width = x.shape
-    ys = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)[:, None]
-    xs = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)
-    return torch.cat((x, xs.expand(batch, 1, height, width), ys.expand(batch, 1, height, width)),
-                     dim=1)
+    return torch.cat((x, coordinate_maps(x, x.dtype)), dim=1)
 
 
 def level_features(x: Sequence[Tensor]) -> list[Tensor]:

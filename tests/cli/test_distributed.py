@@ -10,9 +10,11 @@ import pytest
 from mmdet_lordre.checkpoints.safe_load import read_checkpoint
 from mmdet_lordre.cli.test import main as run_test
 
+from ..on_device import several_processes
 from .tiny import ROOT, free_port, read_json, write_config
 
 
+@several_processes
 def test_two_processes_train_and_test(run_script, data, tmp_path):
     config = write_config(tmp_path / 'two.py')
     done = run_script('dist_train.sh', config, 2, '--train-ann', data / 'train.json',

@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData
 
 from mmdet_lordre.deployment.onnx.check import compare
 
+from ..on_device import needs_gpu
 from .models import FAMILIES
 
 SIDE, IMAGES = 64, 2
@@ -22,7 +23,7 @@ TRAINING = dict(lordre=(120, 4e-3, 0), solov2=(60, 4e-3, 0), aggmask=(180, 2e-3,
                 aggmask_star=(120, 4e-3, 0), polarmask=(120, 4e-3, 0))
 
 
-def batch():
+def batch(device='cpu'):
     """Two images of a square and a disc."""
     ys, xs = np.mgrid[:SIDE, :SIDE]
     inputs, samples = [], []
@@ -40,22 +41,29 @@ def batch():
         masks = BitmapMasks(masks, *size)
         sample.gt_instances = InstanceData(labels=torch.tensor([0, 1]), masks=masks,
                                            bboxes=masks.get_bboxes('hbox').tensor)
-        samples.append(sample)
-    return dict(inputs=torch.stack(inputs), data_samples=samples)
+        samples.append(sample.to(device))
+    return dict(inputs=torch.stack(inputs).to(device), data_samples=samples)
 
 
-def train(family, steps=None):
+def half_precision_wrapper(optimizer, device, dtype):
+    """mmengine's, which scales the losses of float16 on a GPU, or the CPU's."""
+    options = dict(optimizer=optimizer, clip_grad=dict(max_norm=10.0))
+    if device == 'cpu':
+        return OPTIM_WRAPPERS.build(dict(type='BFloat16OptimWrapper', **options))
+    return OPTIM_WRAPPERS.build(dict(type='AmpOptimWrapper', dtype=dtype, **options))
+
+
+def train(family, device, steps=None, dtype='float16'):
     """Train a small model on two images in half precision; every loss is finite."""
     init_default_scope('mmdet')
     default, lr, seed = TRAINING[family]
     torch.manual_seed(seed)
     model = MODELS.build(ConfigDict(FAMILIES[family](**SETTINGS.get(family, {}))))
     model.init_weights()
-    model.train()
+    model.to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
-    wrapper = OPTIM_WRAPPERS.build(dict(type='BFloat16OptimWrapper', optimizer=optimizer,
-                                        clip_grad=dict(max_norm=10.0)))
-    data = batch()
+    wrapper = half_precision_wrapper(optimizer, device, dtype)
+    data = batch(device)
     for step in range(steps or default):
         logs = model.train_step(data, wrapper)
         assert all(value.isfinite().all() for value in logs.values()), (step, logs)
@@ -64,25 +72,25 @@ def train(family, steps=None):
 
 
 @torch.no_grad()
-def predictions(model, dtype=None):
-    data = batch()
-    with torch.autocast('cpu', dtype or torch.bfloat16, enabled=dtype is not None):
+def predictions(model, device, dtype=None):
+    data = batch(device)
+    with torch.autocast(device, dtype or torch.bfloat16, enabled=dtype is not None):
         found = model.predict(data['inputs'], data['data_samples'], rescale=True)
-    return [dict(scores=one.pred_instances.scores.float().numpy(),
-                 labels=one.pred_instances.labels.numpy(),
-                 masks=one.pred_instances.masks.numpy()) for one in found]
+    found = [one.pred_instances.to('cpu') for one in found]
+    return [dict(scores=one.scores.float().numpy(), labels=one.labels.numpy(),
+                 masks=one.masks.numpy()) for one in found]
 
 
 # AggMask's two heads differ little here, and the first takes long to learn masks
 @pytest.mark.parametrize('family', [
     pytest.param(family, marks=[pytest.mark.long] if family == 'aggmask' else [])
     for family in FAMILIES])
-def test_trains_and_agrees_with_float32(family):
-    model, _ = train(family)
-    exact = predictions(model)
+def test_trains_and_agrees_with_float32(family, device):
+    model, _ = train(family, device)
+    exact = predictions(model, device)
     assert sum(int((one['scores'] > FLOOR).sum()) for one in exact) >= 2 * IMAGES
     for dtype in (torch.bfloat16, torch.float16):
-        found = predictions(model, dtype)
+        found = predictions(model, device, dtype)
         # it does run in another precision
         assert any(len(a['scores']) != len(b['scores']) or (a['scores'] != b['scores']).any()
                    for a, b in zip(exact, found))
@@ -93,5 +101,11 @@ def test_trains_and_agrees_with_float32(family):
 
 @pytest.mark.long
 @pytest.mark.parametrize('family', FAMILIES)
-def test_two_hundred_steps(family):
-    train(family, 200)
+def test_two_hundred_steps(family, device):
+    train(family, device, 200)
+
+
+@needs_gpu
+@pytest.mark.parametrize('family', FAMILIES)
+def test_bfloat16_trains(family, device):
+    train(family, device, 20, 'bfloat16')

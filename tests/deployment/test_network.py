@@ -6,12 +6,14 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from mmdet_lordre.deployment import winograd
 from mmdet_lordre.deployment.deformable_ops import use_known_operators
 from mmdet_lordre.deployment.network import Network, optimized_copy
 from mmdet_lordre.deployment.winograd import WinogradConv2d
 
+from ..on_device import needs_gpu
 from .models import FAMILIES, build, picture, polarmask, solov2
 
 SIZE = (64, 96)
@@ -30,6 +32,18 @@ def tensors(outputs):
     return [t for part in outputs or () for t in tensors(part)]
 
 
+def backend(device):
+    """What compiles: the real one on a GPU; on the CPU none, which needs no C++ compiler."""
+    return 'inductor' if device == 'cuda' else 'eager'
+
+
+def rounding(device, dynamic):
+    """How far compiled and plain results may be apart: coordinates are rounded differently."""
+    if device == 'cuda':
+        return dict(rtol=1e-3, atol=1e-3)
+    return dict(rtol=1e-4, atol=1e-4) if dynamic else {}
+
+
 def assert_same(a, b, **tolerance):
     a, b = tensors(a), tensors(b)
     assert len(a) == len(b) > 0
@@ -37,14 +51,21 @@ def assert_same(a, b, **tolerance):
         torch.testing.assert_close(x, y, **tolerance)
 
 
-@pytest.mark.parametrize('family', FAMILIES)
-def test_one_graph(family):
-    """Nothing falls back to Python."""
-    network = Network(build(FAMILIES[family]()))
+@pytest.mark.parametrize('family, dynamic', [
+    *((family, False) for family in FAMILIES), ('lordre', True), ('solov2', True),
+    *(pytest.param(family, True, marks=needs_gpu)  # on a CPU two of them show it
+      for family in ('aggmask', 'aggmask_star', 'polarmask'))])
+def test_one_graph(family, dynamic, device):
+    """Nothing falls back to Python, for one size of images or for any."""
+    network = Network(build(FAMILIES[family]()).to(device))
     torch._dynamo.reset()
-    compiled = torch.compile(network, fullgraph=True, backend='eager')
+    counter = CompileCounterWithBackend(backend(device))
+    compiled = torch.compile(network, fullgraph=True, dynamic=dynamic, backend=counter)
     with torch.no_grad():
-        assert_same(compiled(picture(*SIZE)), network(picture(*SIZE)))
+        for height, width in (SIZE, (96, 128))[:1 + dynamic]:
+            images = picture(height, width).to(device)
+            assert_same(compiled(images), network(images), **rounding(device, dynamic))
+    assert counter.frame_count == 1
 
 
 @pytest.mark.parametrize('config', [solov2(dcn_cfg=dict(type='DCN')),
@@ -83,15 +104,15 @@ def test_it_is_what_predict_runs(family):
 
 
 @pytest.mark.parametrize('family', FAMILIES)
-def test_fused_and_channels_last(family):
-    model = build(FAMILIES[family]())
+def test_fused_and_channels_last(family, device):
+    model = build(FAMILIES[family]()).to(device)
     before = copy.deepcopy(model.state_dict())
     fast = optimized_copy(model, fuse=True, channels_last=True)
     assert any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
     assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.modules())
     assert fast.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        images = picture(*SIZE)
+        images = picture(*SIZE).to(device)
         assert_same(Network(fast)(images.contiguous(memory_format=torch.channels_last)),
                     Network(model)(images), rtol=1e-3, atol=1e-3)
     # the model itself stays as it was

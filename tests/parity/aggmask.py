@@ -45,13 +45,13 @@ def build_head(case):
     return head.eval()
 
 
-def pyramid(case):
+def pyramid(case, device):
     """The five levels of the case's batch."""
     sizes = [(case.meta['H'] // 4, case.meta['W'] // 4)]
     while len(sizes) < 5:
         sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
     shape = (case.meta['batch'], case.meta['head']['in_channels'])
-    return [torch.from_numpy(fill_input(f'{case.name}/p{level + 2}', (*shape, *size)))
+    return [torch.from_numpy(fill_input(f'{case.name}/p{level + 2}', (*shape, *size))).to(device)
             for level, size in enumerate(sizes)]
 
 
@@ -103,9 +103,11 @@ def _published_index(case, name, head):
     return index[:, :0] if wanted == 0 else index
 
 
-def check(case):
+def check(case, device='cpu'):
     """Compare neighbours, raw outputs, losses and detections."""
-    head, feats, batch = build_head(case), pyramid(case), samples(case)
+    head = build_head(case).to(device)
+    feats = pyramid(case, device)
+    batch = [sample.to(device) for sample in samples(case)]
     with torch.no_grad():
         ours = raw_outputs(head, feats)
         results = head.predict(feats, batch, rescale=True)
@@ -113,7 +115,7 @@ def check(case):
     compared = set()
     for name, value in ours.items():
         if name.startswith('spatial_index'):
-            assert np.array_equal(value.numpy(), _published_index(case, name, head)), name
+            assert np.array_equal(value.cpu().numpy(), _published_index(case, name, head)), name
         elif name in case.arrays:
             assert_close(f'{case.name}: {name}', value, case.arrays[name])
         compared.add(name)

@@ -79,9 +79,9 @@ def inputs(case):
     return images, samples
 
 
-def check(case) -> None:
+def check(case, device='cpu') -> None:
     """Compare encoder, raw outputs, matching, losses and final detections."""
-    model = build(case)
+    model = build(case).to(device)
     images, samples = inputs(case)
     data = model.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
     published = case.arrays

@@ -31,19 +31,19 @@ def build_head(case: ParityCase):
     return head.eval()
 
 
-def build_inputs(case: ParityCase):
+def build_inputs(case: ParityCase, device):
     """Pyramid levels, and for each image its boxes, labels and masks."""
     height, width, batch = (case.meta[key] for key in ('H', 'W', 'batch'))
     levels = []
     level = 0
     while f'bbox{level}' in case.arrays:
         shape = (batch, 256, height // 8 >> level, width // 8 >> level)
-        levels.append(torch.from_numpy(fill_input(f'{case.name}/p{level + 3}', shape)))
+        levels.append(torch.from_numpy(fill_input(f'{case.name}/p{level + 3}', shape)).to(device))
         level += 1
     truth = [ellipse_instances(f'{case.name}/{image}', height, width, count, 80)
              for image, count in enumerate(case.meta['n_gt'])]
     instances = [InstanceData(bboxes=torch.from_numpy(boxes), labels=torch.from_numpy(labels),
-                              masks=BitmapMasks(masks, height, width))
+                              masks=BitmapMasks(masks, height, width)).to(device)
                  for boxes, labels, masks in truth]
     return levels, instances
 
@@ -67,9 +67,9 @@ def check_targets(case: ParityCase, head, sizes, instances):
         labels = targets.labels[image * count:(image + 1) * count]
         published = case.arrays[f'target{image}_labels']
         np.testing.assert_array_equal(
-            labels.masked_fill(labels == head.num_classes, -1), published)
+            labels.masked_fill(labels == head.num_classes, -1).cpu(), published)
         here = targets.positives // count == image
-        np.testing.assert_array_equal(targets.positives[here] % count,
+        np.testing.assert_array_equal((targets.positives[here] % count).cpu(),
                                       case.arrays[f'target{image}_pos'])
         assert_close('rays', targets.rays[here], case.arrays[f'target{image}_rays'])
         points, boxes = targets.points[here], targets.boxes[here]
@@ -103,6 +103,7 @@ def check_detections(case: ParityCase, head, outputs) -> None:
     meta = dict(img_shape=shape, scale_factor=(scale, scale), ori_shape=tuple(original))
     results = head.predict_by_feat(*outputs, [meta] * case.meta['batch'], rescale=True)
     for image, result in enumerate(results):
+        result = result.to('cpu')
         scores = case.arrays[f'res{image}_scores']
         best = np.argsort(-scores, kind='stable')[:BEST]
         contours = case.arrays[f'res{image}_contours'][best].transpose(0, 2, 1)
@@ -122,10 +123,10 @@ def check_detections(case: ParityCase, head, outputs) -> None:
 
 
 @torch.no_grad()
-def check(case: ParityCase) -> None:
+def check(case: ParityCase, device: str = 'cpu') -> None:
     """Compare everything that a PolarMask case holds."""
-    head = build_head(case)
-    levels, instances = build_inputs(case)
+    head = build_head(case).to(device)
+    levels, instances = build_inputs(case, device)
     outputs = head(tuple(levels))
     check_outputs(case, outputs)
     sizes = [tuple(level.shape[-2:]) for level in levels]

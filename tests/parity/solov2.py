@@ -47,13 +47,13 @@ def build_head(case):
     return head.eval()
 
 
-def pyramid(case, head):
+def pyramid(case, head, device):
     """The levels of the case's batch."""
     sizes = [(case.meta['H'] // 4, case.meta['W'] // 4)]
     while len(sizes) < head.num_levels:
         sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
     shape = (case.meta['batch'], head.in_channels)
-    return [torch.from_numpy(fill_input(f'{case.name}/p{level + 2}', (*shape, *size)))
+    return [torch.from_numpy(fill_input(f'{case.name}/p{level + 2}', (*shape, *size))).to(device)
             for level, size in enumerate(sizes)]
 
 
@@ -83,8 +83,9 @@ def check_outputs(case, outputs):
 
 
 def check_targets(case, head, batch, size):
-    truths, targets = head.targets([sample.gt_instances for sample in batch], size, 'cpu')
-    labels = targets.labels.where(targets.labels < head.num_classes, torch.tensor(-1))
+    truths, targets = head.targets([sample.gt_instances for sample in batch], size,
+                                   batch[0].gt_instances.bboxes.device)
+    labels = targets.labels.where(targets.labels < head.num_classes, -1).cpu()
     start = 0
     for level, grid in enumerate(head.num_grids):
         for image in range(len(batch)):
@@ -94,18 +95,19 @@ def check_targets(case, head, batch, size):
             assert np.array_equal(ours.numpy(), wanted), f'{name}_labels'
             start += grid**2
             pairs = (targets.levels == level) & (targets.images == image)
-            assert np.array_equal(targets.positions[pairs], case.arrays[f'{name}_order']), (
+            assert np.array_equal(targets.positions[pairs].cpu(),
+                                  case.arrays[f'{name}_order']), (
                 f'{name}_order')
             masks = np.unpackbits(case.arrays[f'{name}_masks'], axis=-1)[..., :size[1]]
             ours = truths.masks[head.mask_stride][targets.gts[pairs]]
-            assert np.array_equal(ours.numpy(), masks.astype(bool)), f'{name}_masks'
+            assert np.array_equal(ours.cpu().numpy(), masks.astype(bool)), f'{name}_masks'
 
 
-def check(case):
+def check(case, device='cpu'):
     """Outputs, targets, losses and final detections."""
-    head = build_head(case)
-    feats = pyramid(case, head)
-    batch = samples(case, head)
+    head = build_head(case).to(device)
+    feats = pyramid(case, head, device)
+    batch = [sample.to(device) for sample in samples(case, head)]
     with torch.no_grad():
         outputs = head(feats)
         check_outputs(case, outputs)

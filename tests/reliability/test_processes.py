@@ -11,7 +11,10 @@ from mmdet_lordre.cli.test import main as run_test
 from mmdet_lordre.cli.train import main as train
 
 from ..cli.tiny import ROOT, free_port, make_coco, read_json, write_json
+from ..on_device import several_processes
 from .families import FAMILIES, write_family
+
+pytestmark = several_processes
 
 
 def launch(script, first, processes, arguments, nodes=1):
