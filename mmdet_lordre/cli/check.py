@@ -1,32 +1,36 @@
-"""``lordre check-dataset``."""
+"""``lordre check``."""
 import argparse
+import json
 import os
 
-from ..datasets.annotation_rules import KINDS, STOP, Problem, annotation_problems, cleaned
-from ..datasets.coco_file import class_names, write_annotations
-from ..datasets.formats import open_data
-from ..datasets.image_rules import image_file_problems, listed_image_problems
-from ..datasets.repairs import Repairs, describe, names_alike
-from ..datasets.units import refuse_other_units
-from ..datasets.usable import usable_annotations
+from ..datasets.annotation_rules import KINDS, Problem, cleaned
+from ..datasets.checking import CheckedPart, check_between, check_part
+from ..datasets.coco_file import write_annotations
+from ..datasets.formats import CocoData, open_data
 from ..errors import UserError
-from ..text import printable, quoted
+from ..text import printable
 from .options import Parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         description='Find everything in a data set that training stops at, leaves out or '
-                    'treats in a way of its own. Every image is decoded.',
-        epilog='Status 0: training would start; 1: it would stop, or the file cannot be read.')
+                    'treats in a way of its own, what is doubtful, and pictures that are in two '
+                    'parts. Every image is decoded.',
+        epilog='Status 0: training would start; 1: it would stop, or the data cannot be read.')
     parser.add_argument('ann', metavar='ANN', help='annotations: a file or folder of any format '
                                                    'in docs/data.md')
     parser.add_argument('images', nargs='?', help='folder of the images (default: found near '
                                                   'the annotations)')
+    parser.add_argument('--val-ann', metavar='ANN', help='annotations of a second part, to be '
+                                                         'compared with the first')
+    parser.add_argument('--val-images', metavar='DIR', help='default: found near --val-ann')
     parser.add_argument('--clean', metavar='OUT.json',
                         help='write the annotations without what cannot or will not be used')
     parser.add_argument('--overwrite', action='store_true', help='replace OUT.json')
     parser.add_argument('--no-images', action='store_true', help='look at the annotations alone')
+    parser.add_argument('--no-near-duplicates', action='store_true',
+                        help='do not look for images that show the same picture')
     parser.add_argument('--boxes', action='store_true',
                         help='do not ask for masks (for detectors of boxes)')
     parser.add_argument('--ignore-orientation', action='store_true',
@@ -34,6 +38,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                              "color_type='color_ignore_orientation'")
     parser.add_argument('--examples', type=int, default=3, metavar='N',
                         help='examples of each kind (default: 3)')
+    parser.add_argument('--json', action='store_true',
+                        help='print all that is found as JSON, for programs, and nothing else')
     return parser.parse_args(argv)
 
 
@@ -41,29 +47,60 @@ def main(argv: list[str] | None = None) -> list[Problem]:
     """Check as the command line says; returns the problems.
 
     Raises:
-        UserError: the file cannot be read, or no image is found.
+        UserError: the data cannot be read, or no image is found.
         SystemExit: with status 1 when training would stop.
     """
     args = parse_args(argv)
-    parts = open_data(args.ann, args.images, need_images=not args.no_images)
+    parts = _parts(args)
     if args.clean:
         _check_clean(args, parts)
-    found, stopping = [], False
-    for name, part in parts.items():
-        if len(parts) > 1:
-            print(f'{name}: {printable(part.source)}')
-        if part.line():
-            print(part.line())
-        problems, usable = _check(part, args)
-        found += problems
-        if any(p.treatment == STOP for p in problems):
-            stopping = True
-        elif not args.clean and 'annotations' in part.data:
-            usable.demand_some(part.source)
-            usable.demand_few_crowds(part.source)
-    if stopping and not args.clean:
+    checked = {name: check_part(name, part, not args.no_images, not args.boxes,
+                                not args.ignore_orientation) for name, part in parts.items()}
+    between, stops = check_between(checked, not args.no_near_duplicates)
+    if args.json:
+        print(json.dumps(dict(parts={name: part.as_json() for name, part in checked.items()},
+                              between_parts=between), indent=1, default=str))
+    else:
+        for part in checked.values():
+            _say(part, args.examples, len(checked) > 1)
+        for line in between:
+            print(line)
+    if args.clean:
+        part, = checked.values()
+        write_annotations(cleaned(part.data, part.problems), os.path.abspath(args.clean))
+        if not args.json:
+            print(f'written, repaired and without what is left out: {printable(args.clean)}')
+        return part.problems
+    for part in checked.values():
+        if not part.stops and 'annotations' in part.data:
+            part.usable.demand_some(part.source)
+            part.usable.demand_few_crowds(part.source)
+    if stops or any(part.stops for part in checked.values()):
         raise SystemExit(1)
-    return found
+    return [problem for part in checked.values() for problem in part.problems]
+
+
+def _parts(args) -> dict[str, CocoData]:
+    parts = open_data(args.ann, args.images, need_images=not args.no_images)
+    if args.val_ann is None:
+        if args.val_images:
+            raise UserError('--val-images is for --val-ann, which is not given')
+        return parts
+    other = open_data(args.val_ann, args.val_images, need_images=not args.no_images)
+    for source, found in ((args.ann, parts), (args.val_ann, other)):
+        if len(found) > 1:
+            raise UserError(f'{source} has the parts {", ".join(found)}: with --val-ann give the '
+                            'file of one part')
+    return dict(train=next(iter(parts.values())), val=next(iter(other.values())))
+
+
+def _say(part: CheckedPart, examples: int, one_of_several: bool) -> None:
+    if one_of_several:
+        print(f'{part.name}: {printable(part.source)}')
+    for line in part.notes:
+        print(line)
+    print(part.usable.line(part.source))
+    print(table(part.problems, examples))
 
 
 def _check_clean(args, parts):
@@ -75,32 +112,6 @@ def _check_clean(args, parts):
     if os.path.exists(args.clean) and not args.overwrite:
         raise UserError(f'--clean: {args.clean} is there already: choose another name, or '
                         'replace it with --overwrite')
-
-
-def _check(part, args):
-    """(problems, what can be learned) of a part, which are printed, and written cleaned."""
-    data, name = part.data, part.source
-    repairs = Repairs(data, name)
-    folder = None if args.no_images else part.folder
-    if repairs.make(folder, not args.ignore_orientation).notes:
-        print(describe(name, repairs.notes))
-        data = repairs.data
-    class_names(data, name)
-    for one, other in names_alike(data):
-        print(f'the classes {quoted(one)} and {quoted(other)} differ in case or spaces alone')
-    refuse_other_units(data, name)
-    problems = list(annotation_problems(data, not args.boxes, thorough=True))
-    problems += listed_image_problems(data, thorough=True)
-    if folder is not None:
-        problems += image_file_problems(data, folder, upright=not args.ignore_orientation,
-                                        thorough=True)
-    usable = usable_annotations(data, problems)
-    print(usable.line(name))
-    print(table(problems, args.examples))
-    if args.clean:
-        write_annotations(cleaned(data, problems), os.path.abspath(args.clean))
-        print(f'written, repaired and without what is left out: {args.clean}')
-    return problems, usable
 
 
 def table(problems: list[Problem], examples: int = 3) -> str:

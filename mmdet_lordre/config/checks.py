@@ -195,7 +195,7 @@ def _report(problems, ann_file, skip, warn):
     if not skip:
         raise UserError(f'{printable(line)}; mend or replace it, or train without such '
                         f'{"images" if first.of_image else "annotations"} by --skip-bad '
-                        '(lordre check-dataset lists everything)')
+                        '(lordre check lists everything)')
     warn(printable(f'left out: {line}'))
 
 

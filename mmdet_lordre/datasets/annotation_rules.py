@@ -1,7 +1,7 @@
 """The one place that knows which annotations and images can be learned from.
 
 ``tools/train.py`` and ``tools/test.py`` go by these rules before they start, and
-``tools/check_dataset.py`` prints what they find. Everything here is about one entry of a COCO
+``tools/check.py`` prints what they find. Everything here is about one entry of a COCO
 annotation file or one image file.
 """
 import math
@@ -32,6 +32,10 @@ KINDS = {
     'no pixels': (KEPT, 'an instance that no pixel shows: background'),
     'tiny': (KEPT, 'kept, or left out by the smallest size of the family'),
     'beyond the border': (KEPT, 'cut off at the border of the image'),
+    'mask outside box': (KEPT, 'kept: one of the two is wrong'),
+    'box beyond mask': (KEPT, 'kept: one of the two is wrong'),
+    'annotated twice': (KEPT, 'learned twice, one against the other'),
+    'unusual for its class': (KEPT, 'kept: another class by mistake, or a slip of the tool?'),
     'self-crossing': (KEPT, 'drawn as pycocotools does, doubly enclosed parts empty'),
     'crowd': (KEPT, 'not learned, neither as an instance nor as background of its box'),
     'image without instances': (KEPT, 'background, or left out (filter_empty_gt)'),
@@ -49,6 +53,8 @@ KINDS = {
     'image without size': (STOP, 'training stops; left out with --skip-bad'),
     'turned by its tag': (KEPT, 'turned upright when it is read: annotations must be so, too'),
     'extreme shape': (KEPT, 'learned and tested like any other'),
+    'same picture twice': (KEPT, 'learned twice: it counts double'),
+    'in another part': (KEPT, 'what is measured on it is too good (lordre split divides anew)'),
     'file named twice': (KEPT, 'read twice, with the annotations of each entry'),
 }
 
@@ -58,8 +64,6 @@ MOST_PIXELS = 2**30
 CROWDED = 300
 #: Pixels that each side of an image must have in training.
 SMALLEST_SIDE = 2
-#: Pixels of a mask up to which the table calls it tiny.
-TINY = 4
 
 
 @dataclass(frozen=True)
@@ -114,14 +118,12 @@ def category_name(category: dict) -> str | None:
     return str(name) if type(name) is int or (isinstance(name, str) and name) else None
 
 
-def annotation_problems(data: dict, need_masks: bool = False,
-                        thorough: bool = False) -> Iterator[Problem]:
-    """Go through the annotations of a file.
+def annotation_problems(data: dict, need_masks: bool = False) -> Iterator[Problem]:
+    """What training stops at or leaves out; :mod:`.kept_rules` has what it keeps.
 
     Args:
         data: COCO annotations that :func:`check_structure` has passed.
         need_masks: Whether an annotation without a mask is a problem.
-        thorough: Also draw the masks, and say what is kept.
 
     Yields:
         Problem: at most one for each annotation, in the order of the file.
@@ -139,13 +141,14 @@ def annotation_problems(data: dict, need_masks: bool = False,
                  or _mask(annotation, image, need_masks))
         if found is None:
             found = _left_out(annotation, image)
-        if found is None and thorough:
-            found = _kept(annotation, image)
         if found:
-            name = image.get('file_name') if image else annotation.get('image_id')
-            where = (f'annotation {printable(annotation.get("id"), 40)} '
-                     f'(image {printable(name, 80)})')
-            yield Problem(found[0], where, found[1], index)
+            yield Problem(found[0], place_of(annotation, image), found[1], index)
+
+
+def place_of(annotation: dict, image: dict | None) -> str:
+    """'annotation 17 (image a.jpg)', for messages."""
+    name = image.get('file_name') if image else annotation.get('image_id')
+    return f'annotation {printable(annotation.get("id"), 40)} (image {printable(name, 80)})'
 
 
 def _identity(annotation, image, categories):
@@ -308,42 +311,6 @@ def _left_out(annotation, image):
     if min(x + w, image['width']) <= max(x, 0) or min(y + h, image['height']) <= max(y, 0):
         return 'outside', 'its box does not touch the image'
     return None
-
-
-def _kept(annotation, image):
-    if annotation.get('iscrowd'):
-        return 'crowd', 'it is a crowd region'
-    segmentation = annotation.get('segmentation')
-    if not segmentation:
-        return None
-    height, width = image['height'], image['width']
-    pixels = int(mask_api.area(encode_segmentation(segmentation, image)))
-    if pixels <= TINY:
-        return 'tiny' if pixels else 'no pixels', f'its mask has {pixels} px'
-    if isinstance(segmentation, dict):
-        return None
-    for polygon in segmentation:
-        points = np.array(polygon, float).reshape(-1, 2)
-        if points.min() < -1 or (points.max(0) > (width + 1, height + 1)).any():
-            return 'beyond the border', 'a polygon reaches out of the image'
-        if crosses_itself(points):
-            return 'self-crossing', 'a polygon crosses itself'
-    return None
-
-
-def crosses_itself(points: np.ndarray, limit: int = 400) -> bool:
-    """Whether two sides of a closed polygon (N, 2) cross; not looked for beyond ``limit`` sides."""
-    count = len(points)
-    if count < 4 or count > limit:
-        return False
-    a, b = points, np.roll(points, -1, 0)
-
-    def side(p, q, r):
-        return np.sign((q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1])
-                       - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0]))
-    a1, b1, a2, b2 = a[:, None], b[:, None], a[None], b[None]
-    crossing = (side(a1, b1, a2) * side(a1, b1, b2) < 0) & (side(a2, b2, a1) * side(a2, b2, b1) < 0)
-    return bool(crossing.any())
 
 
 def cleaned(data: dict, problems: Iterable[Problem]) -> dict:

@@ -65,6 +65,14 @@ def _is_file(entry: os.DirEntry) -> bool | None:
         return None
 
 
+def leads_out(folder: str, name: str) -> bool:
+    """Whether a name, joined to a folder, is a path outside of it (links are not followed)."""
+    if '..' not in name and not os.path.isabs(name):
+        return False
+    inside = os.path.join(os.path.abspath(folder), '')
+    return not os.path.abspath(os.path.join(folder, name)).startswith(inside)
+
+
 def path_inside(folder: str, name: str, follow_links: bool = True) -> str | None:
     """Path of a file that lies in a folder, None for a name that leads out of it.
 
@@ -73,21 +81,11 @@ def path_inside(folder: str, name: str, follow_links: bool = True) -> str | None
         name: As an annotation file gives it.
         follow_links: Whether a link may lead out of the folder.
     """
-    path = os.path.normpath(os.path.join(folder, name))
-    if '\0' in name or os.path.isabs(name) or os.path.relpath(path, folder).startswith('..'):
+    if '\0' in name or leads_out(folder, name):
         return None
-    if not follow_links:
-        inside = os.path.join(os.path.realpath(folder), '')
-        return path if os.path.realpath(path).startswith(inside) else None
-    return path
-
-
-def leads_out(folder: str, name: str) -> bool:
-    """Whether a name, joined to a folder, is a path outside of it (links are not followed)."""
-    if '..' not in name and not os.path.isabs(name):
-        return False
-    inside = os.path.join(os.path.abspath(folder), '')
-    return not os.path.abspath(os.path.join(folder, name)).startswith(inside)
+    path = os.path.join(folder, name)
+    inside = os.path.join(os.path.realpath(folder), '')
+    return path if follow_links or os.path.realpath(path).startswith(inside) else None
 
 
 def path_of_url(address: str) -> str:

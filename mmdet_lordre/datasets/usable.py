@@ -93,7 +93,7 @@ class Usable:
             raise UserError(f'{path}: 0 of 0 annotations can be learned: it has none, for '
                             f'{plural(self.images, "image")}; was it exported with its labels?')
         reason, count = self.reasons.most_common(1)[0]
-        remedy = _REMEDIES.get(reason, f'have this problem: {reason}; lordre check-dataset lists '
+        remedy = _REMEDIES.get(reason, f'have this problem: {reason}; lordre check lists '
                                        'each')
         raise UserError(f'{path}: 0 of {plural(self.total, "annotation")} can be learned: '
                         f'{count} {remedy}')

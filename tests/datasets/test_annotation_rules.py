@@ -12,7 +12,6 @@ from mmdet_lordre.datasets.annotation_rules import (
     annotation_problems,
     check_structure,
     cleaned,
-    crosses_itself,
     run_length_problem,
 )
 from mmdet_lordre.datasets.image_rules import (
@@ -20,6 +19,7 @@ from mmdet_lordre.datasets.image_rules import (
     image_problem,
     listed_image_problems,
 )
+from mmdet_lordre.datasets.kept_rules import crossing_polygons, unusual_annotations
 from mmdet_lordre.errors import UserError
 
 from ..cli.tiny import IDS, make_coco, read_json
@@ -74,19 +74,22 @@ NAN, INF = math.nan, math.inf
     (dict(segmentation=[[3, 3, 3, 3, 3, 3]]), 'no pixels', '0 px'),
     (dict(segmentation=[[3, 3, 4, 3, 4, 4, 3, 4]]), 'tiny', '1 px'),
     (dict(segmentation=[[-9, 2, 9, 2, 9, 9, -9, 9]]), 'beyond the border', 'out of the image'),
-    (dict(segmentation=[[2, 2, 19, 19, 19, 2, 2, 19]]), 'self-crossing', 'crosses itself'),
+    (dict(segmentation=[[2, 2, 19, 19, 19, 2, 2, 19]], bbox=[2, 2, 17, 17]), 'self-crossing',
+     'crosses itself'),
+    (dict(segmentation=[[5, 5, 19, 5, 19, 9, 5, 9]]), 'mask outside box', '10 px out of its box'),
+    (dict(segmentation=[[3, 3, 9, 3, 9, 5, 3, 5]]), 'box beyond mask', '7x7 px, its mask 6x2'),
     (dict(iscrowd=1), 'crowd', 'crowd region')])
 def test_each_kind(data, change, kind, said):
     first = data['annotations'][0]
     first.update(dict(bbox=[2, 2, 7, 7], area=49.0, segmentation=SQUARE, iscrowd=0) | change)
     if kind == 'duplicate id':
         data['annotations'][0], data['annotations'][1] = data['annotations'][1::-1]
-    found = [p for p in annotation_problems(data, need_masks=True, thorough=True)
+    quick = list(annotation_problems(data, need_masks=True))
+    found = [p for p in [*quick, *unusual_annotations(data, quick)]
              if p.kind != 'crowd' or kind == 'crowd']
     assert [p.kind for p in found][:1] == [kind] and said in str(found[0])
     assert str(found[0]).startswith(f'annotation {first["id"]} (image ')
-    quick = [p.kind for p in annotation_problems(data, need_masks=True)]
-    assert (kind in quick) == (KINDS[kind][0] != 'kept')
+    assert (kind in [p.kind for p in quick]) == (KINDS[kind][0] != 'kept')
 
 
 @pytest.mark.parametrize('text', [True, False])
@@ -105,9 +108,10 @@ def test_run_lengths_of_pycocotools_are_read(seed, text):
 
 def test_self_crossing():
     star = np.array([(math.cos(a), math.sin(a)) for a in np.arange(5) * 4 * math.pi / 5])
-    assert crosses_itself(star)
-    assert not crosses_itself(star[np.argsort(np.arctan2(*star.T))])
-    assert not crosses_itself(np.array([[0, 0], [2, 0], [1, 0], [1, 2.]]))  # touches
+    around = star[np.argsort(np.arctan2(*star.T))]
+    touches = np.array([[0, 0], [2, 0], [1, 0], [1, 2.]])
+    assert crossing_polygons([star, around, touches, star[:3], star + 5]).tolist() == [
+        True, False, False, False, True]
 
 
 def test_images_in_the_list(data):

@@ -17,7 +17,9 @@ from mmdet_lordre.datasets.annotation_rules import (
     check_structure,
     cleaned,
 )
+from mmdet_lordre.datasets.doubts import annotated_twice, objects_of, unusual_for_class
 from mmdet_lordre.datasets.image_rules import image_file_problems, listed_image_problems
+from mmdet_lordre.datasets.kept_rules import unusual_annotations
 from mmdet_lordre.errors import UserError
 
 from ..cli.tiny import IDS, NAMES
@@ -104,7 +106,10 @@ def examine(data, files, family):
             check_structure(data, 'x.json')
         except UserError:
             return
-        problems = [*annotation_problems(data, need_masks=True, thorough=True),
+        found = list(annotation_problems(data, need_masks=True))
+        objects = objects_of(data, found)
+        problems = [*found, *unusual_annotations(data, found), *annotated_twice(data, objects),
+                    *unusual_for_class(data, objects),
                     *listed_image_problems(data, thorough=True),
                     *image_file_problems(data, str(folder / 'images'), thorough=True)]
         assert all(str(p) for p in problems)
@@ -113,7 +118,7 @@ def examine(data, files, family):
         stops = {(p.of_image, p.index) for p in problems if p.treatment == STOP}
         assert stops == {(p.of_image, p.index) for p in quick if p.treatment == STOP}
         left = cleaned(data, problems)
-        assert not [p for p in annotation_problems(left, need_masks=True, thorough=True)
+        assert not [p for p in annotation_problems(left, need_masks=True)
                     if p.treatment != KEPT]
         assert not [p for p in listed_image_problems(left) if p.treatment != KEPT]
         if not left['images']:
