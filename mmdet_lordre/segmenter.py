@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Segmenter:
     """A model that is ready for use.
 
-    The commands call the same functions: ``lordre predict``, ``lordre test`` and
-    ``lordre export-onnx``.
+    The commands call the same functions: ``lordre train --auto``, ``lordre predict``,
+    ``lordre test`` and ``lordre export-onnx``.
 
     Args:
         model: A work folder (its best, else its last checkpoint), a checkpoint, the name of a
@@ -39,6 +39,36 @@ class Segmenter:
                  device: str | None = None, options: dict | None = None):
         self.source, self.checkpoint, self.options = model, checkpoint, options
         self.model = build_model(model, checkpoint, device, options)
+
+    @classmethod
+    def train(cls, data: str | os.PathLike, *, val: str | os.PathLike | None = None,
+              minutes: float | None = None, work_dir: str | os.PathLike | None = None,
+              device: str | None = None, **options: Any) -> 'Segmenter':
+        """A new model, fitted to data and trained: ``lordre train --auto``.
+
+        Args:
+            data: Annotations of any format, a file or a folder; one that holds a part to judge
+                on is used as such.
+            val: What to judge on; a part of the images is set aside if there is none.
+            minutes: From here to the end; 30 on a CPU, 120 on a GPU.
+            work_dir: Of the run, ``work_dirs/auto`` or the next one that is free; it is the model.
+            device: Where the trained model is put.
+            **options: See :func:`~mmdet_lordre.planning.run.train_auto`.
+
+        Returns:
+            The best model of the training.
+
+        Raises:
+            UserError: Nothing can be learned from the data, or the minutes are too few.
+        """
+        from .datasets.formats import open_data
+        from .planning.run import train_auto
+        data = os.fspath(data)
+        whole = val is None and len(open_data(data)) > 1
+        runner = train_auto(None if whole else data, None if val is None else os.fspath(val),
+                            data=data if whole else None, minutes=minutes,
+                            work_dir=None if work_dir is None else os.fspath(work_dir), **options)
+        return cls(runner.work_dir, device=device)
 
     @property
     def classes(self) -> tuple[str, ...]:

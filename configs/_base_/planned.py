@@ -23,7 +23,9 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='CocoDataset', test_mode=True))
+test_dataloader = val_dataloader
 val_evaluator = dict(type='CocoMaskMetric', metric='segm')
+test_evaluator = val_evaluator
 
 train_cfg = dict(type='IterBasedTrainLoop')
 val_cfg = dict(type='ValLoop')

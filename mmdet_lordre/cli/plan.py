@@ -1,7 +1,11 @@
 """``lordre plan``."""
 import argparse
+import os
 import sys
+import tempfile
 
+from ..config.own_data import find_own_data
+from ..datasets.formats import open_data
 from ..errors import UserError
 from ..planning.fit import FAMILIES, SIZES
 from ..planning.plan import Plan, describe, make_plan, read_both
@@ -12,7 +16,9 @@ from .options import Parser, add_device
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description='Read a data set, say what each head could reach on it and what '
                                 'it costs, and fit a config to it')
-    parser.add_argument('data', metavar='DATA', help='annotations to train on (COCO)')
+    parser.add_argument('data', metavar='DATA', help='annotations to train on, of any format in '
+                                                     'docs/data.md: a file, or a folder that may '
+                                                     'hold a part to judge on, too')
     parser.add_argument('--images', metavar='DIR', help='default: found near DATA')
     parser.add_argument('--val', metavar='DATA', help='annotations to judge on')
     parser.add_argument('--val-images', metavar='DIR', help='default: found near --val')
@@ -38,7 +44,26 @@ def main(argv: list[str] | None = None) -> Plan:
     args = parse_args(argv)
     if args.out and not args.out.endswith('.py'):
         raise UserError(f'--out: {args.out} must end in .py')
-    train, val = read_both(args.data, args.images, args.val, args.val_images)
+    if args.out and os.path.exists(args.out):  # before anything is computed
+        raise UserError(f'--out: {args.out} is there already: choose another name, or remove it')
+    with tempfile.TemporaryDirectory() as temporary:
+        # files of other formats become COCO files, which the config names
+        folder = os.path.splitext(args.out)[0] + '_data' if args.out else temporary
+        own = _own_data(args, folder)
+        return _plan(args, own)
+
+
+def _own_data(args, folder):
+    if args.val or args.val_images:
+        return find_own_data(args.data, args.val, args.images, args.val_images, folder=folder)
+    parts = open_data(args.data, args.images)
+    if len(parts) > 1:
+        return find_own_data(data=args.data, train_images=args.images, folder=folder)
+    return find_own_data(args.data, None, args.images, folder=folder)
+
+
+def _plan(args, own):
+    train, val = read_both(*own.train, *(own.val or (None, None)), classes=own.classes)
     shown = sys.stderr.isatty()
     plan = make_plan(
         train, val, minutes=args.minutes, device=args.device, memory=args.memory,

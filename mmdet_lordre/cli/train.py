@@ -1,6 +1,8 @@
 """``lordre train``."""
 import argparse
+import math
 import os
+import time
 from contextlib import nullcontext
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -14,6 +16,9 @@ from ..config.reading import load_config
 from ..config.values import MISSING, value_at
 from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
+from ..planning.auto import by_the_clock
+from ..planning.fit import FAMILIES, SIZES
+from ..planning.run import train_auto
 from ..text import listed
 from ..training.distributed import from_the_first
 from ..training.lock import work_folder
@@ -24,8 +29,18 @@ from .options import Parser, add_common, is_main_process, set_local_rank
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description='Train a model')
-    parser.add_argument('config', help='config file, or mmdet::folder/name.py')
+    parser.add_argument('config', nargs='?', help='config file, or mmdet::folder/name.py')
     add_common(parser)
+    parser.add_argument('--auto', action='store_true',
+                        help='without a config: fit one to the data (lordre plan), train it, keep '
+                             'the best and judge it')
+    parser.add_argument('--minutes', type=float, metavar='M',
+                        help='end after so many minutes, with a schedule that has come to its end '
+                             '(with --auto: planning included; default: 30 on a CPU, 120 on a '
+                             'GPU)')
+    parser.add_argument('--family', nargs='+', choices=list(FAMILIES), metavar='NAME',
+                        help=f'families that --auto may choose: {", ".join(FAMILIES)}')
+    parser.add_argument('--size', choices=list(SIZES), help='of the model that --auto trains')
     parser.add_argument('--amp', action='store_true',
                         help='mixed precision: float16 on a GPU, bfloat16 on the CPU')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
@@ -60,10 +75,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> ToolRunner:
     """Train as the command line says; returns the runner."""
+    began = time.monotonic()
     args = parse_args(argv)
+    _check_auto(args)
     set_local_rank(args)
     setup_cache_size_limit_of_dynamo()
+    if args.auto:
+        return _train_auto(args, began)
     cfg = load_config(args.config, args.cfg_options)
+    if args.minutes is not None:
+        by_the_clock(cfg, None, args.minutes, began)
     cfg.launcher = args.launcher
     cfg.work_dir = work_dir_of(args.config, args.work_dir or cfg.get('work_dir'))
     # of several processes the first one has the folder, for all of them
@@ -80,6 +101,48 @@ def main(argv: list[str] | None = None) -> ToolRunner:
         return _train(cfg, args)
 
 
+def _check_auto(args):
+    if args.auto == bool(args.config):
+        raise UserError('train needs either a config or --auto, which makes one'
+                        if not args.auto else f'--auto makes a config: leave out {args.config}, or '
+                        'leave out --auto')
+    if args.minutes is not None and not 0 < args.minutes < math.inf:
+        raise UserError(f'--minutes must be more than 0, not {args.minutes}')
+    if not args.auto:
+        if args.family or args.size:
+            raise UserError('--family and --size are for --auto, which makes a config')
+        return
+    if not (args.train_ann or args.data or args.resume):
+        raise UserError('--auto needs data: --train-ann ANN, or --data DATA with all parts')
+    if args.launcher != 'none':
+        raise UserError('--auto plans for one process: write a config by lordre plan --out, and '
+                        'train that with several')
+    if args.cfg_options or args.load_from or args.auto_scale_lr or args.amp:
+        raise UserError('--auto takes no --cfg-options, --load-from, --auto-scale-lr or --amp '
+                        '(which precision is faster is measured): write a config by lordre plan '
+                        '--out, and train that')
+    if args.resume not in (None, 'auto'):
+        raise UserError('--auto --resume goes on from the last checkpoint of the work folder: '
+                        'leave out the checkpoint')
+
+
+def _train_auto(args, began):
+    if args.seed is not None and args.seed < 0:
+        raise UserError(f'--seed must be 0 or more, not {args.seed}')
+    args.config = 'of --auto'
+
+    def start(cfg):
+        _set_nonfinite(cfg, args)
+        return _train(cfg, args)
+
+    return train_auto(
+        args.train_ann, args.val_ann, data=args.data, train_images=args.train_images,
+        val_images=args.val_images, minutes=args.minutes, work_dir=args.work_dir,
+        families=args.family, size=args.size, seed=args.seed, resume=bool(args.resume),
+        skip_bad=args.skip_bad, keep_empty_classes=args.keep_empty_classes,
+        crowd_as_instances=args.crowd_as_instances, began=began, start=start)
+
+
 def _set_options(cfg, args):
     """Put the other options of the command line into the config."""
     if args.seed is not None:
@@ -89,15 +152,19 @@ def _set_options(cfg, args):
     _set_precision(cfg, args.amp)
     _set_lr_scaling(cfg, args.auto_scale_lr)
     _set_start(cfg, args)
-    if args.skip_nonfinite is not None:
-        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or []
-                            if hook.get('type') != 'NonFiniteHook']
-        cfg.custom_hooks += [dict(type='NonFiniteHook', max_skipped=args.skip_nonfinite)]
+    _set_nonfinite(cfg, args)
     if cfg.get('train_dataloader') is None:
         raise UserError(f'config {args.config} has no train_dataloader: nothing to train on')
     check_class_counts(cfg)
     if is_main_process():
         _say_what_is_replaced(cfg, args.cfg_options or {})
+
+
+def _set_nonfinite(cfg, args):
+    if args.skip_nonfinite is not None:
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or []
+                            if hook.get('type') != 'NonFiniteHook']
+        cfg.custom_hooks += [dict(type='NonFiniteHook', max_skipped=args.skip_nonfinite)]
 
 
 def _say_what_is_replaced(cfg, options):

@@ -114,8 +114,8 @@ class Card:
             said.append('Many objects overlap: suppression of overlapping masks must be mild.')
         rare = self.rare()
         if rare:
-            said.append(f'{plural(len(rare), "class")} with few objects: their images are drawn '
-                        'more often.')
+            said.append(f'{plural(len(rare), "class")} with few objects: figures of them jump, and '
+                        'their images are drawn more often where others have many.')
         if len(data.files) < 100:
             said.append(f'Only {plural(len(data.files), "image")}: strong augmentation, a small '
                         'network, and figures that jump.')

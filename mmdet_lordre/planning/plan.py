@@ -61,36 +61,49 @@ class Plan:
         return self.choices[0].family
 
 
-def read_data(path: str, images: str | None = None) -> Objects:
-    """The objects of an annotation file.
+def read_both(train: str, train_images: str | None = None, val: str | None = None,
+              val_images: str | None = None, classes: Sequence[str] | None = None
+              ) -> tuple[Objects, Objects | None]:
+    """Training and, where given, validation data, with the same labels.
+
+    Args:
+        train, val: COCO files.
+        train_images, val_images: Folders of their images.
+        classes: In the order of the labels; those of the training data if not given.
 
     Raises:
-        UserError: It cannot be read, its images are not found, or nothing of it can be learned.
+        UserError: A file cannot be read, or nothing of it can be learned; or an object is of none
+            of the classes.
     """
+    objects = _read(train, train_images)
+    classes = tuple(classes or objects.classes)
+    return (relabeled(objects, classes, train),
+            relabeled(_read(val, val_images), classes, train) if val else None)
+
+
+def _read(path, images):
     data = read_annotations(path)
     return read_objects(data, str(path), find_images(data, path, images))
 
 
-def read_both(train: str, train_images: str | None = None, val: str | None = None,
-              val_images: str | None = None) -> tuple[Objects, Objects | None]:
-    """Training and, where given, validation data, with the labels of the training data.
+def relabeled(objects: Objects, classes: tuple[str, ...], source: str) -> Objects:
+    """The same objects with labels by the order of other classes.
+
+    Args:
+        objects: Of a data set.
+        classes: All that its objects have, and perhaps more.
+        source: Where the classes come from, for the message.
 
     Raises:
-        UserError: As :func:`read_data`; or an object of the validation data is of a class that
-            the training data do not have.
+        UserError: An object is of none of the classes.
     """
-    objects = read_data(train, train_images)
-    if val is None:
-        return objects, None
-    other = read_data(val, val_images)
-    label_of = {name: label for label, name in enumerate(objects.classes)}
-    table = np.array([label_of.get(name, -1) for name in other.classes])
-    labels = table[other.labels]
+    label_of = {name: label for label, name in enumerate(classes)}
+    labels = np.array([label_of.get(name, -1) for name in objects.classes])[objects.labels]
     if (labels < 0).any():
-        name = other.classes[other.labels[(labels < 0).argmax()]]
-        raise UserError(f'{val}: an annotation is of category {quoted(name)}, which {train} does '
-                        'not have')
-    return objects, replace(other, classes=objects.classes, labels=labels)
+        name = objects.classes[objects.labels[(labels < 0).argmax()]]
+        raise UserError(f'{objects.path}: an annotation is of category {quoted(name)}, which '
+                        f'{source} does not have')
+    return replace(objects, classes=classes, labels=labels)
 
 
 def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | None = None,

@@ -157,7 +157,7 @@ def _schedule(fit, validated):
         f"    dict(type='CosineAnnealingLR', begin={warmup}, end={fit.steps}, eta_min="
         f'{fit.lr / 100:.2g}, by_epoch=False),', ']',
         'default_hooks = dict(',
-        f'    checkpoint=dict(interval={max(1, interval // 2)}'
+        f'    checkpoint=dict(interval={max(1, fit.steps // 10)}'
         + (", save_best='coco/segm_mAP', rule='greater'" if validated else '') + '),',
         f'    logger=dict(interval={min(50, max(1, fit.steps // 20))}))',
         f'custom_hooks = [{", ".join(hooks)}]']

@@ -171,6 +171,9 @@ def test_every_family_and_size_is_a_config(family, size):
     cfg = config_of(text)
     assert cfg.metainfo.classes == ("it's", 'b"q\\')
     assert cfg.val_evaluator.ann_file == 'b.json' and cfg.train_cfg.max_iters == 100
+    assert cfg.test_evaluator == cfg.val_evaluator and cfg.test_evaluator.type == 'CocoMaskMetric'
+    assert cfg.test_dataloader == cfg.val_dataloader
+    assert cfg.test_dataloader.dataset.type == 'CocoDataset'
     assert all(len(line) <= 140 for line in text.splitlines())
 
 

@@ -1,0 +1,53 @@
+"""A part of the images set aside, so that there is always a figure."""
+import os
+
+import numpy as np
+
+from ..config.own_data import OwnData, Part
+from ..datasets.coco_file import read_annotations, write_annotations
+from ..datasets.file_names import path_inside
+from ..datasets.fingerprints import fingerprint_images
+from ..datasets.near_duplicates import linked_groups, near_duplicates
+from ..datasets.parts import subset
+from ..datasets.repairs import Repairs
+from ..datasets.splitting import balanced_parts, by_version, merged, objects_by_class
+from ..text import listed, plural, printable
+
+#: Share of the images that is set aside, and most of them.
+SHARE, MOST = 0.2, 500
+
+
+def set_aside(own: OwnData, folder: str, seed: int = 0) -> tuple[OwnData, str]:
+    """Divide training data without validation data.
+
+    Images that show the same picture stay together, and classes are divided alike.
+
+    Args:
+        own: With training data alone.
+        folder: Where ``train.json`` and ``val.json`` are written.
+        seed: The same one sets the same images aside.
+
+    Returns:
+        What to train on and to judge on, and a line about it; the data as they were where there
+        are too few images.
+    """
+    path, images = own.train
+    data = Repairs(read_annotations(path), path).make(images).data
+    names = [image['file_name'] for image in data['images']]
+    prints = fingerprint_images([path_inside(images, name) or '' for name in names])
+    groups = merged(by_version(names), linked_groups(len(names), near_duplicates(prints).images))
+    if groups.max() < 1:
+        return own, (f'{printable(path)}: {plural(len(names), "image")} that cannot be divided: '
+                     'nothing is set aside, and there will be no figure')
+    share = min(SHARE, MOST / len(names))
+    placed = balanced_parts(objects_by_class(data), groups, [1 - share, share], seed)
+    if len(np.unique(placed)) < 2:  # a few images, all of which training would get
+        placed = np.where(groups == groups[-1], 1, 0)
+    files = []
+    for number, name in enumerate(('train', 'val')):
+        file = os.path.abspath(os.path.join(folder, f'{name}.json'))
+        files.append(Part(write_annotations(subset(data, placed == number), file), images))
+    aside = [name for name, part in zip(names, placed) if part]
+    line = (f'no --val-ann: {len(aside)} of {plural(len(names), "image")} are set aside to judge '
+            f'on ({listed(aside, 4)}; seed {seed}; all are listed in {printable(files[1][0])})')
+    return OwnData(files[0], files[1], files[1], own.classes), line

@@ -1,0 +1,107 @@
+"""A training from data alone: plan, train by the clock, keep the best."""
+import os
+import time
+from collections.abc import Callable
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import Runner
+
+from ..config.checks import check_class_counts, check_data, use_files
+from ..config.own_data import CONVERTED, find_own_data
+from ..config.reading import load_config
+from ..datasets.coco_file import forget_annotations
+from ..errors import UserError
+from ..training.lock import work_folder
+from ..training.resume import checkpoints_of
+from ..training.runner import ToolRunner
+from .auto import PLAN, auto_config, by_the_clock
+from .plan import MINUTES
+
+
+def free_folder(folder: str, last: bool = False) -> str:
+    """The folder, or the first of folder-2, folder-3, ... that is not there.
+
+    Args:
+        folder: Wished for.
+        last: Instead the last one that is there.
+    """
+    number, name = 1, folder
+    while os.path.exists(name):
+        number += 1
+        name = f'{folder}-{number}'
+    if last:
+        return f'{folder}-{number - 1}' if number > 2 else folder
+    return name
+
+
+def _start(cfg: Config) -> Runner:
+    runner = ToolRunner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
+               data: str | None = None, train_images: str | None = None,
+               val_images: str | None = None, minutes: float | None = None,
+               work_dir: str | None = None, families: list[str] | None = None,
+               size: str | None = None, seed: int | None = None, resume: bool = False,
+               skip_bad: bool = False, keep_empty_classes: bool = False,
+               crowd_as_instances: bool = False, began: float | None = None,
+               start: Callable[[Config], Runner] = _start,
+               say: Callable[[str], object] = print) -> Runner:
+    """Fit a model to data and train it.
+
+    Args:
+        train_ann, val_ann: Annotations of any format, files or folders; without ``val_ann`` a
+            part of the images is set aside.
+        data: A folder or file that holds all parts, in place of the others.
+        train_images, val_images: Image folders, where they are not found.
+        minutes: From ``began`` to the end; 30 on a CPU, 120 on a GPU.
+        work_dir: Of the run; ``work_dirs/auto`` or the next one that is free.
+        families, size: That come into question.
+        seed: Of all random numbers.
+        resume: Go on with what was planned, from the last checkpoint.
+        skip_bad, keep_empty_classes, crowd_as_instances: As of ``lordre train``.
+        began: ``time.monotonic()`` of the beginning; now, if not given.
+        start: Builds a runner of a config and trains.
+        say: Is told what a person wants to know.
+
+    Returns:
+        The runner; its ``work_dir`` is the model.
+
+    Raises:
+        UserError: Nothing can be learned from the data, or the minutes are too few.
+    """
+    began = time.monotonic() if began is None else began
+    if minutes is None:
+        minutes = MINUTES['cpu' if get_device() == 'cpu' else 'cuda']
+    work_dir = work_dir or free_folder(os.path.join('work_dirs', 'auto'), last=resume)
+    planned = os.path.join(work_dir, PLAN, 'planned.py')
+    if os.path.isfile(planned) and not resume:
+        raise UserError(f'{work_dir} has a plan already: go on with --resume, or choose another '
+                        '--work-dir')
+    with work_folder(work_dir):
+        if os.path.isfile(planned):
+            cfg = load_config(planned)
+            by_the_clock(cfg, None, minutes, began)
+            cfg.resume = bool(checkpoints_of(work_dir))
+        else:
+            own = find_own_data(train_ann, val_ann, train_images, val_images, data,
+                                os.path.join(work_dir, CONVERTED), keep_empty_classes, say)
+            cfg = auto_config(own, work_dir, minutes, began, families=families, size=size,
+                              seed=seed or 0, say=say)
+        cfg.work_dir, cfg.launcher = work_dir, 'none'
+        if seed is not None:
+            cfg.randomness = dict(seed=seed)
+        check_class_counts(cfg)
+        use_files(cfg, check_data(cfg, ('train', 'val'), skip_bad, warn=say,
+                                  clean_to=os.path.join(work_dir, 'clean'),
+                                  crowd_as_instances=crowd_as_instances))
+        forget_annotations()
+        runner = start(cfg)
+    best = runner.message_hub.runtime_info.get('best_score')
+    runner.logger.info(
+        (f'Best mask AP on the images to judge on: {best:.3f}. ' if best is not None else '')
+        + f'The model is the folder {work_dir}: lordre predict PICTURES --model {work_dir}')
+    return runner

@@ -1,0 +1,128 @@
+"""``lordre train --auto``: from annotations to a folder that is a model."""
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mmdet_lordre.cli import train as command
+from mmdet_lordre.cli.main import one_line_errors
+from mmdet_lordre.config.own_data import OwnData, Part
+from mmdet_lordre.models import build_model
+from mmdet_lordre.planning import auto, run
+from mmdet_lordre.planning.holdout import set_aside
+from mmdet_lordre.segmenter import Segmenter
+
+from .data import coco, square, write
+
+
+def pictures(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [[(square(*rng.integers(2, 40, 2).tolist(), int(rng.integers(10, 22))), i % 2)]
+            for i in range(count)]
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return write(tmp_path_factory.mktemp('auto'), coco(pictures(12), ('a', 'b'), (64, 64)))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """However long planning takes here, six seconds are left to train."""
+    monkeypatch.setattr(command, 'time', SimpleNamespace(monotonic=lambda: 0.))
+    monkeypatch.setattr(run, 'time', SimpleNamespace(monotonic=lambda: 0.))
+    monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 3.))
+    return '0.2'
+
+
+def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
+    work = tmp_path / 'work'
+    command.main(['--auto', '--train-ann', data, '--minutes', quick, '--size', 'nano', '--family',
+                  'solov2', '--work-dir', str(work), '--seed', '3'])
+    said = capsys.readouterr().out
+    assert 'images are set aside' in said and 'recommended' in said
+    # the plan, with its comments, and the files that it divided
+    plan = work / 'plan'
+    assert 'fitted by' in (plan / 'planned.py').read_text()
+    assert json.loads((plan / 'plan.json').read_text())['family'] == 'solov2'
+    parts = [json.loads((plan / f'{name}.json').read_text())['images'] for name in ('train', 'val')]
+    assert sorted(i['id'] for part in parts for i in part) == list(range(1, 13))
+    # trained, judged, and a model by its folder alone
+    assert list(work.glob('best_*.pth')) or list(work.glob('iter_*.pth'))
+    log, = work.glob('*/*.log')
+    assert 'Best mask AP' in log.read_text()
+    model = build_model(work, device='cpu')
+    assert model.dataset_meta['classes'] == ('a', 'b')
+    figures = Segmenter(work, device='cpu').evaluate()
+    assert 0 <= figures['coco/segm_mAP'] <= 1
+    with pytest.raises(SystemExit):
+        one_line_errors(command.main)(['--auto', '--train-ann', data, '--work-dir', str(work)])
+    assert 'has a plan already' in capsys.readouterr().err
+
+
+def test_segmenter_trains_what_it_is_told_to(data, tmp_path, monkeypatch):
+    seen = {}
+
+    def train_auto(train, val, **options):
+        seen.update(options, train=train, val=val)
+        return SimpleNamespace(work_dir=str(tmp_path))
+
+    monkeypatch.setattr(run, 'train_auto', train_auto)
+    monkeypatch.setattr(Segmenter, '__init__', lambda self, folder, device: seen.update(
+        folder=folder, device=device))
+    Segmenter.train(data, minutes=3, device='cpu', families=['lordre'])
+    assert seen == dict(train=data, val=None, data=None, minutes=3, work_dir=None,
+                        families=['lordre'], folder=str(tmp_path), device='cpu')
+
+
+class TestSetAside:
+    def own(self, data):
+        return OwnData(Part(data, data.rsplit('/', 1)[0]), None, None, ('a', 'b'))
+
+    def test_both_classes_are_on_both_sides_and_the_seed_decides(self, data, tmp_path):
+        found = []
+        for number, seed in enumerate((0, 0, 1)):
+            own, line = set_aside(self.own(data), str(tmp_path / str(number)), seed)
+            val = json.loads(Path(own.val.ann_file).read_text())
+            assert {a['category_id'] for a in val['annotations']} == {1, 2}
+            found.append([image['id'] for image in val['images']])
+            assert f'seed {seed}' in line and '2 of 12 images' in line
+        assert found[0] == found[1] != found[2]
+
+    def test_pictures_that_are_the_same_stay_together(self, tmp_path):
+        twins = [picture for picture in pictures(3, 1) for _ in range(2)]
+        own, _ = set_aside(self.own(write(tmp_path, coco(twins, ('a', 'b'), (64, 64)))),
+                           str(tmp_path / 'out'))
+        ids = {image['id'] for image in json.loads(Path(own.val.ann_file).read_text())['images']}
+        assert ids in ({1, 2}, {3, 4}, {5, 6})
+
+    def test_one_image_cannot_be_divided(self, tmp_path):
+        own = self.own(write(tmp_path, coco(pictures(1), ('a', 'b'), (64, 64))))
+        same, line = set_aside(own, str(tmp_path / 'out'))
+        assert same is own and 'no figure' in line
+
+
+@pytest.mark.parametrize('options, said', [
+    ([], 'either a config or --auto'), (['--auto'], '--auto needs data'),
+    (['a.py', '--auto', '--train-ann', 'x'], 'leave out a.py'),
+    (['a.py', '--minutes', '0'], '--minutes must be'),
+    (['--auto', '--train-ann', 'x', '--minutes', 'nan'], '--minutes must be'),
+    (['a.py', '--size', 'nano'], 'for --auto'),
+    (['--auto', '--train-ann', 'x', '--amp'], 'is measured'),
+    (['--auto', '--train-ann', 'x', '--launcher', 'pytorch'], 'one process')])
+def test_options_that_do_not_go_together(options, said, capsys):
+    with pytest.raises(SystemExit):
+        one_line_errors(command.main)(options)
+    assert said in capsys.readouterr().err
+
+
+def test_minutes_that_planning_alone_takes(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, 'time', SimpleNamespace(monotonic=lambda: 0.))
+    monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 60.))
+    with pytest.raises(SystemExit):
+        one_line_errors(command.main)(['--auto', '--train-ann', data, '--minutes', '1', '--family',
+                                       'solov2', '--size', 'nano', '--work-dir',
+                                       str(tmp_path / 'work')])
+    assert 'give more minutes' in capsys.readouterr().err

@@ -1,0 +1,109 @@
+"""A schedule by the clock, on a clock of the test."""
+import types
+
+import pytest
+from mmengine.runner import IterBasedTrainLoop
+
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.training.timed import TimedSchedule, rate_at
+
+
+class Training:
+    """mmengine's loop over iterations, with steps and validations that take as long as told."""
+
+    def __init__(self, hook, seconds, validation=0., iteration=0, info=None, validates=True):
+        self.hook, self.seconds, self.validation, self.time = hook, seconds, validation, 0.
+        hook.now = lambda: self.time
+        self.train_loop = loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
+        loop._max_iters, self.iter = 10**9, iteration
+        self.val_loop = object() if validates else None
+        self.param_schedulers, self.logger = [], 'silent'
+        self.message_hub = types.SimpleNamespace(runtime_info=dict(info or {}))
+        self.message_hub.update_info = self.message_hub.runtime_info.__setitem__
+        self.group = dict(lr=0.1)
+        self.optim_wrapper = types.SimpleNamespace(
+            optimizer=types.SimpleNamespace(param_groups=[self.group]))
+        self.rates, self.validated = [], []
+
+    def run(self, steps=10**6):
+        self.hook.before_train(self)
+        while self.iter < self.train_loop._max_iters and len(self.rates) < steps:
+            self.hook.before_train_iter(self, 0)
+            self.rates.append(self.group['lr'])
+            self.time += self.seconds(self.time)
+            self.hook.after_train_iter(self, 0)
+            self.iter += 1
+            if self.val_loop and (self.iter % self.train_loop.val_interval == 0
+                                  or self.iter == self.train_loop._max_iters):
+                self.hook.before_val(self)
+                self.time += self.validation
+                self.hook.after_val(self)
+                self.validated.append(self.time)
+        return self
+
+
+def test_rates():
+    assert rate_at(0, 0.1, 0.01) == pytest.approx(0.01)
+    assert rate_at(0.05, 0.1, 0.01) == pytest.approx(0.5)
+    assert rate_at(0.1, 0.1, 0.01) == pytest.approx(1)
+    assert rate_at(0.55, 0.1, 0.) == pytest.approx(0.5)
+    assert rate_at(1, 0.1, 0.01) == rate_at(3, 0.1, 0.01) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize('seconds', [
+    lambda t: 1., lambda t: 0.3 if t < 20 else 1.2, lambda t: 2.5 if t < 50 else 0.5,
+    lambda t: 8. if t < 1 else 0.7], ids=['even', 'slower', 'faster', 'slow start'])
+def test_it_ends_in_time_with_a_schedule_that_has_come_to_its_end(seconds):
+    run = Training(TimedSchedule(100), seconds).run()
+    assert 95 < run.time < 103
+    assert max(run.rates) == pytest.approx(0.1, rel=0.05)
+    assert run.rates[-1] < 0.003
+    top = run.rates.index(max(run.rates))
+    assert run.rates[top:] == sorted(run.rates[top:], reverse=True)
+
+
+def test_validations_are_counted_and_spread():
+    run = Training(TimedSchedule(100, validations=4, validation_seconds=1), lambda t: 0.5,
+                   validation=5.).run()
+    assert len(run.validated) == 4 and run.validated[-1] == run.time
+    assert 92 < run.time < 106
+    # between them lie steps for 20 s
+    gaps = [b - a for a, b in zip([0., *run.validated], run.validated)]
+    assert all(20 < gap < 32 for gap in gaps)
+    assert run.rates[-1] < 0.003
+
+
+def test_without_validation_nothing_is_kept_for_it():
+    run = Training(TimedSchedule(50, validations=3, validation_seconds=20), lambda t: 1.,
+                   validates=False).run()
+    assert 48 < run.time < 52 and not run.validated
+
+
+def test_going_on_takes_the_time_that_was_left():
+    first = Training(TimedSchedule(100), lambda t: 1.).run(steps=60)
+    second = Training(TimedSchedule(100), lambda t: 1., iteration=first.iter,
+                      info=first.message_hub.runtime_info).run()
+    assert 38 < second.time < 42
+    assert second.rates[0] == pytest.approx(first.rates[-1], rel=0.1)
+
+
+def test_one_step_longer_than_all_of_the_time():
+    run = Training(TimedSchedule(10), lambda t: 60.).run()
+    assert run.iter <= 2
+
+
+@pytest.mark.parametrize('settings', [dict(seconds=0), dict(seconds=float('nan')),
+                                      dict(seconds=1, clock='sun'), dict(seconds=1, warmup=1)])
+def test_settings_that_cannot_be_meant(settings):
+    with pytest.raises(UserError):
+        TimedSchedule(**settings)
+
+
+def test_configs_that_it_does_not_go_with():
+    run = Training(TimedSchedule(10), lambda t: 1.)
+    run.param_schedulers = [object()]
+    with pytest.raises(UserError, match='param_scheduler'):
+        run.run()
+    run.train_loop = object()
+    with pytest.raises(UserError, match='epochs'):
+        run.run()
