@@ -174,7 +174,10 @@ def test_outputs_of_the_head(family, tmp_path):
         expected = exported(images)
     for name, a, b in zip(exported.names, expected,
                           session.run(None, {'image': images.numpy()}), strict=True):
-        np.testing.assert_allclose(a.numpy(), b, rtol=2e-3, atol=2e-3, err_msg=name)
+        # rounding goes with the largest of a tensor: untrained weights give logits of thousands
+        largest = float(a.abs().max())
+        np.testing.assert_allclose(a.numpy(), b, rtol=2e-3, atol=2e-3 * max(1, largest / 500),
+                                   err_msg=name)
 
 
 def test_probabilities(tmp_path):

@@ -37,7 +37,7 @@ def test_rounding_is_as_stated():
     x = torch.randn(1, 256, 20, 20)
     expected = layer.double()(x.double())
     error = (WinogradConv2d(layer.float())(x) - expected).abs().max()
-    assert error < 1e-5 * expected.abs().max()
+    assert error < 2e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize('layer, expected', [
