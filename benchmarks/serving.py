@@ -20,42 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from r50 import CONFIGS
+from r50 import CONFIGS, SIZES, random_model
 
 from mmdet_lordre.deployment.network import Network, optimized_copy
 from mmdet_lordre.deployment.onnx import export_onnx
 from mmdet_lordre.deployment.onnx.check import compare, score_floor
 from mmdet_lordre.models import build_model, head_of
-
-SIZES = dict(lordre=(640, 864), polarmask=(768, 1280))
-CLASS_LAYERS = ('conv_cls', 'solo_cate', 'polar_cls')
-
-
-def random_model(path, images, candidates=100):
-    """A model with random weights of which about ``candidates`` cells or points pass."""
-    cfg = Config.fromfile(path)
-    init_default_scope('mmdet')
-    torch.manual_seed(0)
-    cfg.model.backbone.init_cfg = None
-    model = MODELS.build(cfg.model).eval()
-    head = head_of(model)
-    head.init_weights()
-    layer = next((getattr(head, name) for name in CLASS_LAYERS if hasattr(head, name)), None)
-    if layer is None:
-        return model  # Lordre has a hundred instances anyway
-    torch.nn.init.normal_(layer.weight, std=0.05)
-    found = []
-    hook = layer.register_forward_hook(lambda *call: found.append(call[2].flatten(2)))
-    with torch.no_grad():
-        Network(model)(images)
-        hook.remove()
-        best = torch.cat(found, dim=2).amax(dim=1).flatten()
-        threshold = torch.tensor(float(head.test_cfg['score_thr'])).logit()
-        layer.bias += threshold - best.sort(descending=True).values[candidates]
-    return model
 
 
 def engines(model, images, threads, folder, compiled=True):
@@ -121,7 +91,7 @@ def _shapes(masks):
 
 def measure(name, args, folder):
     torch._dynamo.reset()  # it counts what it compiled, of all models together
-    size = tuple(args.shape or SIZES.get(name, (800, 1344)))
+    size = tuple(args.shape or SIZES[name])
     images = torch.randn(1, 3, size[0] // 16, size[1] // 16,
                          generator=torch.Generator().manual_seed(0))
     images = torch.nn.functional.interpolate(images, size=size, mode='bicubic')

@@ -174,6 +174,8 @@ def run_command_line(line, monkeypatch):
         assert argv[0] in COMMANDS or argv == ['--help'], line
         if argv[0] in COMMANDS:
             check_arguments(parse(argv[0], argv[1:], monkeypatch).options)
+    elif program == 'tools/wheelhouse.sh':
+        assert len(argv) == 2, line
     elif program.endswith('.sh'):
         assert (ROOT / program).is_file(), line
         # config (and checkpoint), number of processes, options
