@@ -2,6 +2,7 @@
 # make test   sets up, runs the tests; make test DEVICE=cuda runs them on a GPU
 # make gpu    on a machine with a GPU: the tests there, then benchmarks/gpu.py
 # make test-reliability   the long ones: killed runs, several machines, many hostile data sets
+# make test-browser   pages in Chromium, which it installs on Debian if it is missing
 # Variables: PYTHON (python3), VENV (.venv), STACK (openmmlab or onedl), ARGS (for pytest),
 # DEVICE (cpu or cuda); tools/setup.sh has more
 PYTHON ?= python3
@@ -14,7 +15,7 @@ suffix := $(if $(filter cuda,$(DEVICE)),-cuda)$(if $(filter-out openmmlab,$(STAC
 VENV ?= .venv$(suffix)
 export PYTHON STACK VENV DEVICE
 
-.PHONY: setup test test-reliability gpu demo lint clean
+.PHONY: setup test test-reliability test-browser gpu demo lint clean
 
 setup:
 	@bash tools/setup.sh
@@ -27,6 +28,10 @@ test: setup
 
 test-reliability: setup
 	$(VENV)/bin/python -m pytest tests -m long --timeout 7200 $(ARGS)
+
+test-browser: setup
+	@bash tools/browser.sh
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests -m browser $(ARGS)
 
 # the measurements also where a test fails, and then the tests' status
 gpu: setup

@@ -12,7 +12,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 NAMES = ('model-index.yml', 'configs', 'tools')
 # tools that work on the checkout, and what Python leaves
-LEFT_OUT = ('setup.sh', 'quickstart.py', 'make_model_zoo.py', '__pycache__', '*.pyc')
+LEFT_OUT = ('setup.sh', 'browser.sh', 'quickstart.py', 'make_model_zoo.py', '__pycache__', '*.pyc')
 
 
 class BuildWithMim(build_py):

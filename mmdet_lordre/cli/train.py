@@ -19,8 +19,11 @@ from ..errors import UserError
 from ..planning.auto import by_the_clock
 from ..planning.fit import FAMILIES, SIZES
 from ..planning.run import train_auto
+from ..reporting.after_training import report_on_training, results_prefix
 from ..text import listed
 from ..training.distributed import from_the_first
+from ..training.last_results import LastResultsHook
+from ..training.live import add_backends, demand_packages
 from ..training.lock import work_folder
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner, device_name, work_dir_of
@@ -55,6 +58,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate with the total batch size')
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    parser.add_argument('--no-report', action='store_true',
+                        help='do not write WORK_DIR/report/report.html at the end')
+    live = parser.add_argument_group('watching the training elsewhere (docs/report.md)')
+    live.add_argument('--tensorboard', action='store_true', help='write for TensorBoard, too')
+    live.add_argument('--mlflow', action='store_true', help='write for MLflow, too')
+    live.add_argument('--wandb', choices=['offline', 'online'],
+                      help='write for Weights & Biases, too: to send later, or at once')
     own = parser.add_argument_group('your own data (COCO, YOLO, LabelMe, ...: docs/data.md)')
     own.add_argument('--data', metavar='DATA', help='a folder, or data.yaml, with all parts: '
                                                     'train, val and test')
@@ -78,6 +88,7 @@ def main(argv: list[str] | None = None) -> ToolRunner:
     began = time.monotonic()
     args = parse_args(argv)
     _check_auto(args)
+    demand_packages(args.tensorboard, args.mlflow, args.wandb)
     set_local_rank(args)
     setup_cache_size_limit_of_dynamo()
     if args.auto:
@@ -132,6 +143,7 @@ def _train_auto(args, began):
     args.config = 'of --auto'
 
     def start(cfg):
+        add_backends(cfg, args.tensorboard, args.mlflow, args.wandb)
         _set_nonfinite(cfg, args)
         return _train(cfg, args)
 
@@ -149,6 +161,7 @@ def _set_options(cfg, args):
         if args.seed < 0:
             raise UserError(f'--seed must be 0 or more, not {args.seed}')
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
+    add_backends(cfg, args.tensorboard, args.mlflow, args.wandb)
     _set_precision(cfg, args.amp)
     _set_lr_scaling(cfg, args.auto_scale_lr)
     _set_start(cfg, args)
@@ -187,6 +200,8 @@ def _train(cfg, args):
         if (args.train_ann or args.data) and cfg.get('val_evaluator') is None:
             runner.logger.warning('no validation data: nothing is evaluated, and in the config '
                                   'that is written the test data are the training data')
+        if not args.no_report and isinstance(runner, ToolRunner):
+            runner.register_hook(LastResultsHook(results_prefix(cfg.work_dir)))
         runner.train()
     except OSError as error:
         if error.filename is None and error.errno is not None:
@@ -202,6 +217,8 @@ def _train(cfg, args):
         what = error.args[0] if isinstance(error, KeyError) and error.args else error
         raise UserError(f'config {args.config}: {type(error).__name__}: {what} '
                         '(MMDET_LORDRE_TRACEBACK=1 shows where)') from error
+    if not args.no_report and is_main_process() and isinstance(runner, ToolRunner):
+        report_on_training(runner, cfg)
     runner.logger.info(f'Done. Checkpoints and log: {runner.work_dir}')
     return runner
 

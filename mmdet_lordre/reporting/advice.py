@@ -40,7 +40,8 @@ def advice(one: Measured, missed: list[Missed], doubts: Suspicious,
         lines.append(f'{small} of the {total} missed objects are small (below 32x32 pixels): '
                      'train and test on larger images or on tiles.')
     wrong = len(doubts.unlabeled) + len(doubts.mislabeled[0])
-    if wrong:
+    # a model that is mostly wrong says nothing about annotations
+    if wrong and one.errors.ap50 > 0.5:
         lines.append(f'{wrong} annotations look wrong to the model: check the first of them before '
                      'you change anything else.')
     if rising:

@@ -3,7 +3,7 @@ import gc
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,33 +46,45 @@ class Annotated:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def read_truth(path: str | Path) -> Annotated:
+def read_truth(path: str | Path, known: Sequence[str] | None = None) -> Annotated:
     """Read an annotation file for a report.
 
     What cannot be drawn (no mask, an unknown image or category) is left out and counted.
 
+    Args:
+        path: The file.
+        known: Names of the classes that count, as evaluation takes those that a model knows; by
+            default all.
+
     Raises:
         UserError: The file cannot be read, or has no object.
     """
-    return annotated_of(read_annotations(path), str(path))
+    return annotated_of(read_annotations(path), str(path), known)
 
 
-def annotated_of(data: dict, path: str) -> Annotated:
+def annotated_of(data: dict, path: str, known: Sequence[str] | None = None) -> Annotated:
     """The same of annotations that were read.
 
     Args:
         data: COCO annotations.
         path: Their file, for messages.
+        known: As of :func:`read_truth`.
     """
     if 'annotations' not in data:
         raise UserError(f'{path} has no annotations: a report compares results with them')
     classes = class_names(data, path)
-    label = {category['id']: k for k, category in enumerate(data['categories'])}
+    ids = [category['id'] for category in data['categories']]
+    others = set()
+    if known is not None:
+        others = {i for i, name in zip(ids, classes) if name not in set(known)}
+        ids, classes = [i for i in ids if i not in others], tuple(
+            name for name in classes if name in set(known))
+    label = {category: k for k, category in enumerate(ids)}
     images = _images(data, path)
     place = {image['id']: i for i, image in enumerate(images)}
     left_out, rows = {}, []
     for annotation in data['annotations']:
-        reason = _cannot(annotation, place, label, images)
+        reason = _cannot(annotation, place, label, others, images)
         if reason:
             left_out[reason] = left_out.get(reason, 0) + 1
             continue
@@ -111,10 +123,12 @@ def _images(data, path):
         return [images[key] for key in sorted(images, key=str)]
 
 
-def _cannot(annotation, place, label, images):
+def _cannot(annotation, place, label, others, images):
     """Why an annotation is left out, or None."""
     if annotation.get('image_id') not in place:
         return 'of an unknown image'
+    if annotation.get('category_id') in others:
+        return 'of classes that the model does not know'
     if annotation.get('category_id') not in label:
         return 'of an unknown category'
     if not annotation.get('segmentation'):

@@ -82,7 +82,7 @@ def write_report(folder: str, sources: Sequence[Source], ann: str | None = None,
         if ann is None:
             raise UserError(f'{first.results}: give the annotations that these results are for '
                             'with --ann FILE.json')
-        annotated = read_truth(ann)
+        annotated = read_truth(ann, first.classes)
         _models(values, numbers, sources, annotated, _image_folder(
             annotated, images or (first.origin.get('images') if first.origin.get('ann') == ann
                                   else None), images is not None), options, log, say)

@@ -10,6 +10,7 @@ from ..text import printable
 #: Files of a report, and of a run beside it.
 FOLDER, PAGE, NUMBERS, THRESHOLDS = 'report', 'report.html', 'report.json', 'thresholds.json'
 RESULTS, ORIGIN, CEILING = 'results.segm.json', 'origin.json', 'ceiling.json'
+PLAN = 'plan', 'plan.json'
 #: Small files beside a run are read up to so many bytes.
 _MOST = 2**20
 
@@ -23,11 +24,13 @@ class Source:
         results: File of results in COCO's format; None where a run has none.
         run: Work folder of the training; None for results of any other program.
         origin: What was written beside the results: 'ann', 'images', 'checkpoint', 'config'.
+        classes: Names of the classes that the model knows; None for all of the annotations.
     """
     name: str
     results: str | None
     run: str | None = None
     origin: dict[str, str] = field(default_factory=dict)
+    classes: list[str] | None = None
 
 
 def find_source(path: str) -> Source:
@@ -39,8 +42,12 @@ def find_source(path: str) -> Source:
     if os.path.isdir(path):
         name = os.path.basename(os.path.abspath(path))
         results = os.path.join(path, FOLDER, RESULTS)
+        origin = _read(os.path.join(path, FOLDER, ORIGIN))
+        origin = origin if isinstance(origin, dict) else {}
+        classes = origin.get('classes')
         return Source(name, results if os.path.isfile(results) else None, path,
-                      _strings(os.path.join(path, FOLDER, ORIGIN)))
+                      {key: value for key, value in origin.items() if isinstance(value, str)},
+                      [str(c) for c in classes] if isinstance(classes, list) and classes else None)
     if not os.path.isfile(path):
         raise UserError(f'{path}: no such file or folder: give the work folder of a training, or '
                         'a file of results (.json)')
@@ -51,16 +58,25 @@ def find_source(path: str) -> Source:
     return Source(name, path)
 
 
-def write_origin(folder: str, **values: str | None) -> None:
+def write_origin(folder: str, **values: str | list[str] | None) -> None:
     """Write down where the results in a folder come from."""
     with open(os.path.join(folder, ORIGIN), 'w', encoding='utf-8') as file:
         json.dump({key: value for key, value in values.items() if value}, file, indent=1)
 
 
 def ceilings_of(source: Source) -> dict[str, float]:
-    """AP that heads can reach at most on the data, by head, where ``ceiling.json`` says it."""
-    places = [source.run] if source.run else [os.path.dirname(source.results or '') or '.']
-    data = _read(os.path.join(places[0], CEILING))
+    """AP that heads can reach at most on the data, by head.
+
+    From ``ceiling.json`` beside the run or the results, else from the plan that the run was made
+    by, which says it of the head that was trained.
+    """
+    place = source.run or os.path.dirname(source.results or '') or '.'
+    data = _read(os.path.join(place, CEILING))
+    if data is None:
+        plan = _read(os.path.join(place, *PLAN))
+        found = plan.get('ceilings') if isinstance(plan, dict) else None
+        if isinstance(found, dict) and isinstance(plan.get('family'), str):
+            data = {name: found[name] for name in (plan['family'],) if name in found}
     found = {}
     for name, value in data.items() if isinstance(data, dict) else ():
         if isinstance(value, dict):
@@ -88,12 +104,6 @@ def own_folder(folder: str) -> None:
     if not ours:
         raise UserError(f'{os.path.join(folder, there[0])} is there and was not written by a '
                         'report: choose another folder with --out')
-
-
-def _strings(path: str) -> dict[str, str]:
-    data = _read(path)
-    return {key: value for key, value in data.items()
-            if isinstance(key, str) and isinstance(value, str)} if isinstance(data, dict) else {}
 
 
 def _read(path: str) -> Any:

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmdet.registry import RUNNERS
+from mmdet.registry import RUNNERS, VISUALIZERS
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process, master_only
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, Hook, LoggerHook
 from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
 from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
@@ -31,6 +32,7 @@ from .console import readable
 from .distributed import init_cpu_group
 from .interrupt import Interrupted, InterruptHook
 from .nonfinite import NonFiniteHook
+from .progress import progress_hook
 from .reproducible import reproducible_loader, reproducible_loop
 from .resume import check_resumable, read_resumable
 from .settings import check_optimizer, kept_settings, settings_of
@@ -76,6 +78,17 @@ class ToolRunner(Runner):
         MessageHub._instance_dict.pop(self._experiment_name, None)
         return super().build_message_hub(message_hub)
 
+    def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        # known by the config's name for it: a second run in the process would write its scalars
+        # into the folder of the first
+        if not isinstance(visualizer, Visualizer):
+            kind = (visualizer or {}).get('type', Visualizer)
+            kind = VISUALIZERS.get(kind) if isinstance(kind, str) else kind
+            name = (visualizer or {}).get('name', self._experiment_name)
+            for cls in (kind, Visualizer):
+                getattr(cls, '_instance_dict', {}).pop(name, None)
+        return super().build_visualizer(visualizer)
+
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         MMLogger._instance_dict.pop(self._experiment_name, None)
         return readable(super().build_logger(*args, **kwargs))
@@ -93,6 +106,9 @@ class ToolRunner(Runner):
         self.register_hook(stop)
         if not any(isinstance(hook, NonFiniteHook) for hook in self.hooks):
             self.register_hook(NonFiniteHook())
+        bar = progress_hook() if is_main_process() else None
+        if bar is not None:
+            self.register_hook(bar)
         try:
             return super().train()
         except Exception as error:
@@ -101,6 +117,8 @@ class ToolRunner(Runner):
             # another process stopped, or a worker was told to
             raise Interrupted('interrupted', stop.asked) from error
         finally:
+            if bar is not None:
+                bar.release()
             stop.release()
             for hook in self.hooks:
                 if isinstance(hook, NonFiniteHook):  # also when an error ended it
@@ -162,6 +180,8 @@ class ToolRunner(Runner):
     def register_hook(self, hook: Hook | dict, priority: Any = None) -> None:
         if isinstance(hook, dict) and hook.get('type') in ('CheckpointHook', CheckpointHook):
             hook = dict(hook, type='AtomicCheckpointHook')
+        elif isinstance(hook, dict) and hook.get('type') in ('LoggerHook', LoggerHook):
+            hook = dict(hook, type='SteadyLoggerHook')
         super().register_hook(hook, priority)
 
     @master_only

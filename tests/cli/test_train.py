@@ -32,7 +32,7 @@ def test_own_data_by_the_script(run_script, data, tmp_path):
     lines = done.stdout.splitlines()
     iterations = [line for line in lines if 'Epoch(train)' in line]
     assert len(iterations) == 3 and all('loss: ' in line for line in iterations)
-    assert len(lines) < 15 and max(map(len, lines)) < 250
+    assert len(lines) < 16 and max(map(len, lines)) < 250
     log = next((tmp_path / 'work').glob('*/*.log')).read_text()
     for long in ('Config:', 'System environment:', 'Initialization information'):
         assert long in log and long not in done.stdout

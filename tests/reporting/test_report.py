@@ -158,6 +158,11 @@ def test_a_run_without_predictions(tmp_path):
     page = page[:page.index('<script>')]
     assert 'There are no predictions beside this run' in page and 'Parts of the loss' in page
     assert ceilings_of(find_source(str(tmp_path))) == {'LordreHead': 0.91, '<b>': 0.5}
+    (tmp_path / 'ceiling.json').unlink()
+    (tmp_path / 'plan').mkdir()
+    (tmp_path / 'plan' / 'plan.json').write_text(json.dumps(dict(
+        family='solov2', ceilings=dict(solov2=dict(AP=0.8), lordre=dict(AP=0.9)))))
+    assert ceilings_of(find_source(str(tmp_path))) == dict(solov2=0.8)
     assert '<b>' not in page and 'ceiling of &lt;b&gt;' in page
 
 

@@ -1,0 +1,60 @@
+"""The report at the end of a training, which never makes the training fail."""
+import os
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..config.classes import class_names_of
+from ..config.reading import dataset_files, evaluators, split_datasets
+from ..text import printable
+from .report import write_report
+from .sources import FOLDER, RESULTS, find_source, write_origin
+
+
+def results_prefix(work_dir: str) -> str:
+    """What the names of the files with a run's last predictions begin with."""
+    return os.path.join(work_dir, FOLDER, RESULTS.removesuffix('.segm.json'))
+
+
+def report_on_training(runner: Runner, cfg: Config) -> str | None:
+    """Write the report of a run that has ended; what goes wrong is one line.
+
+    Args:
+        runner: That has trained.
+        cfg: Of the run.
+
+    Returns:
+        Path of the page, or None.
+    """
+    folder = os.path.join(cfg.work_dir, FOLDER)
+    try:
+        if os.path.isfile(os.path.join(folder, RESULTS)):
+            ann, images = _validation_files(cfg)
+            write_origin(folder, ann=ann, images=images, config=cfg.filename,
+                         checkpoint=_last_checkpoint(cfg.work_dir),
+                         classes=list(class_names_of(cfg) or ()))
+        path = write_report(folder, [find_source(cfg.work_dir)])
+    except Exception as error:  # whatever it is: hours of training have just been saved
+        what = printable(' '.join(str(error).split()), 300) or type(error).__name__
+        runner.logger.warning(f'the report could not be written: {what}')
+        return None
+    runner.logger.info(f'Report: {path}')
+    return path
+
+
+def _validation_files(cfg):
+    """(annotations, image folder) of the validation data; None for what is not said."""
+    dataset = next(iter(split_datasets(cfg, 'val')), {})
+    ann, images = dataset_files(dataset)
+    said = next((metric['ann_file'] for metric in evaluators(cfg, 'val')
+                 if metric.get('ann_file')), None)
+    return (os.path.abspath(said or ann) if said or ann else None,
+            os.path.abspath(images) if images else None)
+
+
+def _last_checkpoint(work_dir):
+    try:
+        with open(os.path.join(work_dir, 'last_checkpoint')) as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError):
+        return None

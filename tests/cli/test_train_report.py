@@ -1,0 +1,124 @@
+"""What a training leaves behind for those who look: the report, and files for other programs."""
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmdet_lordre.cli import train as module
+from mmdet_lordre.cli.report import main as report
+from mmdet_lordre.cli.train import main as train
+from mmdet_lordre.errors import UserError
+
+from .tiny import write_config
+
+
+def options(data, tmp_path, name):
+    return [write_config(tmp_path / f'{name}.py'), '--train-ann', f'{data}/train.json',
+            '--val-ann', f'{data}/val.json', '--work-dir', f'{tmp_path}/{name}', '--seed', '1']
+
+
+@pytest.fixture(scope='module')
+def reported(data, tmp_path_factory):
+    """(work folder, figures of the last validation) of a training of two epochs."""
+    folder = tmp_path_factory.mktemp('reported')
+    runner = train([*options(data, folder, 'run'), '--cfg-options', 'train_cfg.max_epochs=2'])
+    scalars = runner.message_hub.log_scalars
+    return folder / 'run', {key: value.current() for key, value in scalars.items()
+                            if 'segm_mAP' in key}
+
+
+def test_the_report_of_a_training(reported, data):
+    work, figures = reported
+    assert {p.name for p in (work / 'report').iterdir()} == {
+        'report.html', 'report.json', 'thresholds.json', 'results.segm.json', 'origin.json'}
+    numbers = json.loads((work / 'report' / 'report.json').read_text())
+    model = numbers['models'][0]
+    assert {f'val/coco/segm_{key}': value for key, value in model['figures'].items()
+            if key.startswith('mAP')} == figures  # to the last digit
+    assert numbers['run']['training']['loss']['step'] == [1, 2, 3, 4, 5, 6]
+    assert numbers['run']['validation']['segm_mAP']['step'] == [3, 6]
+    page = (work / 'report' / 'report.html').read_text()
+    assert 'epoch_2.pth' in page and 'data:image/jpeg' in page
+
+
+def test_the_same_again_by_hand_and_against_itself(reported):
+    work, _ = reported
+    before = json.loads((work / 'report' / 'report.json').read_text())
+    report([str(work), '--against', str(work / 'report' / 'results.segm.json')])
+    after = json.loads((work / 'report' / 'report.json').read_text())
+    assert after['models'][0] == dict(before['models'][0], name=after['models'][0]['name'])
+    assert len(after['models']) == 2 and not after['comparisons'][0]['rows'][0]['real']
+
+
+def test_two_trainings_in_a_process_have_scalars_of_their_own(reported, data, tmp_path):
+    train([*options(data, tmp_path, 'second'), '--no-report'])
+    for work, steps in ((reported[0], 6), (tmp_path / 'second', 3)):
+        scalars, = work.glob('*/vis_data/scalars.json')
+        assert sum('"loss"' in line for line in scalars.read_text().splitlines()) == steps
+
+
+def test_no_report(data, tmp_path):
+    train([*options(data, tmp_path, 'run'), '--no-report'])
+    assert not (tmp_path / 'run' / 'report').exists()
+
+
+def test_a_report_that_fails_is_a_line(data, tmp_path, capsys, monkeypatch):
+    def fail(*args):
+        raise RuntimeError('something\nbroke')
+    monkeypatch.setattr('mmdet_lordre.reporting.after_training.write_report', fail)
+    runner = train(options(data, tmp_path, 'run'))
+    assert runner.epoch == 1
+    out = capsys.readouterr().out
+    assert 'warning: the report could not be written: something broke' in out and 'Done.' in out
+
+
+@pytest.mark.parametrize('option, package', [
+    ('--tensorboard', 'tensorboard'), ('--mlflow', 'mlflow'), ('--wandb=offline', 'wandb')])
+def test_a_missing_package_is_said_before_anything_begins(option, package, data, tmp_path,
+                                                          monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, 'find_spec',
+                        lambda name, *a: None if name == package else find(name, *a))
+    monkeypatch.setattr(module, '_train', lambda *a: pytest.fail('training began'))
+    with pytest.raises(UserError, match=f'needs the package {package}: pip install {package}'):
+        train([*options(data, tmp_path, 'run'), option])
+
+
+def test_tensorboard(data, tmp_path):
+    pytest.importorskip('tensorboard')
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    train([*options(data, tmp_path, 'run'), '--tensorboard', '--no-report'])
+    event, = Path(tmp_path / 'run').rglob('events.out.tfevents.*')
+    events = EventAccumulator(str(event)).Reload()
+    assert [e.step for e in events.Scalars('loss')] == [1, 2, 3]
+    assert 'coco/segm_mAP' in events.Tags()['scalars']
+
+
+@pytest.mark.long
+def test_mlflow(data, tmp_path):
+    pytest.importorskip('mlflow')
+    train([*options(data, tmp_path, 'run'), '--mlflow', '--no-report'])
+    metrics, = {p.parent for p in (tmp_path / 'run' / 'mlruns').rglob('metrics/loss')}
+    assert len((metrics / 'loss').read_text().splitlines()) == 3
+    assert (metrics / 'coco' / 'segm_mAP').is_file()
+
+
+@pytest.mark.long
+def test_wandb_offline(data, tmp_path):
+    pytest.importorskip('wandb')
+    train([*options(data, tmp_path, 'run'), '--wandb', 'offline', '--no-report'])
+    run, = (tmp_path / 'run').rglob('run-*.wandb')
+    assert run.stat().st_size > 500
+
+
+def test_a_terminal_gets_one_line(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, 'isatty', lambda: True, raising=False)
+    train([*options(data, tmp_path, 'run'), '--no-report'])
+    out = capsys.readouterr().out
+    lines = out.split('\n')
+    assert 'Epoch(train)' not in out and '3/3' in out and '\r' in out
+    assert any('segm_mAP' in line for line in lines)  # validations stay
+    log = next((tmp_path / 'run').glob('*/*.log')).read_text()
+    assert log.count('Epoch(train)') == 3 and 'Exp name' not in log
