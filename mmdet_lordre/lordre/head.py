@@ -1,7 +1,5 @@
-"""The Lordre head: instances, masks, losses and results."""
+"""The Lordre head: instances, masks and losses."""
 import torch
-import torch.nn.functional as F
-from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.utils import reduce_mean
@@ -9,12 +7,13 @@ from mmengine.dist import get_world_size
 from torch import Tensor
 
 from ..grid import class_loss, coordinate_maps
-from ..masks import MaskInstances, central_sums, mask_boxes, maskness, to_original_size, upload
-from .branches import InstanceBranch, MaskBranch, activation_heatmaps
+from ..masks import upload
+from .base_head import LordreBaseHead, mask_iou
+from .branches import InstanceBranch, MaskBranch
 
 
 @MODELS.register_module()
-class LordreHead(BaseMaskHead):
+class LordreHead(LordreBaseHead):
     """Mask head of Lordre (SparseInst, CVPR 2022): N instances, each with class, kernel, mask.
 
     An ordinary mmdet mask head for one feature map: ``loss(x, batch_data_samples)`` and
@@ -80,14 +79,7 @@ class LordreHead(BaseMaskHead):
         self.loss_dice = MODELS.build(loss_dice)
         self.loss_objectness = MODELS.build(loss_objectness)
         self.loss_matched_cls = loss_matched_cls and MODELS.build(loss_matched_cls)
-        self.train_cfg = train_cfg
-        self.test_cfg = dict(score_thr=0.005, mask_thr=0.45, mask_format='bitmap',
-                             max_per_img=None, activation_maps=False)
-        unknown = set(test_cfg or ()) - set(self.test_cfg)
-        if unknown:
-            raise ValueError(f'test_cfg of LordreHead has no {", ".join(sorted(unknown))}; '
-                             f'it knows {", ".join(self.test_cfg)}')
-        self.test_cfg.update(test_cfg or {})
+        self._set_test_cfg(test_cfg)
 
     def decode(self, x: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The network, up to mask logits at the size of the feature map.
@@ -107,16 +99,6 @@ class LordreHead(BaseMaskHead):
         features = self.mask_branch(x)
         mask_logits = torch.bmm(kernels, features.flatten(2)).unflatten(2, features.shape[2:])
         return (class_logits, objectness, mask_logits, maps), inst_features
-
-    def upsample(self, mask_logits: Tensor) -> Tensor:
-        """Mask logits (B, N, h, w) to the size that they are trained at."""
-        return F.interpolate(mask_logits, scale_factor=self.mask_upsample, mode='bilinear',
-                             align_corners=False)
-
-    def forward(self, x: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As :meth:`decode`, with mask logits at the size that they are trained at."""
-        class_logits, objectness, mask_logits, maps = self.decode(x)
-        return class_logits, objectness, self.upsample(mask_logits), maps
 
     def loss(self, x, batch_data_samples, positive_infos=None, **kwargs) -> dict:
         """Losses of a batch; ground-truth masks need no padding."""
@@ -192,76 +174,3 @@ class LordreHead(BaseMaskHead):
             objectness[image, query], mask_iou(matched.detach(), target),
             avg_factor=num_matched)
         return losses
-
-    def _targets(self, gt, meta, size, device) -> Tensor:
-        """Target masks (T, pixels) of one image in [0, 1], at the size of the logits."""
-        height, width = meta['batch_input_shape']
-        factor = height // size[0]
-        if factor % 2 == 0 and (height, width) == (size[0] * factor, size[1] * factor):
-            return central_sums(gt.masks, factor, size, device).flatten(1).float() / 4
-        masks = upload(gt.masks.pad((height, width)).to_tensor(torch.float32, 'cpu'), device)
-        return F.interpolate(masks[None], size=size, mode='bilinear',
-                             align_corners=False)[0].flatten(1)
-
-    def predict(self, x, batch_data_samples, rescale: bool = False, results_list=None, **kwargs):
-        """Results of each image.
-
-        Returns:
-            One ``MaskInstances`` an image with ``scores``, ``labels``, ``masks`` (at the original
-            size if ``rescale``, else at that of the network input without padding) and tight
-            ``bboxes``.
-        """
-        outs = self.decode(x)
-        metas = [sample.metainfo for sample in batch_data_samples]
-        return self.predict_by_feat(*outs, batch_img_metas=metas, rescale=rescale)
-
-    def predict_by_feat(self, class_logits, objectness, mask_logits, maps, batch_img_metas,
-                        rescale: bool = False, **kwargs) -> list[MaskInstances]:
-        """Turn what :meth:`decode` gave into results (see :meth:`predict`)."""
-        with torch.autocast(class_logits.device.type, enabled=False):
-            scores = (class_logits.float().sigmoid()
-                      * objectness.float().sigmoid()[..., None]).sqrt()
-            scores, labels = scores.max(dim=-1)
-            # Only kept instances cost anything from here on; which they are is read once a batch.
-            kept = (scores > self.test_cfg['score_thr']).cpu()
-            return [self._predict_single(*one, rescale)
-                    for one in zip(kept, scores, labels, mask_logits, maps, batch_img_metas)]
-
-    def _predict_single(self, kept, scores, labels, mask_logits, maps, meta,
-                        rescale) -> MaskInstances:
-        cfg = self.test_cfg
-        keep = upload(kept.nonzero().flatten(), scores.device)
-        # kept instances on the batch axis: there may be none, which channels may not
-        probs = self.upsample(mask_logits[keep].float()[:, None])[:, 0].sigmoid()
-        scores = scores[keep] * maskness(probs, cfg['mask_thr'])
-        if cfg['max_per_img'] is not None and len(keep) > cfg['max_per_img']:
-            scores, top = scores.topk(cfg['max_per_img'])
-            keep, probs = keep[top], probs[top]
-        up_size = tuple(meta.get('batch_input_shape', meta['img_shape'])[:2])
-        crop_size = tuple(meta['img_shape'][:2])
-        out_size = tuple(meta['ori_shape'][:2]) if rescale else crop_size
-        masks = to_original_size(probs, up_size, crop_size, out_size, cfg['mask_thr'],
-                                 cfg['mask_format'])
-        results = MaskInstances(scores=scores, labels=labels[keep], masks=masks,
-                                bboxes=upload(mask_boxes(masks), scores.device))
-        if cfg['activation_maps']:
-            heat = activation_heatmaps(maps, self.groups, self.normalization)
-            results.activation_maps = heat[keep]
-        return results
-
-
-@torch.no_grad()
-def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
-    """IoU of predicted and target masks, pair by pair: what objectness learns.
-
-    Args:
-        logits: Mask logits (M, pixels); a pixel is predicted where the probability is >= 0.4.
-        targets: Target masks (M, pixels) in [0, 1]; a pixel is true where it is > 0.5.
-
-    Returns:
-        FloatTensor (M,).
-    """
-    predicted, true = logits.sigmoid() >= 0.4, targets > 0.5
-    inter = (predicted & true).sum(dim=1)
-    union = (predicted | true).sum(dim=1)
-    return inter / (union + 1e-6)

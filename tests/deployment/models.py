@@ -32,6 +32,12 @@ def lordre(**head):
         test_cfg=dict(score_thr=0.2))
 
 
+def lordre_places(**head):
+    return lordre() | dict(mask_head=dict(dict(
+        type='LordrePlaceHead', num_classes=3, in_channels=16, channels=16, depth=1,
+        num_queries=12, kernel_dim=8, norm_cfg=NORM), **head))
+
+
 def solov2(**head):
     return dict(
         type='SingleStageInstanceSegmentor', backbone=backbone(), neck=neck(),
@@ -64,7 +70,7 @@ def polarmask(**head):
                       max_per_img=15))
 
 
-FAMILIES = dict(lordre=lordre, solov2=solov2, aggmask=aggmask, aggmask_star=aggmask_star,
+FAMILIES = dict(lordre=lordre, lordre_places=lordre_places, solov2=solov2, aggmask=aggmask, aggmask_star=aggmask_star,
                 polarmask=polarmask)
 
 
@@ -93,6 +99,7 @@ def build(config, seed=0):
     bias(model, 'solo_cate', -1.0)
     bias(model, 'polar_cls', -0.5)
     bias(model, 'cls_score', 0.0)
+    bias(model, 'place', 2.0)
     bias(model, 'polar_reg', 2.5)
     bias(model, 'polar_mask', 2.5)
     return model.eval()

@@ -37,6 +37,7 @@ _CELLS = {'grid/cells.py:cell_targets': (1, 'which cells are positive')}
 _POINTS = {'polarmask/targets.py:positive_points': (1, 'which points are positive')}
 LOSS = {form: dict(lordre=_MATCHER, polarmask=_POINTS).get(form.split('_')[0], _CELLS)
         for form in FORMS}
+LOSS['lordre_places'] = {}  # nothing is matched
 LOSS['lordre_regions'] = _MATCHER | {
     'lordre/region_classifier.py:_losses': (1, 'how many pixels belong to an object')}
 
@@ -44,7 +45,7 @@ _GRID = {'grid/detect.py:find_candidates': (2, 'how many cells pass, and which')
          'grid/detect.py:_to_cpu': (2, 'the best candidates, and what Matrix NMS leaves of them')}
 #: Waits of a prediction with detections, whatever the images.
 PREDICT = {form: dict(
-    lordre={'lordre/head.py:predict_by_feat': (1, 'which instances are kept')},
+    lordre={'lordre/base_head.py:predict_by_feat': (1, 'which instances are kept')},
     polarmask={'polarmask/predict.py:_candidates': (2, 'how many points pass, and of which image'),
                'polarmask/predict.py:_suppress': (1, 'the NMS of mmcv runs on the CPU'),
                'polarmask/predict.py:predict_batch': (1, 'OpenCV fills contours on the CPU')},

@@ -5,10 +5,10 @@ from .graph import best, enlarge, mark_empty, masks_of, occupied, sums_inside, t
 
 
 class LordreInstances(nn.Module):
-    """What ``LordreHead.predict_by_feat`` does, for a batch and at the size of the input.
+    """What ``predict_by_feat`` of Lordre's heads does, for a batch and at the size of the input.
 
     Args:
-        head: A ``LordreHead``.
+        head: A ``LordreHead`` or ``LordrePlaceHead``.
         binary: Masks as uint8 of 0 and 1, else as probabilities.
     """
 
@@ -20,7 +20,7 @@ class LordreInstances(nn.Module):
         self.head, self.binary = head, binary
 
     def forward(self, outputs: tuple[Tensor, ...], size: tuple) -> tuple[Tensor, ...]:
-        """From the outputs of ``LordreHead.decode``, in float32, to instances.
+        """From the outputs of the head's ``decode``, in float32, to instances.
 
         Args:
             outputs: Class logits, objectness, mask logits, activation maps.
@@ -31,8 +31,7 @@ class LordreInstances(nn.Module):
         """
         class_logits, objectness, mask_logits, _ = outputs
         cfg = self.head.test_cfg
-        scores = (class_logits.sigmoid() * objectness.sigmoid()[..., None]).sqrt()
-        scores, labels = scores.max(dim=-1)
+        scores, labels = self.head.scores(class_logits, objectness).max(dim=-1)
         index, held = occupied(scores > cfg['score_thr'])
         probs = self.head.upsample(take(mask_logits, index)).sigmoid()
         _, areas, sums = sums_inside(probs, cfg['mask_thr'])

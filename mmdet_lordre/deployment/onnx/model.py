@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from ...aggmask.base_head import BaseAggMaskHead
-from ...lordre import LordreHead
+from ...lordre import LordreBaseHead
 from ...models import head_of
 from ...polarmask import PolarMaskHead
 from ...solov2 import SOLOv2KernelHead
@@ -14,7 +14,7 @@ from .polarmask import PolarMaskInstances
 from .solov2 import SOLOv2Instances
 
 #: What follows the network of each head.
-FAMILIES = ((LordreHead, LordreInstances), (SOLOv2KernelHead, SOLOv2Instances),
+FAMILIES = ((LordreBaseHead, LordreInstances), (SOLOv2KernelHead, SOLOv2Instances),
             (BaseAggMaskHead, AggMaskInstances), (PolarMaskHead, PolarMaskInstances))
 
 

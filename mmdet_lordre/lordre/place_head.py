@@ -1,0 +1,182 @@
+"""Lordre with queries that come from places of the image."""
+import torch
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.registry import MODELS
+from mmdet.utils import reduce_mean
+from mmengine.dist import get_world_size
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ..masks import upload
+from .base_head import LordreBaseHead, mask_iou
+from .branches import MaskBranch
+from .place_targets import beside, place_heat, places_of
+from .places import PlaceBranch, find_places
+
+
+@MODELS.register_module()
+class LordrePlaceHead(LordreBaseHead):
+    """Lordre whose queries are places: made for little data, small objects and many alike.
+
+    A query of the published head is a learned filter, which has to find its object among a hundred
+    like ones. Here every cell of the feature map says whether it is the place of an object, and
+    the best local maxima are the queries. What is read at a place draws the mask: a kernel on the
+    mask features, as published, and a window, an ellipse in coordinates relative to the place. The
+    mask is the query's activation map: class and objectness are read from the features under it.
+
+    Training needs no matching: a ground truth has its place, one to one, and a result no clean-up.
+    It is an addition to the published method, with the published head's interface, results and
+    options of ``test_cfg``.
+
+    Args:
+        num_classes: Number of classes.
+        in_channels: Channels of the feature map.
+        channels: Channels of the convolutions of both branches.
+        depth: Number of 3x3 convolutions of each branch.
+        num_queries: Most instances of an image.
+        kernel_dim: Length of a mask kernel.
+        in_index: Which of the maps of the neck to use.
+        norm_cfg: Norm after the 3x3 convolutions.
+        mask_upsample: Factor from the feature map to the mask logits.
+        radius: Size of a window before anything is learned, in cells.
+        spread: How far around its place a ground truth is one, as a part of its side.
+        region_classifier: Config of a training-only task (:class:`RegionClassifier`).
+        loss_place: Loss of the places, against a map that is 1 at each and falls around it.
+        loss_cls: Loss of classes, a softmax, of the features under the predicted and under the
+            true mask.
+        loss_mask: Loss of a mask's pixels, whose sum is divided by the object's size.
+        loss_dice, loss_objectness: As in :class:`LordreHead`.
+        train_cfg: Not used; mmdet passes it.
+        test_cfg: As in :class:`LordreHead`; activation maps are the masks.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int = 256, channels: int = 256,
+                 depth: int = 4, num_queries: int = 100, kernel_dim: int = 32, in_index: int = 0,
+                 norm_cfg=None, mask_upsample: int = 1, radius: float = 2.0, spread: float = 0.1,
+                 region_classifier=None,
+                 loss_place=dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=1.0),
+                 loss_cls=dict(type='CrossEntropyLoss', loss_weight=1.0),
+                 loss_mask=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
+                 loss_dice=dict(type='DiceLoss', eps=5e-5, loss_weight=2.0),
+                 loss_objectness=dict(type='CrossEntropyLoss', use_sigmoid=True,
+                                      loss_weight=1.0),
+                 train_cfg=None, test_cfg=None, init_cfg=None):
+        super().__init__(init_cfg)
+        self.num_classes, self.num_queries = num_classes, num_queries
+        self.in_index, self.mask_upsample = in_index, mask_upsample
+        self.radius, self.spread = radius, spread
+        self.place_branch = PlaceBranch(in_channels, channels, depth, num_classes, kernel_dim,
+                                        norm_cfg)
+        # the last two channels are votes: how far each pixel is from the middle of its object
+        self.mask_branch = MaskBranch(in_channels, channels, depth, kernel_dim + 2, norm_cfg)
+        self.region_classifier = region_classifier and MODELS.build(
+            dict(type='RegionClassifier', in_channels=channels, num_classes=num_classes)
+            | region_classifier)
+        self.loss_place = MODELS.build(loss_place)
+        self.loss_cls = MODELS.build(loss_cls)
+        self.loss_mask = MODELS.build(loss_mask)
+        self.loss_dice = MODELS.build(loss_dice)
+        self.loss_objectness = MODELS.build(loss_objectness)
+        self._set_test_cfg(test_cfg)
+
+    def scores(self, class_logits: Tensor, objectness: Tensor) -> Tensor:
+        """Scores (B, N, num_classes): of the class, the place and the mask."""
+        return (class_logits.softmax(dim=-1) * objectness.sigmoid().prod(-1, keepdim=True)).sqrt()
+
+    def decode(self, x: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The network, up to mask logits at the size of the feature map.
+
+        Returns:
+            Class logits (B, N, num_classes), logits of place and mask quality (B, N, 2), mask
+            logits (B, N, h, w), and the same again: they are the activation maps. N is
+            ``num_queries``, or the number of cells if that is smaller.
+        """
+        branch = self.place_branch
+        features = branch.inst_convs(x[self.in_index])
+        mask_features = self.mask_branch(x[self.in_index])
+        places, cells = find_places(branch.place_logits(features), self.num_queries)
+        masks = branch.draw(features, mask_features, cells, self.radius)
+        class_logits, quality = branch.tell(features, cells, masks.sigmoid())
+        return class_logits, torch.stack([places, quality.float()], dim=-1), masks, masks
+
+    def loss(self, x, batch_data_samples, positive_infos=None, **kwargs) -> dict:
+        """Losses of a batch; ground-truth masks need no padding."""
+        instances, _, metas = unpack_gt_instances(batch_data_samples)
+        x = x[self.in_index]
+        return self.loss_by_feat(self.place_branch.inst_convs(x), self.mask_branch(x), instances,
+                                 metas)
+
+    def loss_by_feat(self, features: Tensor, mask_features: Tensor, batch_gt_instances: list,
+                     batch_img_metas: list, **kwargs) -> dict:
+        """Draw at the places of the ground truths and compare, in float32.
+
+        Args:
+            features: What the places are read from, (B, channels, h, w).
+            mask_features: (B, kernel_dim + 2, h, w).
+            batch_gt_instances: B instances with ``labels``, ``bboxes`` and ``masks``.
+            batch_img_metas: B metas with ``batch_input_shape``, the padded size.
+
+        Returns:
+            ``loss_place``, ``loss_cls``, ``loss_mask``, ``loss_dice``, ``loss_objectness``.
+        """
+        branch, instances, metas = self.place_branch, batch_gt_instances, batch_img_metas
+        size, device = features.shape[-2:], features.device
+        coverage = [self._targets(gt, meta, size, device).unflatten(1, size)
+                    for gt, meta in zip(instances, metas)]
+        labels = [gt.labels for gt in instances]
+        count = sum(map(len, labels))
+        number = reduce_mean(upload(torch.tensor(float(count)), device))
+        number = number.clamp(min=1 / get_world_size())
+
+        places = [places_of(part, upload(gt.bboxes, device), meta['batch_input_shape'][0] / size[0])
+                  for part, gt, meta in zip(coverage, instances, metas)]
+        heat = torch.stack([place_heat(spots, part.sum((1, 2)), size, self.spread)
+                            for spots, part in zip(places, coverage)])
+        logits = branch.place_logits(features)
+        losses = dict(loss_place=self.loss_place(logits.sigmoid().clamp(1e-4, 1 - 1e-4), heat,
+                                                 avg_factor=number))
+        if self.region_classifier is not None:
+            losses |= self.region_classifier(features, coverage, labels)
+        if not count:
+            # zero, but in the graph: distributed training waits for every gradient
+            nothing = 0 * (mask_features.sum() + sum(p.sum() for p in branch.parameters()))
+            return losses | dict(loss_mask=nothing, loss_dice=nothing, loss_cls=nothing,
+                                 loss_objectness=nothing)
+
+        # each ground truth twice: at its place, and beside it, where a prediction may fall
+        both = [torch.cat([spots, beside(spots, size)]) for spots in places]
+        cells = pad_sequence([spots[:, 0] + size[1] * spots[:, 1] for spots in both],
+                             batch_first=True)
+        held = torch.cat([torch.arange(2 * len(part), device=device) + k * cells.shape[1]
+                          for k, part in enumerate(labels)])
+        masks = branch.draw(features, mask_features, cells, self.radius)
+        under = pad_sequence([torch.cat([part, part]) for part in coverage], batch_first=True)
+        classes = torch.cat([torch.cat([part, part]) for part in labels])
+        drawn, quality = branch.tell(features, cells, masks.detach().sigmoid())
+        told, _ = branch.tell(features, cells, under)
+        with torch.autocast(device.type, enabled=False):
+            rows = [t.float().flatten(0, 1)[held] for t in (drawn, told)]
+            losses['loss_cls'] = self.loss_cls(torch.cat(rows), classes.repeat(2),
+                                               avg_factor=4 * number)
+            logits = self.upsample(masks).flatten(0, 1)[held].flatten(1)
+            target = self._mask_targets(coverage, instances, metas, size)
+            losses |= self._mask_losses(logits, target, number)
+            losses['loss_objectness'] = self.loss_objectness(
+                quality.float().flatten()[held], mask_iou(logits.detach(), target),
+                avg_factor=2 * number)
+        return losses
+
+    def _mask_targets(self, coverage, instances, metas, size):
+        """Target masks of all instances, each twice, (2 T, pixels), at the size of the logits."""
+        if self.mask_upsample != 1:
+            size = [side * self.mask_upsample for side in size]
+            coverage = [self._targets(gt, meta, size, coverage[0].device)
+                        for gt, meta in zip(instances, metas)]
+        return torch.cat([torch.cat([part, part]).flatten(1) for part in coverage])
+
+    def _mask_losses(self, logits, target, number):
+        weight = 1 / (target.sum(dim=1, keepdim=True) + self.mask_upsample**2)
+        return dict(
+            loss_mask=self.loss_mask(logits, target, weight.expand_as(target),
+                                     avg_factor=2 * number),
+            loss_dice=self.loss_dice(logits, target, avg_factor=2 * number))
