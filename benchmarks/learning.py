@@ -22,12 +22,12 @@ import traceback
 from collections import defaultdict
 
 import torch
+from learning_race import run
+from learning_runners import FOLDS, RUNNERS, race_config
 from mmengine.config import DictAction
 from scipy import stats
 
 import mmdet_lordre  # noqa: F401 - registers everything
-from learning_race import run
-from learning_runners import FOLDS, RUNNERS, race_config
 
 #: mmcv's RoIAlign has no bfloat16 on the CPU
 NO_AMP = ('mmdet-mask-rcnn',)

@@ -70,8 +70,8 @@ def polarmask(**head):
                       max_per_img=15))
 
 
-FAMILIES = dict(lordre=lordre, lordre_places=lordre_places, solov2=solov2, aggmask=aggmask, aggmask_star=aggmask_star,
-                polarmask=polarmask)
+FAMILIES = dict(lordre=lordre, lordre_places=lordre_places, solov2=solov2, aggmask=aggmask,
+                aggmask_star=aggmask_star, polarmask=polarmask)
 
 
 def build(config, seed=0):

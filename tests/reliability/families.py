@@ -8,6 +8,7 @@ from ..on_device import DEVICE
 
 EXAMPLES = dict(
     lordre='lordre/lordre_r18_giam_shapes.py',
+    lordre_places='lordre/lordre-places_r18_shapes.py',
     solov2='solov2/solov2_r18_fpn_shapes.py',
     aggmask='aggmask/aggmask_r18_fpn_shapes.py',
     aggmask_star='aggmask/aggmask_star_r18_fpn_shapes.py',
@@ -24,6 +25,9 @@ def family_config(family):
         model.neck.update(in_channels=(16, 32), out_channels=16)
         model.mask_head.update(in_channels=16, channels=16, depth=1, num_queries=6, kernel_dim=8,
                                groups=2)
+    elif family == 'lordre_places':
+        model.neck.update(in_channels=(8, 16, 32), out_channels=16)
+        model.mask_head.update(in_channels=16, channels=16, depth=1, num_queries=6, kernel_dim=8)
     else:
         head = model.bbox_head if family == 'polarmask' else model.mask_head
         model.neck.update(in_channels=[8, 16, 32], out_channels=16)
