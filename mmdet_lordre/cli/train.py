@@ -19,6 +19,7 @@ from ..errors import UserError
 from ..planning.auto import by_the_clock
 from ..planning.fit import FAMILIES, SIZES
 from ..planning.run import train_auto
+from ..planning.warnings import warnings_of
 from ..reporting.after_training import report_on_training, results_prefix
 from ..text import listed
 from ..training.distributed import from_the_first
@@ -108,6 +109,9 @@ def main(argv: list[str] | None = None) -> ToolRunner:
         use_files(cfg, from_the_first(cfg, lambda: check_data(
             cfg, ('train', 'val'), args.skip_bad, clean_to=os.path.join(cfg.work_dir, 'clean'),
             crowd_as_instances=args.crowd_as_instances)))
+        if is_main_process():
+            for line in warnings_of(cfg):
+                print(f'warning: {line}')
         forget_annotations()
         return _train(cfg, args)
 

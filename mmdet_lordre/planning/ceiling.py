@@ -32,7 +32,7 @@ _LONGEST = 2048
 LOSSES = {'unassigned': 'no level, cell or point takes them',
           'shared': 'another object has taken all of their cells or points',
           'queries': 'there are more objects than queries',
-          'tiny': 'their masks have so few pixels that the head drops them',
+          'tiny': 'their masks have too few samples: they vanish, or the head drops them',
           'suppressed': 'found, and lost again: to suppression, or to max_per_img',
           'coarse': 'drawn with an IoU below 0.75'}
 
@@ -214,7 +214,8 @@ def _fates(perfect, scene, found, truths, queries):
         if not placed:
             losses.append('queries' if queries else 'shared' if assigned else 'unassigned')
         elif iou < 0.25:
-            losses.append('tiny' if tiny else 'suppressed')
+            # Lordre suppresses nothing
+            losses.append('tiny' if tiny else 'coarse' if queries else 'suppressed')
         else:
             losses.append('coarse' if iou < 0.75 else None)
     return best, losses

@@ -236,10 +236,12 @@ def _lordre(head: LordreHead, scene: Scene, stride: int) -> Perfect:
     # a logit that is nearly a straight line of the coverage, half of which is the threshold:
     # resizing, of logits and of probabilities, then finds the border between the samples
     threshold = torch.tensor(float(head.test_cfg['mask_thr'])).logit()
-    masks = 4 * (scene.coverage(stride)[chosen] - 0.5) + threshold
+    coverage = scene.coverage(stride)
+    masks = 4 * (coverage[chosen] - 0.5) + threshold
     found, = head.predict_by_feat(classes, torch.full((1, queries), _SURE), masks[None],
                                   torch.zeros(1, 1, 1, 1), [scene.meta], rescale=True)
-    return Perfect(found, *_marks(count, chosen, range(count), []))
+    vanished = (coverage.flatten(1).amax(1) <= 0.5).nonzero().flatten()
+    return Perfect(found, *_marks(count, chosen, range(count), vanished))
 
 
 _WAYS: dict[type, Callable] = {

@@ -1,0 +1,112 @@
+"""What cannot work, said before a training with any config."""
+from collections import Counter
+
+import numpy as np
+from mmengine.config import Config
+
+from ..config.checks import reads_coco
+from ..config.reading import dataset_files, split_datasets
+from ..datasets.coco_file import read_annotations
+from ..datasets.parts import subset
+from .ceiling import Ceiling, build_head, ceiling_of
+from .objects import read_objects
+from .plan import relabeled
+from .sample import choose_images
+
+#: Lines at most.
+LINES = 5
+#: Images and objects that are drawn.
+_IMAGES, _OBJECTS = 20, 400
+#: Shares of the objects from which on a loss is worth a line; what is drawn badly is so often.
+_WORTH, _COARSE = 0.03, 0.25
+
+
+def warnings_of(cfg: Config) -> list[str]:
+    """Lines about a config and its training data; mostly none.
+
+    A few images are put through the head's targets and decoder; counts are those of all images. An
+    ordinary config of mmdet with another head is told what applies to it.
+
+    Args:
+        cfg: Complete, with data that were checked.
+    """
+    dataset = next((d for d in split_datasets(cfg, 'train') if reads_coco(d)), None)
+    if dataset is None:
+        return []
+    path, folder = dataset_files(dataset)
+    data = read_annotations(path)
+    counts = np.array(list(Counter(
+        a['image_id'] for a in data.get('annotations', ()) if not a.get('iscrowd')).values()))
+    if not len(counts):
+        return []
+    lines = [_too_many(counts, most, key) for key, most in _limits(cfg.model)]
+    head, _ = build_head(cfg)
+    ceiling = None
+    if head is not None:
+        names = (dataset.get('metainfo') or {}).get('classes')
+        objects = read_objects(_some(data), path, folder)
+        known = names is not None and set(objects.classes) <= set(names)
+        if known:
+            objects = relabeled(objects, tuple(names), 'the config')
+        if len(objects.classes) <= head.num_classes:
+            ceiling = ceiling_of(cfg, objects, choose_images(objects, _IMAGES, _OBJECTS))
+            lines += _losses(ceiling, head, counts)
+    lines = [line for line in lines if line]
+    if lines and ceiling is not None:
+        lines = lines[:LINES - 1]
+        lines.append(f'at most mask AP {ceiling.ap:.2f} can be reached on such images; lordre plan '
+                     'fits a config to them')
+    return lines[:LINES]
+
+
+def _some(data):
+    """A part of the images of large data: mending and drawing take time by the object."""
+    count = len(data['images'])
+    chosen = np.zeros(count, bool)
+    chosen[np.random.default_rng(0).permutation(count)[:10 * _IMAGES]] = True
+    some = subset(data, chosen)
+    return some if any(not a.get('iscrowd') for a in some['annotations']) else data
+
+
+def _limits(model):
+    """(dotted key, number) of the detections that a model keeps of an image."""
+    for place in ('test_cfg', 'test_cfg.rcnn'):
+        node = model
+        for part in place.split('.'):
+            node = (node or {}).get(part)
+        most = (node or {}).get('max_per_img')
+        if isinstance(most, int) and most > 0:
+            yield f'model.{place}.max_per_img', most
+
+
+def _too_many(counts, most, key):
+    share = float((counts > most).mean())
+    if share < 0.01:
+        return ''
+    beyond = np.maximum(counts - most, 0).sum() / counts.sum()
+    return (f'{key}={most}, but {share:.0%} of the images have more objects (up to '
+            f'{counts.max()}): {beyond:.0%} of all objects are never found')
+
+
+def _losses(ceiling: Ceiling, head, counts) -> list[str]:
+    lost = ceiling.lost
+    lines = []
+    queries = getattr(head, 'num_queries', None)
+    if queries:
+        lines.append(_too_many(counts, queries, 'num_queries'))
+
+    def say(kind, text, worth=_WORTH):
+        if lost.get(kind, 0) >= worth:
+            lines.append(f'{lost[kind]:.0%} of the objects {text}')
+    ranges = 'regress_ranges' if hasattr(head, 'regress_ranges') else 'scale_ranges'
+    say('unassigned', f'are learned by no level: see {ranges}')
+    say('shared', 'have no cell or point of their own: others, as near, have taken them; see '
+        + ('regress_ranges and the image size' if ranges[0] == 'r' else 'num_grids'))
+    strides = getattr(head, 'strides', None)
+    say('tiny', 'have masks of too few samples'
+        + (f', which strides={strides} drop: enlarge the images or lower strides' if strides else
+           ': enlarge the images, or make masks of a finer stride'))
+    say('suppressed', 'would be found, and are suppressed by their neighbors or by max_per_img')
+    say('coarse', 'cannot be drawn with an IoU of 0.75: enlarge the images, or make masks of a '
+                  'finer stride', _COARSE)
+    return lines

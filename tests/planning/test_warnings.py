@@ -1,0 +1,73 @@
+"""What a plain training says that cannot work."""
+import pytest
+from mmengine.config import Config
+
+from mmdet_lordre.planning.warnings import LINES, warnings_of
+
+from .data import coco, square, write
+from .test_ceiling import TESTS, config, grid, lordre, polar
+
+
+def squares(count, side=12, step=20):
+    return [(square(4 + step * (i % 6), 4 + step * (i // 6), side), 0) for i in range(count)]
+
+
+@pytest.fixture(scope='module')
+def path(tmp_path_factory):
+    return write(tmp_path_factory.mktemp('warn'), coco([squares(30), squares(30), squares(2)]))
+
+
+def given(cfg, path, **dataset):
+    """A config that trains on a file."""
+    cfg.train_dataloader = dict(dataset=dict(
+        type='CocoDataset', ann_file=path, data_prefix=dict(img=path.rsplit('/', 1)[0]),
+        metainfo=dict(classes=('thing',)), **dataset))
+    return cfg
+
+
+@pytest.mark.parametrize('cfg', [grid(), lordre(num_queries=40), polar(dict(max_per_img=100))],
+                         ids=['solov2', 'lordre', 'polarmask'])
+def test_nothing_is_said_where_nothing_is_lost(cfg, path):
+    assert warnings_of(given(cfg, path)) == []
+
+
+def test_too_few_queries(path):
+    lines = warnings_of(given(lordre(num_queries=10), path))
+    assert lines[0] == ('num_queries=10, but 67% of the images have more objects (up to 30): 65% '
+                        'of all objects are never found')
+    assert lines[-1].startswith('at most mask AP 0.3') and 'lordre plan' in lines[-1]
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize('cfg, said', [
+    (grid(scale_ranges=((64, 512), (90, 512), (200, 512))), 'no level: see scale_ranges'),
+    (grid(num_grids=(3, 2, 2)), 'num_grids'),
+    (grid(strides=(40, 40, 40)), 'strides=(40, 40, 40) drop'),
+    (grid(tests=dict(TESTS, max_per_img=5)), 'model.test_cfg.max_per_img=5, but 67%'),
+    (polar(regress_ranges=((60, 90), (90, 1e8))), 'no level: see regress_ranges')])
+def test_each_loss_has_its_line(cfg, said, path):
+    lines = warnings_of(given(cfg, path))
+    assert any(said in line for line in lines) and len(lines) <= LINES
+
+
+def test_masks_that_are_too_coarse(tmp_path):
+    small = write(tmp_path, coco([squares(20, 5)]))
+    assert any('too few samples' in line for line in warnings_of(given(lordre(8), small)))
+    larger = write(tmp_path, coco([squares(20, 11)]))
+    assert any('IoU of 0.75' in line for line in warnings_of(given(lordre(8), larger)))
+
+
+def test_other_heads_hear_what_applies_to_them(path):
+    model = dict(type='MaskRCNN', roi_head=dict(type='StandardRoIHead'),
+                 test_cfg=dict(rpn=dict(max_per_img=1000), rcnn=dict(max_per_img=10)))
+    line, = warnings_of(given(Config(dict(model=model)), path))
+    assert line.startswith('model.test_cfg.rcnn.max_per_img=10')
+    model['test_cfg'] = dict(rcnn=dict(max_per_img=100))
+    assert warnings_of(given(Config(dict(model=model)), path)) == []
+
+
+def test_data_of_other_kinds_are_left_alone():
+    cfg = config(dict(type='SOLOV2Head'), dict(), key='mask_head')
+    assert warnings_of(cfg) == []
+    cfg.train_dataloader = dict(dataset=dict(type='LVISV1Dataset', ann_file='http://x/y.json'))
+    assert warnings_of(cfg) == []
