@@ -52,6 +52,9 @@ def main(argv: list[str] | None = None) -> str:
     _name_apart(sources)
     path = write_report(args.out or _folder_of(sources[0]), sources, args.ann, args.images,
                         Options(args.iou, args.score_thr, args.resamples), print)
+    if sources[0].results is None:
+        print(f'{sources[0].run}: there are no predictions beside this run, so only its training '
+              'is shown; lordre test CONFIG CHECKPOINT --json-out PREFIX writes them')
     print(f'report: {path} ({os.path.getsize(path) / 2**20:.1f} MB)')
     return path
 

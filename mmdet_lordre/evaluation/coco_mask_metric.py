@@ -50,6 +50,8 @@ class CocoMaskMetric(CocoMetric):
     """
 
     METRICS = ('segm', 'bbox', 'proposal')
+    #: Kinds of results that ``outfile_prefix`` writes.
+    written = ('segm', 'bbox')
     DEFAULT_ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
     def __init__(self, ann_file: str | None = None, metric: str | Sequence[str] = 'segm',
@@ -182,6 +184,8 @@ class CocoMaskMetric(CocoMetric):
         if folder:
             os.makedirs(folder, exist_ok=True)
         for kind, entries in detections.items():
+            if kind not in self.written:
+                continue
             path = f'{self.outfile_prefix}.{kind}.json'
             dump(entries, path)
             logger.info(f'{len(entries)} detections written to {path}')

@@ -1,4 +1,5 @@
 """What the template of the report is given."""
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -200,10 +201,12 @@ def run_charts(log: RunLog) -> dict[str, Markup]:
     if parts:
         shown['parts'] = chart(parts, 'Parts of the loss', 'loss')
     if scores:
-        shown['validation'] = chart(scores, 'Validation AP', 'AP', y_range=(0, 1), dots=True)
+        top = max(max(curve.value) for curve in scores.values())
+        shown['validation'] = chart(scores, 'Validation AP', 'AP', dots=True, y_range=(
+            0, min(1, max(1, math.ceil(10 * top)) / 10) if math.isfinite(top) else 1))
     rates = {name: log.training[name] for name in ('lr', 'base_lr') if name in log.training}
     if rates:
-        shown['lr'] = chart(dict(list(rates.items())[:1]), 'Learning rate', 'learning rate')
+        shown['lr'] = chart(dict(list(rates.items())[:1]), 'Learning rate', '')
     if 'memory' in log.training:
         shown['memory'] = chart({'MiB': log.training['memory']}, 'Memory', 'MiB')
     return shown

@@ -35,14 +35,14 @@ class LastResultsHook(Hook):
         evaluator = runner.val_loop.evaluator
         metric = next((m for m in evaluator.metrics if isinstance(m, CocoMetric)), None)
         if metric is not None and metric.outfile_prefix is None:
-            metric.outfile_prefix = self.prefix
+            metric.outfile_prefix, metric.written = self.prefix, ('segm',)
             self._metric = metric
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """What is not needed goes, and later validations write nothing."""
-        if self._metric is None:
-            return
-        self._metric.outfile_prefix = None
-        self._metric = None
-        with suppress(OSError):
+        """Later validations write nothing."""
+        if self._metric is not None:
+            self._metric.outfile_prefix = None
+            del self._metric.written
+            self._metric = None
+        with suppress(OSError):  # mmdet's own metric writes boxes, too
             os.remove(f'{self.prefix}.bbox.json')

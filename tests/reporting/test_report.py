@@ -10,6 +10,7 @@ import pytest
 from mmdet_lordre.cli.report import main as report
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.reporting.examples import inside
+from mmdet_lordre.reporting.inputs import annotated_of
 from mmdet_lordre.reporting.sources import ceilings_of, find_source
 from tests.pages.test_render import outline
 
@@ -195,6 +196,15 @@ def test_results_that_cannot_be_used(change, message, tmp_path):
 def test_wrong_command_lines(made, argv, message):
     with pytest.raises(UserError, match=message):
         report([word.replace('{}', str(made[0])) for word in argv])
+
+
+def test_classes_that_the_model_does_not_know(tmp_path):
+    scene = Scene(('a', 'b', 'c')).image()
+    scene.truth(box(4, 4, 10, 10)).truth(box(20, 4, 10, 10), 1).truth(box(40, 4, 10, 10), 2)
+    found = annotated_of(scene.data, 'truth.json', ['c', 'a', 'd'])
+    assert found.classes == ('a', 'c') and found.truth.label.tolist() == [0, 1]
+    assert found.label == {10: 0, 30: 1}
+    assert found.left_out == {'of classes that the model does not know': 1}
 
 
 def test_polygons_and_lists_of_runs_are_masks_too(tmp_path):
