@@ -9,13 +9,13 @@ from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from mmdet.utils import reduce_mean
 from mmengine.config import ConfigDict
-from mmengine.dist import get_world_size
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..grid import class_loss, coordinate_maps, detect, find_candidates
+from ..grid.detect import TEST_CFG
+from ..grid.heads import check_map_size, check_mask_sizes, complete_test_cfg, counts_of_batch
 from ..grid.norm_relu import Remake, run_layer
 from ..masks import upload
 from .context import ContextBranch
@@ -71,10 +71,13 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
             bilinearly (from the journal edition, SODAR). The offsets start at zero.
         loss_mask: Config of the mask loss on probabilities, averaged over the positive cells.
         loss_cls: Config of the class loss, divided by the number of positive cells + 1.
+        sync_normalizers: Whether losses are divided by counts over all processes, so that they
+            learn what one process with the whole batch does. With False each process divides
+            by its own, as published.
         norm_cfg: Normalisation of the towers.
         train_cfg: Not used.
         test_cfg: ``score_thr``, ``mask_thr``, ``nms_pre``, ``kernel``, ``sigma``, ``filter_thr``,
-            ``max_per_img`` and, optionally, ``mask_format`` (``'bitmap'`` or ``'rle'``) and
+            ``max_per_img``, ``mask_format`` (``'bitmap'`` or ``'rle'``) and
             ``neighbour_maps`` (results then have the neighbours' maps and cells, to draw).
         init_cfg: Initialisation of the head.
 
@@ -112,6 +115,7 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                                         loss_weight=3.0),
                  loss_cls: dict = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
                                        loss_weight=1.0),
+                 sync_normalizers: bool = True,
                  norm_cfg: dict = dict(type='GN', num_groups=32, requires_grad=True),
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
@@ -144,7 +148,9 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         self.weight_activation = weight_activation
         self.deformable = deformable
         self.train_cfg = train_cfg
-        self.test_cfg = ConfigDict(test_cfg or {})
+        self.sync_normalizers = sync_normalizers
+        self.test_cfg = ConfigDict(complete_test_cfg(
+            type(self).__name__, test_cfg, dict(TEST_CFG, neighbour_maps=False)))
         # the mask loss is given probabilities
         self.loss_mask = MODELS.build({**loss_mask, 'activate': False}
                                       if loss_mask['type'] == 'DiceLoss' else loss_mask)
@@ -253,7 +259,10 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                      table: Tensor, context: Tensor | None, batch_gt_instances: list,
                      batch_img_metas: list[dict], **kwargs) -> dict[str, Tensor]:
         """Losses from the outputs of :meth:`forward`; see :meth:`loss`."""
+        check_mask_sizes(batch_gt_instances, batch_img_metas)
         groups = self.map_groups(mask_feats)
+        check_map_size(groups[0].size, self.mask_stride, batch_img_metas,
+                       'model.mask_head.mask_stride')
         targets = head_targets(batch_gt_instances, groups, self.num_grids, self.scale_ranges,
                                self.num_classes, self.pos_scale, self.min_mask_area,
                                table.device)
@@ -270,10 +279,9 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                         feats[image], self.kernels_of(kernels, image),
                         None if shared is None else shared[image], table[image], selection,
                         group.size, run))
-        # over all processes: each sees its share, and gradients are averaged
-        processes = get_world_size()
         counts = torch.tensor([sum(map(len, pieces)), targets.num_positive]).float()
-        num_masks, num_positive = reduce_mean(upload(counts, table.device)).unbind()
+        counts, least = counts_of_batch(upload(counts, table.device), self.sync_normalizers)
+        num_masks, num_positive = counts.unbind()
         loss_mask = torch.cat(pieces).sum() / num_masks if pieces else 0
         if not pieces or not self.tables.num_neighbours:
             # every parameter stays in the graph, whatever the batch or the settings leave out
@@ -281,7 +289,7 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
 
         flat = torch.cat([logits.permute(0, 2, 3, 1).reshape(-1, self.num_classes)
                           for logits in cls_logits]).float()
-        loss_cls = class_loss(self.loss_cls, flat, targets.labels, num_positive + 1 / processes)
+        loss_cls = class_loss(self.loss_cls, flat, targets.labels, num_positive + least)
         return dict(loss_mask=loss_mask, loss_cls=loss_cls)
 
     def _mask_losses(self, features, kernels, context, table, selection, size, run):

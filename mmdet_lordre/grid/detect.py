@@ -12,6 +12,10 @@ from torch import Tensor
 from ..masks import upload
 from .nms import matrix_nms
 
+#: Published settings of inference.
+TEST_CFG = dict(nms_pre=500, score_thr=0.1, mask_thr=0.5, filter_thr=0.05, kernel='gaussian',
+                sigma=2.0, max_per_img=100, mask_format='bitmap')
+
 #: ``masks_of(image, cells)`` yields probabilities (n, h, w) of chunks of class cells, in order;
 #: the cells are a LongTensor on the CPU.
 MasksOf = Callable[[int, Tensor], Iterable[Tensor]]

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from torch import Tensor
 
+from ..grid.heads import complete_test_cfg
 from ..masks import MaskInstances, central_sums, mask_boxes, maskness, to_original_size, upload
 from .branches import activation_heatmaps
 
@@ -18,13 +19,9 @@ class LordreBaseHead(BaseMaskHead):
     groups, normalization, mask_upsample = 1, 'sigmoid', 1
 
     def _set_test_cfg(self, test_cfg):
-        self.test_cfg = dict(score_thr=0.005, mask_thr=0.45, mask_format='bitmap',
-                             max_per_img=None, activation_maps=False)
-        unknown = set(test_cfg or ()) - set(self.test_cfg)
-        if unknown:
-            raise ValueError(f'test_cfg of {type(self).__name__} has no '
-                             f'{", ".join(sorted(unknown))}; it knows {", ".join(self.test_cfg)}')
-        self.test_cfg.update(test_cfg or {})
+        self.test_cfg = complete_test_cfg(type(self).__name__, test_cfg, dict(
+            score_thr=0.005, mask_thr=0.45, mask_format='bitmap', max_per_img=None,
+            activation_maps=False))
 
     def scores(self, class_logits: Tensor, objectness: Tensor) -> Tensor:
         """Scores (B, N, num_classes) of instances before their masks are looked at."""

@@ -1,12 +1,13 @@
 """The Lordre head: instances, masks and losses."""
 import torch
+import torch.nn.functional as F
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS, TASK_UTILS
-from mmdet.utils import reduce_mean
 from mmengine.dist import get_world_size
 from torch import Tensor
 
 from ..grid import class_loss, coordinate_maps
+from ..grid.heads import check_mask_sizes, counts_of_batch
 from ..masks import upload
 from .base_head import LordreBaseHead, mask_iou
 from .branches import InstanceBranch, MaskBranch
@@ -41,6 +42,9 @@ class LordreHead(LordreBaseHead):
         loss_matched_cls: Config of one more loss, not in the published method: between the class
             logits of matched predictions and their classes alone, such as mmdet's softmax
             ``CrossEntropyLoss``. The focal loss hardly moves while all classes look alike.
+        sync_normalizers: Whether losses are divided by counts over all processes, so that they
+            learn what one process with the whole batch does. With False the mask and objectness
+            losses are divided by a process's own counts, as published.
         train_cfg: Not used; mmdet passes it.
         test_cfg: ``score_thr`` (0.005), ``mask_thr`` (0.45), ``mask_format`` (``'bitmap'`` or
             ``'rle'``), ``max_per_img`` (none), ``activation_maps`` (False): whether predictions
@@ -61,7 +65,7 @@ class LordreHead(LordreBaseHead):
                  loss_dice=dict(type='DiceLoss', eps=5e-5, loss_weight=2.0),
                  loss_objectness=dict(type='CrossEntropyLoss', use_sigmoid=True,
                                       loss_weight=1.0),
-                 loss_matched_cls=None,
+                 loss_matched_cls=None, sync_normalizers: bool = True,
                  train_cfg=None, test_cfg=None, init_cfg=None):
         super().__init__(init_cfg)
         self.num_classes, self.num_queries = num_classes, num_queries
@@ -79,6 +83,7 @@ class LordreHead(LordreBaseHead):
         self.loss_dice = MODELS.build(loss_dice)
         self.loss_objectness = MODELS.build(loss_objectness)
         self.loss_matched_cls = loss_matched_cls and MODELS.build(loss_matched_cls)
+        self.sync_normalizers = sync_normalizers
         self._set_test_cfg(test_cfg)
 
     def decode(self, x: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -104,17 +109,21 @@ class LordreHead(LordreBaseHead):
         """Losses of a batch; ground-truth masks need no padding."""
         instances, _, metas = unpack_gt_instances(batch_data_samples)
         (class_logits, objectness, mask_logits, maps), features = self._decode(x)
-        losses = self.loss_by_feat(class_logits, objectness, self.upsample(mask_logits), maps,
-                                   batch_gt_instances=instances, batch_img_metas=metas)
+        mask_logits = self.upsample(mask_logits)
+        size = mask_logits.shape[-2:]
+        check_mask_sizes(instances, metas)
+        targets = [self._targets(gt, meta, size, mask_logits.device)
+                   for gt, meta in zip(instances, metas)]
+        losses = self.loss_by_feat(class_logits, objectness, mask_logits, maps, instances, metas,
+                                   targets=targets)
         if self.region_classifier is not None:
-            coverage = [self._targets(gt, meta, features.shape[-2:], features.device)
-                        .unflatten(1, features.shape[-2:])
-                        for gt, meta in zip(instances, metas)]
+            coverage = [F.adaptive_avg_pool2d(target.unflatten(1, size), features.shape[-2:])
+                        for target in targets]
             losses |= self.region_classifier(features, coverage, [gt.labels for gt in instances])
         return losses
 
     def loss_by_feat(self, class_logits, objectness, mask_logits, maps, batch_gt_instances,
-                     batch_img_metas, **kwargs) -> dict:
+                     batch_img_metas, targets: list[Tensor] | None = None, **kwargs) -> dict:
         """Match and compare, in float32.
 
         Args:
@@ -124,6 +133,8 @@ class LordreHead(LordreBaseHead):
             maps: Not used; a result of :meth:`forward`.
             batch_gt_instances: B instances with ``labels`` and ``masks``.
             batch_img_metas: B metas with ``batch_input_shape``, the padded size.
+            targets: Of each image the masks (T, h * w) in [0, 1]; made of ``batch_gt_instances``
+                if not given.
 
         Returns:
             ``loss_cls``, ``loss_mask``, ``loss_dice``, ``loss_objectness``.
@@ -131,13 +142,14 @@ class LordreHead(LordreBaseHead):
         # Half precision is for the network: sums over a mask's pixels would lose most digits.
         with torch.autocast(class_logits.device.type, enabled=False):
             return self._losses(class_logits.float(), objectness.float(), mask_logits.float(),
-                                batch_gt_instances, batch_img_metas)
+                                batch_gt_instances, batch_img_metas, targets)
 
-    def _losses(self, class_logits, objectness, mask_logits, instances, metas):
+    def _losses(self, class_logits, objectness, mask_logits, instances, metas, targets):
         device, size = mask_logits.device, mask_logits.shape[-2:]
         labels = [gt.labels for gt in instances]
-        targets = [self._targets(gt, meta, size, device)
-                   for gt, meta in zip(instances, metas)]
+        if targets is None:
+            targets = [self._targets(gt, meta, size, device)
+                       for gt, meta in zip(instances, metas)]
         try:
             pairs = self.matcher(class_logits, mask_logits.detach().flatten(2).sigmoid(), labels,
                                  targets, [meta.get('img_path') for meta in metas])
@@ -153,8 +165,10 @@ class LordreHead(LordreBaseHead):
                                         dtype=torch.long)
         classes[image, query] = torch.cat([y[t] for y, (_, t) in zip(labels, pairs)])
         counts = upload(torch.tensor([sum(map(len, labels)), len(query)]).float(), device)
-        # over all processes, so that every one has the same scale
-        num_gt, num_matched = reduce_mean(counts).clamp(min=1 / get_world_size()).unbind()
+        over_all, least = counts_of_batch(counts, True)
+        num_gt, num_matched = over_all.clamp(min=least).unbind()
+        if not self.sync_normalizers:
+            num_matched = counts[1].clamp(min=1)
 
         losses = dict(loss_cls=class_loss(self.loss_cls, class_logits.flatten(0, 1),
                                           classes.flatten(), num_gt))

@@ -45,6 +45,8 @@ class LordreMatcher:
             probability = class_logits.float()[:, labels].sigmoid()
             return dice**self.alpha * probability**self.beta
 
+    # the Hungarian method runs on the CPU, outside of any graph
+    @torch.compiler.disable
     @torch.no_grad()
     def __call__(self, class_logits, mask_probs, labels, targets, names=None):
         """Match every image of a batch.

@@ -5,10 +5,11 @@ from mmcv.cnn import ConvModule, Scale
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures.bbox import distance2bbox
-from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptInstanceList, reduce_mean
+from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptInstanceList
 from torch import Tensor, nn
 
 from ..grid import class_loss
+from ..grid.heads import check_mask_sizes, counts_of_batch
 from .losses import box_losses
 from .predict import check_test_cfg, predict_batch
 from .targets import level_points, polar_targets
@@ -39,9 +40,9 @@ class PolarMaskHead(BaseDenseHead):
         ray_search: How many degrees to both sides a ray may look for a contour pixel; see
             :class:`PolarRayCoder`.
         center_radius: How far from the centroid points are positive, in strides.
-        sync_num_pos: Normalise the losses by the mean number of positive points of all
-            processes, so that they learn what one process with the whole batch does. With False
-            each process counts its own, as published.
+        sync_normalizers: Whether losses are divided by counts over all processes, so that they
+            learn what one process with the whole batch does. With False each process divides
+            by its own, as published.
         conv_cfg: Convolution of the towers; ``dict(type='DCNv2')`` for the DCN variants.
         norm_cfg: Norm of the towers.
         loss_cls, loss_bbox, loss_mask, loss_centerness: The losses.
@@ -68,7 +69,7 @@ class PolarMaskHead(BaseDenseHead):
                  wrap_angles: bool = False,
                  ray_search: int = 3,
                  center_radius: float = 1.5,
-                 sync_num_pos: bool = True,
+                 sync_normalizers: bool = True,
                  conv_cfg: OptConfigType = None,
                  norm_cfg: OptConfigType = dict(type='GN', num_groups=32, requires_grad=True),
                  loss_cls: ConfigType = dict(
@@ -93,7 +94,7 @@ class PolarMaskHead(BaseDenseHead):
         self.num_classes = self.cls_out_channels = num_classes
         self.strides = tuple(int(stride) for stride in strides)
         self.regress_ranges = tuple(tuple(pair) for pair in regress_ranges)
-        self.center_radius, self.sync_num_pos = center_radius, sync_num_pos
+        self.center_radius, self.sync_normalizers = center_radius, sync_normalizers
         self.coder = TASK_UTILS.build(
             dict(type='PolarRayCoder', num_rays=num_rays, wrap=wrap_angles,
                  search=ray_search))
@@ -169,12 +170,13 @@ class PolarMaskHead(BaseDenseHead):
             cls_logits, distances, rays, centerness: See :meth:`forward`.
             batch_gt_instances: For each image ``bboxes``, ``labels`` and ``masks``: any mmdet
                 masks, or what :class:`ExtractContours` made of them in the loading workers.
-            batch_img_metas: Not used.
+            batch_img_metas: With the size of the input, which masks must have.
             batch_gt_instances_ignore: Not used: ignored regions are background.
 
         Returns:
             ``loss_cls``, ``loss_bbox``, ``loss_mask``, ``loss_centerness``.
         """
+        check_mask_sizes(batch_gt_instances, batch_img_metas)
         sizes = [tuple(logits.shape[-2:]) for logits in cls_logits]
         targets = polar_targets(batch_gt_instances, sizes, self.strides, self.regress_ranges,
                                 self.num_classes, self.coder, self.center_radius)
@@ -205,7 +207,7 @@ class PolarMaskHead(BaseDenseHead):
     def _mean(self, value, like: Tensor) -> Tensor:
         if not isinstance(value, Tensor):
             value = torch.full((), value, dtype=torch.float32, device=like.device)
-        return reduce_mean(value) if self.sync_num_pos else value
+        return counts_of_batch(value, self.sync_normalizers)[0]
 
     def predict_by_feat(self, cls_logits: list[Tensor], distances: list[Tensor],
                         rays: list[Tensor], centerness: list[Tensor],

@@ -7,6 +7,7 @@ from mmdet.structures.bbox import distance2bbox
 from torch import Tensor
 
 from ..compat import has_operators
+from ..grid.heads import complete_test_cfg
 from ..masks import MaskInstances, upload
 from .polygons import FILLS, contours_to_bitmaps, contours_to_rle
 from .rays import PolarRayCoder
@@ -20,9 +21,9 @@ def check_test_cfg(cfg: dict | None) -> dict:
     """``test_cfg`` with the published settings for what it leaves out.
 
     Raises:
-        ValueError: If a choice is unknown.
+        ValueError: A setting or a choice is unknown.
     """
-    cfg = {**DEFAULTS, **(cfg or {})}
+    cfg = complete_test_cfg('PolarMaskHead', cfg, DEFAULTS)
     for key, choices in _CHOICES.items():
         if cfg[key] not in choices:
             raise ValueError(f'test_cfg.{key} must be one of {choices}, not {cfg[key]!r}')

@@ -158,7 +158,8 @@ def polar_targets(batch_gt_instances: list[InstanceData], sizes: Sequence[tuple[
         KeyError: If instances have no masks.
     """
     contours = [_contours_of(gt) for gt in batch_gt_instances]
-    boxes = torch.cat([gt.bboxes for gt in batch_gt_instances]).float()
+    boxes = torch.cat([getattr(gt.bboxes, 'tensor', gt.bboxes)
+                       for gt in batch_gt_instances]).float()
     labels = torch.cat([gt.labels for gt in batch_gt_instances])
     counts = torch.cat([c.sizes for c in contours])
     centroids = torch.cat([c.centroids for c in contours])

@@ -71,7 +71,8 @@ class FilterTinyInstances(BaseTransform):
 
     def transform(self, results: dict) -> dict | None:
         masks = _require_masks(results, type(self).__name__)
-        if isinstance(masks, BitmapMasks):
+        # lazy masks count without being drawn whole
+        if type(masks) is BitmapMasks:
             areas = np.array([cv2.countNonZero(mask) for mask in masks.masks])
         else:
             areas = np.asarray(masks.areas)

@@ -7,9 +7,8 @@ from mmdet.models.losses import DiceLoss
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
-from mmdet.utils import InstanceList, reduce_mean
+from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
-from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from ..grid import (
@@ -20,6 +19,8 @@ from ..grid import (
     kernel_dice,
     points_nms,
 )
+from ..grid.detect import TEST_CFG
+from ..grid.heads import check_map_size, check_mask_sizes, complete_test_cfg, counts_of_batch
 from ..grid.norm_relu import run_tower
 from ..masks import chunk_size
 from .layers import (
@@ -66,10 +67,13 @@ class SOLOv2KernelHead(BaseMaskHead):
         mask_normalizer: ``'pairs'``: the mask loss is the mean over pairs of a ground truth and
             a positive cell, as published. ``'cells'``: their sum over the number of positive
             cells, as in mmdet; the two differ where objects share cells.
+        sync_normalizers: Whether losses are divided by counts over all processes, so that they
+            learn what one process with the whole batch does. With False each process divides
+            by its own, as published.
         norm_cfg: Normalisation of the towers.
         train_cfg: Not used.
         test_cfg: ``score_thr``, ``mask_thr``, ``nms_pre``, ``kernel``, ``sigma``, ``filter_thr``,
-            ``max_per_img`` and, optionally, ``mask_format``: ``'bitmap'`` (default) or ``'rle'``.
+            ``max_per_img`` and ``mask_format``: ``'bitmap'`` (default) or ``'rle'``.
         init_cfg: Initialisation; by default N(0, 0.01), class prior 0.01.
 
     Raises:
@@ -95,6 +99,7 @@ class SOLOv2KernelHead(BaseMaskHead):
                  loss_cls: dict = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
                                        loss_weight=1.0),
                  mask_normalizer: str = 'pairs',
+                 sync_normalizers: bool = True,
                  norm_cfg: dict | None = dict(type='GN', num_groups=32, requires_grad=True),
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
@@ -122,11 +127,11 @@ class SOLOv2KernelHead(BaseMaskHead):
         self.num_levels = len(strides)
         self.pos_scale = pos_scale
         self.dynamic_conv_size = dynamic_conv_size
-        self.mask_normalizer = mask_normalizer
+        self.mask_normalizer, self.sync_normalizers = mask_normalizer, sync_normalizers
         self.loss_mask = MODELS.build(loss_mask)
         self.loss_cls = MODELS.build(loss_cls)
         self.train_cfg = train_cfg
-        self.test_cfg = ConfigDict(test_cfg or {})
+        self.test_cfg = ConfigDict(complete_test_cfg(type(self).__name__, test_cfg, TEST_CFG))
 
         branch = dict(type='SOLOv2FeatureBranch', in_channels=in_channels) | mask_feature_head
         if branch['in_channels'] != in_channels:
@@ -217,17 +222,23 @@ class SOLOv2KernelHead(BaseMaskHead):
     def loss_by_feat(self, kernels: list[Tensor], logits: list[Tensor], mask_features: Tensor,
                      batch_gt_instances: InstanceList, batch_img_metas: list[dict] | None = None,
                      **kwargs) -> dict:
-        """Losses from the outputs of :meth:`forward`."""
+        """Losses from the outputs of :meth:`forward`.
+
+        Raises:
+            UserError: Mask features or masks are not of the input's size.
+        """
+        check_mask_sizes(batch_gt_instances, batch_img_metas)
+        check_map_size(mask_features.shape[-2:], self.mask_stride, batch_img_metas,
+                       'model.mask_head.mask_feature_head.mask_stride')
         truths, targets = self.targets(batch_gt_instances, mask_features.shape[-2:],
                                        mask_features.device)
         num_cells = (targets.labels < self.num_classes).sum()
         num_pairs = num_cells.new_full((), len(targets.cells))
-        # over all processes: each sees its share, and gradients are averaged
-        processes = get_world_size()
-        num_cells, num_pairs = reduce_mean(torch.stack([num_cells, num_pairs]).float()).unbind()
+        counts, least = counts_of_batch(torch.stack([num_cells, num_pairs]).float(),
+                                        self.sync_normalizers)
+        num_cells, num_pairs = counts.unbind()
         flat_logits = torch.cat([_by_cell(level) for level in logits]).float()
-        loss_cls = class_loss(self.loss_cls, flat_logits, targets.labels,
-                              num_cells + 1 / processes)
+        loss_cls = class_loss(self.loss_cls, flat_logits, targets.labels, num_cells + least)
 
         order = targets.images.argsort(stable=True)
         counts = targets.on_cpu[3].bincount(minlength=len(mask_features)).tolist()
@@ -235,7 +246,7 @@ class SOLOv2KernelHead(BaseMaskHead):
         total = self._mask_loss_sum(picked, mask_features, truths.masks[self.mask_stride],
                                     targets.gts[order], counts)
         count = num_cells if self.mask_normalizer == 'cells' else num_pairs
-        return dict(loss_mask=total / count.clamp(min=1 / processes), loss_cls=loss_cls)
+        return dict(loss_mask=total / count.clamp(min=least), loss_cls=loss_cls)
 
     def _mask_loss_sum(self, kernels, features, masks, gts, counts):
         """Sum of the mask losses over pairs, which are in the order of the images."""
@@ -277,7 +288,8 @@ class SOLOv2KernelHead(BaseMaskHead):
         Returns:
             For each image InstanceData with scores, labels, masks and bboxes.
         """
-        cfg = self.test_cfg if cfg is None else ConfigDict(cfg)
+        cfg = self.test_cfg if cfg is None else ConfigDict(
+            complete_test_cfg(type(self).__name__, cfg, TEST_CFG))
         scores = [points_nms(level.float().sigmoid()).flatten(2) for level in logits]
         scores = torch.cat(scores, dim=2).transpose(1, 2)
         kernels = torch.cat([level.flatten(2) for level in kernels], dim=2).transpose(1, 2)

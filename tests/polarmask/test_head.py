@@ -141,7 +141,7 @@ class TestLosses:
     def test_counts_of_one_process_are_an_option(self):
         data = [sample(self.cases()['ring']), sample(self.cases()['empty'])]
         first = build().loss(features(), data)
-        second = build(sync_num_pos=False).loss(features(), data)
+        second = build(sync_normalizers=False).loss(features(), data)
         assert all(torch.allclose(first[key], second[key]) for key in first)
 
     @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])

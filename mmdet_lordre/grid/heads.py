@@ -1,0 +1,91 @@
+"""What the heads of all families do alike: settings, counts, and sizes that must agree."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmdet.utils import InstanceList, reduce_mean
+from mmengine.dist import get_world_size
+from torch import Tensor
+
+from ..errors import UserError
+
+
+def complete_test_cfg(head: str, given: Mapping | None, defaults: Mapping) -> dict[str, Any]:
+    """``test_cfg`` with the published settings for what it leaves out.
+
+    Args:
+        head: Name of the head, for the message.
+        given: What the config says.
+        defaults: Every setting that the head reads.
+
+    Raises:
+        ValueError: A setting that the head does not read.
+    """
+    unknown = set(given or ()) - set(defaults)
+    if unknown:
+        raise ValueError(f'test_cfg of {head} has no {", ".join(sorted(unknown))}; '
+                         f'it knows {", ".join(defaults)}')
+    return {**defaults, **(given or {})}
+
+
+def counts_of_batch(counts: Tensor, sync: bool) -> tuple[Tensor, float]:
+    """What losses are divided by, and the least that they may be divided by.
+
+    Args:
+        counts: Float tensor of numbers of instances, cells, ...
+        sync: Whether to take the mean over all processes, with which N processes learn what one
+            does with the N-fold batch; gradients are averaged.
+
+    Returns:
+        The counts, and one over the number of processes that they are of.
+    """
+    return (reduce_mean(counts), 1 / get_world_size()) if sync else (counts, 1.0)
+
+
+def check_mask_sizes(instances: InstanceList, metas: Sequence[dict] | None) -> None:
+    """See that ground-truth masks are of the images that the network sees.
+
+    Args:
+        instances: Of each image, with ``masks``.
+        metas: With ``img_shape`` and ``batch_input_shape``; nothing is seen without.
+
+    Raises:
+        UserError: They are of another size.
+    """
+    for gt, meta in zip(instances, metas or ()):
+        masks = gt.get('masks')
+        if masks is None or not len(masks):
+            continue
+        size = tuple(masks.shape[-2:]) if hasattr(masks, 'shape') else (masks.height, masks.width)
+        sizes = [tuple(meta[key][:2]) for key in ('img_shape', 'batch_input_shape', 'pad_shape')
+                 if key in meta]
+        if sizes and size not in sizes:
+            raise UserError(
+                f'the masks of {meta.get("img_path", "an image")} have {size[0]} x {size[1]} '
+                f'pixels, its image {sizes[0][0]} x {sizes[0][1]}: something resizes images and '
+                'not their masks, as BatchSyncRandomResize does; resize in the pipeline instead')
+
+
+def check_map_size(size: Sequence[int], stride: int, metas: Sequence[dict] | None,
+                   where: str) -> None:
+    """See that a network's mask maps have the stride that the head takes them to have.
+
+    Args:
+        size: (h, w) of the finest maps.
+        stride: What the head is told.
+        metas: With ``batch_input_shape``; nothing is seen without.
+        where: Dotted name of the setting, for the message.
+
+    Raises:
+        UserError: Another stride.
+    """
+    whole = metas[0].get('batch_input_shape') if metas else None
+    # of an input that no stride divides, each level rounds up once more
+    if whole is None or all(abs(part - side / stride) <= 1 for part, side in zip(size, whole)):
+        return
+    found = round(whole[0] / size[0])
+    raise UserError(
+        f'maps of {size[0]} x {size[1]} for an input of {whole[0]} x {whole[1]} have stride '
+        f'{found}, but the head has mask_stride={stride}: set {where}={found}, '
+        f'or give the head a neck whose first level has stride {stride}')

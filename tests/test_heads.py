@@ -1,0 +1,131 @@
+"""What the heads of all families do alike: settings, counts, and sizes that must agree."""
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
+
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.masks import ShrinkMasks
+from mmdet_lordre.models import head_of
+
+from .deployment.models import FAMILIES, build, lordre
+from .devices.samples import make_batch
+
+
+def losses_of(config, counts=(3, 5), change=lambda batch: None, train=True):
+    model = build(config)
+    images, batch = make_batch(counts, device=False)
+    change(batch)
+    return model.train(train).loss(images, batch)
+
+
+def head_config(config):
+    return config.get('mask_head') or config['bbox_head']
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+class TestEveryHead:
+    def test_settings_are_complete_and_known(self, family):
+        config = FAMILIES[family]()
+        config.pop('test_cfg')
+        model = build(config)  # published settings
+        known = head_of(model).test_cfg
+        assert known['mask_format'] == 'bitmap' and len(known) >= 5
+        images, batch = make_batch((1, 1), device=False)
+        with torch.no_grad():
+            assert len(model.predict(images, batch)) == 2
+        for key in ('score_thrs', 'min_bbox_size'):
+            with pytest.raises(ValueError, match=rf'test_cfg of \w+ has no {key}; it knows'):
+                build(FAMILIES[family]() | dict(test_cfg={key: 1}))
+
+    def test_own_counts_of_a_process(self, family, monkeypatch):
+        """With the switch off, what other processes have is of no matter."""
+        def run(sync):
+            config = FAMILIES[family]()
+            head_config(config)['sync_normalizers'] = sync
+            return losses_of(config, train=False)
+
+        alone = run(True)
+        for name, value in run(False).items():
+            torch.testing.assert_close(value, alone[name])
+        # another process without any object
+        monkeypatch.setattr('mmdet_lordre.grid.heads.reduce_mean', lambda counts: counts / 2)
+        monkeypatch.setattr('mmdet_lordre.grid.heads.get_world_size', lambda: 2)
+        shared, own = run(True), run(False)
+        global_counts = {'loss_cls', 'loss_dice'} if family == 'lordre' else set()
+        for name, value in alone.items():
+            if 'loss' not in name or not value:
+                continue
+            ratio = (shared[name] / value).item()
+            assert ratio == pytest.approx(2, rel=0.05), name
+            expected = 2 if name in global_counts else 1
+            assert (own[name] / value).item() == pytest.approx(expected, rel=0.05), name
+
+    def test_masks_of_another_size_are_refused(self, family):
+        """As BatchSyncRandomResize leaves them."""
+        def smaller(batch):
+            for sample in batch:
+                masks = sample.gt_instances.masks
+                sample.gt_instances.masks = BitmapMasks(masks.masks[:, ::2, ::2],
+                                                        masks.height // 2, masks.width // 2)
+        with pytest.raises(UserError, match=r'masks of 0\.png have 32 x 48 .* its image 64 x 96'):
+            losses_of(FAMILIES[family](), change=smaller)
+
+    def test_boxes_as_boxes(self, family):
+        """``boxtype2tensor=False`` leaves mmdet's own box type."""
+        def boxes(batch):
+            for sample in batch:
+                sample.gt_instances.bboxes = HorizontalBoxes(sample.gt_instances.bboxes)
+        plain = losses_of(FAMILIES[family](), train=False)
+        for name, value in losses_of(FAMILIES[family](), change=boxes, train=False).items():
+            torch.testing.assert_close(value, plain[name])
+
+
+@pytest.mark.parametrize('family', ['solov2', 'aggmask', 'aggmask_star'])
+def test_a_neck_of_another_stride_is_refused(family):
+    """Nothing is learned from the top-left part of the masks."""
+    config = FAMILIES[family]()
+    config['backbone'].update(strides=(2, 2, 2))
+    key = 'mask_feature_head.mask_stride' if family == 'solov2' else 'mask_stride'
+    with pytest.raises(UserError, match=rf'have stride 8, .*mask_stride=4: set '
+                                        rf'model\.mask_head\.{key}=8'):
+        losses_of(config)
+    head = head_config(config)
+    if family == 'solov2':
+        head['mask_feature_head']['mask_stride'] = 8
+    else:
+        head['mask_stride'] = 8
+    losses_of(config)['loss_mask'].backward()
+
+
+def test_region_classifier_reads_what_the_workers_shrank():
+    config = lordre(region_classifier=dict(hidden_channels=8))
+
+    def shrink(batch):
+        for sample in batch:
+            sample.gt_instances.masks = ShrinkMasks(2).make(sample.gt_instances.masks)
+    plain = losses_of(config, train=False)
+    assert plain['loss_region'] > 0
+    for name, value in losses_of(config, change=shrink, train=False).items():
+        torch.testing.assert_close(value, plain[name])
+
+
+@pytest.mark.parametrize('family', ['lordre', *(
+    pytest.param(family, marks=pytest.mark.long) for family in FAMILIES if family != 'lordre')])
+def test_a_compiled_loss(family):
+    """``compile`` of a config: what cannot be in a graph stays out of it."""
+    torch._dynamo.reset()
+    model = build(FAMILIES[family]())
+    images, batch = make_batch((2, 1), device=False)
+    features = [feature.detach() for feature in model.extract_feat(images)]
+    plain = head_of(model).loss(features, batch)
+    compiled = torch.compile(head_of(model).loss, backend='eager')(features, batch)
+    assert compiled.keys() == plain.keys()
+    for name, value in compiled.items():
+        torch.testing.assert_close(value, plain[name], rtol=1e-4, atol=1e-5)
+
+
+def test_settings_of_another_head_type_are_named():
+    with pytest.raises(ValueError, match='test_cfg of SOLOv2KernelHead has no rays'):
+        MODELS.build(FAMILIES['solov2']() | dict(test_cfg=dict(rays=True)))
