@@ -9,7 +9,7 @@ It stands on torch's backend for Python (``PrivateUse1``), which is experimental
 when the torch at hand does not have it.
 """
 import os
-import traceback
+import sys
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,9 +72,12 @@ def recorded():
 
 def _place():
     """The innermost line of the package that is at work, as ``file.py:function``."""
-    for frame in reversed(traceback.extract_stack()):
-        if frame.filename.startswith(PACKAGE) and not frame.filename.endswith('transfer.py'):
-            return f'{os.path.relpath(frame.filename, PACKAGE)}:{frame.name}'
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith(PACKAGE) and not name.endswith('transfer.py'):
+            return f'{os.path.relpath(name, PACKAGE)}:{frame.f_code.co_name}'
+        frame = frame.f_back
     return 'elsewhere'
 
 
