@@ -2,11 +2,10 @@
 import torch
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
-from mmdet.utils import reduce_mean
-from mmengine.dist import get_world_size
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ..grid.heads import check_mask_sizes, counts_of_batch
 from ..masks import upload
 from .base_head import LordreBaseHead, mask_iou
 from .branches import MaskBranch
@@ -46,6 +45,8 @@ class LordrePlaceHead(LordreBaseHead):
             true mask.
         loss_mask: Loss of a mask's pixels, whose sum is divided by the object's size.
         loss_dice, loss_objectness: As in :class:`LordreHead`.
+        sync_normalizers: Whether losses are divided by the number of ground truths over all
+            processes, or by a process's own.
         train_cfg: Not used; mmdet passes it.
         test_cfg: As in :class:`LordreHead`; activation maps are the masks.
     """
@@ -60,7 +61,7 @@ class LordrePlaceHead(LordreBaseHead):
                  loss_dice=dict(type='DiceLoss', eps=5e-5, loss_weight=2.0),
                  loss_objectness=dict(type='CrossEntropyLoss', use_sigmoid=True,
                                       loss_weight=1.0),
-                 train_cfg=None, test_cfg=None, init_cfg=None):
+                 sync_normalizers: bool = True, train_cfg=None, test_cfg=None, init_cfg=None):
         super().__init__(init_cfg)
         self.num_classes, self.num_queries = num_classes, num_queries
         self.in_index, self.mask_upsample = in_index, mask_upsample
@@ -77,6 +78,7 @@ class LordrePlaceHead(LordreBaseHead):
         self.loss_mask = MODELS.build(loss_mask)
         self.loss_dice = MODELS.build(loss_dice)
         self.loss_objectness = MODELS.build(loss_objectness)
+        self.sync_normalizers = sync_normalizers
         self._set_test_cfg(test_cfg)
 
     def scores(self, class_logits: Tensor, objectness: Tensor) -> Tensor:
@@ -121,15 +123,18 @@ class LordrePlaceHead(LordreBaseHead):
         """
         branch, instances, metas = self.place_branch, batch_gt_instances, batch_img_metas
         size, device = features.shape[-2:], features.device
+        check_mask_sizes(instances, metas)
         coverage = [self._targets(gt, meta, size, device).unflatten(1, size)
                     for gt, meta in zip(instances, metas)]
         labels = [gt.labels for gt in instances]
         count = sum(map(len, labels))
-        number = reduce_mean(upload(torch.tensor(float(count)), device))
-        number = number.clamp(min=1 / get_world_size())
+        number, least = counts_of_batch(upload(torch.tensor(float(count)), device),
+                                        self.sync_normalizers)
+        number = number.clamp(min=least)
 
-        places = [places_of(part, upload(gt.bboxes, device), meta['batch_input_shape'][0] / size[0])
-                  for part, gt, meta in zip(coverage, instances, metas)]
+        boxes = [getattr(gt.bboxes, 'tensor', gt.bboxes) for gt in instances]
+        places = [places_of(part, upload(box, device), meta['batch_input_shape'][0] / size[0])
+                  for part, box, meta in zip(coverage, boxes, metas)]
         heat = torch.stack([place_heat(spots, part.sum((1, 2)), size, self.spread)
                             for spots, part in zip(places, coverage)])
         logits = branch.place_logits(features)
