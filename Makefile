@@ -31,7 +31,7 @@ test-reliability: setup
 
 test-browser: setup
 	@bash tools/browser.sh
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests -m browser $(ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/browser -m browser $(ARGS)
 
 # the measurements also where a test fails, and then the tests' status
 gpu: setup

@@ -10,13 +10,15 @@ from ..datasets.annotation_rules import MOST_PIXELS
 from ..datasets.file_names import base_names
 from ..pages import thumbnail
 from ..text import printable
-from .outlines import outline
+from .outlines import POINTS, outline
 from .table import Table
 
 #: Longer side of a cut and of a whole picture in pixels, and their JPEG bytes at most.
 CUT, WHOLE = (168, 6_000), (520, 42_000)
 #: Masks that are drawn in a picture.
 _MASKS = 300
+#: Points of all masks in a picture together, about.
+_POINTS = 8_000
 
 
 @dataclass
@@ -115,7 +117,7 @@ class Examples:
         picture, table = self.table.pictures[example.picture], self.table
         truths = [table.truth.masks[t] for t in example.truths]
         found = [table.detections.masks[d] for d in example.detections]
-        side, most = WHOLE if example.whole else CUT
+        side, weight = WHOLE if example.whole else CUT
         x, y, w, h = (0, 0, picture.width, picture.height) if example.whole else _around(
             truths + found, picture.width, picture.height)
         scale = min(1.0, side / max(w, h)) if example.whole else side / max(w, h)
@@ -123,14 +125,15 @@ class Examples:
         source = ''
         if image is not None:
             part = image[y:y + h, x:x + w]
-            source = thumbnail(part, side, most)
+            source = thumbnail(part, side, weight)
         marks = example.marks
+        most = max(16, min(POINTS, _POINTS // max(1, len(truths) + len(found))))
         return dict(
             p=example.picture, w=size[0], h=size[1], s=source,
-            t=[[outline(mask, x, y, scale), int(table.truth.label[t]), None,
+            t=[[outline(mask, x, y, scale, most), int(table.truth.label[t]), None,
                 int(marks.get('t', [True] * len(truths))[i])]
                for i, (t, mask) in enumerate(zip(example.truths, truths))],
-            d=[[outline(mask, x, y, scale), int(table.detections.label[d]),
+            d=[[outline(mask, x, y, scale, most), int(table.detections.label[d]),
                 round(float(table.detections.score[d]), 3),
                 int(marks.get('d', [True] * len(found))[i])]
                for i, (d, mask) in enumerate(zip(example.detections, found))])

@@ -52,7 +52,8 @@ def numbers_of(one: Measured, missed: list[Missed], doubts: Suspicious) -> dict[
         suspicious_annotations=dict(
             unlabeled=[_object(one, d, -1) for d in doubts.unlabeled[:_LISTED]],
             unfound=[_object(one, -1, t) for t in doubts.unfound[:_LISTED]],
-            mislabeled=[_object(one, d, t) for d, t in zip(*doubts.mislabeled)][:_LISTED])))
+            mislabeled=[_object(one, d, t) for d, t in zip(
+                *(part[:_LISTED] for part in doubts.mislabeled))])))
 
 
 def by_class(one: Measured) -> list[dict[str, Any]]:

@@ -7,16 +7,17 @@ from .crops import crop_of
 #: Units of the drawing for a pixel of the thumbnail.
 UNITS = 4
 #: Points of one mask at most.
-_POINTS = 400
+POINTS = 400
 
 
-def outline(mask: dict, x: float, y: float, scale: float) -> str:
+def outline(mask: dict, x: float, y: float, scale: float, most: int = POINTS) -> str:
     """The path of a mask's outlines, holes included, for ``fill-rule: evenodd``.
 
     Args:
         mask: Run lengths of the whole image.
         x, y: The pixel of the image that is the drawing's corner.
         scale: Pixels of the thumbnail for a pixel of the image.
+        most: Points at most, 12 or more.
 
     Returns:
         SVG's ``M x yL...Z`` in units of the drawing; '' for a mask without pixels.
@@ -31,10 +32,10 @@ def outline(mask: dict, x: float, y: float, scale: float) -> str:
     tolerance = 0.4 * grow / scale
     while True:
         lines = [cv2.approxPolyDP(line, tolerance, True)[:, 0] for line in found]
-        if sum(map(len, lines)) <= _POINTS:
+        if sum(map(len, lines)) <= most:
             break
-        if len(found) > _POINTS // 4:  # specks without end: the largest stay
-            found = sorted(found, key=len, reverse=True)[:_POINTS // 4]
+        if len(found) > most // 4:  # specks without end: the largest stay
+            found = sorted(found, key=len, reverse=True)[:most // 4]
         tolerance *= 2
     parts = []
     for line in lines:

@@ -135,7 +135,8 @@ def _doubts(doubts: Suspicious, examples: Examples) -> list[dict[str, Any]]:
              examples=[examples.add(d) for d in doubts.unlabeled[:_DOUBTS]]),
         dict(kind='another class', what='the mask fits, and the model is surer of another class',
              count=len(doubts.mislabeled[0]),
-             examples=[examples.add(d, t) for d, t in zip(*doubts.mislabeled)][:_DOUBTS]),
+             examples=[examples.add(d, t) for d, t in zip(
+                 *(part[:_DOUBTS] for part in doubts.mislabeled))]),
         dict(kind='nothing found', what='no detection of any class and any score comes near',
              count=len(doubts.unfound),
              examples=[examples.add(truth=t) for t in doubts.unfound[:_DOUBTS]])]

@@ -68,7 +68,7 @@ def write_report(folder: str, sources: Sequence[Source], ann: str | None = None,
         title=first.name, written=time.strftime('%Y-%m-%d %H:%M'), version=version,
         facts={**_facts(first, log), **options.facts}, ceilings=ceilings_of(first),
         run=page.run_charts(log) if log else None, model=None, comparisons=[], advice=[],
-        names=[], examples=[], confusion=None, classes=[])
+        names={}, examples=[], confusion=None, classes=[])
     numbers: dict[str, Any] = dict(written_by=f'mmdet_lordre {version}', name=first.name,
                                    written=values['written'], ceilings=values['ceilings'])
     if log:
@@ -118,7 +118,9 @@ def _models(values, numbers, sources, annotated, folder, options, log, say):
                              for (name, rows), other in zip(compared, others)]
     say(f'{first.name}: {len(examples.wanted)} pictures')
     values['examples'] = examples.drawn()
-    values['names'] = [printable(p.name, 120) for p in first.table.pictures]
+    used = {example['p'] for example in values['examples']}
+    used.update(*(cell[-1] for cell in values['confusion']['cells']))
+    values['names'] = {p: printable(first.table.pictures[p].name, 120) for p in sorted(used)}
     if examples.unread:
         say(f'{len(examples.unread)} images could not be read or have another size than the '
             f'annotations say; they are drawn as outlines: {listed(examples.unread, 3)}')

@@ -9,6 +9,7 @@ import pytest
 
 from mmdet_lordre.cli.report import main as report
 from mmdet_lordre.errors import UserError
+from mmdet_lordre.prediction.thresholds import read_thresholds
 from mmdet_lordre.reporting.examples import inside
 from mmdet_lordre.reporting.inputs import annotated_of
 from mmdet_lordre.reporting.sources import ceilings_of, find_source
@@ -89,6 +90,9 @@ def test_numbers(made):
     thresholds = json.loads((folder / 'results_report' / 'thresholds.json').read_text())
     assert set(thresholds['classes']) == set(HOSTILE) and 0 <= thresholds['default'] <= 1
     assert model['thresholds'] == thresholds
+    # as predict reads it
+    read = read_thresholds(folder / 'results_report' / 'thresholds.json')
+    assert read.of(HOSTILE).tolist() == pytest.approx(list(thresholds['classes'].values()))
 
 
 def examples_of(page):
@@ -105,6 +109,27 @@ def test_pictures(made):
     # every cell that is not empty has a cut
     cells = json.loads(re.search(r'id="confusion-data">(.*?)</script>', page, re.S)[1])['cells']
     assert cells and all(numbers and pictures for _, _, _, numbers, pictures in cells)
+
+
+def test_the_page_does_not_grow_with_the_mistakes(tmp_path):
+    """Crowded pictures, every object of them annotated as another class."""
+    size = (400, 400)
+    scene = Scene(('a', 'b'), size)
+    for _ in range(2):
+        scene.image()
+        for i in range(600):
+            disc = np.hypot(*np.mgrid[-7:7, -7:7]) < 6.5
+            mask = np.zeros(size, bool)
+            mask[i // 25 * 16:i // 25 * 16 + 14, i % 25 * 16:i % 25 * 16 + 14] = disc
+            scene.truth(mask, i % 2)
+            scene.found(mask, 0.5 + i / 2000, (i + i % 5 > 1) % 2)
+    page = Path(report(write(scene, tmp_path / 'a')))
+    assert page.stat().st_size < 2_000_000
+    examples = examples_of(page.read_text())
+    assert len(examples) < 200
+    whole = max(examples, key=lambda example: len(example['t']))
+    assert len(whole['t']) == 300
+    assert sum(path.count('L') for path, *_ in whole['t'] + whole['d']) < 12_000
 
 
 def test_again_and_over_foreign_files(made, tmp_path):
