@@ -1,6 +1,6 @@
 """Mask arithmetic that every family uses."""
 from .chunks import chunk_size
-from .geometry import mask_boxes, maskness
+from .geometry import mask_areas, mask_boxes, maskness
 from .instances import MaskInstances
 from .lazy import LazyMasks
 from .resize import to_original_size
@@ -12,4 +12,4 @@ from .transforms import LoadLazyAnnotations, ShrinkMasks
 
 __all__ = ['LazyMasks', 'LoadLazyAnnotations', 'MaskInstances', 'RLEMasks', 'ShrinkMasks',
            'ShrunkMasks', 'TransformedMasks', 'central_sums', 'chunk_size', 'constant',
-           'encode_masks', 'mask_boxes', 'maskness', 'to_original_size', 'upload']
+           'encode_masks', 'mask_areas', 'mask_boxes', 'maskness', 'to_original_size', 'upload']

@@ -1,4 +1,6 @@
 """What a mask covers and how sure the network is of it."""
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from pycocotools import mask as mask_api
@@ -31,6 +33,12 @@ def mask_boxes(masks: Tensor | RLEMasks) -> Tensor:
     spans = [_span(masks.any(dim=1)), _span(masks.any(dim=2))]
     (x1, x2), (y1, y2) = spans
     return torch.stack((x1, y1, x2, y2), dim=1).float()
+
+
+def mask_areas(masks: Sequence[dict]) -> np.ndarray:
+    """Pixels of run lengths, int64 (N,); pycocotools itself counts 255 masks at most at once."""
+    parts = [mask_api.area(list(masks[start:start + 255])) for start in range(0, len(masks), 255)]
+    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
 
 
 def _span(hit: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from pycocotools import mask as mask_api
 
+from ..masks import mask_areas
 from ..masks.runs import Crop, crop_of_rle, rle_of_crop
 from .overlaps import box_pairs, intersection
 
@@ -191,8 +192,8 @@ def _object(pieces, crops, size):
     rle = encoded[0]
     if len(pieces) > 1:
         union = mask_api.merge(encoded)
-        areas = mask_api.area(encoded)
-        full = [i for i in whole if areas[i] >= _WHOLE * mask_api.area(union)]
+        areas, most = mask_areas(encoded), mask_areas([union])[0]
+        full = [i for i in whole if areas[i] >= _WHOLE * most]
         rle = encoded[full[0]] if full else union
     return Joined(dict(rle, size=list(size)), pieces[0].score, pieces[0].label, not whole)
 

@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 
 from ..errors import UserError
-from ..masks import RLEMasks, mask_boxes
+from ..masks import RLEMasks, mask_areas, mask_boxes
 from ..masks.outlines import Outline, outlines_of
 from ..masks.runs import Crop, crop_of_rle
 
@@ -95,8 +95,7 @@ class Result:
     @property
     def areas(self) -> np.ndarray:
         """Pixels of each mask, int64 (N,)."""
-        from pycocotools import mask as mask_api
-        return np.asarray(mask_api.area(list(self.masks)) if len(self) else [], np.int64)
+        return mask_areas(self.masks)
 
     def crop(self, index: int) -> Crop:
         """Pixels of an object inside its bounds, and where they begin."""
