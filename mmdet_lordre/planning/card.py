@@ -99,8 +99,8 @@ class Card:
             said.append(f'Half of the objects are smaller than {np.median(sides):.0f} px: do not '
                         'shrink the images, and keep masks fine.')
         if np.percentile(counts, 95) > 40:
-            said.append('Many objects an image: heads that look in places (SOLOv2, AggMask, '
-                        'PolarMask) find them more easily than a list of queries.')
+            said.append('Many objects an image: heads that look in places find them more easily '
+                        "than a list of filters, as the published Lordre's.")
         if counts.max() > COUNTED:
             beyond = np.maximum(counts - COUNTED, 0).sum() / len(data)
             said.append(f'{plural(int((counts > COUNTED).sum()), "image")} have more than '

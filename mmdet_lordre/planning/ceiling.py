@@ -18,7 +18,7 @@ from torch import nn
 from ..datasets.annotation_rules import encode_segmentation
 from ..evaluation.coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarise
 from ..evaluation.coco_mask_metric import to_rles
-from ..lordre import LordreHead
+from ..lordre import LordreHead, LordrePlaceHead
 from ..masks import LazyMasks
 from ..masks.drawing import draw_segment
 from .objects import Objects
@@ -151,7 +151,7 @@ def build_head(cfg: Config) -> tuple[nn.Module | None, int]:
     if not known_head(head):
         return None, 0
     stride = 8
-    if isinstance(head, LordreHead):
+    if isinstance(head, LordreHead | LordrePlaceHead):
         model = copy.deepcopy(cfg.model)
         model.backbone.init_cfg = None
         with torch.device('meta'):
@@ -189,7 +189,7 @@ def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int]) -> Ceiling 
         results += [dict(image_id=int(image) + 1, category_id=label + 1, segmentation=rle,
                          score=score) for rle, score, label in zip(rles, scores, labels)]
         fates.append(_fates(perfect, scene, rles, [rle for rle, _, _ in own],
-                            isinstance(head, LordreHead)))
+                            head))
     return _summary(objects, images, truths, results, fates)
 
 
@@ -200,7 +200,7 @@ def _truth_of(scene):
     return [(rle, float(mask_api.area(rle)), mask_api.toBbox(rle).tolist()) for rle in rles]
 
 
-def _fates(perfect, scene, found, truths, queries):
+def _fates(perfect, scene, found, truths, head):
     """(IoU with the best detection of the class, kind of loss or None) of each object."""
     best = np.zeros(len(truths))
     if found and truths:
@@ -209,10 +209,10 @@ def _fates(perfect, scene, found, truths, queries):
         # a detection is of one object alone
         pairs = linear_sum_assignment(np.where(same, ious, 0), maximize=True)
         best[pairs[1]] = np.where(same, ious, 0)[pairs]
-    losses = []
+    losses, queries = [], isinstance(head, LordreHead | LordrePlaceHead)
     for iou, placed, assigned, tiny in zip(best, perfect.placed, perfect.assigned, perfect.tiny):
         if not placed:
-            losses.append('queries' if queries else 'shared' if assigned else 'unassigned')
+            losses.append('shared' if assigned else 'queries' if queries else 'unassigned')
         elif iou < 0.25:
             # Lordre suppresses nothing
             losses.append('tiny' if tiny else 'coarse' if queries else 'suppressed')

@@ -86,7 +86,7 @@ class Fit:
     @property
     def lr(self) -> float:
         """Full learning rate."""
-        return rules.learning_rate(self.batch_size)
+        return rules.learning_rate(self.batch_size, self.family)
 
     def with_steps(self, steps: int) -> 'Fit':
         """The same with another length."""
@@ -153,7 +153,7 @@ def _polarmask(objects: Objects, sides: np.ndarray, longer: int, stages: int) ->
 
 
 def _lordre(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict:
-    return dict(num_queries=rules.num_queries(objects), stride=rules.mask_stride(sides))
+    return dict(num_queries=rules.num_queries(objects))
 
 
 def steps_of(minutes: float, seconds_a_step: float) -> int:

@@ -106,29 +106,22 @@ def _polarmask(fit, size, channels):
 
 def _lordre(fit, size, channels):
     heads = fit.heads
-    stride = heads['stride']
-    used = channels[{4: 0, 8: 1}[stride]:]
     width = max(size.neck, 64)
-    matched = ("        loss_matched_cls=dict(type='CrossEntropyLoss', loss_weight=1.0),\n"
+    regions = ('        # classes are what a network from scratch learns last\n'
+               '        region_classifier=dict(hidden_channels=128),\n'
                if heads['num_classes'] > 1 else '')
     return (
+        '    # finest features of stride 4: masks are as fine as they are\n'
         '    neck=dict(\n'
-        f"        type='LordreEncoder', in_channels={tuple(used)}, "
-        f'out_channels={width}),\n'
+        f"        type='LordreEncoder', in_channels={tuple(channels)}, out_channels={width}),\n"
+        '    # queries that come from places: they learn from scratch what filters do not\n'
         '    mask_head=dict(\n'
-        "        type='LordreHead',\n"
+        "        type='LordrePlaceHead',\n"
         f'        num_classes={heads["num_classes"]}, in_channels={width}, channels={width},\n'
-        f'        depth={max(3, size.convs)}, kernel_dim={max(32, width // 2)}, groups=4,\n'
+        f'        depth={size.convs}, kernel_dim=16,\n'
         '        # half as many again as nearly all images have objects\n'
         f'        num_queries={heads["num_queries"]},\n'
-        f'        # six samples across half of the objects ask for stride {stride}\n'
-        f'        mask_upsample={stride // 4},\n'
-        "        normalization='softmax', norm_cfg=dict(type='BN'),\n"
-        '        # classes are what a network from scratch learns last\n'
-        '        region_classifier=dict(hidden_channels=128),\n'
-        + matched +
-        "        loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,\n"
-        '                      loss_weight=4.0),\n'
-        "        loss_mask=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=5.0),\n"
-        "        loss_dice=dict(type='DiceLoss', eps=5e-5, loss_weight=2.0)),\n"
+        "        norm_cfg=dict(type='BN'),\n"
+        + regions +
+        "        loss_cls=dict(type='CrossEntropyLoss', loss_weight=2.0)),\n"
         "    test_cfg=dict(score_thr=0.005, mask_thr=0.45, mask_format='rle')")

@@ -17,7 +17,8 @@ from ..aggmask import AggMaskHead, AggMaskStarHead
 from ..aggmask.prediction import to_map_size
 from ..aggmask.targets import head_targets
 from ..grid import cell_targets, collect_ground_truths
-from ..lordre import LordreHead
+from ..lordre import LordreHead, LordrePlaceHead
+from ..lordre.place_targets import places_of
 from ..polarmask import PolarMaskHead
 from ..polarmask.head import polar_centerness
 from ..polarmask.targets import polar_targets
@@ -224,29 +225,37 @@ def _polarmask(head: PolarMaskHead, scene: Scene) -> Perfect:
     return Perfect(found, *_marks(count, placed, [*placed.tolist(), *alone], []))
 
 
-def _lordre(head: LordreHead, scene: Scene, stride: int) -> Perfect:
-    count = len(scene.drawn)
+def _lordre(head: LordreHead | LordrePlaceHead, scene: Scene, stride: int) -> Perfect:
+    count, coverage = len(scene.drawn), scene.coverage(stride)
     areas = torch.tensor([int(mask.sum()) for _, mask in scene.drawn])
     # of more objects than queries the largest are kept, whose masks are the best
-    chosen = areas.argsort(descending=True, stable=True)[:head.num_queries]
-    chosen = chosen[areas[chosen] > 0]
-    queries = len(chosen)
+    chosen = areas.argsort(descending=True, stable=True)
+    lonely = chosen = chosen[areas[chosen] > 0]
+    if isinstance(head, LordrePlaceHead):  # a place is that of one object
+        cells = places_of(coverage, scene.truth.bboxes, stride).tolist()
+        first: dict = {}
+        lonely = torch.tensor([first.setdefault(tuple(cells[i]), i) for i in chosen.tolist()
+                               if tuple(cells[i]) not in first], dtype=torch.long)
+    kept = lonely[:head.num_queries]
+    queries = len(kept)
     classes = torch.full((1, queries, head.num_classes), -_SURE)
-    classes[0, torch.arange(queries), scene.truth.labels[chosen]] = _SURE
+    classes[0, torch.arange(queries), scene.truth.labels[kept]] = _SURE
     # a logit that is nearly a straight line of the coverage, half of which is the threshold:
     # resizing, of logits and of probabilities, then finds the border between the samples
     threshold = torch.tensor(float(head.test_cfg['mask_thr'])).logit()
-    coverage = scene.coverage(stride)
-    masks = 4 * (coverage[chosen] - 0.5) + threshold
-    found, = head.predict_by_feat(classes, torch.full((1, queries), _SURE), masks[None],
-                                  torch.zeros(1, 1, 1, 1), [scene.meta], rescale=True)
+    masks = 4 * (coverage[kept] - 0.5) + threshold
+    sure = torch.full((1, queries, 2) if isinstance(head, LordrePlaceHead) else (1, queries), _SURE)
+    found, = head.predict_by_feat(classes, sure, masks[None], torch.zeros(1, 1, 1, 1),
+                                  [scene.meta], rescale=True)
     vanished = (coverage.flatten(1).amax(1) <= 0.5).nonzero().flatten()
-    return Perfect(found, *_marks(count, chosen, range(count), vanished))
+    # what has no place for want of queries is no neighbor's doing
+    assigned = set(chosen.tolist()) - set(lonely[head.num_queries:].tolist())
+    return Perfect(found, *_marks(count, kept, sorted(assigned), vanished))
 
 
 _WAYS: dict[type, Callable] = {
     SOLOv2KernelHead: _solov2, AggMaskHead: _aggmask, AggMaskStarHead: _aggmask,
-    PolarMaskHead: _polarmask, LordreHead: _lordre}
+    PolarMaskHead: _polarmask, LordreHead: _lordre, LordrePlaceHead: _lordre}
 
 
 def known_head(head: nn.Module) -> bool:
@@ -259,10 +268,10 @@ def predict_perfectly(head: nn.Module, scene: Scene, stride: int = 8) -> Perfect
     """Detections of a network without any error.
 
     Args:
-        head: One of the five of this package.
+        head: One of this package.
         scene: An image with at least one object.
         stride: Of the features that Lordre's masks are made of; the other heads know theirs.
     """
-    if isinstance(head, LordreHead):
+    if isinstance(head, LordreHead | LordrePlaceHead):
         return _lordre(head, scene, stride)
     return _WAYS[type(head)](head, scene)

@@ -157,11 +157,8 @@ def ray_search(sides: np.ndarray) -> int:
     return int(min(45, max(3, math.ceil(2 * 360 / (math.pi * small) / 2))))
 
 
-def mask_stride(sides: np.ndarray) -> int:
-    """Stride of Lordre's mask features: six samples across half of the objects."""
-    return 4 if np.median(sides) < 48 else 8
-
-
-def learning_rate(batch_size: int) -> float:
-    """AdamW's, by the square root of the batch size; measured for batches of 8."""
+def learning_rate(batch_size: int, family: str) -> float:
+    """AdamW's, by the square root of the batch size; measured for batches of 8 (Lordre: 4)."""
+    if family == 'lordre':  # nothing is matched: early steps do no harm
+        return round(3e-3 * math.sqrt(batch_size / 4), 5)
     return round(1.5e-3 * math.sqrt(batch_size / 8), 5)

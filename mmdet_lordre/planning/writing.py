@@ -53,8 +53,6 @@ def _model(fit):
     kind = dict(lordre='Lordre', solov2='SOLOv2', polarmask='PolarMask').get(
         fit.family, 'SingleStageInstanceSegmentor')
     outs = tuple(range(fit.stages))
-    if fit.family == 'lordre':
-        outs = outs[{4: 0, 8: 1}[fit.heads['stride']]:]
     return (
         'model = dict(\n'
         f'    type={kind!r},\n'
@@ -146,7 +144,7 @@ def _schedule(fit, validated):
                      'update_buffers=True)')
     lines = ([f'# {fit.why["precision"]}'] if 'precision' in fit.why else []) + [
         'optim_wrapper = dict(', f'    type={wrapper!r},',
-        f"    optimizer=dict(type='AdamW', lr={fit.lr}, weight_decay=0.05),",
+        f"    optimizer=dict(type='AdamW', lr={fit.lr}, weight_decay=0.05, fused=True),",
         '    clip_grad=dict(max_norm=5.0))']
     if 'steps' in fit.why:
         lines.append(f'# {fit.why["steps"]}')

@@ -54,14 +54,22 @@ def lordre(stride=4, **head):
     return cfg
 
 
+def places(stride=4, **head):
+    cfg = lordre(stride)
+    cfg.model.mask_head = ConfigDict(dict(
+        type='LordrePlaceHead', num_classes=1, in_channels=8, channels=8, depth=1, kernel_dim=4,
+        num_queries=10) | head)
+    return cfg
+
+
 def ceiling(cfg, images, names=('thing',), size=(128, 128)):
     data = read_objects(coco(images, names, size), 'hand.json', None)
     return ceiling_of(cfg, data, np.flatnonzero(data.counts))
 
 
 APART = [(square(8, 8, 32), 0), (square(72, 16, 24), 0), (square(40, 64, 48), 0)]
-EVERY = [grid(), grid('AggMaskHead'), grid('AggMaskStarHead'), polar(), lordre()]
-NAMES = ['solov2', 'aggmask', 'aggmask_star', 'polarmask', 'lordre']
+EVERY = [grid(), grid('AggMaskHead'), grid('AggMaskStarHead'), polar(), lordre(), places()]
+NAMES = ['solov2', 'aggmask', 'aggmask_star', 'polarmask', 'lordre', 'places']
 
 
 @pytest.mark.parametrize('cfg', EVERY, ids=NAMES)
@@ -105,10 +113,18 @@ def test_masks_that_the_head_calls_too_small():
     assert found.lost == {'tiny': pytest.approx(1 / 3)}
 
 
-def test_more_objects_than_queries():
-    found = ceiling(lordre(num_queries=2), [APART])
+@pytest.mark.parametrize('make', [lordre, places])
+def test_more_objects_than_queries(make):
+    found = ceiling(make(num_queries=2), [APART])
     assert found.lost == {'queries': pytest.approx(1 / 3)}
     assert found.ap == pytest.approx(67 / 101, abs=1e-6)
+
+
+def test_places_that_two_objects_share():
+    """Two halves of one cell of stride 8: each has its mass there, and the other cells less."""
+    halves = [(square(40, 40, 4, 8), 0), (square(44, 40, 4, 8), 0), (square(80, 80, 16), 0)]
+    assert ceiling(places(8), [halves]).lost['shared'] == pytest.approx(1 / 3)
+    assert 'shared' not in ceiling(places(4), [halves]).lost
 
 
 @pytest.mark.parametrize('cfg', [grid(tests=dict(TESTS, max_per_img=2)),
