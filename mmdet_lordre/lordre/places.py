@@ -18,6 +18,11 @@ POSITIONAL = 6
 _NOWHERE = -1e4
 
 
+def without_autocast(x: Tensor) -> torch.autocast:
+    """Full precision where a tensor is; the meta device, for counting alone, has no autocast."""
+    return torch.autocast('cpu' if x.is_meta else x.device.type, enabled=False)
+
+
 def find_places(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The best local maxima of maps.
 
@@ -124,7 +129,7 @@ class PlaceBranch(BaseModule):
     def place_logits(self, features: Tensor) -> Tensor:
         """Logit of every cell, (B, h, w) float32: neighbours that half precision makes equal
         would both be maxima."""
-        with torch.autocast(features.device.type, enabled=False):
+        with without_autocast(features):
             return F.conv2d(features.float(), self.place.weight.float(),
                             self.place.bias.float())[:, 0]
 
@@ -146,7 +151,7 @@ class PlaceBranch(BaseModule):
         masks = torch.bmm(raw[..., :self.kernel_dim],
                           mask_features[:, :self.kernel_dim].flatten(2))
         # squares of coordinates have more digits than half precision
-        with torch.autocast(features.device.type, enabled=False):
+        with without_autocast(features):
             width = shape[1]
             centers = torch.stack([cells % width, cells // width], dim=-1)
             kernels = positional_kernels(raw[..., self.kernel_dim:], centers, radius)
