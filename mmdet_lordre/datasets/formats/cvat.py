@@ -123,7 +123,10 @@ def _polygon(shape, where):
 def _ellipse(shape, image, where):
     x, y, rx, ry = (_number(shape, key, where) for key in ('cx', 'cy', 'rx', 'ry'))
     angle = _number(shape, 'rotation', where) if shape.get('rotation') else 0
-    return ellipse(x, y, rx, ry, math.radians(angle), image['height'], image['width'])
+    try:
+        return ellipse(x, y, rx, ry, math.radians(angle), image['height'], image['width'])
+    except ValueError as error:
+        raise UserError(f'{where}: {error}') from error
 
 
 def _mask(shape, image, where):

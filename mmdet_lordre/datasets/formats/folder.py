@@ -14,7 +14,7 @@ IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.jp2', '.p
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'JPEGImages', 'photos', 'frames', 'raw')
 #: What systems leave behind in folders and archives.
 _LITTER = ('__MACOSX', 'Thumbs.db', 'desktop.ini')
-_FILE, _FOLDER, _OUTSIDE = 'file', 'folder', 'outside'
+_FILE, _FOLDER, _LINKED, _OUTSIDE = 'file', 'folder', 'linked', 'outside'
 
 
 class Folder:
@@ -37,8 +37,9 @@ class Folder:
             return _FOLDER
         parent, base = posixpath.split(name)
         if parent and self.kind(parent) != _FOLDER:
-            return self.kind(parent) if self.kind(parent) == _OUTSIDE else None
-        return self._list(parent).get(base)
+            return _OUTSIDE if self.kind(parent) == _OUTSIDE else None
+        found = self._list(parent).get(base)
+        return _FOLDER if found == _LINKED else found
 
     def is_file(self, name: str) -> bool:
         """Whether there is a file of that name.
@@ -80,7 +81,7 @@ class Folder:
                 and self.is_file(posixpath.join(sub, base))]
 
     def folders(self, sub: str = '') -> list[str]:
-        """Names of the folders right in a folder, in order."""
+        """Names of the folders right in a folder, in order; links could go round in circles."""
         return [posixpath.join(sub, base) for base, kind in self._list(sub).items()
                 if kind == _FOLDER]
 
@@ -185,11 +186,13 @@ class Folder:
             real = os.path.realpath(entry.path)
             if real != self._real and not real.startswith(self._real.rstrip(os.sep) + os.sep):
                 return _OUTSIDE
+            return _LINKED if entry.is_dir() else _FILE if entry.is_file() else ''
         return _FOLDER if entry.is_dir() else _FILE if entry.is_file() else ''
 
     def sample(self, count: int = 6) -> str:
         """The first names in the folder, for messages."""
-        names = [name + ('/' if kind == _FOLDER else '') for name, kind in self._list('').items()]
+        names = [name + ('/' if kind in (_FOLDER, _LINKED) else '')
+                 for name, kind in self._list('').items()]
         more = ', ...' if len(names) > count else ''
         return ', '.join(printable(name, 40) for name in names[:count]) + more or 'nothing'
 

@@ -136,7 +136,10 @@ def _drawn(shape, kind, points, image, where):
     if kind == 'circle':
         x, y, rim_x, rim_y = points[:4]
         radius = math.hypot(rim_x - x, rim_y - y)
-        return ellipse(x, y, radius, radius, 0, height, width)
+        try:
+            return ellipse(x, y, radius, radius, 0, height, width)
+        except ValueError as error:
+            raise UserError(f'{where}: {error}') from error
     try:
         mask = packed_mask(shape.get('mask') or '', zipped=False)
     except ValueError as error:

@@ -83,6 +83,8 @@ def _open_file(path: str, options: Options) -> dict[str, CocoData]:
     lower = path.lower()
     if not os.path.exists(path):
         raise UserError(f'no such annotation file: {path}')
+    if not os.path.isfile(path):  # a pipe would be waited for, for ever
+        raise UserError(f'{path} is no ordinary file: give a file or folder of annotations')
     if lower.endswith(_ARCHIVES):
         raise UserError(f'{path} is an archive: unpack it, and give the folder')
     for ending, what in _OTHERS.items():

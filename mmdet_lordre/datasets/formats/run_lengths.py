@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from pycocotools import mask as mask_api
 
-from ...errors import UserError
 from ..annotation_rules import decompress
 
 #: Pixels of a box in which a shape is drawn.
@@ -146,7 +145,7 @@ def ellipse(x: float, y: float, rx: float, ry: float, angle: float, height: int,
         height, width: Of the image.
 
     Raises:
-        UserError: it covers more pixels than are drawn.
+        ValueError: It covers more pixels than are drawn.
     """
     cos, sin = np.cos(angle), np.sin(angle)
     reach_x, reach_y = np.hypot(rx * cos, ry * sin), np.hypot(rx * sin, ry * cos)
@@ -155,7 +154,7 @@ def ellipse(x: float, y: float, rx: float, ry: float, angle: float, height: int,
     top, bottom = (int(np.clip(v, 0, height)) for v in (np.floor(y - reach_y),
                                                         np.ceil(y + reach_y)))
     if (right - left) * (bottom - top) > _MOST_DRAWN:
-        raise UserError(f'an ellipse of {right - left}x{bottom - top} px is too large to be drawn')
+        raise ValueError(f'an ellipse of {right - left}x{bottom - top} px is too large to be drawn')
     if rx <= 0 or ry <= 0:
         return runs_to_rle(np.zeros(0, int), np.zeros(0, int), height, width)
     dx = np.arange(left, right)[None] + 0.5 - x
