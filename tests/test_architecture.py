@@ -18,7 +18,7 @@ FLOORS = [
     ['config'],
     ['models', 'training'],
     ['deployment'],
-    ['analysis', 'prediction', 'patches', 'reporting'],
+    ['analysis', 'prediction', 'patches', 'reporting', 'browsing'],
     ['planning'],
     ['segmenter'],
     ['__init__'],
@@ -28,9 +28,9 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 METHODS = ('lordre', 'solov2', 'aggmask', 'polarmask')
 LINES = 400
 #: Rooms whose public functions have type annotations.
-TYPED = ['aggmask', 'analysis', 'backbones', 'compat', 'config', 'deployment', 'evaluation', 'grid',
-         'model_index', 'models', 'pages', 'planning', 'polarmask', 'prediction', 'reporting',
-         'segmenter', 'solov2', 'text', 'training', 'visualization']
+TYPED = ['aggmask', 'analysis', 'backbones', 'browsing', 'compat', 'config', 'deployment',
+         'evaluation', 'grid', 'model_index', 'models', 'pages', 'planning', 'polarmask',
+         'prediction', 'reporting', 'segmenter', 'solov2', 'text', 'training', 'visualization']
 
 
 def module_files(root):

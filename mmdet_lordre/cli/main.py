@@ -30,6 +30,7 @@ COMMANDS = {
     'demo': 'draw what a model finds in images',
     'check': 'find what is wrong, doubtful or twice in a data set',
     'check-dataset': 'the same as check',
+    'browse': 'draw a data set: one HTML page and mosaics',
     'split': 'divide a data set into training, validation and test parts',
     'benchmark': 'latency of a model, part by part',
     'export-onnx': 'write a model as an ONNX file',

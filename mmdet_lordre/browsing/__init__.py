@@ -1,0 +1,1 @@
+"""Data sets in pictures: mosaics, one HTML page, and what the network is given."""

@@ -1,0 +1,92 @@
+"""``lordre browse``: a page that stands alone, mosaics beside it, and names that do nothing."""
+import os
+import re
+from pathlib import Path
+
+import cv2
+import pytest
+
+from mmdet_lordre.cli.browse import main as browse
+
+from .tiny import make_coco, read_json, write_json
+
+
+def read(page):
+    return Path(page).read_text(encoding='utf-8')
+
+
+def test_a_page(data, tmp_path, capsys):
+    page = browse([str(data), '--out', str(tmp_path / 'out'), '--tiles', '6'])
+    text = read(page)
+    for said in ('train: dot', 'val: bar', 'Drawn by lot', 'Most crowded', 'Largest objects',
+                 'Objects of each class', '<dd>5</dd>', 'can be learned'):
+        assert said in text, said
+    # nothing is asked of anybody, and every picture is in the page
+    assert not re.search(r'(?:src|href)="(?!data:|#)', text)
+    assert 'default-src &#39;none&#39;' in text and '<img ' in text
+    assert text.count('<img ') == text.count('data:image/jpeg')
+    files = sorted(os.listdir(tmp_path / 'out'))
+    assert files[-1] == 'index.html' and '001_pictures_train_drawn_by_lot.jpg' in files
+    for name in files[:-1]:
+        assert cv2.imread(str(tmp_path / 'out' / name)) is not None
+    out = capsys.readouterr().out
+    assert f'{page}: ' in out and f'{len(files) - 1} mosaics beside it' in out
+    # the same again
+    again = read(browse([str(data), '--out', str(tmp_path / 'again'), '--tiles', '6']))
+    assert re.findall('data:[^"]*', again) == re.findall('data:[^"]*', text)
+
+
+def test_doubts_are_shown(tmp_path):
+    path = make_coco(tmp_path, count=6)
+    changed = read_json(path)
+    changed['annotations'].append(dict(changed['annotations'][0], id=99, iscrowd=0))
+    changed['annotations'][1]['segmentation'] = [[0, 0, 2, 0, 2, 2, 0, 2]]
+    cv2.imwrite(f'{tmp_path}/images/05.png', cv2.imread(f'{tmp_path}/images/04.png'))
+    write_json(path, changed)
+    page = browse([path, '--out', str(tmp_path / 'out'), '--near-duplicates'])
+    text = read(page)
+    for said in ('Annotated twice', 'it covers what annotation 1 covers', 'Same picture twice',
+                 'Tiny'):
+        assert said in text, said
+
+
+def test_hostile_names(tmp_path, capsys):
+    """Neither a class nor a file writes HTML, acts on a terminal, or leads out of the folder."""
+    path = make_coco(tmp_path, count=4)
+    changed = read_json(path)
+    evil = '"><script>alert(1)</script>\x1b[31m\u202e'
+    changed['categories'][0]['name'] = evil
+    changed['images'][2]['file_name'] = f'../{evil}.png'
+    changed['images'][3]['file_name'] = '../../secret.png'
+    write_json(path, changed)
+    page = browse([path, '--out', str(tmp_path / 'out')])
+    text = read(page)
+    assert '<script>alert' not in text and '\x1b' not in text and '\u202e' not in text
+    assert '&lt;script&gt;alert(1)' in text
+    assert all(re.fullmatch(r'[a-z0-9_]+\.(jpg|html)', name)
+               for name in os.listdir(tmp_path / 'out'))
+    assert '\x1b' not in (out := capsys.readouterr().out) and '2 images of those shown' in out
+
+
+def test_without_objects_and_without_images(tmp_path, capsys):
+    path = make_coco(tmp_path, count=3)
+    changed = read_json(path)
+    changed['annotations'] = []
+    write_json(path, changed)
+    text = read(browse([path, '--out', str(tmp_path / 'out')]))
+    assert 'Drawn by lot' in text and 'Largest objects' not in text
+    os.remove(tmp_path / 'images' / '02.png')
+    browse([path, '--out', str(tmp_path / 'other')])
+    assert '1 image of those shown could not be read' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('options, said', [
+    (['--out', '{}/full'], 'full is there already: choose another --out'),
+    (['--out', '{}/full/x'], 'x is there already'),
+    (['--out', '{}/new', '--tiles', '0'], '--tiles: 0 is not from 1 to 500')])
+def test_nothing_is_written_over(data, tmp_path, error_line, options, said):
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full' / 'x').write_text('mine')
+    options = [option.format(tmp_path) for option in options]
+    assert said in error_line(browse, f'{data}/train.json', *options)
+    assert os.listdir(tmp_path) == ['full'] and os.listdir(tmp_path / 'full') == ['x']
