@@ -50,6 +50,20 @@ def refuse_packed(path):
                         'which torch.save does not write; unpack and save it again')
 
 
+def refuse_text(path):
+    """Refuse what was saved in place of a checkpoint.
+
+    Raises:
+        UserError: It is a web page, or a pointer of Git LFS.
+    """
+    with open(path, 'rb') as file:
+        start = file.read(512).lstrip().lower()
+    if start.startswith((b'<!doctype', b'<html', b'<?xml', b'<head')):
+        raise UserError(f'{path} is a web page, not a checkpoint: download the file itself')
+    if start.startswith(b'version https://git-lfs'):
+        raise UserError(f'{path} is a pointer of Git LFS, not the file: get it with git lfs pull')
+
+
 @contextmanager
 def atomic_write(path):
     """Write to the name that is given, and have it under ``path`` when all is on the disk.

@@ -38,7 +38,7 @@ def main():
          '--work-dir', out / 'test')
     pictures = sorted((ROOT / 'data/shapes/val').iterdir())[:args.pictures]
     step('pictures', 'tools/demo.py', *pictures, args.config, checkpoint, '--out',
-         out / 'pictures', '--score-thr', 0.35)
+         out / 'pictures', '--score-thr', 0.35, '--overwrite')
 
     results = sorted((ROOT / out / 'test').glob('*/*.json'))[-1]
     metrics = json.loads(results.read_text())

@@ -6,7 +6,6 @@ arrays and nothing else.
 """
 from __future__ import annotations
 
-import codecs
 import hashlib
 import os
 import pickle
@@ -19,12 +18,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..files import CHECKPOINT, refuse_large, refuse_packed, refuse_text
 from .rules import ConversionError, listed
 
 # Where a checkpoint keeps its state dict, in order of preference.
 _STATE_KEYS = ('state_dict', 'model', 'blobs')
 # The number that the first pickle of torch's older file format holds.
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """How Python writes the bytes of an array in the older pickle protocols, and nothing else."""
+    if not isinstance(text, str) or encoding != 'latin1':
+        raise pickle.UnpicklingError(f'it wants to encode as {str(encoding)[:40]!r}')
+    return text.encode('latin1')
+
+
 # Everything that a pickle of arrays needs. NumPy's own functions are asked for, since the modules
 # that a pickle names have moved between versions.
 _RECONSTRUCT, _FROM_BUFFER, _SCALAR = (
@@ -33,7 +42,7 @@ _ALLOWED = {
     ('numpy', 'ndarray'): np.ndarray,
     ('numpy', 'dtype'): np.dtype,
     ('collections', 'OrderedDict'): OrderedDict,
-    ('_codecs', 'encode'): codecs.encode,
+    ('_codecs', 'encode'): _latin1,
     **{(f'numpy.{core}.{module}', name): function for core in ('core', '_core')
        for module, name, function in (('multiarray', '_reconstruct', _RECONSTRUCT),
                                       ('multiarray', 'scalar', _SCALAR),
@@ -62,10 +71,14 @@ def read_published(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
     Raises:
         ConversionError: no such file, a file of another kind, one that holds objects other than
             tensors and plain data, or one without a state dict.
+        UserError: it is larger than checkpoints are, grows when it is read, or is a web page.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise ConversionError(f'{path}: no such file')
+    refuse_large(path, CHECKPOINT)
+    refuse_packed(path)
+    refuse_text(path)
     try:
         content = _read(path)
     except pickle.UnpicklingError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import pickle
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +22,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..errors import UserError
-from ..files import CHECKPOINT, refuse_large, refuse_packed
+from ..files import CHECKPOINT, refuse_large, refuse_packed, refuse_text
 
 _DTYPES = ('Bool', 'Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32', 'UInt64',
            'Float16', 'Float32', 'Float64', 'Str')
@@ -110,13 +111,14 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: It is larger than checkpoints are, or grows when it is read.
+        UserError: It is larger than checkpoints are, grows when it is read, or is a web page.
     """
     filename = os.path.expanduser(filename)
     if not os.path.isfile(filename):
         raise FileNotFoundError(f'no such checkpoint: {filename}')
     refuse_large(filename, CHECKPOINT)
     refuse_packed(filename)
+    refuse_text(filename)
     register_safe_globals()  # the fork of mmengine takes them back
     checkpoint = torch.load(filename, map_location=map_location, weights_only=True)
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get('meta'), dict):
@@ -148,7 +150,9 @@ def read_checkpoint(filename: str | os.PathLike, map_location: Any = 'cpu') -> d
         raise UserError(f'no such checkpoint: {filename}') from error
     except pickle.UnpicklingError as error:
         raise UserError(_refusal(filename, error)) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    # whatever torch's readers stumble over in a file that is not one of theirs
+    except (RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError,
+            ImportError, OverflowError, MemoryError, AssertionError, struct.error) as error:
         raise UserError(f'{filename} is not a complete checkpoint '
                         f'({_first_line(error)}): take another one') from error
     if not isinstance(checkpoint, dict):

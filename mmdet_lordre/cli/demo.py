@@ -13,6 +13,7 @@ from rich.progress import track
 from ..errors import UserError
 from ..models import build_model
 from ..prediction.pictures import IMAGE_ENDINGS
+from ..text import plural
 from ..visualization import PICTURE_MODES
 from .options import Parser, add_cfg_options, add_device
 
@@ -30,6 +31,8 @@ def parse_args(argv=None):
                         help=f'what to draw: {", ".join(sorted(PICTURE_MODES))}')
     parser.add_argument('--activation-maps', action='store_true',
                         help='the same as --mode activation-maps')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='replace pictures of an earlier call')
     add_device(parser)
     add_cfg_options(parser)
     return parser.parse_args(argv)
@@ -39,26 +42,32 @@ def main(argv=None):
     """Draw as the command line says; returns the paths of the pictures."""
     args = parse_args(argv)
     mode = picture_mode_of('activation-maps' if args.activation_maps else args.mode)
-    paths = [path for given in args.images for path in list_images(given)]
+    if not 0 <= args.score_thr <= 1:
+        raise UserError(f'--score-thr must be from 0 to 1, not {args.score_thr:g}')
+    out = Path(args.out)
+    paths = [path for given in args.images for path in list_images(given, out)]
+    targets = free_names(out, paths, args.overwrite)
     model = build_model(args.config, args.checkpoint, args.device, args.cfg_options,
                         mode.test_cfg)
     pipeline = Compose(get_test_pipeline_cfg(model.cfg))
-    taken, written, skipped = set(), [], []
-    for path in track(paths, description='Drawing', disable=len(paths) < 2):
-        image = mmcv.imread(str(path))
+    found, written, skipped = 0, [], []
+    for path, target in track([*zip(paths, targets)], description='Drawing',
+                              disable=len(paths) < 2):
+        image = _read(path)
         if image is None:
             skipped.append(path)
             continue
         image = image[..., ::-1]
         sample = inference_detector(model, str(path), test_pipeline=pipeline)
-        target = _free_name(Path(args.out), path, taken)
+        found += int((sample.pred_instances.scores > args.score_thr).sum())
         cv2_write(target, picture_of(mode, image, sample, model.dataset_meta, args.score_thr))
         written.append(target)
     if not written:
         raise UserError(f'the image {skipped[0]} cannot be decoded')
     for path in skipped:
         print(f'left out: {path} cannot be decoded')
-    print(f'{len(written)} picture{"s" if len(written) > 1 else ""} in {args.out}')
+    print(f'{plural(found, "instance")} above {args.score_thr:g}; '
+          f'{len(written)} picture{"s" if len(written) > 1 else ""} in {args.out}')
     return written
 
 
@@ -74,8 +83,20 @@ def picture_mode_of(name):
     return PICTURE_MODES[name]
 
 
-def list_images(path):
+def _read(path):
+    """The image in BGR, None where nothing can be read of it."""
+    try:
+        return mmcv.imread(str(path))
+    except cv2.error:  # an empty file, or one that claims more pixels than OpenCV reads
+        return None
+
+
+def list_images(path: str | Path, out: Path | None = None) -> list[Path]:
     """The images of a file or folder (and its folders), in order.
+
+    Args:
+        path: Of one or the other.
+        out: Folder of drawn pictures, which are left out of a folder that holds it.
 
     Raises:
         UserError: nothing is there.
@@ -86,6 +107,11 @@ def list_images(path):
     if not path.is_dir():
         raise UserError(f'no such image or folder: {path}')
     found = sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_ENDINGS)
+    if out is not None:
+        out = out.absolute()
+        drawn = {p for p in found if out in p.absolute().parents and (
+            out != path.absolute() or p.stem.removesuffix('_drawn') != p.stem)}
+        found = [p for p in found if p not in drawn]
     if not found:
         raise UserError(f'no images in {path} (looked for {", ".join(IMAGE_ENDINGS)})')
     return found
@@ -119,14 +145,31 @@ def cv2_write(path, picture):
     path.write_bytes(data.tobytes())
 
 
-def _free_name(folder, path, taken):
-    """The image's name in the folder; numbered where two folders have the same name."""
-    suffix = path.suffix if path.suffix.lower() in ('.jpg', '.jpeg', '.png') else '.png'
-    stem, number = path.stem, 1
-    while (name := stem + suffix) in taken:
-        number += 1
-        stem = f'{path.stem}_{number}'
-    taken.add(name)
-    if os.path.abspath(folder) == os.path.abspath(path.parent):
-        name = f'{stem}_drawn{suffix}'  # never over the photograph itself
-    return folder / name
+def free_names(folder: Path, paths: list[Path], overwrite: bool = False) -> list[Path]:
+    """Where each image's picture goes: its own name, numbered where that is taken.
+
+    Args:
+        folder: Of the pictures.
+        paths: Of the images; none of them is ever written over.
+        overwrite: Whether files that are there already may be.
+
+    Raises:
+        UserError: One is there already.
+    """
+    taken = {os.path.realpath(path) for path in paths}
+    targets = []
+    for path in paths:
+        suffix = path.suffix if path.suffix.lower() in ('.jpg', '.jpeg', '.png') else '.png'
+        beside = os.path.realpath(folder) == os.path.realpath(path.parent)
+        stem = f'{path.stem}_drawn' if beside else path.stem
+        name, number = f'{stem}{suffix}', 1
+        while os.path.realpath(folder / name) in taken:
+            number += 1
+            name = f'{stem}_{number}{suffix}'
+        taken.add(os.path.realpath(folder / name))
+        targets.append(folder / name)
+    there = [target for target in targets if target.exists()]
+    if there and not overwrite:
+        raise UserError(f'{there[0]} is there already: choose another --out, or replace it with '
+                        '--overwrite')
+    return targets

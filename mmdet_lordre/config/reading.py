@@ -203,15 +203,18 @@ def model_class_counts(cfg: Config) -> dict[str, int]:
 def input_size(cfg: Config) -> tuple[int, int]:
     """Padded height and width of a landscape image that fills the test size of a config.
 
+    mmcv's ``Resize`` keeps the aspect ratio only if told to, and takes one number for both sides.
+
     Raises:
         ValueError: the test pipeline does not resize to a fixed size.
     """
-    scale = next((step.scale for step in cfg.test_dataloader.dataset.pipeline
-                  if step.type.split('.')[-1] == 'Resize' and step.get('scale')), None)
-    if scale is None:
+    step = next((step for step in cfg.test_dataloader.dataset.pipeline
+                 if step.type.split('.')[-1] == 'Resize' and step.get('scale')), None)
+    if step is None:
         raise ValueError('the test pipeline has no Resize with a scale: give the size')
+    scale = (step.scale, ) * 2 if isinstance(step.scale, int) else step.scale
     divisor = cfg.model.data_preprocessor.get('pad_size_divisor', 1)
-    height, width = min(scale), max(scale)
+    height, width = (min(scale), max(scale)) if step.get('keep_ratio') else scale[::-1]
     return tuple(math.ceil(side / divisor) * divisor for side in (height, width))
 
 

@@ -100,12 +100,13 @@ def image_preparation(model: nn.Module) -> dict:
     cfg, preprocessor, head = model.cfg, model.data_preprocessor, head_of(model)
     resize = next((step for step in cfg.test_dataloader.dataset.pipeline
                    if step.type.split('.')[-1] == 'Resize' and step.get('scale')), {})
+    scale = resize.get('scale') or ()
     return dict(
         mean=preprocessor.mean.flatten().tolist(), std=preprocessor.std.flatten().tolist(),
         # of images as OpenCV reads them, which are BGR
         bgr_to_rgb=bool(preprocessor._channel_conversion),
-        divisor=_divisor(cfg), scale=list(resize.get('scale') or []),
-        keep_ratio=bool(resize.get('keep_ratio', True)),
+        divisor=_divisor(cfg), scale=[scale] * 2 if isinstance(scale, int) else list(scale),
+        keep_ratio=bool(resize.get('keep_ratio', False)),
         mask_thr=float(head.test_cfg.get('mask_thr') or 0.5),
         rounded=head.test_cfg.get('fill', 'opencv') != 'opencv',
         classes=list(model.dataset_meta.get('classes') or ()))

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from mmdet_lordre.checkpoints import ConversionError, convert_file, read_published
+from mmdet_lordre.checkpoints.safe_load import read_checkpoint
+from mmdet_lordre.errors import UserError
 
 STATE = {'conv1.weight': torch.arange(6.).view(2, 3)}
 
@@ -94,7 +96,7 @@ def test_arrays_of_objects_are_not_tensors(tmp_path):
         read_published(tmp_path / 'a.pkl')
 
 
-@pytest.mark.parametrize('content', [b'', b'PK\x03\x04 broken', b'<html>404</html>', b'\x80\x02',
+@pytest.mark.parametrize('content', [b'', b'PK\x03\x04 broken', b'\x80\x02',
                                      b'\x80\x04K\x05.'])
 def test_other_files_are_refused_in_one_line(tmp_path, content):
     (tmp_path / 'a.pth').write_bytes(content)
@@ -119,3 +121,47 @@ def test_a_missing_or_empty_one_is_named(tmp_path):
     torch.save({'epoch': 3, 'lr': 0.1}, tmp_path / 'other.pth')
     with pytest.raises(ConversionError, match='no state dict under state_dict, model, blobs'):
         read_published(tmp_path / 'other.pth')
+
+
+def test_limits_of_published_files(tmp_path):
+    """Size, compression and kind are looked at as of any checkpoint."""
+    path, packed = tmp_path / 'a.pth', tmp_path / 'packed.pth'
+    torch.save(dict(model=dict(STATE, large=torch.zeros(2**18))), path)
+    with zipfile.ZipFile(path) as source, \
+            zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    with pytest.raises(UserError, match='compressed archive'):
+        read_published(packed)
+    with open(tmp_path / 'large.pkl', 'wb') as file:
+        file.truncate(17 * 2**30)
+    with pytest.raises(UserError, match=r'has 17\.0 GiB'):
+        read_published(tmp_path / 'large.pkl')
+    (tmp_path / 'page.pth').write_text('\n<!DOCTYPE html><html>not found</html>')
+    for read in (read_published, read_checkpoint):
+        with pytest.raises(UserError, match=r'page\.pth is a web page'):
+            read(tmp_path / 'page.pth')
+
+
+def test_encode_is_for_the_bytes_of_arrays(tmp_path):
+    class Encodes:
+        def __reduce__(self):
+            import codecs
+            return codecs.encode, ('text', 'rot13')
+    path = tmp_path / 'a.pkl'
+    path.write_bytes(pickle.dumps(dict(model=dict(w=Encodes())), protocol=2))
+    with pytest.raises(ConversionError, match='refused'):
+        read_published(path)
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    path.write_bytes(pickle.dumps(dict(model={'conv1.weight': array}), protocol=2))
+    check(path)
+
+
+@pytest.mark.parametrize('content', [b'hello\n', b'iris,1,2\n', b'\x80\x02', b'(dp0\n', b'0' * 300,
+                                     b'version https://git-lfs.github.com/spec/v1\n'])
+def test_other_files_end_in_one_line(tmp_path, content):
+    (tmp_path / 'a.pth').write_bytes(content)
+    for read in (read_published, read_checkpoint):
+        with pytest.raises(UserError, match=r'a\.pth') as error:
+            read(tmp_path / 'a.pth')
+        assert '\n' not in str(error.value)

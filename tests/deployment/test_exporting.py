@@ -1,0 +1,28 @@
+"""What a program that has only an ONNX file is told about its images."""
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmdet_lordre.config.reading import input_size
+from mmdet_lordre.deployment.exporting import image_preparation
+
+from . import models
+
+
+@pytest.mark.parametrize('resize, scale, keeps, size', [
+    (dict(scale=(512, 384)), [512, 384], False, (384, 512)),
+    (dict(scale=(384, 512)), [384, 512], False, (512, 384)),
+    (dict(scale=640), [640, 640], False, (640, 640)),
+    (dict(scale=(512, 384), keep_ratio=True), [512, 384], True, (384, 512)),
+    (dict(scale=(384, 512), keep_ratio=True), [384, 512], True, (384, 512))], ids=str)
+def test_resize_is_mmcvs(resize, scale, keeps, size):
+    model = models.build(models.lordre())
+    model.cfg = Config(dict(
+        model=dict(data_preprocessor=dict(pad_size_divisor=32)),
+        test_dataloader=dict(dataset=dict(pipeline=[dict(type='Resize', **resize)]))))
+    model.dataset_meta = dict(classes=('a', ))
+    model.data_preprocessor.mean = model.data_preprocessor.std = torch.ones(3)
+    model.data_preprocessor._channel_conversion = True
+    found = image_preparation(model)
+    assert (found['scale'], found['keep_ratio']) == (scale, keeps)
+    assert input_size(model.cfg) == size
