@@ -10,7 +10,7 @@ inference   R-50 models at their published sizes in float32, TF32, float16 and b
 training    a step (losses and gradients) with 10, 100 and 300 instances: time, peak memory, share
             of targets and losses; SOLOv2 beside mmdet's on the same weights and inputs, whose
             losses have to be the same.
-operations  targets and Matrix NMS beside mmdet's, whose results have to be the same.
+operations  SOLOv2's head, targets and Matrix NMS beside mmdet's, whose results have to be the same.
 
 Weights are random; about a hundred candidates pass the score threshold, as on a busy photograph.
 Results are written after each row, so that nothing is lost when time runs out: what is not reached
@@ -44,6 +44,7 @@ PARTS = dict(inference=gpu_inference.inference, training=gpu_training.training,
 TITLES = dict(
     inference='Inference, one image: milliseconds, median (10 % to 90 %)',
     training='Training step: losses and gradients',
+    heads="SOLOv2's head from the neck's maps to masks, milliseconds",
     targets='Targets of a picture, milliseconds', nms='Matrix NMS, milliseconds')
 #: Frames a second that the authors state for these models, and their hardware.
 PUBLISHED = dict(lordre='44.6 (RTX 2080 Ti, short side 608)', solov2='18.5 (54 ms; V100)',

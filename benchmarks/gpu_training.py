@@ -1,16 +1,26 @@
 """A training step, targets and Matrix NMS on a GPU, beside mmdet's; a part of gpu.py."""
 import statistics
+from functools import partial
 
 import torch
-from gpu_inference import milliseconds, precision
+from gpu_inference import detections, milliseconds, precision
 from grid import check_targets, random_masks
-from grid_common import build_heads, build_model, peak_bytes, random_instances, sample_of, share_of
+from grid_common import (
+    build_heads,
+    build_model,
+    peak_bytes,
+    pyramid,
+    random_instances,
+    sample_of,
+    share_of,
+)
 from mmdet.models.layers import mask_matrix_nms
 from r50 import CONFIGS, SIZES, random_model
 from torch import nn
 from torch.nn import functional as F
 
 from mmdet_lordre.compat import has_operators
+from mmdet_lordre.deployment.onnx.check import compare
 from mmdet_lordre.grid import matrix_nms
 from mmdet_lordre.models import head_of
 
@@ -135,10 +145,37 @@ def _check_losses(ours, theirs):
 
 
 def operations(args, results):
-    """Targets and Matrix NMS, beside mmdet's."""
+    """SOLOv2's head, targets and Matrix NMS, beside mmdet's."""
     size = (128, 160) if args.tiny else (800, 1344)
+    _heads(args, results, size)
     _targets(args, results, size)
     _matrix_nms(args, results)
+
+
+def _heads(args, results, size):
+    """SOLOv2's head from a neck's maps to masks of the picture, with mmdet's weights and inputs."""
+    if not results.time_for('heads'):
+        return
+    ours, theirs = (head.eval() for head in build_heads(args.device, narrow=args.tiny))
+    levels = [level.detach() for level in pyramid(*size, args.device)]
+    samples = [sample_of(random_instances(1, *size), *size, args.device)]
+    with torch.no_grad(), precision(False):
+        # some hundred cells above the threshold, as a trained head has
+        logits = torch.cat([part.flatten() for part in ours(levels)[1]])
+        shift = torch.tensor(0.1).logit().to(logits) - logits.topk(150).values[-1]
+        for head in (ours, theirs):
+            head.conv_cls.bias += shift
+
+        def run(head):
+            return head.predict(levels, samples, rescale=True)
+
+        found, expected = (detections(run(head)) for head in (ours, theirs))
+        agreement = compare([expected], [found], 0.0, 1e-2)
+        assert agreement.matched and not agreement.missing, f'heads: {agreement}'
+        fast, slow = (statistics.median(milliseconds(partial(run, head), args.device, args.repeat))
+                      for head in (ours, theirs))
+    results.add('heads', {'found': len(found['scores']), 'ours': float(fast),
+                          'mmdet': float(slow), 'ratio': float(slow / fast)})
 
 
 def _targets(args, results, size):

@@ -46,6 +46,7 @@ def test_every_table_has_its_rows(measured):
         *(('solov2', whose, count) for count in (3, 9) for whose in ('ours', 'mmdet')),
         ('lordre', 'ours', 3), ('lordre', 'ours', 9)]
     assert all(0 < row['targets and losses'] < 1 for row in rows['training'])
+    assert len(rows['heads']) == 1 and rows['heads'][0]['found'] > 20
     assert len(rows['targets']) == 2 and len(rows['nms']) == 2
 
 
@@ -53,7 +54,7 @@ def test_the_page_shows_what_is_in_the_file(measured):
     found, out = measured
     page = out.with_suffix('.md').read_text()
     assert 'the figures mean nothing' in page.splitlines()[0]
-    assert page.count('\n| ') == 4 + sum(map(len, found['rows'].values()))
+    assert page.count('\n| ') == 5 + sum(map(len, found['rows'].values()))
     assert '| lordre | float32 |' in page and '44.6 (RTX 2080 Ti, short side 608)' in page
 
 

@@ -150,12 +150,18 @@ fi
 if [ "$torch" = installed ] && has cv2; then
   # OpenCV is there, perhaps as another distribution than the one that these ask for by name
   pip install -q --no-deps "$(pin "${prefix}mmengine")" "$(pin "$detection")" -c "$constraints"
-  pip install -q addict matplotlib pycocotools pyyaml rich scipy shapely six termcolor \
-    terminaltables tqdm yapf pillow packaging -c "$constraints"
+  [ -n "${PIP_NO_INDEX:-}" ] || pip install -q addict matplotlib pycocotools pyyaml rich scipy \
+    shapely six termcolor terminaltables tqdm yapf pillow packaging -c "$constraints"
 else
   pip install -q "$mmcv" "$(pin "${prefix}mmengine")" "$(pin "$detection")" -c "$constraints"
 fi
-pip install -q --no-build-isolation -e '.[test,fast,onnx]' -c "$constraints"
+if [ -n "${PIP_NO_INDEX:-}" ] && [ -f "${PIP_FIND_LINKS:-}/names.txt" ]; then
+  # without the network: what tools/wheelhouse.sh has fetched, and what the interpreter has
+  pip install -q --no-deps -r "$PIP_FIND_LINKS/names.txt" -c "$constraints"
+  pip install -q --no-deps --no-build-isolation -e .
+else
+  pip install -q --no-build-isolation -e '.[test,fast,onnx]' -c "$constraints"
+fi
 if ! has cv2; then
   # a server without libGL: the build of OpenCV that draws no windows
   version=$("$venv/bin/python" -c 'import importlib.metadata as m; print(m.version("opencv-python"))')
