@@ -1,12 +1,16 @@
 """The report at the end of a training, which never makes the training fail."""
+import importlib.metadata
 import os
+import platform
 
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..config.classes import class_names_of
 from ..config.reading import dataset_files, evaluators, split_datasets
 from ..text import printable
+from ..training.runner import device_name
 from .report import write_report
 from .sources import FOLDER, RESULTS, find_source, write_origin
 
@@ -28,11 +32,10 @@ def report_on_training(runner: Runner, cfg: Config) -> str | None:
     """
     folder = os.path.join(cfg.work_dir, FOLDER)
     try:
-        if os.path.isfile(os.path.join(folder, RESULTS)):
-            ann, images = _validation_files(cfg)
-            write_origin(folder, ann=ann, images=images, config=cfg.filename,
-                         checkpoint=_last_checkpoint(cfg.work_dir),
-                         classes=list(class_names_of(cfg) or ()))
+        ann, images = _validation_files(cfg)
+        write_origin(folder, ann=ann, images=images, config=cfg.filename,
+                     checkpoint=_last_checkpoint(cfg.work_dir),
+                     classes=list(class_names_of(cfg) or ()), **_facts(runner, cfg))
         path = write_report(folder, [find_source(cfg.work_dir)])
     except Exception as error:  # whatever it is: hours of training have just been saved
         what = printable(' '.join(str(error).split()), 300) or type(error).__name__
@@ -50,6 +53,29 @@ def _validation_files(cfg):
                  if metric.get('ann_file')), None)
     return (os.path.abspath(said or ann) if said or ann else None,
             os.path.abspath(images) if images else None)
+
+
+def _facts(runner, cfg):
+    """What was trained, on what and by what."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    parameters = sum(p.numel() for p in model.parameters())
+    dataset = next(iter(split_datasets(cfg, 'train')), {})
+    versions = [f'{name} {importlib.metadata.version(name)}' for name in (
+        'mmdet_lordre', 'torch', 'mmcv', 'mmdet', 'mmengine', 'onedl-mmdetection', 'numpy')
+        if _installed(name)]
+    processes = f', {runner.world_size} processes' if runner.world_size > 1 else ''
+    return dict(model=f'{type(model).__name__} ({parameters / 1e6:.1f} M parameters)',
+                trained_on=dataset_files(dataset)[0] or None,
+                device=f'{device_name()}{processes}', seed=str(runner.seed),
+                versions=', '.join([f'Python {platform.python_version()}', *versions]))
+
+
+def _installed(name):
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _last_checkpoint(work_dir):

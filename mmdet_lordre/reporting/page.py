@@ -1,5 +1,6 @@
 """What the template of the report is given."""
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,27 @@ def run_charts(log: RunLog) -> dict[str, Markup]:
     if 'memory' in log.training:
         shown['memory'] = chart({'MiB': log.training['memory']}, 'Memory', 'MiB')
     return shown
+
+
+def together(models: Sequence[Measured], logs: Sequence[tuple[str, RunLog]]) -> dict[str, Markup]:
+    """Curves of several models in one drawing each.
+
+    Args:
+        models: The first is the one that the page is about.
+        logs: Names and logs of those that are runs.
+    """
+    charts = dict(
+        precision=line_chart([Series(one.name, RECALLS, precision_curves(one)['all ten'])
+                              for one in models], 'Precision over recall, mean over the IoUs',
+                             'recall', 'precision', (0, 1), (0, 1)),
+        ious=line_chart([Series(one.name, *zip(*one.curves.by_threshold()), dots=True)
+                         for one in models], 'AP over the IoU',
+                        'IoU from which on a mask counts', 'AP', (0.5, 0.95), (0, 1)))
+    scores = [Series(name, log.validation['segm_mAP'].step, log.validation['segm_mAP'].value,
+                     dots=True) for name, log in logs if 'segm_mAP' in log.validation]
+    if len(scores) > 1:
+        charts['validation'] = line_chart(scores, 'Validation AP', 'iteration', 'AP')
+    return charts
 
 
 def difference_rows(rows: list[Difference]) -> list[dict[str, Any]]:

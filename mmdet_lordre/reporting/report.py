@@ -20,7 +20,7 @@ from .inputs import Annotated, make_table, read_results, read_truth
 from .measure import RESAMPLES, Measured, measured
 from .numbers import differences_as_json, numbers_of, plain
 from .run_log import RunLog, read_run
-from .sources import NUMBERS, PAGE, THRESHOLDS, Source, ceilings_of, own_folder
+from .sources import NUMBERS, PAGE, THRESHOLDS, Source, ceilings_of, config_text, own_folder
 
 
 @dataclass
@@ -67,10 +67,12 @@ def write_report(folder: str, sources: Sequence[Source], ann: str | None = None,
     values: dict[str, Any] = dict(
         title=first.name, written=time.strftime('%Y-%m-%d %H:%M'), version=version,
         facts={**_facts(first, log), **options.facts}, ceilings=ceilings_of(first),
-        run=page.run_charts(log) if log else None, model=None, comparisons=[], advice=[],
+        run=page.run_charts(log) if log else None, config=config_text(first), model=None,
+        comparisons=[], together={}, advice=[],
         names={}, examples=[], confusion=None, classes=[])
     numbers: dict[str, Any] = dict(written_by=f'mmdet_lordre {version}', name=first.name,
-                                   written=values['written'], ceilings=values['ceilings'])
+                                   written=values['written'], facts=values['facts'],
+                                   ceilings=values['ceilings'])
     if log:
         numbers['run'] = plain(dict(
             starts=log.starts, seconds=log.seconds, iterations=log.last_step,
@@ -116,6 +118,9 @@ def _models(values, numbers, sources, annotated, folder, options, log, say):
                               for name, rows in compared]
     values['comparisons'] = [_comparison(name, rows, other)
                              for (name, rows), other in zip(compared, others)]
+    values['together'] = page.together([first, *others], [
+        (source.name, log if source is sources[0] else read_run(source.run))
+        for source in sources if source.run]) if others else {}
     say(f'{first.name}: {len(examples.wanted)} pictures')
     values['examples'] = examples.drawn()
     used = {example['p'] for example in values['examples']}
@@ -160,9 +165,9 @@ def _facts(source: Source, log: RunLog | None) -> dict[str, str]:
     facts = {}
     if source.run:
         facts['work folder'] = source.run
-    for key, name in (('config', 'config'), ('checkpoint', 'checkpoint')):
+    for key in ('model', 'trained_on', 'config', 'checkpoint', 'device', 'seed', 'versions'):
         if source.origin.get(key):
-            facts[name] = source.origin[key]
+            facts[key.replace('_', ' ')] = source.origin[key]
     if source.results and not source.run:
         facts['results'] = source.results
     if log:

@@ -60,6 +60,7 @@ def find_source(path: str) -> Source:
 
 def write_origin(folder: str, **values: str | list[str] | None) -> None:
     """Write down where the results in a folder come from."""
+    os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, ORIGIN), 'w', encoding='utf-8') as file:
         json.dump({key: value for key, value in values.items() if value}, file, indent=1)
 
@@ -84,6 +85,19 @@ def ceilings_of(source: Source) -> dict[str, float]:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1:
             found[printable(name, 60)] = float(value)
     return found
+
+
+def config_text(source: Source) -> str:
+    """Text of the config that a run left in its work folder; '' where there is none."""
+    name = os.path.basename(source.origin.get('config', ''))
+    path = os.path.join(source.run or '', name)
+    try:
+        if not source.run or not name or os.path.getsize(path) > _MOST:
+            return ''
+        with open(path, encoding='utf-8', errors='replace') as file:
+            return file.read()
+    except OSError:
+        return ''
 
 
 def own_folder(folder: str) -> None:

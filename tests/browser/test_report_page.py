@@ -29,6 +29,8 @@ def page(tmp_path_factory):
     place = folder / 'run' / 'report'
     place.mkdir()
     (place / 'results.segm.json').write_text(json.dumps(scene.results))
+    (place / 'origin.json').write_text(json.dumps(dict(config='x/own.py', device=HOSTILE[0])))
+    (folder / 'run' / 'own.py').write_text(f'a = 1\nb = {HOSTILE[0]!r}\n')
     other = folder / 'other.json'
     other.write_text(json.dumps(scene.results[::2]))
     return report([str(folder / 'run'), '--ann', str(folder / 'data' / 'truth.json'),
@@ -104,6 +106,13 @@ def test_names_are_shown(opened):
     tab(opened, 'confusion')
     options = opened.find_elements('css selector', '#confusion-class option')
     assert [o.get_attribute('textContent') for o in options][1:] == names
+
+
+def test_the_config_unfolds(opened):
+    config = opened.find_element('css selector', 'details.config pre')
+    assert not config.is_displayed()
+    click(opened.find_element('css selector', 'details.config summary'))
+    assert config.text.splitlines() == ['a = 1', f'b = {HOSTILE[0]!r}']
 
 
 def test_sorting_and_filtering_classes(opened):

@@ -21,9 +21,11 @@ def options(data, tmp_path, name):
 
 @pytest.fixture(scope='module')
 def reported(data, tmp_path_factory):
-    """(work folder, figures of the last validation) of a training of two epochs."""
+    """(work folder, figures of the last validation) of an epoch, and another after a resume."""
     folder = tmp_path_factory.mktemp('reported')
-    runner = train([*options(data, folder, 'run'), '--cfg-options', 'train_cfg.max_epochs=2'])
+    train([*options(data, folder, 'run'), '--no-report'])
+    runner = train([*options(data, folder, 'run'), '--resume', '--cfg-options',
+                    'train_cfg.max_epochs=2'])
     scalars = runner.message_hub.log_scalars
     return folder / 'run', {key: value.current() for key, value in scalars.items()
                             if 'segm_mAP' in key}
@@ -37,10 +39,15 @@ def test_the_report_of_a_training(reported, data):
     model = numbers['models'][0]
     assert {f'val/coco/segm_{key}': value for key, value in model['figures'].items()
             if key.startswith('mAP')} == figures  # to the last digit
+    # nothing is lost and nothing twice, though the validation of the first epoch was made again
+    assert len(numbers['run']['starts']) == 2
     assert numbers['run']['training']['loss']['step'] == [1, 2, 3, 4, 5, 6]
     assert numbers['run']['validation']['segm_mAP']['step'] == [3, 6]
     page = (work / 'report' / 'report.html').read_text()
     assert 'epoch_2.pth' in page and 'data:image/jpeg' in page
+    for fact in ('gone on with', 'Lordre (0.1 M parameters)', 'cpu (', 'torch 2', 'train.json',
+                 'num_queries=6'):
+        assert fact in page, fact
 
 
 def test_the_same_again_by_hand_and_against_itself(reported):
@@ -54,9 +61,11 @@ def test_the_same_again_by_hand_and_against_itself(reported):
 
 def test_two_trainings_in_a_process_have_scalars_of_their_own(reported, data, tmp_path):
     train([*options(data, tmp_path, 'second'), '--no-report'])
-    for work, steps in ((reported[0], 6), (tmp_path / 'second', 3)):
-        scalars, = work.glob('*/vis_data/scalars.json')
-        assert sum('"loss"' in line for line in scalars.read_text().splitlines()) == steps
+    for work, runs in ((reported[0], 2), (tmp_path / 'second', 1)):
+        files = list(work.glob('*/vis_data/scalars.json'))
+        assert len(files) == runs
+        for scalars in files:
+            assert sum('"loss"' in line for line in scalars.read_text().splitlines()) == 3
 
 
 def test_no_report(data, tmp_path):
