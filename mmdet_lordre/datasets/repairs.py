@@ -57,6 +57,8 @@ class Repairs:
         Raises:
             UserError: something that training would misread, with the remedy.
         """
+        if _begins_with_a_mark(self.path):
+            self.notes.append("a byte-order mark before its JSON, which COCO's own reader refuses")
         self.ids()
         self.numbers()
         self.names(folder)
@@ -312,3 +314,12 @@ def names_alike(data: dict) -> list[tuple[str, str]]:
             pairs.append((found[plain], category['name']))
         found.setdefault(plain, category['name'])
     return pairs
+
+
+def _begins_with_a_mark(path: str) -> bool:
+    """Whether a file begins with the mark that some editors write before text."""
+    try:
+        with open(path, 'rb') as file:
+            return file.read(3) == b'\xef\xbb\xbf'
+    except OSError:  # a folder, or no file at all
+        return False

@@ -1,0 +1,80 @@
+"""Training, testing and checking on data that are no COCO file."""
+import json
+from pathlib import Path
+
+import pytest
+
+from mmdet_lordre.cli.check_dataset import main as check
+from mmdet_lordre.cli.test import main as run_test
+from mmdet_lordre.cli.train import main as train
+from mmdet_lordre.errors import UserError
+
+from ..datasets.formats import exports
+from ..datasets.formats.quirks import EVERY
+from .tiny import write_config
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Train on an export; returns (runner, what was said)."""
+    def start(write, *options, change=None):
+        source, _ = write(tmp_path / 'set')
+        if change is not None:
+            change(source)
+        runner = train([write_config(tmp_path / 'tiny.py'), '--work-dir', f'{tmp_path}/work',
+                        *[option.replace('SET', str(source)) for option in options]])
+        return runner, capsys.readouterr().out
+    return start
+
+
+def test_all_parts_at_once(run, tmp_path):
+    runner, said = run(exports.supervisely, '--data', 'SET')
+    assert runner.iter == 1
+    assert 'read as Supervisely (3 images, 4 objects)' in said
+    files = sorted(path.name for path in (tmp_path / 'work' / 'converted').iterdir())
+    assert len(files) == 2 and all(name.startswith('set-') for name in files)
+    dataset = runner.cfg.val_dataloader.dataset
+    assert Path(dataset.ann_file).parent == tmp_path / 'work' / 'converted'
+    assert list(dataset.metainfo.classes) == ['dog', 'cat']
+    figures = run_test([f'{tmp_path}/tiny.py', f'{tmp_path}/work/epoch_1.pth', '--data',
+                        f'{tmp_path}/set', '--work-dir', f'{tmp_path}/test'])
+    assert 'coco/segm_mAP' in figures
+    assert not list((tmp_path / 'set').rglob('*.json.tmp'))
+
+
+def test_two_sources_of_different_formats(run, tmp_path):
+    exports.labelme(tmp_path / 'val')
+    runner, said = run(exports.cvat_xml, '--train-ann', 'SET/annotations.xml', '--val-ann',
+                       f'{tmp_path}/val')
+    assert runner.iter == 1 and 'read as CVAT XML' in said and 'read as LabelMe' in said
+
+
+def test_a_byte_order_mark(run):
+    """COCO's own reader stops at it."""
+    runner, said = run(exports.mmdet, '--data', 'SET', change=EVERY['byte-order mark'])
+    assert runner.iter == 1 and 'a byte-order mark before its JSON' in said
+
+
+def test_classes_without_objects(run, tmp_path):
+    runner, said = run(exports.roboflow, '--data', 'SET')
+    assert 'classes without any object are left out of the model: pets' in said
+    assert runner.model.mask_head.num_classes == 2
+    runner, said = run(exports.roboflow, '--data', 'SET', '--keep-empty-classes')
+    assert runner.model.mask_head.num_classes == 3 and 'left out of the model' not in said
+
+
+def test_options_that_exclude_each_other(run):
+    with pytest.raises(UserError, match='--data holds all parts'):
+        run(exports.yolo, '--data', 'SET', '--train-ann', 'SET')
+
+
+def test_check(tmp_path, capsys):
+    source, _ = exports.mmdet(tmp_path / 'set')
+    path = source / 'annotations' / 'instances_val2017.json'
+    data = json.loads(path.read_text())
+    data['annotations'][0]['bbox'] = [1]
+    path.write_text(json.dumps(data))
+    with pytest.raises(SystemExit):
+        check([str(source)])
+    out = capsys.readouterr().out
+    assert 'train: ' in out and 'val: ' in out and 'bad box' in out
