@@ -84,6 +84,7 @@ class LordreHead(LordreBaseHead):
         self.loss_objectness = MODELS.build(loss_objectness)
         self.loss_matched_cls = loss_matched_cls and MODELS.build(loss_matched_cls)
         self.sync_normalizers = sync_normalizers
+        self.train_cfg = train_cfg
         self._set_test_cfg(test_cfg)
 
     def decode(self, x: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -79,6 +79,7 @@ class LordrePlaceHead(LordreBaseHead):
         self.loss_dice = MODELS.build(loss_dice)
         self.loss_objectness = MODELS.build(loss_objectness)
         self.sync_normalizers = sync_normalizers
+        self.train_cfg = train_cfg
         self._set_test_cfg(test_cfg)
 
     def scores(self, class_logits: Tensor, objectness: Tensor) -> Tensor:

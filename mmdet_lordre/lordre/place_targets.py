@@ -24,7 +24,8 @@ def places_of(coverage: Tensor, boxes: Tensor, stride: float) -> Tensor:
     x = torch.arange(width, device=coverage.device, dtype=coverage.dtype)
     y = torch.arange(height, device=coverage.device, dtype=coverage.dtype)
     mass = coverage.sum(dim=(1, 2))
-    center = torch.stack([coverage.sum(1) @ x, coverage.sum(2) @ y], dim=1)
+    # not as products of matrices, which automatic mixed precision would round
+    center = torch.stack([(coverage.sum(1) * x).sum(1), (coverage.sum(2) * y).sum(1)], dim=1)
     middle = (boxes[:, :2] + boxes[:, 2:]).to(coverage) / (2 * stride) - 0.5
     center = torch.where(mass[:, None] > 0, center / mass.clamp(min=1e-6)[:, None], middle)
     distance = (x - center[:, :1]).square()[:, None] + (y - center[:, 1:]).square()[..., None]

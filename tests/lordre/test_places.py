@@ -101,6 +101,14 @@ def test_an_object_that_covers_no_cell():
     assert places_of(coverage[:0], outside[:0], 4).shape == (0, 2)
 
 
+def test_places_in_half_precision():
+    """Far from the origin bfloat16 has no digit for a cell."""
+    coverage = torch.zeros(1, 4, 400)
+    coverage[:, 1:3, 300:335] = 1
+    with torch.autocast('cpu', torch.bfloat16):
+        assert places_of(coverage, torch.zeros(1, 4), 4).tolist() == [[317, 1]]
+
+
 def test_heat_by_hand():
     heat = place_heat(torch.tensor([[1, 2], [4, 2]]), torch.tensor([4., 49.]), (5, 6), 0.1)
     assert heat[2, 1] == 1 and heat[2, 4] == 1 and heat.max() == 1
