@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--config', default='configs/lordre/lordre_r18_giam_shapes.py')
+    parser.add_argument('--config', default='configs/lordre/lordre-places_r18_shapes.py')
     parser.add_argument('--out', default='work_dirs/demo', help='folder of all results')
     parser.add_argument('--pictures', type=int, default=24, help='held-out images to draw')
     args = parser.parse_args()
