@@ -1,6 +1,7 @@
 """Reading files no larger than their kind is, and writing them whole or not at all."""
 import os
 import zipfile
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from .errors import UserError
@@ -14,7 +15,7 @@ NO_LIMITS = 'MMDET_LORDRE_NO_SIZE_LIMITS'
 UNFINISHED = '.tmp'
 
 
-def refuse_large(path, limit):
+def refuse_large(path: str | os.PathLike, limit: int) -> None:
     """Refuse a file that is larger than its kind ever is.
 
     Args:
@@ -30,7 +31,7 @@ def refuse_large(path, limit):
                         f'GiB that are read from such a file: set {NO_LIMITS}=1 to read it anyway')
 
 
-def refuse_packed(path):
+def refuse_packed(path: str | os.PathLike) -> None:
     """Refuse an archive that would grow when it is read; ``torch.save`` compresses nothing.
 
     Raises:
@@ -50,7 +51,7 @@ def refuse_packed(path):
                         'which torch.save does not write; unpack and save it again')
 
 
-def refuse_text(path):
+def refuse_text(path: str | os.PathLike) -> None:
     """Refuse what was saved in place of a checkpoint.
 
     Raises:
@@ -65,7 +66,7 @@ def refuse_text(path):
 
 
 @contextmanager
-def atomic_write(path):
+def atomic_write(path: str | os.PathLike) -> Iterator[str]:
     """Write to the name that is given, and have it under ``path`` when all is on the disk.
 
     Args:

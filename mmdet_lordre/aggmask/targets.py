@@ -81,7 +81,7 @@ def head_targets(batch_gt_instances: InstanceList, groups: Sequence[MapGroup],
     num_images = len(batch_gt_instances)
     height, width = groups[0].size
     targets = cell_targets(
-        truths.boxes, truths.labels, truths.centres(torch.float64), truths.areas, truths.images,
+        truths.boxes, truths.labels, truths.centers(torch.float64), truths.areas, truths.images,
         num_images, (height * groups[0].factor, width * groups[0].factor), num_grids,
         scale_ranges, num_classes, pos_scale, min_area, one_per_cell=True)
 

@@ -1,7 +1,11 @@
 """Load what fits of a checkpoint, and say what does not."""
 import re
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
 
 from ..errors import UserError
 
@@ -23,11 +27,11 @@ class StateDictMatch:
     unexpected: list = field(default_factory=list)
 
     @property
-    def complete(self):
+    def complete(self) -> bool:
         """Whether every tensor of the model comes from the checkpoint."""
         return not self.other_shape and not self.missing
 
-    def table(self, limit=12):
+    def table(self, limit: int = 12) -> str:
         """The short table of what was left out, or '' when all fits."""
         rows = [(name, _text(a), _text(b), 'other shape') for name, a, b in self.other_shape]
         rows += [(name, '-', shape, 'not in the checkpoint')
@@ -45,7 +49,7 @@ class StateDictMatch:
             lines.append(f'  and {rest} more')
         return '\n'.join(lines)
 
-    def demand_complete(self, checkpoint, config, num_classes=None):
+    def demand_complete(self, checkpoint: str, config: str, num_classes: int | None = None) -> None:
         """Refuse a checkpoint that leaves parts of the model untrained.
 
         Args:
@@ -75,7 +79,9 @@ class StateDictMatch:
                         'config that the checkpoint was trained with')
 
 
-def match_state_dict(model, state_dict, revise_keys=((r'^module\.', ''),)):
+def match_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor],
+                     revise_keys: Sequence[tuple[str, str]] = ((r'^module\.', ''),)
+                     ) -> StateDictMatch:
     """Compare a checkpoint with a model, tensor by tensor.
 
     Args:
@@ -108,7 +114,7 @@ def match_state_dict(model, state_dict, revise_keys=((r'^module\.', ''),)):
     return fit
 
 
-def state_dict_of(checkpoint):
+def state_dict_of(checkpoint: str) -> dict[str, Any]:
     """The weights in a checkpoint, whether or not they are wrapped in ``state_dict``."""
     state = checkpoint.get('state_dict', checkpoint)
     if not isinstance(state, dict):

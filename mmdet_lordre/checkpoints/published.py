@@ -6,6 +6,7 @@ which stands for its authors' file.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -20,7 +21,7 @@ PREFIX = 'published://'
 
 
 @CheckpointLoader.register_scheme(prefixes=PREFIX)
-def load_from_published(filename: str, map_location=None) -> dict:
+def load_from_published(filename: str, map_location: Any = None) -> dict:
     """Load a published checkpoint in this project's names.
 
     Args:

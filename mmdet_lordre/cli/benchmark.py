@@ -1,4 +1,5 @@
 """``lordre benchmark``."""
+import argparse
 import copy
 import logging
 import os
@@ -15,7 +16,7 @@ from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 
-from ..analysis.speed import TimedDetector, measure, peak_memory
+from ..analysis.speed import TimedDetector, Timing, measure, peak_memory
 from ..config.reading import dataset_files, input_size, load_config, split_datasets
 from ..errors import UserError
 from ..models import build_model
@@ -26,7 +27,7 @@ from .options import Parser, add_cfg_options, add_device
 _IMAGES = 20
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         description='Latency of a model, one image at a time: network and post-processing, '
                     'without loading and evaluation')
@@ -56,7 +57,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> list[Timing]:
     """Measure as the command line says; returns a ``Timing`` for each model."""
     args = parse_args(argv)
     if args.winograd and (args.fp16 or args.bf16):

@@ -5,11 +5,13 @@ Files are read without running what is in them. Every name is placed, dropped fo
 reason, or refused; a report ends the run.
 """
 
-from ..checkpoints import FORMATS, convert_file
+import argparse
+
+from ..checkpoints import FORMATS, Conversion, convert_file
 from .options import Parser
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description=__doc__)
     parser.add_argument('source', help='the published file')
     parser.add_argument('target', help='the file to write')
@@ -22,7 +24,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> Conversion:
     """Convert as the command line says; returns the conversion."""
     args = parse_args(argv)
     result = convert_file(args.source, args.target, args.format, args.config)

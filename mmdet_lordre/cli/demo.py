@@ -1,12 +1,15 @@
 """``lordre demo``."""
+import argparse
 import os
 from pathlib import Path
 
 import cv2
 import mmcv
+import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.apis import inference_detector
+from mmdet.structures import DetDataSample
 from mmdet.utils import get_test_pipeline_cfg
 from rich.progress import track
 
@@ -15,10 +18,11 @@ from ..models import build_model
 from ..prediction.pictures import IMAGE_ENDINGS
 from ..text import plural
 from ..visualization import PICTURE_MODES
+from ..visualization.modes import PictureMode
 from .options import Parser, add_cfg_options, add_device
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description='Draw what a model finds in images')
     parser.add_argument('images', nargs='+', help='images, or folders of images')
     parser.add_argument('config', help='config file')
@@ -38,7 +42,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> list[Path]:
     """Draw as the command line says; returns the paths of the pictures."""
     args = parse_args(argv)
     mode = picture_mode_of('activation-maps' if args.activation_maps else args.mode)
@@ -71,7 +75,7 @@ def main(argv=None):
     return written
 
 
-def picture_mode_of(name):
+def picture_mode_of(name: str) -> PictureMode:
     """The mode of that name.
 
     Raises:
@@ -118,7 +122,8 @@ def list_images(path: str | Path, out: Path | None = None) -> list[Path]:
 
 
 @torch.no_grad()
-def picture_of(mode, image, sample, meta, score_thr=0.3):
+def picture_of(mode: PictureMode, image: np.ndarray, sample: DetDataSample, meta: dict,
+               score_thr: float = 0.3) -> np.ndarray:
     """One picture of the instances above a score.
 
     Raises:
@@ -136,7 +141,7 @@ def picture_of(mode, image, sample, meta, score_thr=0.3):
     return mode.draw(image, sample, meta['classes'], meta['palette'])
 
 
-def cv2_write(path, picture):
+def cv2_write(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Write an RGB picture, also under a name that is not ASCII."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ok, data = cv2.imencode(path.suffix, picture[..., ::-1])

@@ -1,10 +1,13 @@
 """``lordre export-onnx``."""
+import argparse
+from typing import Any
+
 from ..deployment.exporting import demand_packages, write_onnx
 from ..models import build_model
 from .options import Parser, add_cfg_options
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         description='Write a model as an ONNX file and compare it with PyTorch')
     parser.add_argument('config', help='config file')
@@ -27,7 +30,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> Any:
     """Export as the command line says; returns the :class:`Agreement`, None if not compared."""
     args = parse_args(argv)
     demand_packages()

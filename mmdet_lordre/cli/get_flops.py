@@ -1,12 +1,14 @@
 """Print the parameters and multiply-adds of a config's model, without weights or images."""
 
-from ..analysis.complexity import complexity
+import argparse
+
+from ..analysis.complexity import Complexity, complexity
 from ..config.reading import load_config
 from ..errors import UserError
 from .options import Parser, add_cfg_options
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description=__doc__)
     parser.add_argument('config')
     parser.add_argument('--shape', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'),
@@ -15,7 +17,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> Complexity:
     """Count as the command line says; returns the complexity."""
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)

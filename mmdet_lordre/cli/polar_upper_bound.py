@@ -7,6 +7,8 @@ import argparse
 import contextlib
 import io
 import json
+import os
+from typing import Any
 
 from pycocotools.coco import COCO
 
@@ -17,7 +19,7 @@ from ..polarmask.upper_bound import PolarUpperBound
 from .options import Parser
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('annotations', help='COCO instance annotations, a .json file')
@@ -34,7 +36,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def load(path):
+def load(path: str | os.PathLike) -> PolarUpperBound:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             coco = COCO(path)
@@ -51,7 +53,7 @@ def load(path):
         raise UserError(f"{path}: {error}; annotations need 'segmentation'") from error
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> Any:
     """Print the table that the command line asks for."""
     args = parse_args(argv)
     rules = ('published', 'wrapped') if args.rule == 'both' else (args.rule,)

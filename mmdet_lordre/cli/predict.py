@@ -2,6 +2,7 @@
 import argparse
 import os
 import re
+from typing import Any
 
 from ..errors import UserError
 from ..models import build_model
@@ -18,7 +19,7 @@ _LAUNCHERS = dict(pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
                        'OMPI_COMM_WORLD_LOCAL_RANK'))
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description='Find the objects in pictures and write them to files')
     parser.add_argument('source', nargs='+',
                         help='pictures, folders, patterns, list files (.txt), COCO files (.json), '
@@ -83,7 +84,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> Any:
     """Predict as the command line says; returns the :class:`Summary`."""
     args = parse_args(argv)
     if args.simplify < 0 or (args.mm_per_pixel is not None and args.mm_per_pixel <= 0):

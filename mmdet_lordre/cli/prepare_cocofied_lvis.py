@@ -5,7 +5,7 @@ from ..evaluation.lvis_cocofied_subset import write_cocofied
 from .options import Parser
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> dict:
     """Write the subset that the command line asks for; returns it."""
     parser = Parser(
         description='Keep the COCO categories of an LVIS file (v0.5 or v1), under COCO ids: '

@@ -1,4 +1,5 @@
 """``lordre test``."""
+import argparse
 import os
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from ..training.testing import Testing, demand_test_data, run_test, test_folder
 from .options import Parser, add_common, set_local_rank
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description='Test a model')
     parser.add_argument('config', help='config file, or mmdet::folder/name.py; or alone: a work '
                                        'folder, or a checkpoint of a training')
@@ -43,7 +44,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> dict[str, float]:
     """Test as the command line says; returns the figures by name."""
     args = parse_args(argv)
     if args.checkpoint and '://' not in args.checkpoint and not os.path.exists(args.checkpoint):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..masks import LazyMasks, central_sums, chunk_size, upload
 from ..masks.targets import InPlaceOfMasks
-from .masks import mass_centres, moment_sums, shrink_masks
+from .masks import mass_centers, moment_sums, shrink_masks
 
 Size = tuple[int, int]
 
@@ -38,9 +38,9 @@ class GroundTruths:
         """(N,) int64 areas of the masks in pixels of the network input."""
         return self.sums[:, 2]
 
-    def centres(self, dtype: torch.dtype = torch.float32) -> Tensor:
+    def centers(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """(N, 2) mass centres x, y in pixels of the network input."""
-        return mass_centres(self.sums, dtype)
+        return mass_centers(self.sums, dtype)
 
 
 class GridMasks(InPlaceOfMasks):

@@ -71,7 +71,7 @@ def moment_sums(masks: Tensor) -> Tensor:
     return torch.stack(((columns * xs).sum(1), (rows * ys).sum(1), rows.sum(1)), dim=1)
 
 
-def mass_centres(sums: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def mass_centers(sums: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Mass centres from :func:`moment_sums`; only the quotient is rounded.
 
     Args:
@@ -96,7 +96,7 @@ def mask_moments(masks: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Ten
         - areas (N,): int64, in pixels.
     """
     sums = moment_sums(masks)
-    return mass_centres(sums, dtype), sums[:, 2]
+    return mass_centers(sums, dtype), sums[:, 2]
 
 
 def shrink_masks(masks: Tensor, factor: int = 4, size: tuple[int, int] | None = None) -> Tensor:

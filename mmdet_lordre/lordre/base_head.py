@@ -2,6 +2,8 @@
 import torch
 import torch.nn.functional as F
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
+from mmdet.structures import SampleList
+from mmdet.utils import InstanceList
 from torch import Tensor
 
 from ..grid.heads import complete_test_cfg
@@ -49,7 +51,8 @@ class LordreBaseHead(BaseMaskHead):
         return F.interpolate(masks[None], size=size, mode='bilinear',
                              align_corners=False)[0].flatten(1)
 
-    def predict(self, x, batch_data_samples, rescale: bool = False, results_list=None, **kwargs):
+    def predict(self, x: tuple[Tensor, ...], batch_data_samples: SampleList, rescale: bool = False,
+                results_list: InstanceList | None = None, **kwargs) -> list[MaskInstances]:
         """Results of each image.
 
         Returns:
@@ -61,8 +64,9 @@ class LordreBaseHead(BaseMaskHead):
         metas = [sample.metainfo for sample in batch_data_samples]
         return self.predict_by_feat(*outs, batch_img_metas=metas, rescale=rescale)
 
-    def predict_by_feat(self, class_logits, objectness, mask_logits, maps, batch_img_metas,
-                        rescale: bool = False, **kwargs) -> list[MaskInstances]:
+    def predict_by_feat(self, class_logits: Tensor, objectness: Tensor, mask_logits: Tensor,
+                        maps: Tensor, batch_img_metas: list[dict], rescale: bool = False,
+                        **kwargs) -> list[MaskInstances]:
         """Turn what :meth:`decode` gave into results (see :meth:`predict`)."""
         with torch.autocast(class_logits.device.type, enabled=False):
             scores, labels = self.scores(class_logits.float(), objectness.float()).max(dim=-1)

@@ -13,7 +13,8 @@ from mmengine.model import (
 from torch import Tensor, nn
 
 
-def conv_stack(in_channels: int, channels: int, depth: int, norm_cfg=None) -> nn.Sequential:
+def conv_stack(in_channels: int, channels: int, depth: int,
+               norm_cfg: dict | None = None) -> nn.Sequential:
     """``depth`` times a 3x3 convolution, a norm if wanted, and ReLU.
 
     Without a norm, as published, convolutions sit at the even indices.
@@ -46,12 +47,12 @@ class MaskBranch(BaseModule):
     """
 
     def __init__(self, in_channels: int, channels: int, depth: int, kernel_dim: int,
-                 norm_cfg=None):
+                 norm_cfg: dict | None = None):
         super().__init__()
         self.mask_convs = conv_stack(in_channels, channels, depth, norm_cfg)
         self.projection = nn.Conv2d(channels, kernel_dim, 1)
 
-    def init_weights(self):
+    def init_weights(self) -> None:
         _init_stack(self.mask_convs)
         kaiming_init(self.projection)
 
@@ -81,7 +82,7 @@ class InstanceBranch(BaseModule):
 
     def __init__(self, in_channels: int, channels: int, depth: int, num_queries: int,
                  num_classes: int, kernel_dim: int, groups: int = 1,
-                 normalization: str = 'sigmoid', norm_cfg=None):
+                 normalization: str = 'sigmoid', norm_cfg: dict | None = None):
         super().__init__()
         if normalization not in ('sigmoid', 'softmax'):
             raise ValueError(
@@ -101,7 +102,7 @@ class InstanceBranch(BaseModule):
         self.mask_kernel = nn.Linear(width, kernel_dim)
         self.objectness = nn.Linear(width, 1)
 
-    def init_weights(self):
+    def init_weights(self) -> None:
         prior = bias_init_with_prob(0.01)
         _init_stack(self.inst_convs)
         normal_init(self.iam_conv, std=0.01, bias=prior)

@@ -1,4 +1,6 @@
 """From backbone levels to one feature map of stride 8."""
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
@@ -76,8 +78,8 @@ class LordreEncoder(BaseModule):
         ValueError: If the number of levels given to :meth:`forward` is another one.
     """
 
-    def __init__(self, in_channels=(512, 1024, 2048), out_channels: int = 256,
-                 pool_sizes=(1, 2, 3, 6), init_cfg=None):
+    def __init__(self, in_channels: Sequence[int] = (512, 1024, 2048), out_channels: int = 256,
+                 pool_sizes: Sequence[int] = (1, 2, 3, 6), init_cfg: dict | list | None = None):
         super().__init__(init_cfg)
         self.in_channels = tuple(in_channels)
         self.out_channels = out_channels
@@ -89,7 +91,7 @@ class LordreEncoder(BaseModule):
         self.ppm = PyramidPooling(out_channels, tuple(pool_sizes))
         self.fusion = nn.Conv2d(out_channels * len(self.in_channels), out_channels, 1)
 
-    def init_weights(self):
+    def init_weights(self) -> None:
         super().init_weights()
         if self.init_cfg:
             return

@@ -3,6 +3,8 @@ import torch
 import torch.nn.functional as F
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.structures import SampleList
+from mmdet.utils import InstanceList
 from mmengine.dist import get_world_size
 from torch import Tensor
 
@@ -54,19 +56,20 @@ class LordreHead(LordreBaseHead):
 
     def __init__(self, num_classes: int, in_channels: int = 256, channels: int = 256,
                  depth: int = 4, num_queries: int = 100, kernel_dim: int = 128, groups: int = 4,
-                 normalization: str = 'sigmoid', in_index: int = 0, norm_cfg=None,
+                 normalization: str = 'sigmoid', in_index: int = 0, norm_cfg: dict | None = None,
                  mask_upsample: int = 2,
-                 matcher=dict(type='LordreMatcher', alpha=0.8, beta=0.2),
-                 region_classifier=None,
-                 loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
-                               loss_weight=2.0),
-                 loss_mask=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=5.0),
+                 matcher: dict = dict(type='LordreMatcher', alpha=0.8, beta=0.2),
+                 region_classifier: dict | None = None,
+                 loss_cls: dict = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
+                                       loss_weight=2.0),
+                 loss_mask: dict = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=5.0),
                  # mmdet adds eps to both sums of the denominator: 1e-4 together
-                 loss_dice=dict(type='DiceLoss', eps=5e-5, loss_weight=2.0),
-                 loss_objectness=dict(type='CrossEntropyLoss', use_sigmoid=True,
-                                      loss_weight=1.0),
-                 loss_matched_cls=None, sync_normalizers: bool = True,
-                 train_cfg=None, test_cfg=None, init_cfg=None):
+                 loss_dice: dict = dict(type='DiceLoss', eps=5e-5, loss_weight=2.0),
+                 loss_objectness: dict = dict(type='CrossEntropyLoss', use_sigmoid=True,
+                                              loss_weight=1.0),
+                 loss_matched_cls: dict | None = None, sync_normalizers: bool = True,
+                 train_cfg: dict | None = None, test_cfg: dict | None = None,
+                 init_cfg: dict | list | None = None):
         super().__init__(init_cfg)
         self.num_classes, self.num_queries = num_classes, num_queries
         self.groups, self.normalization = groups, normalization
@@ -106,7 +109,8 @@ class LordreHead(LordreBaseHead):
         mask_logits = torch.bmm(kernels, features.flatten(2)).unflatten(2, features.shape[2:])
         return (class_logits, objectness, mask_logits, maps), inst_features
 
-    def loss(self, x, batch_data_samples, positive_infos=None, **kwargs) -> dict:
+    def loss(self, x: tuple[Tensor, ...], batch_data_samples: SampleList,
+             positive_infos: InstanceList | None = None, **kwargs) -> dict:
         """Losses of a batch; ground-truth masks need no padding."""
         instances, _, metas = unpack_gt_instances(batch_data_samples)
         (class_logits, objectness, mask_logits, maps), features = self._decode(x)
@@ -123,8 +127,9 @@ class LordreHead(LordreBaseHead):
             losses |= self.region_classifier(features, coverage, [gt.labels for gt in instances])
         return losses
 
-    def loss_by_feat(self, class_logits, objectness, mask_logits, maps, batch_gt_instances,
-                     batch_img_metas, targets: list[Tensor] | None = None, **kwargs) -> dict:
+    def loss_by_feat(self, class_logits: Tensor, objectness: Tensor, mask_logits: Tensor,
+                     maps: Tensor, batch_gt_instances: InstanceList, batch_img_metas: list[dict],
+                     targets: list[Tensor] | None = None, **kwargs) -> dict:
         """Match and compare, in float32.
 
         Args:

@@ -2,6 +2,8 @@
 import torch
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import InstanceList
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -53,15 +55,17 @@ class LordrePlaceHead(LordreBaseHead):
 
     def __init__(self, num_classes: int, in_channels: int = 256, channels: int = 256,
                  depth: int = 4, num_queries: int = 100, kernel_dim: int = 32, in_index: int = 0,
-                 norm_cfg=None, mask_upsample: int = 1, radius: float = 2.0, spread: float = 0.1,
-                 region_classifier=None,
-                 loss_place=dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=1.0),
-                 loss_cls=dict(type='CrossEntropyLoss', loss_weight=1.0),
-                 loss_mask=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
-                 loss_dice=dict(type='DiceLoss', eps=5e-5, loss_weight=2.0),
-                 loss_objectness=dict(type='CrossEntropyLoss', use_sigmoid=True,
-                                      loss_weight=1.0),
-                 sync_normalizers: bool = True, train_cfg=None, test_cfg=None, init_cfg=None):
+                 norm_cfg: dict | None = None, mask_upsample: int = 1, radius: float = 2.0,
+                 spread: float = 0.1, region_classifier: dict | None = None,
+                 loss_place: dict = dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0,
+                                         loss_weight=1.0),
+                 loss_cls: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
+                 loss_mask: dict = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
+                 loss_dice: dict = dict(type='DiceLoss', eps=5e-5, loss_weight=2.0),
+                 loss_objectness: dict = dict(type='CrossEntropyLoss', use_sigmoid=True,
+                                              loss_weight=1.0),
+                 sync_normalizers: bool = True, train_cfg: dict | None = None,
+                 test_cfg: dict | None = None, init_cfg: dict | list | None = None):
         super().__init__(init_cfg)
         self.num_classes, self.num_queries = num_classes, num_queries
         self.in_index, self.mask_upsample = in_index, mask_upsample
@@ -102,7 +106,8 @@ class LordrePlaceHead(LordreBaseHead):
         class_logits, quality = branch.tell(features, cells, masks.sigmoid())
         return class_logits, torch.stack([places, quality.float()], dim=-1), masks, masks
 
-    def loss(self, x, batch_data_samples, positive_infos=None, **kwargs) -> dict:
+    def loss(self, x: tuple[Tensor, ...], batch_data_samples: SampleList,
+             positive_infos: InstanceList | None = None, **kwargs) -> dict:
         """Losses of a batch; ground-truth masks need no padding."""
         instances, _, metas = unpack_gt_instances(batch_data_samples)
         x = x[self.in_index]

@@ -107,7 +107,7 @@ class PlaceBranch(BaseModule):
     """
 
     def __init__(self, in_channels: int, channels: int, depth: int, num_classes: int,
-                 kernel_dim: int, norm_cfg=None):
+                 kernel_dim: int, norm_cfg: dict | None = None):
         super().__init__()
         self.kernel_dim = kernel_dim
         self.inst_convs = conv_stack(in_channels, channels, depth, norm_cfg)
@@ -117,7 +117,7 @@ class PlaceBranch(BaseModule):
         self.cls_score = nn.Linear(channels, num_classes)
         self.objectness = nn.Linear(channels, 1)
 
-    def init_weights(self):
+    def init_weights(self) -> None:
         for layer in self.inst_convs:
             if isinstance(layer, nn.Conv2d):
                 kaiming_init(layer)

@@ -29,7 +29,8 @@ class RegionClassifier(BaseModule):
     """
 
     def __init__(self, in_channels: int, num_classes: int, hidden_channels: int = 128,
-                 pooled_weight: float = 1.0, dense_weight: float = 1.0, init_cfg=None):
+                 pooled_weight: float = 1.0, dense_weight: float = 1.0,
+                 init_cfg: dict | list | None = None):
         super().__init__(init_cfg)
         self.pooled = nn.Sequential(nn.Linear(2 * in_channels, hidden_channels), nn.ReLU(),
                                     nn.Linear(hidden_channels, num_classes))

@@ -7,7 +7,8 @@ CPU_BUDGET = 2**22
 DEVICE_BUDGET = 2**26
 
 
-def chunk_size(elements_per_item: int, budget: int | None = None, device=None) -> int:
+def chunk_size(elements_per_item: int, budget: int | None = None,
+               device: torch.device | str | None = None) -> int:
     """Number of items whose temporaries stay within ``budget`` elements, at least 1.
 
     Args:

@@ -35,7 +35,7 @@ class ShrunkMasks(InPlaceOfMasks):
         chosen = np.atleast_1d(np.arange(len(self))[index])
         return ShrunkMasks(self.sums[chosen], self.factor, self.height, self.width)
 
-    def pad(self, out_shape, pad_val=0) -> 'ShrunkMasks':
+    def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> 'ShrunkMasks':
         """Only the size is noted: what the sums lack counts as zero."""
         return ShrunkMasks(self.sums, self.factor, *out_shape)
 
@@ -52,7 +52,7 @@ class ShrunkMasks(InPlaceOfMasks):
 
 
 def central_sums(masks: BaseInstanceMasks | Tensor | np.ndarray, factor: int,
-                 size: tuple[int, int], device=None) -> Tensor:
+                 size: tuple[int, int], device: torch.device | str | None = None) -> Tensor:
     """Sum of the central 2x2 pixels of each ``factor`` x ``factor`` block.
 
     A quarter of it is the bilinear resize (``align_corners=False``) by ``1 / factor``, exactly,

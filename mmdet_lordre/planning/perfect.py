@@ -189,7 +189,7 @@ def _aggmask(head: AggMaskHead | AggMaskStarHead, scene: Scene) -> Perfect:
     # a ground truth has cells of its own unless later ones have taken all of them
     truths = collect_ground_truths([scene.truth], {groups[0].factor: finest}, 'cpu')
     all_pairs = cell_targets(
-        truths.boxes, truths.labels, truths.centres(torch.float64), truths.areas, truths.images, 1,
+        truths.boxes, truths.labels, truths.centers(torch.float64), truths.areas, truths.images, 1,
         scene.padded, head.num_grids, head.scale_ranges, head.num_classes, head.pos_scale,
         head.min_mask_area)
     return Perfect(found, *_marks(count, owner[owner >= 0].unique(), all_pairs.gts.unique()),

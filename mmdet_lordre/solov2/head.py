@@ -214,7 +214,7 @@ class SOLOv2KernelHead(BaseMaskHead):
         size = tuple(size)
         truths = collect_ground_truths(batch_gt_instances, {stride: size}, device)
         cells = cell_targets(
-            truths.boxes, truths.labels, truths.centres(), truths.areas, truths.images,
+            truths.boxes, truths.labels, truths.centers(), truths.areas, truths.images,
             len(batch_gt_instances), (size[0] * stride, size[1] * stride), self.num_grids,
             self.scale_ranges, self.num_classes, self.pos_scale)
         return truths, cells

@@ -44,7 +44,7 @@ def test_bitmaps_of_two_images_and_an_empty_one():
                                shrink_masks(masks, factor, size))
         centres, areas = mask_moments(masks)
         assert torch.equal(truths.areas[start:stop], areas)
-        assert torch.equal(truths.centres()[start:stop], centres)
+        assert torch.equal(truths.centers()[start:stop], centres)
         start = stop
 
 

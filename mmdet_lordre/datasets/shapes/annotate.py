@@ -4,14 +4,15 @@ import numpy as np
 from pycocotools import mask as mask_api
 
 from .outlines import CLASSES
+from .scene import Scene
 
 
-def categories():
+def categories() -> list[dict]:
     """The COCO categories: ids from 1 in the order of ``CLASSES``."""
     return [dict(id=i, name=name, supercategory='shape') for i, name in enumerate(CLASSES, 1)]
 
 
-def annotations(scene, image_id, first_id):
+def annotations(scene: Scene, image_id: int, first_id: int) -> list[dict]:
     """The COCO annotations of a scene.
 
     Args:
@@ -35,7 +36,7 @@ def annotations(scene, image_id, first_id):
     return found
 
 
-def segmentation(mask):
+def segmentation(mask: np.ndarray) -> list | dict:
     """Polygons where they give back exactly ``mask``, compressed run lengths otherwise.
 
     Args:

@@ -7,7 +7,7 @@ import time
 from .dataset import make_dataset
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Draw the embedded data set',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -26,14 +26,14 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def show(done, total):
+def show(done: int, total: int) -> None:
     """A counter on one line, on a terminal only."""
     if sys.stderr.isatty() and (done % 50 == 0 or done == total):
         print(f'\r{done}/{total} images', end='\n' if done == total else '', file=sys.stderr,
               flush=True)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Make the data set as the command line says."""
     args = parse_args(argv)
     start = time.perf_counter()

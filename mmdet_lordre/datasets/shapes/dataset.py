@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -24,8 +25,9 @@ class ExistingDataError(ValueError):
     """The folder holds something other than the data set asked for."""
 
 
-def make_dataset(out, train=2000, val=200, size=128, seed=0, workers=1, overwrite=False,
-                 progress=None):
+def make_dataset(out: str | os.PathLike, train: int = 2000, val: int = 200, size: int = 128,
+                 seed: int = 0, workers: int = 1, overwrite: bool = False,
+                 progress: Callable[[int, int], object] | None = None) -> bool:
     """Make the data set in ``out``, or find it there.
 
     It is made in a folder beside ``out`` and moved at the end: what ``out`` names is complete.

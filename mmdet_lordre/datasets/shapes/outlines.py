@@ -11,10 +11,10 @@ PALETTE = [(230, 57, 70), (255, 159, 28), (255, 214, 10), (46, 196, 110), (46, 1
            (67, 97, 238), (181, 23, 158), (247, 130, 190)]
 
 
-def _arc(start, stop, radius=1.0, centre=(0.0, 0.0), points=48):
+def _arc(start, stop, radius=1.0, center=(0.0, 0.0), points=48):
     angle = np.linspace(start, stop, points, endpoint=False)
-    return np.stack([centre[0] + radius * np.cos(angle),
-                     centre[1] + radius * np.sin(angle)], 1)
+    return np.stack([center[0] + radius * np.cos(angle),
+                     center[1] + radius * np.sin(angle)], 1)
 
 
 def _disc(rng):
@@ -48,7 +48,7 @@ def _crescent(rng):
     outer, inner = np.arctan2(y, x), np.arctan2(y, x - shift)
     return [np.concatenate([
         _arc(outer, 2 * np.pi - outer),
-        _arc(2 * np.pi - inner, inner, radius=radius, centre=(shift, 0.0))])]
+        _arc(2 * np.pi - inner, inner, radius=radius, center=(shift, 0.0))])]
 
 
 def _bar(rng):
@@ -71,7 +71,7 @@ _OUTLINES = dict(disc=_disc, ring=_ring, triangle=_triangle, square=_square, sta
                  crescent=_crescent, bar=_bar, cross=_cross)
 
 
-def random_outline(name, extent, rng):
+def random_outline(name: str, extent: float, rng: np.random.Generator) -> list[np.ndarray]:
     """An outline of class ``name``, squeezed a little, turned by any angle.
 
     Args:

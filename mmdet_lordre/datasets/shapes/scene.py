@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 
 from .outlines import CLASSES, random_outline
-from .textures import background, contrasting_colour, filling, finish
+from .textures import background, contrasting_color, filling, finish
 
 SMALLEST, LARGEST = 0.05, 0.5  # longer side of a shape, as part of the picture's side
 MOST_INSTANCES = 8
@@ -34,7 +34,7 @@ class Scene:
     crowd: list
 
 
-def make_scene(size, seed, split, index):
+def make_scene(size: int, seed: int, split: int, index: int) -> Scene:
     """Picture number ``index`` of a split: the same for the same arguments, whatever else is made.
 
     Args:
@@ -92,7 +92,7 @@ class _Canvas:
         rng, size = self.rng, self.size
         label = int(rng.integers(len(CLASSES)))
         centre, spread = rng.uniform(0.25, 0.75, 2) * size, rng.uniform(0.06, 0.11) * size
-        colour = contrasting_colour(rng, self.image.mean((0, 1)))
+        color = contrasting_color(rng, self.image.mean((0, 1)))
         drawn = []
         for _ in range(int(rng.integers(15, 40))):
             extent = max(size * rng.uniform(0.025, 0.045), 3)
@@ -103,7 +103,7 @@ class _Canvas:
                 drawn.append(window)
         for window in drawn:
             self._mark(window, len(self.labels))
-            self._paint(window, np.clip(colour + rng.uniform(-30, 30, 3), 0, 255))
+            self._paint(window, np.clip(color + rng.uniform(-30, 30, 3), 0, 255))
         if drawn:
             self._note(label, True, int((self.owner == len(self.labels)).sum()))
 
@@ -165,22 +165,22 @@ class _Canvas:
         placed = self._clip(shade, columns.start + dx - 2 * reach, rows.start + dy - 2 * reach)
         self.image[placed[0], placed[1]] *= 1 - placed[2][..., None]
 
-    def _paint(self, window, colour=None):
+    def _paint(self, window, color=None):
         rows, columns, cover = window
         rng, region = self.rng, self.image[rows, columns]
-        if colour is None:
+        if color is None:
             ground = (region * cover[..., None]).sum((0, 1)) / cover.sum()
-            colour = contrasting_colour(rng, ground)
-            paint = filling(rng, *cover.shape, colour)
+            color = contrasting_color(rng, ground)
+            paint = filling(rng, *cover.shape, color)
             if rng.random() < 0.25:  # a darker or lighter rim
                 width = max(round(0.035 * max(cover.shape)), 1)
                 kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1,) * 2)
                 core = cv2.erode(cover, kernel, borderType=cv2.BORDER_CONSTANT,
                                  borderValue=1.0)[..., None]
                 paint = paint * core + (1 - core) * np.clip(
-                    colour * rng.uniform(0.5, 1.5), 0, 255)
+                    color * rng.uniform(0.5, 1.5), 0, 255)
         else:
-            paint = colour
+            paint = color
         region += cover[..., None] * (paint - region)
 
 

@@ -3,32 +3,35 @@ import cv2
 import numpy as np
 
 
-def random_colour(rng, saturation=(0.1, 1.0), value=(0.2, 1.0)):
-    """A BGR colour, float32 (3,) in 0..255."""
+def random_color(rng: np.random.Generator, saturation: tuple[float, float] = (0.1, 1.0),
+                  value: tuple[float, float] = (0.2, 1.0)) -> np.ndarray:
+    """A BGR color, float32 (3,) in 0..255."""
     hue = rng.uniform(0, 6)
     s, v = rng.uniform(*saturation), rng.uniform(*value)
     channels = 1 - s * np.clip(np.abs((hue + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)[::-1]
     return (255 * v * channels).astype(np.float32)
 
 
-def contrasting_colour(rng, ground, distance=110.0):
-    """A random colour that can be told from ``ground`` (3,): the first far enough of a few tries,
+def contrasting_color(rng: np.random.Generator, ground: np.ndarray,
+                       distance: float = 110.0) -> np.ndarray:
+    """A random color that can be told from ``ground`` (3,): the first far enough of a few tries,
     else the farthest."""
-    tries = [random_colour(rng) for _ in range(8)]
-    far = [float(np.linalg.norm(colour - ground)) for colour in tries]
-    for colour, d in zip(tries, far, strict=True):
+    tries = [random_color(rng) for _ in range(8)]
+    far = [float(np.linalg.norm(color - ground)) for color in tries]
+    for color, d in zip(tries, far, strict=True):
         if d >= distance:
-            return colour
+            return color
     return tries[int(np.argmax(far))]
 
 
-def smooth_noise(rng, height, width, cells, channels=1):
+def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int,
+                 channels: int = 1) -> np.ndarray:
     """Noise in about -1..1 that varies over 1/cells of the longer side, float32 (H, W[, C])."""
     coarse = rng.uniform(-1, 1, (cells + 2, cells + 2, channels)).astype(np.float32)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def ramp(rng, height, width):
+def ramp(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """A linear ramp 0..1 in a random direction, float32 (H, W)."""
     angle = rng.uniform(0, 2 * np.pi)
     x = np.arange(width, dtype=np.float32) / max(width, height)
@@ -38,30 +41,30 @@ def ramp(rng, height, width):
     return plane / max(float(plane.max()), 1e-6)
 
 
-def stripes(rng, height, width, period):
+def stripes(rng: np.random.Generator, height: int, width: int, period: float) -> np.ndarray:
     """Soft stripes 0..1 in a random direction, ``period`` in pixels, float32 (H, W)."""
     waves = max(height, width) / period
     return 0.5 + 0.5 * np.sin(ramp(rng, height, width) * np.float32(2 * np.pi * waves))
 
 
-def filling(rng, height, width, colour):
-    """A filling around ``colour``: float32 (H, W, 3) or (1, 1, 3)."""
+def filling(rng: np.random.Generator, height: int, width: int, color: np.ndarray) -> np.ndarray:
+    """A filling around ``color``: float32 (H, W, 3) or (1, 1, 3)."""
     kind = rng.integers(5)
-    other = np.clip(colour + rng.uniform(-30, 30, 3), 0, 255).astype(np.float32)
+    other = np.clip(color + rng.uniform(-30, 30, 3), 0, 255).astype(np.float32)
     if kind == 0:
-        return colour[None, None]
+        return color[None, None]
     if kind in (1, 2):
         weight = ramp(rng, height, width)
     elif kind == 3:
         weight = stripes(rng, height, width, rng.uniform(0.15, 0.4) * max(height, width))
     else:
         weight = 0.5 + 0.5 * smooth_noise(rng, height, width, int(rng.integers(3, 7)))
-    return colour + weight[..., None] * (other - colour)
+    return color + weight[..., None] * (other - color)
 
 
-def background(rng, size):
+def background(rng: np.random.Generator, size: int) -> np.ndarray:
     """A background: gradient, clouds, weave, tiles or grain, float32 (size, size, 3)."""
-    first = random_colour(rng, saturation=(0.0, 0.6), value=(0.15, 0.95))
+    first = random_color(rng, saturation=(0.0, 0.6), value=(0.15, 0.95))
     second = np.clip(first + rng.uniform(-36, 36, 3), 0, 255).astype(np.float32)
     kind = rng.integers(5)
     if kind == 0:
@@ -98,7 +101,7 @@ def _scratches(rng, picture):
                       np.clip(tone, 0, 255).tolist(), 1, cv2.LINE_AA, 3)
 
 
-def finish(rng, picture):
+def finish(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     """What a camera adds: a little blur, a little noise. Returns uint8 (H, W, 3)."""
     if rng.random() < 0.5:
         picture = cv2.GaussianBlur(picture, (3, 3), rng.uniform(0.3, 0.7))
