@@ -19,6 +19,9 @@ from torch import nn
 
 from ..analysis.complexity import complexity
 
+#: Seconds of a precision's steps after which no more are taken.
+_ENOUGH = 3.
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -89,7 +92,7 @@ def measure(cfg: Config, device: str | None = None, steps: int = 4,
     Args:
         cfg: With training data.
         device: ``'cpu'``, ``'cuda:0'``, ...; a GPU if there is one.
-        steps: That count, of each precision.
+        steps: That count, of each precision; fewer where they are slow.
         precisions: That are tried.
     """
     device = device or get_device()
@@ -100,9 +103,14 @@ def measure(cfg: Config, device: str | None = None, steps: int = 4,
         model = build(cfg, device).train()
         before = _held(device)
         wrapper = build_optim_wrapper(model, _wrapper(cfg, precision, device))
-        # copies: what has been on the device once would not have to go there
-        fed = (copy.deepcopy(batches[k % len(batches)]) for k in range(steps + 1))
-        seconds = [_time(partial(model.train_step, batch, wrapper), device) for batch in fed][1:]
+        seconds = []
+        for k in range(steps + 1):
+            # copies: what has been on the device once would not have to go there
+            batch = copy.deepcopy(batches[k % len(batches)])
+            seconds.append(_time(partial(model.train_step, batch, wrapper), device))
+            if k and sum(seconds) > _ENOUGH:
+                break
+        seconds = seconds[1:]
         found[precision] = (sorted(seconds)[len(seconds) // 2], model, _held(device) - before)
     precision = min(found, key=lambda name: found[name][0])
     seconds, model, memory = found[precision]

@@ -1,0 +1,43 @@
+"""Ceilings against networks that know ten images by heart: minutes of the CPU."""
+import re
+
+import numpy as np
+import pytest
+
+from mmdet_lordre.cli.train import main
+from mmdet_lordre.planning.ceiling import ceiling_of
+from mmdet_lordre.planning.fit import fit
+from mmdet_lordre.planning.plan import config_of, read_both
+from mmdet_lordre.planning.sample import Looks
+from mmdet_lordre.planning.writing import config_text
+
+from .data import coco, square, write
+
+
+def pictures(count):
+    rng = np.random.default_rng(0)
+    return [[(square(int(x), int(y), int(side)), 0)
+             for x, y, side in zip((4, 36, 4, 38), (5, 3, 37, 36), rng.integers(9, 24, 4))]
+            for _ in range(count)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('family, steps', [('lordre', 900), ('solov2', 1500), ('polarmask', 1500),
+                                           ('aggmask', 1500), ('aggmask_star', 1500)])
+def test_no_network_exceeds_its_ceiling(family, steps, tmp_path):
+    path = write(tmp_path, coco(pictures(10), size=(64, 64)))
+    objects, _ = read_both(path)
+    text = config_text(fit(objects, Looks(), family, longer=96, steps=steps),
+                       (path, str(tmp_path)), (path, str(tmp_path)))
+    # the same picture in every step
+    text = re.sub(r"dict\(type='RandomFlip'.*\n", '', text).replace(
+        'ratio_range=(0.8, 1.2)', 'ratio_range=(1.0, 1.0)')
+    config = tmp_path / 'overfit.py'
+    config.write_text(text)
+    ceiling = ceiling_of(config_of(text), objects, range(10))
+    runner = main([str(config), '--work-dir', str(tmp_path / 'work'), '--seed', '0',
+                   '--no-report'])
+    reached = runner.message_hub.runtime_info['best_score']
+    print(f'{family}: ceiling {ceiling.ap:.3f}, reached {reached:.3f}')
+    assert reached <= ceiling.ap + 0.01
+    assert reached >= ceiling.ap - 0.1
