@@ -1,4 +1,5 @@
 """What the numbers suggest to do next, in sentences."""
+from ..text import plural
 from .error_split import KINDS
 from .findings import Missed, Suspicious
 from .measure import Measured
@@ -42,8 +43,8 @@ def advice(one: Measured, missed: list[Missed], doubts: Suspicious,
     wrong = len(doubts.unlabeled) + len(doubts.mislabeled[0])
     # a model that is mostly wrong says nothing about annotations
     if wrong and one.errors.ap50 > 0.5:
-        lines.append(f'{wrong} annotations look wrong to the model: check the first of them before '
-                     'you change anything else.')
+        lines.append(f'{plural(wrong, "annotation")} look{"s" * (wrong == 1)} wrong to the model: '
+                     'check the first of them before you change anything else.')
     if rising:
         lines.append('Validation AP was still rising at the end: train longer.')
     ap = one.curves.summary()['mAP']
