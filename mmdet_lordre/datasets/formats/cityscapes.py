@@ -62,11 +62,11 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         raise UserError(f'{folder.path} has no images *{_PHOTO}: give the folder that holds gtFine '
                         'and leftImg8bit, or say where they are with --train-images / '
                         '--val-images (--images)')
-    lost = 0
+    lost = []
     for stem, name in sorted(annotations_of(folder).items()):
         base = posixpath.basename(stem).rsplit('_', 1)[0]
         if base not in photos:
-            lost += 1
+            lost.append(base)
             continue
         path, part = folder.join(name), part_of_folders(name) or 'train'
         numbers = read_labels(path) if name.endswith(_IDS) else numbers_of_polygons(path)
@@ -78,8 +78,12 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
             elif label in _NOT_EVALUATED and value >= _INSTANCES:
                 builder.lose(f'objects of the class {_NOT_EVALUATED[label]}, which Cityscapes does '
                              'not evaluate')
+    if lost and not builder.parts:
+        raise UserError(f'{folder.path}: no image belongs to its annotations: no '
+                        f'{lost[0]}{_PHOTO}; are gtFine and leftImg8bit of one data set?')
     if lost:
-        builder.note(f'{plural(lost, "annotated image")} without an image left out')
+        builder.note(f'{plural(len(lost), "annotation file")} without an image left out '
+                     f'({lost[0]})')
     parts = builder.finish()
     test = parts.get('test')
     if test is not None and not test.data['annotations']:

@@ -82,6 +82,8 @@ class _Reader:
                             'export the data set for instance segmentation')
         self.names = self._names()
         self.builder = Builder(NAME, self.path, folder.path, self.names)
+        if file and self.said.get('names') is None:
+            self.builder.note(f'no names of classes: called {listed(self.names, 3)}')
         self.boxes = self.polygons = self.corners = 0
 
     def _names(self):
@@ -95,7 +97,6 @@ class _Reader:
             names = [line.strip() for line in text if line.strip()]
         if names is None and type(count) is int and 0 < count < 10000:
             names = [f'class {number}' for number in range(count)]
-            self.unnamed = True
         if isinstance(names, dict):
             try:
                 numbered = {int(key): value for key, value in names.items()}
@@ -150,6 +151,9 @@ class _Reader:
                 self._refuse(entry)
             self.builder.note(f'{part}: {quoted(str(entry))} is not there')
             return
+        said = str(entry).replace('\\', '/').removeprefix('./').rstrip('/')
+        if not name.endswith(said) or '..' in said.split('/'):
+            self.builder.note(f'{part}: {quoted(str(entry), 80)} read as {name}')
         if not self.folder.is_file(name):
             yield from self.folder.walk(name, IMAGES)
             return

@@ -418,7 +418,8 @@ CITYSCAPES = {
     'no images': (lambda root: shutil.rmtree(root / 'leftImg8bit'), '--train-images'),
     'image missing': (lambda root: [
         path.rename(path.with_name('bonn_0_0_leftImg8bit.png'))
-        for path in root.rglob('*_leftImg8bit.png')] and None, 'it has no images'),
+        for path in root.rglob('*_leftImg8bit.png')] and None,
+        'are gtFine and leftImg8bit of one data set'),
 }
 
 SUPERVISELY = {

@@ -60,6 +60,7 @@ def test_parts_and_what_is_not_there(tmp_path):
     assert [len(found(part.data)) for part in parts.values()] == [2, 1]
     line = parts['train'].line()
     assert "test: '../test/images' is not there" in line
+    assert "train: '../train/images' read as train/images" in line
     assert '1 label file without an image left out (train/labels/z.txt)' in line
 
 
