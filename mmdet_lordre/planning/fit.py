@@ -60,6 +60,7 @@ class Fit:
         jitter: Whether colors are changed a little.
         balance: Whether images of rare classes are drawn more often.
         low_precision: Whether the network computes in bfloat16.
+        on_gpu: Whether that is on a GPU.
         channels_last: Whether convolutions run in that order.
         ema: Momentum of averaged weights, or None.
         workers: Processes that load data.
@@ -78,6 +79,7 @@ class Fit:
     jitter: bool = False
     balance: bool = False
     low_precision: bool = False
+    on_gpu: bool = False
     channels_last: bool = True
     ema: float | None = None
     workers: int = 0

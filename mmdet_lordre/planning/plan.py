@@ -150,7 +150,8 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
             one, plan.costs[family] = _affordable(one, train, minutes, device, memory,
                                                   low_precision)
             low_precision = plan.costs[family].low_precision
-            one = replace(one, low_precision=low_precision).with_steps(
+            one = replace(one, low_precision=low_precision,
+                          on_gpu=device != 'cpu').with_steps(
                 steps_of(minutes, plan.costs[family].step))
             one.why['precision'] = ('bfloat16 was faster here than float32' if low_precision else
                                     'float32 was faster here than bfloat16')

@@ -1,7 +1,7 @@
 """A part of the images, looked at pixel by pixel: forms, overlap, colors."""
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -45,7 +45,6 @@ class Looks:
     upright: bool = False
     sided: bool = False
     colored: bool = False
-    notes: list = field(default_factory=list)
 
 
 def choose_images(objects: Objects, images: int, most: int, seed: int = 0) -> np.ndarray:

@@ -137,13 +137,14 @@ def _augmentation(fit):
 def _schedule(fit, validated):
     warmup = max(1, min(200, fit.steps // 20))
     interval = fit.steps if fit.steps < 4000 else fit.steps // 5
-    wrapper = 'BFloat16OptimWrapper' if fit.low_precision else 'OptimWrapper'
+    wrapper = "'OptimWrapper'" if not fit.low_precision else \
+        "'AmpOptimWrapper', dtype='bfloat16'" if fit.on_gpu else "'BFloat16OptimWrapper'"
     hooks = ["dict(type='ChannelsLastHook')"] * fit.channels_last
     if fit.ema:
         hooks.append(f"dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum={fit.ema}, "
                      'update_buffers=True)')
     lines = ([f'# {fit.why["precision"]}'] if 'precision' in fit.why else []) + [
-        'optim_wrapper = dict(', f'    type={wrapper!r},',
+        'optim_wrapper = dict(', f'    type={wrapper},',
         f"    optimizer=dict(type='AdamW', lr={fit.lr}, weight_decay=0.05, fused=True),",
         '    clip_grad=dict(max_norm=5.0))']
     if 'steps' in fit.why:

@@ -177,6 +177,14 @@ def test_every_family_and_size_is_a_config(family, size):
     assert all(len(line) <= 140 for line in text.splitlines())
 
 
+@pytest.mark.parametrize('settings, wrapper', [
+    ({}, "type='OptimWrapper'"), (dict(low_precision=True), "type='BFloat16OptimWrapper'"),
+    (dict(low_precision=True, on_gpu=True), "type='AmpOptimWrapper', dtype='bfloat16'")])
+def test_precision(settings, wrapper):
+    data = objects([grid_of(5, 16)])
+    assert wrapper in config_text(fit(data, Looks(), 'lordre', **settings), ('a.json', 'a'), None)
+
+
 def test_unknown_names():
     data = objects([grid_of(2, 16)])
     with pytest.raises(UserError, match='--family'):
