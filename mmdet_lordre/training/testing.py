@@ -188,7 +188,7 @@ def _set_pictures(cfg, testing):
         return
     hooks = cfg.get('default_hooks') or cfg.setdefault('default_hooks', {})
     hooks['visualization'] = dict(
-        type='DetVisualizationHook', draw=True, score_thr=testing.score_thr, show=testing.show,
+        type='PicturesHook', draw=True, score_thr=testing.score_thr, show=testing.show,
         wait_time=testing.wait_time,
         # relative to the work folder otherwise, and once more for every image
         test_out_dir=os.path.abspath(testing.show_dir) if testing.show_dir else None)

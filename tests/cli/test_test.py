@@ -1,5 +1,6 @@
 """tools/test.py: metrics, files, pictures, test data without annotations."""
 import pickle
+import shutil
 
 import cv2
 import numpy as np
@@ -43,7 +44,8 @@ def test_everything_by_the_script(run_script, trained, val, data, tmp_path):
     drawn = cv2.imread(str(pictures[0]))
     factor = drawn.shape[0] // plain.shape[0]
     enlarged = cv2.resize(plain, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-    assert (drawn != enlarged).any(axis=2).mean() > 0.01
+    # names may stand below
+    assert (drawn[:len(enlarged)] != enlarged).any(axis=2).mean() > 0.01
 
 
 def test_the_figures_are_those_of_pycocotools(trained, val, data, tmp_path):
@@ -123,3 +125,21 @@ def test_a_checkpoint_that_does_not_fit(trained, val, error_line, tmp_path):
     torch.save(dict(state_dict=read_checkpoint(trained[1])['state_dict']), bare)
     line = error_line(run_test, trained[0], bare, *val)
     assert 'has 3 classes' in line and 'has 80' in line
+
+
+def test_pictures_of_one_name_in_two_folders(trained, data, tmp_path):
+    """Neither is written over the other."""
+    images = []
+    for number, folder in enumerate(('a', 'b')):
+        (tmp_path / 'images' / folder).mkdir(parents=True)
+        shutil.copy(data / 'val' / f'{number:02d}.png', tmp_path / 'images' / folder / 'x.png')
+        images.append(dict(id=number, file_name=f'{folder}/x.png', width=WIDTH, height=HEIGHT))
+    ann = tmp_path / 'two.json'
+    ann = write_json(ann, dict(images=images, categories=[
+        dict(id=i, name=name) for i, name in enumerate(NAMES, 1)]))
+    run_test([*trained, '--ann', str(ann), '--images', str(tmp_path / 'images'),
+              '--show-dir', str(tmp_path / 'show'), '--score-thr', '0',
+              '--work-dir', str(tmp_path / 'w')])
+    drawn = sorted(str(path.relative_to(tmp_path / 'show'))
+                   for path in (tmp_path / 'show').rglob('*.png'))
+    assert drawn == ['a/x.png', 'b/x.png']
