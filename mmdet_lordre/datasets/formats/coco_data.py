@@ -11,7 +11,6 @@ from ...text import plural, printable, quoted
 from ..annotation_rules import MOST_PIXELS, mask_problem, size_problem
 from ..coco_file import clean_name, read_annotations, write_annotations
 from ..image_rules import image_size
-from .run_lengths import rle_of_polygons
 
 #: Name of the class where a format has none.
 OBJECT = 'object'
@@ -137,24 +136,6 @@ class Builder:
             entry.update(bbox=[float(v) for v in box], area=float(box[2]) * float(box[3]))
         annotations.append(entry)
 
-    def add_polygons(self, part: str, image: dict, name: str, outer: list[list[float]],
-                     holes: list[list[float]] = (), crowd: bool = False) -> None:
-        """Add an object of one or several polygons, with holes or without.
-
-        Polygons of fewer than three points are left out and counted.
-        """
-        few = [polygon for polygon in (*outer, *holes) if len(polygon) < 6]
-        if few:
-            self.lose('polygons of fewer than three points', len(few))
-            outer = [polygon for polygon in outer if len(polygon) >= 6]
-            holes = [polygon for polygon in holes if len(polygon) >= 6]
-        if not outer:
-            return
-        good = not holes or mask_problem([*outer, *holes], image) is None
-        segmentation = outer if not holes or not good else rle_of_polygons(
-            outer, holes, image['height'], image['width'])
-        self.add(part, image, name, segmentation, crowd)
-
     def lose(self, what: str, count: int = 1) -> None:
         """Count something of the last image that does not survive."""
         self.lost.setdefault(self._part, Counter())[what] += count
@@ -188,6 +169,23 @@ class Builder:
                                     self.lost.get(part, {}).items())]
             found[part] = CocoData(self.folder, self.format, self.source, notes, _data=data)
         return found
+
+
+def refuse_boxes_alone(source: str, boxes: int, others: int, what: str = 'rectangles') -> None:
+    """Refuse data of which every shape is a box.
+
+    Args:
+        source: What was read.
+        boxes, others: Shapes.
+        what: The boxes are called.
+
+    Raises:
+        UserError: saying what could be done.
+    """
+    if boxes and not others:
+        raise UserError(f'{source}: all {boxes} shapes are {what}: these are data for detectors; '
+                        'annotate outlines or masks, or make masks from the boxes with a '
+                        'segmentation model first')
 
 
 def checked_size(width: object, height: object, what: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...errors import UserError
 from ...text import plural, quoted
-from .coco_data import Builder, CocoData, checked_size
+from .coco_data import Builder, CocoData, checked_size, refuse_boxes_alone
 from .folder import Folder
 from .options import Options, part_of
 from .pieces import Grouped
@@ -57,10 +57,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
                 parent.findall('label/name')))
         else:
             _read_image(element, path, builder, images, counts)
-    if counts['box'] and not counts['shapes']:
-        raise UserError(f'{path}: all {counts["box"]} shapes are boxes: these are data for '
-                        'detectors; annotate polygons or masks, or make masks from the boxes with '
-                        'a segmentation model first')
+    refuse_boxes_alone(path, counts['box'], counts['shapes'], 'boxes')
     if counts['box']:
         builder.note(f'{plural(counts["box"], "object")} with a box and no mask')
     if counts['joined']:

@@ -4,7 +4,7 @@ import posixpath
 
 from ...errors import UserError
 from ...text import plural, quoted
-from .coco_data import Builder, CocoData, checked_size
+from .coco_data import Builder, CocoData, checked_size, refuse_boxes_alone
 from .folder import IMAGES, Folder
 from .options import Options, part_of_folders
 from .pieces import Grouped, corners, rectangle
@@ -59,10 +59,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         image = _image(builder, part, images, name if images is folder else '', data, path, counts)
         for thing in _objects(data['shapes'], image, path, builder, counts):
             thing.put(builder, part, image)
-    if counts['rectangles'] and not counts['others']:
-        raise UserError(f'{folder.join(file or "")}: all {counts["rectangles"]} shapes are '
-                        'rectangles: these are data for detectors; annotate outlines (polygons or '
-                        'masks), or make masks from the boxes with a segmentation model first')
+    refuse_boxes_alone(builder.source, counts['rectangles'], counts['others'])
     if counts['rectangles']:
         builder.note(f'{plural(counts["rectangles"], "rectangle")} taken as masks')
     if counts['joined']:

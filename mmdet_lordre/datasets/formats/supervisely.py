@@ -3,7 +3,7 @@ import posixpath
 
 from ...errors import UserError
 from ...text import plural, quoted
-from .coco_data import Builder, CocoData, checked_size
+from .coco_data import Builder, CocoData, checked_size, refuse_boxes_alone
 from .folder import Folder
 from .options import Options, part_of
 from .pieces import Grouped, corners, rectangle
@@ -51,10 +51,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         part = part_of(posixpath.basename(place)) or 'train'
         for name in folder.files(posixpath.join(place, 'ann'), ('.json',)):
             _read_image(folder, place, name, builder, part, counts)
-    if counts['rectangle'] and not counts['others']:
-        raise UserError(f'{folder.path}: all {counts["rectangle"]} objects are rectangles: these '
-                        'are data for detectors; annotate masks, or make masks from the boxes '
-                        'with a segmentation model first')
+    refuse_boxes_alone(folder.path, counts['rectangle'], counts['others'])
     if counts['rectangle']:
         builder.note(f'{plural(counts["rectangle"], "rectangle")} taken as masks')
     if counts['joined']:

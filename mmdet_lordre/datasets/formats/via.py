@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ...errors import UserError
 from ...text import listed, plural, printable, quoted
 from ..coco_file import read_json_file
-from .coco_data import Builder, CocoData
+from .coco_data import Builder, CocoData, refuse_boxes_alone
 from .folder import Folder
 from .options import Options, part_of_folders
 from .pieces import Pieces, rectangle
@@ -91,10 +91,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     if missing:
         builder.note(f'{plural(len(missing), "image")} not found, left out with all regions '
                      f'({printable(missing[0], 60)})')
-    if kinds['rect'] and set(kinds) == {'rect'}:
-        raise UserError(f'{builder.source}: all {kinds["rect"]} regions are rectangles: these are '
-                        'data for detectors; annotate outlines, or make masks from the boxes with '
-                        'a segmentation model first')
+    refuse_boxes_alone(builder.source, kinds['rect'], kinds.total() - kinds['rect'])
     if kinds['rect']:
         builder.note(f'{plural(kinds["rect"], "rectangle")} taken as masks')
     return builder.finish()
