@@ -9,8 +9,8 @@ from .sections import Section
 
 #: Pixels of a row, of the lines below it, and between tiles.
 _ROW, _LINE, _GAP = 1480, 15, 8
-#: Tiles in a row: of objects, and of whole images, which are larger.
-_OBJECTS, _IMAGES = 6, 4
+#: Tiles in a row: of objects, of whole images, and of inputs with targets to be seen.
+_OBJECTS, _IMAGES, _INPUTS = 6, 4, 2
 #: Lines that a text may take.
 _LINES = 2
 _BACK, _TEXT = (255, 255, 255), (40, 46, 58)
@@ -19,7 +19,7 @@ _BACK, _TEXT = (255, 255, 255), (40, 46, 58)
 def mosaic(section: Section) -> np.ndarray:
     """The tiles of a section in rows: (H, W, 3) uint8, RGB."""
     whole = max(max(tile.picture.shape) for tile in section.tiles) > _ROW // _OBJECTS
-    columns = _IMAGES if whole else _OBJECTS
+    columns = _INPUTS if section.group == 'network' else _IMAGES if whole else _OBJECTS
     side = _ROW // columns - _GAP
     font = ImageFont.load_default(11)
     texts = [[part for line in tile.lines for part in _wrapped(line, font, side)]

@@ -22,8 +22,8 @@ PAGE = 'index.html'
 #: Groups of sections, and their names.
 GROUPS = {'pictures': 'Pictures', 'classes': 'Classes', 'doubtful': 'Doubtful',
           'network': 'What the network is given'}
-#: Bytes of a tile in the page, of an object and of an image.
-_SMALL, _LARGE = 9_000, 30_000
+#: Bytes of a tile in the page by its longer side in pixels: objects, images, inputs.
+_BYTES = ((300, 9_000), (600, 30_000), (10**6, 90_000))
 #: Bars of the chart of classes.
 _BARS = 40
 
@@ -59,7 +59,7 @@ def write_all(folder: str, title: str, parts: Mapping[str, CheckedPart], between
                 wide=max(max(tile.picture.shape) for tile in section.tiles) > 300,
                 tiles=[dict(lines=tile.lines, address=thumbnail(
                     tile.picture, max(tile.picture.shape[:2]),
-                    _SMALL if max(tile.picture.shape[:2]) <= 300 else _LARGE))
+                    next(size for side, size in _BYTES if max(tile.picture.shape[:2]) <= side)))
                        for tile in section.tiles]))
     except OSError as error:
         raise UserError(f'{folder} cannot be written: {error.strerror}') from error

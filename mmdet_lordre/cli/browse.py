@@ -1,9 +1,11 @@
 """``lordre browse``."""
 import argparse
+import itertools
 import os
 from collections.abc import Iterator
 
 from .. import __version__
+from ..browsing.network import network_sections
 from ..browsing.page import refuse_used, write_all
 from ..browsing.sections import Section, sections_of
 from ..browsing.tiles import Tiles
@@ -11,7 +13,7 @@ from ..datasets.checking import CheckedPart, check_between, check_part
 from ..datasets.formats import FORMATS, open_data
 from ..errors import UserError
 from ..text import plural, printable
-from .options import Parser
+from .options import Parser, add_cfg_options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -30,6 +32,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='also look for images that show the same picture: all are read')
     parser.add_argument('--follow-links', action='store_true',
                         help='show images that are links out of their folder')
+    parser.add_argument('--through', metavar='CONFIG',
+                        help='also draw what the network is given in training: batches after '
+                             'augmentation, with the targets of its head; without ANN, of the '
+                             "config's own data")
+    parser.add_argument('--batches', type=int, default=2, metavar='N',
+                        help='with --through (default: 2)')
+    add_cfg_options(parser)
     parser.add_argument('--seed', type=int, default=0, help='of what is drawn by lot (default: 0)')
     parser.add_argument('--format', choices=list(FORMATS), help='of ANN (default: found)')
     return parser.parse_args(argv)
@@ -44,11 +53,21 @@ def main(argv: list[str] | None = None) -> str:
     args = parse_args(argv)
     if not 1 <= args.tiles <= 500:
         raise UserError(f'--tiles: {args.tiles} is not from 1 to 500')
+    if args.ann is None and args.through is None:
+        raise UserError('nothing to draw: give annotations, or --through CONFIG')
+    if args.through is None and args.cfg_options:
+        raise UserError('--cfg-options is for --through, which is not given')
+    if not 1 <= args.batches <= 100:
+        raise UserError(f'--batches: {args.batches} is not from 1 to 100')
     refuse_used(args.out)
     parts, between, sections = {}, [], []
     if args.ann is not None:
         parts, between, sections = _data(args)
-    page, files = write_all(args.out, str(args.ann), parts, between, sections, __version__)
+    if args.through is not None:
+        sections = itertools.chain(sections, network_sections(
+            args.through, args.ann, args.images, args.batches, args.seed, args.cfg_options))
+    title = str(args.through if args.ann is None else args.ann)
+    page, files = write_all(args.out, title, parts, between, sections, __version__)
     print(f'{printable(page)}: {os.path.getsize(page) / 2**20:.1f} MiB; '
           f'{plural(len(files), "mosaic")} beside it')
     return page

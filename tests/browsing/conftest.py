@@ -1,0 +1,1 @@
+from ..cli.conftest import error_line  # noqa: F401 - a fixture
