@@ -199,7 +199,8 @@ def test_memory_is_flat_in_instances(family, device, monkeypatch):
     model = build(FAMILIES[family]()).to(device).train()
     measure = held_for_the_backward_pass if device == 'cpu' else peak_of_a_step
     few, many = (measure(model, *on(device, (count,))) for count in (4, 120))
-    assert many < 2 * few, (few, many)
+    # Lordre by places has a mask for each instance, at the stride of its maps
+    assert many < (4 if family == 'lordre_places' else 2) * few, (few, many)
 
 
 @pytest.mark.parametrize('family', FAMILIES)
