@@ -21,10 +21,10 @@ model = dict(
 
 # twice the rate of the other examples: nothing is matched, so early steps do no harm
 optim_wrapper = dict(optimizer=dict(lr=3e-3, fused=True))
-train_cfg = dict(max_iters=4000, val_interval=4000)
+train_cfg = dict(max_iters=3000, val_interval=3000)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=100, end=4000, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=3000, eta_min=1e-5, by_epoch=False),
 ]
 train_dataloader = dict(sampler=dict(type='InfiniteSampler', shuffle=True))
 custom_hooks = [dict(type='ChannelsLastHook')]
