@@ -16,7 +16,7 @@ from mmdet_lordre.masks.runs import rle_of_crop
 
 
 class ColorModel(nn.Module):
-    """Every connected color is an object, black is background.
+    """The largest connected area of every color is an object, black is background.
 
     Args:
         side: Pixels of the longer side of its input; larger pictures are reduced.
@@ -58,6 +58,12 @@ class ColorModel(nn.Module):
             y1, y2, x1, x2 = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
             bitmap = np.zeros((y2 - y1, x2 - x1), np.uint8)
             bitmap[rows - y1, columns - x1] = 1
+            # mixtures that happen to be a color are single pixels along an edge
+            count, parts, stats, _ = cv2.connectedComponentsWithStats(bitmap)
+            if count > 2:
+                bitmap = (parts == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+                if np.count_nonzero(bitmap) < self.smallest:
+                    continue
             if scale < 1:
                 top, left = round(y1 / scale), round(x1 / scale)
                 size = (min(width, round(x2 / scale)) - left, min(height, round(y2 / scale)) - top)

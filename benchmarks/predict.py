@@ -119,7 +119,7 @@ def memory(args):
         sizes.append((args.pictures, resident()))
     for done, size in sizes:
         print(f'{done:>8} pictures  {size / 2**20:8.1f} MiB')
-    done, size = np.array(sizes[2:], float).T
+    done, size = np.array(sizes[2:-1], float).T
     slope = np.polyfit(done, size, 1)[0]
     print(f'{summary.objects} objects, {1e3 * spent / args.pictures:.2f} ms of the CPU a picture; '
           f'slope {slope:.1f} bytes a picture ({slope * 1e6 / 2**20:.1f} MiB a million)')

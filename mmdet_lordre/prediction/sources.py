@@ -167,9 +167,11 @@ def _of_coco(path: str, images: str | None, said: str) -> Source:
             raise UserError(f'{said}: image {printable(image.get("id"), 40)} has no file_name that '
                             f'is a path: {printable(name, 80)}')
         entries.append((os.path.join(folder, name), image.get('id'), name))
-    class_names(data, path)  # each of them has a name and an id of its own
+    categories = data['categories'] or None  # a list of pictures alone has none
+    if categories:
+        class_names(data, path)  # each of them has a name and an id of its own
     forget_annotations()
-    return Source([(entries, os.path.abspath(folder))], said, data['categories'])
+    return Source([(entries, os.path.abspath(folder))], said, categories)
 
 
 def _free(stem: str, ending: str, taken: set) -> str:

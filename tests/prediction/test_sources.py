@@ -1,4 +1,5 @@
 """What can be given as a source, and how pictures are named."""
+import json
 import os
 import shutil
 
@@ -9,6 +10,7 @@ from PIL import Image
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.prediction.pictures import pixels_of
 from mmdet_lordre.prediction.sources import open_source
+from tests.cli.tiny import write_json
 
 
 @pytest.fixture
@@ -56,6 +58,10 @@ def test_coco_files(pictures):
     source = list(open_source(pictures / 'val.json'))
     assert [(p.name, p.image_id) for p in source][:2] == [('00', 100), ('01', 101)]
     assert [p.index for p in source] == [0, 1, 2, 3, 4]
+    bare = json.loads((pictures / 'val.json').read_text())
+    write_json(pictures / 'bare.json', dict(images=bare['images'], categories=[]))
+    source = open_source(pictures / 'bare.json', images=str(pictures / 'val'))
+    assert source.categories is None and len(source) == 5
 
 
 def test_arrays():

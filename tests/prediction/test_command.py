@@ -1,0 +1,64 @@
+"""``lordre predict`` as it is typed."""
+import json
+
+import pytest
+
+from mmdet_lordre.cli.main import main as lordre
+from mmdet_lordre.cli.options import UsageError
+from mmdet_lordre.cli.predict import main as predict
+from mmdet_lordre.errors import UserError
+
+
+def test_a_folder(work_folder, pictures, tmp_path, capsys):
+    summary = predict([f'{pictures}/val', '--model', str(work_folder), '--out', f'{tmp_path}/out',
+                       '--score-thr', '0', '--save', 'coco', 'png', 'pictures', '--batch', '2'])
+    assert summary.pictures == 5 and summary.joined
+    said = capsys.readouterr().out
+    assert 'model: ' in said and '30 objects in 5 pictures (' in said and 'Predicting' in said
+    entries = json.loads((tmp_path / 'out' / 'results.json').read_text())
+    assert {entry['category_id'] for entry in entries} <= {1, 2, 3}
+    assert len(list((tmp_path / 'out' / 'pictures').iterdir())) == 5
+
+
+def test_processes_of_a_launcher(work_folder, pictures, tmp_path, monkeypatch, capsys):
+    command = [f'{pictures}/val.json', '--model', f'{work_folder}/iter_3.pth', '--out',
+               f'{tmp_path}/out', '--launcher', 'pytorch', '--score-thr', '0']
+    with pytest.raises(UserError, match='needs RANK'):
+        predict(command)
+    for rank in range(2):
+        for name, value in dict(RANK=rank, WORLD_SIZE=2, LOCAL_RANK=rank).items():
+            monkeypatch.setenv(name, str(value))
+        summary = predict(command)
+        assert summary.pictures == (3, 2)[rank] and summary.joined == (rank == 1)
+    assert 'when the last share is done' in capsys.readouterr().out
+    entries = json.loads((tmp_path / 'out' / 'results.json').read_text())
+    assert [e['image_id'] for e in entries[::6]] == [100, 101, 102, 103, 104]
+    assert {entry['category_id'] for entry in entries} <= {3, 7, 20}
+
+
+def test_a_config_beside_the_checkpoint(work_folder, pictures, tmp_path):
+    summary = predict([f'{pictures}/val/00.png', '--config', f'{work_folder}/tiny.py', '--model',
+                       f'{work_folder}/iter_3.pth', '--out', f'{tmp_path}/out', '--tile', '64',
+                       '--score-thr', '0'])
+    assert summary.pictures == 1
+
+
+@pytest.mark.parametrize('options, error, said', [
+    (['--shard', '9/8'], UsageError, 'I/N'), (['--shard', 'x'], UsageError, 'I/N'),
+    (['--tile', 'large'], UsageError, 'auto'), (['--save', 'tiff'], UserError, 'unknown format'),
+    (['--score-thr', '3'], UserError, 'score_thr'), (['--mm-per-pixel', '0'], UserError, 'mm-per'),
+    (['--thresholds', 'nowhere'], UserError, 'no such file of thresholds'),
+    (['--out', '{pictures}/val'], UserError, 'is the folder of the pictures')])
+def test_wrong_options(work_folder, pictures, tmp_path, options, error, said):
+    options = [option.format(pictures=pictures) for option in options]
+    with pytest.raises(error, match=said):
+        predict([f'{pictures}/val', '--model', str(work_folder), '--out', f'{tmp_path}/out',
+                 *options])
+    assert not (tmp_path / 'out').exists()
+    assert len(list((pictures / 'val').iterdir())) == 5
+
+
+def test_one_line_of_error(work_folder, capsys):
+    with pytest.raises(SystemExit):
+        lordre(['predict', 'nowhere.png', '--model', str(work_folder)])
+    assert capsys.readouterr().err == 'error: no such picture, folder or file: nowhere.png\n'
