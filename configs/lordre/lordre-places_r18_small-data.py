@@ -28,6 +28,8 @@ test_dataloader = val_dataloader
 
 max_iters = 1600
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+# the rate that the nuclei of docs/learning.md were learned with
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
     dict(type='CosineAnnealingLR', begin=100, end=max_iters, eta_min=1e-5, by_epoch=False),
