@@ -72,11 +72,13 @@ def command_lines():
         text = re.sub(r'^```(python|text)\n.*?^```', '', page.read_text(), flags=re.M | re.S)
         text = re.sub(r'^```.*\n', '\n', text, flags=re.M)
         joined = re.sub(r'\\\n\s*', ' ', text)
-        found = [line.strip() for line in joined.splitlines()]
-        found += [' '.join(span.split()) for span in re.findall(r'`([^`]+)`', joined)]
-        for number, line in enumerate(dict.fromkeys(found)):
-            if COMMAND.match(line) and not re.search(r'(tools/|lordre )NAME', line):
-                yield pytest.param(line, id=f'{page.relative_to(ROOT)}-{number}')
+        found = [line.strip().split(' > ')[0] for line in joined.splitlines()]
+        spans = [' '.join(span.split()) for span in re.findall(r'`([^`]+)`', joined)]
+        for number, line in enumerate(dict.fromkeys(found + spans)):
+            if COMMAND.match(line) and not re.search(
+                    r'(tools/|lordre )NAME|^lordre solov2 aggmask', line):
+                yield pytest.param(line, line not in found,
+                                   id=f'{page.relative_to(ROOT)}-{number}')
 
 
 def pseudo_weights(filename, map_location=None):
@@ -196,9 +198,14 @@ def run_command_line(line, monkeypatch):
             parse(path, argv, monkeypatch)
 
 
-@pytest.mark.parametrize('line', command_lines())
-def test_a_command_line_is_taken_by_its_parser(line, monkeypatch):
-    run_command_line(line, monkeypatch)
+@pytest.mark.parametrize('line, in_a_sentence', command_lines())
+def test_a_command_line_is_taken_by_its_parser(line, in_a_sentence, monkeypatch):
+    try:
+        run_command_line(line, monkeypatch)
+    except UserError as error:
+        # a sentence may name a command without all that it needs
+        if not in_a_sentence or 'arguments are required' not in str(error):
+            raise
 
 
 @pytest.mark.parametrize('line, error', [
