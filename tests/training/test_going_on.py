@@ -42,7 +42,8 @@ def arguments(folder, data, *more):  # noqa: F811
 def test_other_labels_of_the_same_number(trained, tmp_path, error_line, names, said):  # noqa: F811
     ann = make_coco(tmp_path, count=4, names=names, ids=IDS)
     config = write_config(tmp_path / 'labels.py')
-    common = [config, '--train-ann', ann, '--work-dir', f'{tmp_path}/work']
+    common = [config, '--train-ann', ann, '--work-dir', f'{tmp_path}/work',
+              '--keep-empty-classes']
     line = error_line(train, *common, '--resume', trained[1])
     assert f'{trained[1]} cannot be gone on from' in line and said in line
     assert 'dot, box, bar' in line and '--load-from' in line
@@ -52,7 +53,7 @@ def test_fine_tuning_says_that_classes_differ(trained, tmp_path, capsys):  # noq
     ann = make_coco(tmp_path, count=4, names=NAMES[::-1], ids=IDS)
     config = write_config(tmp_path / 'tuning.py')
     train([config, '--train-ann', ann, '--work-dir', f'{tmp_path}/work', '--load-from',
-           trained[1]])
+           trained[1], '--keep-empty-classes'])
     out = capsys.readouterr().out
     assert f"warning: classes differ from those of {trained[1]}: the same 3 classes in another" \
         in out
