@@ -5,9 +5,11 @@ from mmdet.registry import MODELS
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
+from mmdet_lordre.aggmask.context import ContextBranch
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.masks import ShrinkMasks
 from mmdet_lordre.models import head_of
+from mmdet_lordre.solov2 import SOLOv2FeatureBranch
 
 from .deployment.models import FAMILIES, build, lordre
 from .devices.samples import make_batch
@@ -129,3 +131,20 @@ def test_a_compiled_loss(family):
 def test_settings_of_another_head_type_are_named():
     with pytest.raises(ValueError, match='test_cfg of SOLOv2KernelHead has no rays'):
         MODELS.build(FAMILIES['solov2']() | dict(test_cfg=dict(rays=True)))
+
+
+@pytest.mark.parametrize('family', ['solov2', 'aggmask', 'aggmask_star', 'polarmask'])
+def test_groups_that_do_not_divide_the_channels(family):
+    config = FAMILIES[family]()
+    head_config(config)['norm_cfg'] = dict(type='GN', num_groups=5)
+    with pytest.raises(ValueError, match=r'feat_channels=\d+ is not a multiple of the '
+                                         r'num_groups=5 of norm_cfg: set norm_cfg\.num_groups'):
+        build(config)
+
+
+def test_groups_that_do_not_divide_the_channels_of_a_branch():
+    with pytest.raises(ValueError, match='in_channels=12 is not a multiple of the num_groups=8'):
+        ContextBranch(12, 3, 4, norm_cfg=dict(type='GN', num_groups=8))
+    ContextBranch(12, 3, 4, layers=1, norm_cfg=dict(type='GN', num_groups=8))
+    with pytest.raises(ValueError, match='out_channels=12 is not a multiple of the num_groups=8'):
+        SOLOv2FeatureBranch(8, 16, 12, norm_cfg=dict(type='GN', num_groups=8))

@@ -15,7 +15,13 @@ from torch.utils.checkpoint import checkpoint
 
 from ..grid import class_loss, coordinate_maps, detect, find_candidates
 from ..grid.detect import TEST_CFG
-from ..grid.heads import check_map_size, check_mask_sizes, complete_test_cfg, counts_of_batch
+from ..grid.heads import (
+    check_groups,
+    check_map_size,
+    check_mask_sizes,
+    complete_test_cfg,
+    counts_of_batch,
+)
 from ..grid.norm_relu import Remake, run_layer
 from ..masks import upload
 from .context import ContextBranch
@@ -133,6 +139,7 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         if weight_activation not in (None, 'tanh'):
             raise ValueError(f"weight_activation must be None or 'tanh', not "
                              f'{weight_activation!r}')
+        check_groups(norm_cfg, feat_channels=feat_channels)
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.feat_channels = feat_channels
@@ -173,9 +180,8 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
             nn.init.zeros_(self.neighbour_offsets.weight)
             nn.init.zeros_(self.neighbour_offsets.bias)
         if context_channels:
-            self.context_fusion_convs = ContextBranch(in_channels, len(strides),
-                                                      context_channels, context_layers,
-                                                      norm_cfg)
+            self.context_fusion_convs = ContextBranch(in_channels, len(strides), context_channels,
+                                                      context_layers, norm_cfg)
         self.context_channels = context_channels
 
     # Branches

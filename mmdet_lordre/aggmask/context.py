@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
+from ..grid.heads import check_groups
 from ..grid.norm_relu import apply_remade, norm_relu
 
 
@@ -39,6 +40,7 @@ class ContextBranch(nn.Sequential):
         if layers == 1:
             modules = [nn.Conv2d(total, out_channels, 1), nn.ReLU()]
         else:
+            check_groups(norm_cfg, in_channels=in_channels)
             modules = [nn.Conv2d(total, in_channels, 1),
                        build_norm_layer(norm_cfg, in_channels)[1], nn.ReLU(),
                        nn.Conv2d(in_channels, out_channels, 1), nn.ReLU()]

@@ -15,6 +15,7 @@ from terminaltables import AsciiTable
 
 from ..masks import encode_masks
 from ..text import listed, printable
+from .box_recall import average_recalls
 from .coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarise
 
 
@@ -36,20 +37,22 @@ class CocoMaskMetric(CocoMetric):
     Args:
         ann_file (str, optional): COCO annotation file. By default the ground truth that
             comes with the data samples is used.
-        metric (str | list[str]): 'segm', 'bbox' or 'proposal', or several of them.
+        metric (str | list[str]): 'segm', 'bbox', 'proposal' or 'proposal_fast' (recall of boxes
+            over all images at once, without areas), or several of them.
         classwise (bool): also report every category.
         max_dets (Sequence[int]): three numbers of detections an image; the last one
             counts for AP.
         backend (str): 'auto', 'faster' or 'pycocotools'.
         metric_items (list[str], optional): figures to report, such as 'mAP' or 'AR@100'.
         kwargs: as in mmdet's ``CocoMetric`` (``format_only``, ``outfile_prefix``, ...).
+            Without ``ann_file`` the ground truth is written to PREFIX.gt.json, as there.
 
     Raises:
         KeyError: unknown metric or metric item.
         FileNotFoundError: ``ann_file`` does not exist.
     """
 
-    METRICS = ('segm', 'bbox', 'proposal')
+    METRICS = ('segm', 'bbox', 'proposal', 'proposal_fast')
     #: Kinds of results that ``outfile_prefix`` writes.
     written = ('segm', 'bbox')
     DEFAULT_ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
@@ -126,14 +129,17 @@ class CocoMaskMetric(CocoMetric):
         if self.format_only:
             return figures
         for metric in self.metrics:
-            figures.update(self._evaluate(metric, detections, logger))
+            figures.update(self._recall(preds, logger) if metric == 'proposal_fast'
+                           else self._evaluate(metric, detections, logger))
         return figures
 
     def _prepare_ground_truth(self, truths):
         if self._coco_api is None:
             from mmdet.datasets.api_wrappers import COCO
             with tempfile.TemporaryDirectory() as folder:
-                self._coco_api = COCO(self.gt_to_coco_json(truths, os.path.join(folder, 'gt')))
+                prefix = self.outfile_prefix or os.path.join(folder, 'gt')
+                os.makedirs(os.path.dirname(prefix) or '.', exist_ok=True)
+                self._coco_api = COCO(self.gt_to_coco_json(truths, prefix))
         if self.cat_ids is None:
             self.cat_ids = self._category_ids()
         if self.img_ids is None:
@@ -219,6 +225,24 @@ class CocoMaskMetric(CocoMetric):
         if self.classwise and metric != 'proposal':
             out.update(self._classwise(metric, evaluator, logger))
         return out
+
+    def _recall(self, preds, logger):
+        """Average recall of boxes by their number an image, whatever their classes."""
+        found = {pred['img_id']: pred for pred in preds}
+        pairs = []
+        for image in self.img_ids:
+            annotations = self._coco_api.load_anns(self._coco_api.get_ann_ids(img_ids=[image]))
+            truths = [one['bbox'] for one in annotations
+                      if not one.get('ignore') and not one.get('iscrowd')]
+            if image in found:
+                boxes = found[image]['bboxes'][np.argsort(-found[image]['scores'], kind='stable')]
+                pairs.append((truths, np.c_[boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]))
+            else:
+                pairs.append((truths, np.zeros((0, 4))))
+        figures = average_recalls(pairs, self.proposal_nums, self.iou_thrs)
+        logger.info('proposal_fast  ' + '  '.join(f'{name} {value:.3f}'
+                                                  for name, value in figures.items()))
+        return figures
 
     def _classwise(self, metric, evaluator, logger):
         """Figures of every category, as a table in the log and as {name_precision: AP}."""

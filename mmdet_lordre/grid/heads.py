@@ -29,6 +29,24 @@ def complete_test_cfg(head: str, given: Mapping | None, defaults: Mapping) -> di
     return {**defaults, **(given or {})}
 
 
+def check_groups(norm_cfg: Mapping | None, **channels: int) -> None:
+    """See that the groups of a GroupNorm divide the channels that it normalises.
+
+    Args:
+        norm_cfg: Of a head; other norms have no groups.
+        channels: Numbers of channels, by the name of the setting.
+
+    Raises:
+        ValueError: naming both settings.
+    """
+    groups = (norm_cfg or {}).get('num_groups')
+    for name, count in channels.items():
+        if groups and count % groups:
+            raise ValueError(
+                f'{name}={count} is not a multiple of the num_groups={groups} of norm_cfg: set '
+                f'norm_cfg.num_groups to a divisor of {count}, or another {name}')
+
+
 def counts_of_batch(counts: Tensor, sync: bool) -> tuple[Tensor, float]:
     """What losses are divided by, and the least that they may be divided by.
 

@@ -6,10 +6,11 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures.bbox import distance2bbox
 from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptInstanceList
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..grid import class_loss
-from ..grid.heads import check_mask_sizes, counts_of_batch
+from ..grid.heads import check_groups, check_mask_sizes, counts_of_batch
 from .losses import box_losses
 from .predict import check_test_cfg, predict_batch
 from .targets import level_points, polar_targets
@@ -91,6 +92,7 @@ class PolarMaskHead(BaseDenseHead):
             raise ValueError(f'strides must be whole numbers of pixels, not {tuple(strides)}')
         if not center_radius > 0:
             raise ValueError(f'center_radius must be positive, not {center_radius}')
+        check_groups(norm_cfg, feat_channels=feat_channels)
         self.num_classes = self.cls_out_channels = num_classes
         self.strides = tuple(int(stride) for stride in strides)
         self.regress_ranges = tuple(tuple(pair) for pair in regress_ranges)
@@ -235,6 +237,21 @@ class PolarMaskHead(BaseDenseHead):
             levels.append(_top_points(*level, cfg['nms_pre']))
         merged = [torch.cat(parts, dim=1) for parts in zip(*levels)]
         return predict_batch(*merged, batch_img_metas, self.coder, cfg, rescale, with_nms)
+
+    def _predict_by_feat_single(self, cls_score_list: list[Tensor], bbox_pred_list: list[Tensor],
+                                ray_pred_list: list[Tensor], score_factor_list: list[Tensor],
+                                img_meta: dict, cfg: OptConfigType = None, rescale: bool = False,
+                                with_nms: bool = True) -> InstanceData:
+        """Instances of one image, named as in mmdet's dense heads; see :meth:`predict_by_feat`.
+
+        Args:
+            cls_score_list, bbox_pred_list, ray_pred_list, score_factor_list: By level, without
+                the axis of the images. Points follow from the sizes.
+            img_meta, cfg, rescale, with_nms: As there.
+        """
+        outs = ([level[None] for level in levels] for levels in (
+            cls_score_list, bbox_pred_list, ray_pred_list, score_factor_list))
+        return self.predict_by_feat(*outs, [img_meta], cfg, rescale, with_nms)[0]
 
 
 def _exact(conv: nn.Conv2d, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..grid.heads import check_groups
 from ..grid.norm_relu import run_layer
 from ..grid.pointwise import run_pointwise
 from .layers import CONV_INIT, append_coordinates, conv_norm_relu, reset_offsets, resize
@@ -44,6 +45,7 @@ class SOLOv2FeatureBranch(BaseModule):
         if not 0 <= start_level <= end_level:
             raise ValueError(f'start_level {start_level} and end_level {end_level} must be levels '
                              'of the pyramid in order')
+        check_groups(norm_cfg, feat_channels=feat_channels, out_channels=out_channels)
         self.in_channels = in_channels
         self.feat_channels = feat_channels
         self.out_channels = out_channels

@@ -9,6 +9,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..grid import (
@@ -20,7 +21,13 @@ from ..grid import (
     points_nms,
 )
 from ..grid.detect import TEST_CFG
-from ..grid.heads import check_map_size, check_mask_sizes, complete_test_cfg, counts_of_batch
+from ..grid.heads import (
+    check_groups,
+    check_map_size,
+    check_mask_sizes,
+    complete_test_cfg,
+    counts_of_batch,
+)
 from ..grid.norm_relu import run_tower
 from ..masks import chunk_size
 from .layers import (
@@ -116,6 +123,7 @@ class SOLOv2KernelHead(BaseMaskHead):
                              f'{mask_normalizer!r}')
         if dynamic_conv_size % 2 == 0:
             raise ValueError(f'dynamic_conv_size must be odd, not {dynamic_conv_size}')
+        check_groups(norm_cfg, feat_channels=feat_channels)
         self.num_classes = num_classes
         self.cls_out_channels = num_classes
         self.in_channels = in_channels
@@ -293,10 +301,36 @@ class SOLOv2KernelHead(BaseMaskHead):
         scores = [points_nms(level.float().sigmoid()).flatten(2) for level in logits]
         scores = torch.cat(scores, dim=2).transpose(1, 2)
         kernels = torch.cat([level.flatten(2) for level in kernels], dim=2).transpose(1, 2)
-        strides = torch.cat([torch.full((grid**2,), stride, device=scores.device)
-                             for grid, stride in zip(self.num_grids, self.strides, strict=True)])
-        return predict_batch(kernels, scores, mask_features, strides, self.dynamic_conv_size,
-                             batch_img_metas, self.mask_stride, cfg, rescale)
+        return predict_batch(kernels, scores, mask_features, self._cell_strides(scores.device),
+                             self.dynamic_conv_size, batch_img_metas, self.mask_stride, cfg,
+                             rescale)
+
+    def _predict_by_feat_single(self, kernel_preds: Tensor, cls_scores: Tensor,
+                                mask_feats: Tensor, img_meta: dict,
+                                cfg: dict | None = None) -> InstanceData:
+        """Instances of one image, called as mmdet's ``SOLOV2Head`` calls its own.
+
+        Args:
+            kernel_preds: (cells, channels) dynamic kernels of all levels.
+            cls_scores: (cells, classes) probabilities after points NMS.
+            mask_feats: (1, channels, h, w) or (channels, h, w) mask features.
+            img_meta: With ``img_shape`` and ``ori_shape``.
+            cfg: Instead of ``test_cfg``.
+
+        Returns:
+            Scores, labels, masks at the size of the original image, and their tight boxes.
+        """
+        cfg = self.test_cfg if cfg is None else ConfigDict(
+            complete_test_cfg(type(self).__name__, cfg, TEST_CFG))
+        features = mask_feats if mask_feats.dim() == 4 else mask_feats[None]
+        return predict_batch(kernel_preds[None], cls_scores[None], features,
+                             self._cell_strides(cls_scores.device), self.dynamic_conv_size,
+                             [img_meta], self.mask_stride, cfg)[0]
+
+    def _cell_strides(self, device) -> Tensor:
+        """Stride of the level of each cell, (cells,)."""
+        return torch.cat([torch.full((grid**2,), stride, device=device)
+                          for grid, stride in zip(self.num_grids, self.strides, strict=True)])
 
 
 def _by_cell(level: Tensor) -> Tensor:

@@ -237,7 +237,7 @@ def test_results_for_the_server(busy, tmp_path):
     assert len(COCO(ann).loadRes(str(tmp_path / 'new' / 'r.segm.json')).anns) == len(written)
 
 
-def test_without_an_annotation_file(busy):
+def test_without_an_annotation_file(busy, tmp_path):
     """The ground truth of the data samples gives the same as the file."""
     ann, detections = busy
     truth = COCO(ann)
@@ -253,6 +253,10 @@ def test_without_an_annotation_file(busy):
         samples.append(one)
     figures = evaluate(None, samples)
     assert figures['coco/segm_mAP'] == expected['coco/segm_mAP']
+    # where mmdet's leaves it
+    evaluate(None, samples, outfile_prefix=str(tmp_path / 'new' / 'r'))
+    written = COCO(str(tmp_path / 'new' / 'r.gt.json'))
+    assert len(written.anns) == len(truth.anns) and written.imgs.keys() == truth.imgs.keys()
 
 
 def test_wrong_arguments(busy, tmp_path):
@@ -282,3 +286,32 @@ def test_pycocotools_is_taken_where_the_other_is_missing(monkeypatch):
     assert pick_backend() == 'pycocotools'
     with pytest.raises(ValueError, match='pip install faster-coco-eval'):
         pick_backend('faster')
+
+
+def test_recall_over_all_images_by_hand(tmp_path):
+    """``proposal_fast``: boxes by score, whatever their order and classes; crowds do not count."""
+    ann = write(tmp_path / 'a.json', [
+        [('cat', square(0, 0, 20), False), ('dog', square(30, 40, 10), False),
+         ('ox', square(0, 60, 8), True)], [('ox', square(5, 5, 10), False)], []])
+    samples = [sample(0, [('ox', square(40, 0, 5), 0.5), ('ox', square(0, 0, 20), 0.9),
+                          ('dog', square(30, 40, 10), 0.3)]),
+               sample(1, []), sample(2, [('cat', square(0, 0, 20), 0.9)])]
+    figures = evaluate(ann, samples, metric='proposal_fast', proposal_nums=(1, 2, 100))
+    assert figures == {f'coco/AR@{number}': pytest.approx(recall)
+                       for number, recall in ((1, 1 / 3), (2, 1 / 3), (100, 2 / 3))}
+    empty = write(tmp_path / 'e.json', [[]])
+    assert evaluate(empty, samples[:1], metric='proposal_fast')['coco/AR@100'] == -1
+
+
+def test_recall_over_all_images_is_that_of_mmdet(tmp_path):
+    """On one image: mmdet's own stops where images have unequal numbers of boxes."""
+    generator = np.random.default_rng(0)
+    places = generator.integers(0, 30, (14, 3))
+    objects = [('cat', square(y, x, 6 + side), False) for y, x, side in places[:7].tolist()]
+    found = [('dog', square(y + 1, x, 6 + side), 1 - 0.01 * i)
+             for i, (y, x, side) in enumerate(places[[3, 9, 0, 1, 12, 5, 6, 2, 8]].tolist())]
+    ann = write(tmp_path / 'a.json', [objects])
+    settings = dict(metric='proposal_fast', proposal_nums=(1, 4, 9), iou_thrs=[0.3, 0.5, 0.7])
+    ours, theirs = (evaluate(ann, [sample(0, found)], cls=cls, **settings)
+                    for cls in (CocoMaskMetric, CocoMetric))
+    assert 0 < ours['coco/AR@4'] < ours['coco/AR@9'] and ours == pytest.approx(theirs, abs=1e-6)

@@ -240,6 +240,15 @@ class TestPredict:
             assert torch.equal(both[i].labels, alone.labels)
             torch.testing.assert_close(both[i].scores, alone.scores, rtol=1e-4, atol=1e-5)
 
+    def test_one_image_as_mmdet_calls_it(self):
+        outputs = confident(build())
+        whole = self.predict(outputs)
+        one = build()._predict_by_feat_single(*([level[0] for level in levels]
+                                                for levels in outputs), META, rescale=True)
+        assert len(one) == 2 and one.labels.tolist() == whole.labels.tolist()
+        for key in ('scores', 'bboxes', 'masks', 'contours'):
+            assert torch.equal(one[key], whole[key])
+
     def test_the_metric_and_the_visualiser_take_it(self, tmp_path):
         outputs = confident(build())
         result = self.predict(outputs, mask_format='rle')

@@ -180,3 +180,28 @@ def test_predictions_are_equal(heads, kernel):
         assert torch.equal(a.labels, b.labels)
         assert a.masks.shape == b.masks.shape
         assert (a.masks == b.masks).float().mean() > 0.9999
+
+
+def test_one_image_as_mmdet_calls_it(heads):
+    """``_predict_by_feat_single``, which programs that are built on mmdet's head call."""
+    ours = heads[0]
+    meta = samples((1,))[0].metainfo
+    generator = torch.Generator().manual_seed(5)
+    cells = sum(grid**2 for grid in ours.num_grids)
+    kernels = torch.randn(cells, 32, generator=generator)
+    scores = torch.rand(cells, CLASSES, generator=generator) ** 40
+    features = torch.nn.functional.interpolate(
+        torch.randn(1, 32, 6, 8, generator=generator), (HEIGHT // 4, WIDTH // 4), mode='bilinear')
+    for part in (slice(None), slice(0)):
+        mine, wanted = (head._predict_by_feat_single(
+            kernel_preds=kernels[part], cls_scores=scores[part].clone(), mask_feats=features,
+            img_meta=meta) for head in heads)
+        assert len(mine) == len(wanted) and (len(wanted) > 20) == (part.stop is None)
+        assert mine.masks.shape == wanted.masks.shape
+        torch.testing.assert_close(mine.scores, wanted.scores, rtol=1e-4, atol=1e-5)
+        assert torch.equal(mine.labels, wanted.labels.long())
+        assert (mine.masks == wanted.masks).float().mean() > 0.9999 or not len(mine)
+    # settings may be left out, as everywhere
+    found = ours._predict_by_feat_single(kernels[:0], scores[:0], features, meta,
+                                         cfg=ConfigDict(score_thr=0.1, mask_thr=0.5))
+    assert isinstance(found, InstanceData) and not len(found)
