@@ -37,7 +37,8 @@ from r50 import CONFIGS
 
 import mmdet_lordre  # noqa: F401 - registers everything
 from mmdet_lordre.compat import has_operators
-from mmdet_lordre.files import atomic_write
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.files import atomic_write, refuse_overwriting
 
 PARTS = dict(inference=gpu_inference.inference, training=gpu_training.training,
              operations=gpu_training.operations, compiled=gpu_inference.compiled)
@@ -127,6 +128,7 @@ def parse_args(argv=None):
     parser.add_argument('--models', nargs='+', choices=CONFIGS, default=list(CONFIGS))
     parser.add_argument('--device', default='cuda', choices=['cuda', 'cpu'])
     parser.add_argument('--out', help='file without its ending: .json and .md are written')
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier files of --out')
     parser.add_argument('--minutes', type=float, default=9)
     parser.add_argument('--repeat', type=int, default=20, help='runs that count')
     parser.add_argument('--batch', type=int, default=8)
@@ -140,6 +142,11 @@ def parse_args(argv=None):
     if args.device == 'cuda' and not torch.cuda.is_available():
         sys.exit(f'error: torch {torch.__version__} finds no GPU; --device cpu --tiny shows that '
                  'everything runs, and nothing else')
+    if args.out:
+        try:
+            refuse_overwriting((f'{args.out}.json', f'{args.out}.md'), args.overwrite)
+        except UserError as error:
+            parser.error(str(error))
     args.published = PUBLISHED
     return args
 

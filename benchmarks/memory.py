@@ -181,6 +181,7 @@ def main():
                         default=['train', 'test'])
     parser.add_argument('--json', default='memory.json', help='where the figures go')
     parser.add_argument('--out', default='memory.png', help='where the picture goes')
+    parser.add_argument('--overwrite', action='store_true', help='replace both, if there already')
     parser.add_argument('--plot', metavar='JSON', help='only draw this file of figures')
     parser.add_argument('--point', nargs=5, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -190,6 +191,10 @@ def main():
     unknown = set(args.families) - set(CONFIGS)
     if unknown:
         parser.error(f'unknown family {", ".join(unknown)}: choose from {", ".join(CONFIGS)}')
+    for path in (args.out,) if args.plot else (args.json, args.out):
+        if os.path.exists(path) and not args.overwrite:
+            parser.error(f'{path} is there already: choose another name, or replace it with '
+                         '--overwrite')
     if args.plot:
         return draw(json.loads(Path(args.plot).read_text()), args.out)
     print('family       mode       size  inst. found start/MiB above    peak  seconds')

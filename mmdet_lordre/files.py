@@ -1,7 +1,7 @@
 """Reading files no larger than their kind is, and writing them whole or not at all."""
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from .errors import UserError
@@ -63,6 +63,38 @@ def refuse_text(path: str | os.PathLike) -> None:
         raise UserError(f'{path} is a web page, not a checkpoint: download the file itself')
     if start.startswith(b'version https://git-lfs'):
         raise UserError(f'{path} is a pointer of Git LFS, not the file: get it with git lfs pull')
+
+
+def refuse_overwriting(targets: Iterable[str | os.PathLike], overwrite: bool = False,
+                       sources: Iterable[str | os.PathLike | None] = ()) -> None:
+    """Refuse to write over what is there; over what is read from, whatever is asked.
+
+    Args:
+        targets: Files that will be written.
+        overwrite: Whether earlier files may be replaced (``--overwrite``).
+        sources: What the results are made from; None and what is no file are passed over.
+
+    Raises:
+        UserError: naming the file.
+    """
+    read = {_identity(path) for path in sources if path} - {None}
+    for target in targets:
+        if not os.path.lexists(target):
+            continue
+        if _identity(target) in read:
+            raise UserError(f'{target} would be written over, and it is read: choose another name')
+        if not overwrite:
+            raise UserError(f'{target} is there already: choose another name, or replace it with '
+                            '--overwrite')
+
+
+def _identity(path):
+    """What tells a file from all others, however it is called; None if there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -8,7 +8,8 @@ reason, or refused; a report ends the run.
 import argparse
 
 from ..checkpoints import FORMATS, Conversion, convert_file
-from .options import Parser
+from ..files import refuse_overwriting
+from .options import Parser, add_overwrite
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -21,12 +22,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='a config whose model the result must fit; its text goes into the '
                         'file, which then needs no config beside it (default: the first of this '
                         "project's with exactly that model)")
+    add_overwrite(parser, 'the target')
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> Conversion:
     """Convert as the command line says; returns the conversion."""
     args = parse_args(argv)
+    refuse_overwriting([args.target], args.overwrite, (args.source, args.config))
     result = convert_file(args.source, args.target, args.format, args.config)
     print(result.summary())
     print(f'written  {args.target}')

@@ -3,8 +3,9 @@ import argparse
 from typing import Any
 
 from ..deployment.exporting import demand_packages, write_onnx
+from ..files import refuse_overwriting
 from ..models import build_model
-from .options import Parser, add_cfg_options
+from .options import Parser, add_cfg_options, add_overwrite
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -26,6 +27,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--probabilities', action='store_true',
                         help='masks as probabilities in float32, not as 0 and 1 in uint8')
     parser.add_argument('--image', help='compare on this image (default: a drawn one)')
+    add_overwrite(parser, 'OUT.onnx')
     add_cfg_options(parser)
     return parser.parse_args(argv)
 
@@ -34,6 +36,7 @@ def main(argv: list[str] | None = None) -> Any:
     """Export as the command line says; returns the :class:`Agreement`, None if not compared."""
     args = parse_args(argv)
     demand_packages()
+    refuse_overwriting([args.out], args.overwrite, (args.config, args.checkpoint, args.image))
     model = build_model(args.config, args.checkpoint, 'cpu', args.cfg_options)
     return write_onnx(model, args.out, shape=args.shape, dynamic=args.dynamic, half=args.fp16,
                       end_to_end=args.end_to_end, probabilities=args.probabilities,

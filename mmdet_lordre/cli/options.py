@@ -64,6 +64,11 @@ def add_common(parser: argparse.ArgumentParser) -> None:
                         help=argparse.SUPPRESS)
 
 
+def add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
+    """``--overwrite``, without which nothing that is there is written over."""
+    parser.add_argument('--overwrite', action='store_true', help=f'replace {what} if there already')
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """``--device``; what it is given is there when the parser is done."""
     parser.add_argument('--device', type=_device,

@@ -2,7 +2,8 @@
 
 from ..errors import UserError
 from ..evaluation.lvis_cocofied_subset import write_cocofied
-from .options import Parser
+from ..files import refuse_overwriting
+from .options import Parser, add_overwrite
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -15,7 +16,9 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument('--split', default='val2017', metavar='FOLDER',
                         help="keep the images of this COCO folder, 'all' for all of them; "
                              'default: val2017')
+    add_overwrite(parser, 'the subset')
     args = parser.parse_args(argv)
+    refuse_overwriting([args.out], args.overwrite, (args.lvis,))
     try:
         subset = write_cocofied(args.lvis, args.out, None if args.split == 'all' else args.split)
     except (OSError, ValueError) as error:

@@ -9,7 +9,7 @@ from ..errors import UserError
 from ..evaluation import CocoMaskMetric
 from ..models import open_model
 from ..training.testing import Testing, demand_test_data, run_test, test_folder
-from .options import Parser, add_common, set_local_rank
+from .options import Parser, add_common, add_overwrite, set_local_rank
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -26,6 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--json-out', metavar='PREFIX',
                         help='write PREFIX.segm.json and PREFIX.bbox.json in the format of '
                              'COCO results; without --eval nothing is evaluated')
+    add_overwrite(parser, 'what --out, --json-out and --show-dir name')
     parser.add_argument('--show', action='store_true', help='show the results in a window')
     parser.add_argument('--show-dir', metavar='DIR', help='draw the results into this folder')
     parser.add_argument('--score-thr', type=float, default=0.3,
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         classwise=args.classwise, ann=args.ann, images=args.images, out=args.out,
         json_out=args.json_out, show=args.show, wait_time=args.wait_time, show_dir=args.show_dir,
         score_thr=args.score_thr, half='fp16' if args.fp16 else 'bf16' if args.bf16 else None,
-        crowd_as_instances=args.crowd_as_instances)
+        crowd_as_instances=args.crowd_as_instances, overwrite=args.overwrite)
     set_local_rank(args)
     setup_cache_size_limit_of_dynamo()
     opened = open_model(args.config, args.checkpoint, args.cfg_options)

@@ -62,6 +62,8 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
 
     name = model.cfg.filename or getattr(model, 'checkpoint', None) or 'the model'
     size = _input_size(model.cfg, shape, name)
+    if image:
+        read_picture(model, image, size)  # before minutes of export
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     try:
         export_onnx(model, out, size, dynamic, half, end_to_end, not probabilities,

@@ -2,13 +2,18 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import mmcv
 from mmdet.engine.hooks import DetVisualizationHook
 from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.fileio import get
 from mmengine.runner import Runner
+
+from ..errors import UserError
+from ..files import refuse_overwriting
 
 
 @HOOKS.register_module()
@@ -16,14 +21,40 @@ class PicturesHook(DetVisualizationHook):
     """mmdet's hook, whose pictures do not write over each other.
 
     Images of one name in several folders keep the folders that tell them apart.
+
+    Args:
+        overwrite: Whether pictures that are there already may be replaced; an image that is
+            tested on never is.
+        kwargs: As in mmdet's ``DetVisualizationHook``.
     """
 
+    def __init__(self, *args: Any, overwrite: bool = False, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.overwrite = overwrite
+
     def before_test(self, runner: Runner) -> None:
-        """Find the names of the pictures."""
+        """Find the names of the pictures.
+
+        Raises:
+            UserError: One is there already; in all processes, before anything is drawn.
+        """
         dataset = runner.test_dataloader.dataset
         self._names = picture_names([dataset.get_data_info(i)['img_path']
                                      for i in range(len(dataset))]
                                     if hasattr(dataset, 'get_data_info') else [])
+        found = [None]
+        if self.test_out_dir and is_main_process():
+            try:
+                self._refuse_overwriting()
+            except UserError as error:
+                found = [error]
+        broadcast_object_list(found)
+        if found[0] is not None:
+            raise found[0]
+
+    def _refuse_overwriting(self):
+        refuse_overwriting((os.path.join(self.test_out_dir, name)
+                            for name in self._names.values()), self.overwrite, self._names)
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict,
                         outputs: Sequence[DetDataSample]) -> None:

@@ -93,6 +93,16 @@ class ToolRunner(Runner):
         MMLogger._instance_dict.pop(self._experiment_name, None)
         return readable(super().build_logger(*args, **kwargs))
 
+    @master_only
+    def dump_config(self) -> None:
+        """Keep the config in the work folder; beside the log if it was read from there."""
+        source = self.cfg.filename
+        target = os.path.join(self.work_dir, os.path.basename(source)) if source else ''
+        if os.path.exists(target) and os.path.exists(source) and os.path.samefile(source, target):
+            self.cfg.dump(os.path.join(self.log_dir, os.path.basename(source)))
+        else:
+            super().dump_config()
+
     def train(self) -> nn.Module:
         """Train, from the beginning or from a checkpoint; see the class.
 

@@ -2,6 +2,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from mmengine.config import Config
@@ -15,8 +16,12 @@ from ..datasets.coco_file import forget_annotations, read_annotations
 from ..datasets.formats import open_data
 from ..errors import UserError
 from ..evaluation import CocoMaskMetric, DumpMaskResults
+from ..files import refuse_overwriting
 from .distributed import from_the_first
 from .runner import ToolRunner, work_dir_of
+
+#: Kinds of files that metrics write under their ``outfile_prefix``.
+WRITTEN = ('segm', 'bbox', 'proposal', 'gt')
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Testing:
         score_thr: Lowest score that is drawn.
         half: 'fp16' or 'bf16' for mixed precision.
         crowd_as_instances: Take crowd regions as objects.
+        overwrite: Replace earlier results that ``out``, ``json_out`` and ``show_dir`` name.
     """
     work_dir: str
     launcher: str = 'none'
@@ -52,6 +58,7 @@ class Testing:
     score_thr: float = 0.3
     half: str | None = None
     crowd_as_instances: bool = False
+    overwrite: bool = False
 
     def __post_init__(self):
         for name in self.metrics:
@@ -105,7 +112,7 @@ def run_test(cfg: Config, checkpoint: str, testing: Testing,
         The figures by name.
 
     Raises:
-        UserError: Data, metrics or checkpoint do not fit.
+        UserError: Data, metrics or checkpoint do not fit, or results are there already.
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     cfg.launcher = testing.launcher
@@ -120,6 +127,7 @@ def run_test(cfg: Config, checkpoint: str, testing: Testing,
         torch.set_autocast_dtype('cuda', torch.bfloat16 if testing.half == 'bf16'
                                  else torch.float16)
     _set_metrics(cfg, testing)
+    from_the_first(cfg, lambda: _refuse_overwriting(cfg, checkpoint, testing))
     use_files(cfg, from_the_first(cfg, lambda: check_data(
         cfg, ('test',), skip_bad=True, skip_images=False,
         clean_to=os.path.join(cfg.work_dir, 'clean'),
@@ -172,7 +180,27 @@ def _set_metrics(cfg, testing):
             if not (testing.out or testing.show or testing.show_dir):
                 raise UserError('the test data have no annotations: say where the results go '
                                 'with --json-out PREFIX, --out FILE.pkl or --show-dir DIR')
-            metric['outfile_prefix'] = os.path.join(cfg.work_dir, 'results')
+            metric['outfile_prefix'] = _free_prefix(cfg.work_dir)
+
+
+def _free_prefix(folder):
+    """Of results that nobody asked for, beside those of earlier tests."""
+    prefixes = (os.path.join(folder, f'results_{number}' if number else 'results')
+                for number in count())
+    return next(prefix for prefix in prefixes
+                if not any(os.path.exists(f'{prefix}.{kind}.json') for kind in WRITTEN))
+
+
+def _refuse_overwriting(cfg, checkpoint, testing):
+    """Before the test, not after it; pictures are looked at when their names are known."""
+    targets = [testing.out] if testing.out else []
+    for metric in evaluators(cfg, 'test'):
+        if metric.get('outfile_prefix'):
+            targets += [f'{metric["outfile_prefix"]}.{kind}.json' for kind in WRITTEN]
+    sources = [checkpoint, cfg.filename]
+    for dataset in split_datasets(cfg, 'test'):
+        sources.append(dataset_files(dataset)[0])
+    refuse_overwriting(targets, testing.overwrite, sources)
 
 
 def _has_annotations(cfg):
@@ -189,6 +217,6 @@ def _set_pictures(cfg, testing):
     hooks = cfg.get('default_hooks') or cfg.setdefault('default_hooks', {})
     hooks['visualization'] = dict(
         type='PicturesHook', draw=True, score_thr=testing.score_thr, show=testing.show,
-        wait_time=testing.wait_time,
+        wait_time=testing.wait_time, overwrite=testing.overwrite,
         # relative to the work folder otherwise, and once more for every image
         test_out_dir=os.path.abspath(testing.show_dir) if testing.show_dir else None)

@@ -5,9 +5,16 @@ import cv2
 import numpy as np
 import pytest
 
+from mmdet_lordre.cli.convert_checkpoint import main as convert_checkpoint
 from mmdet_lordre.cli.demo import free_names, list_images
 from mmdet_lordre.cli.demo import main as demo
+from mmdet_lordre.cli.export_onnx import main as export_onnx
+from mmdet_lordre.cli.prepare_cocofied_lvis import main as prepare_cocofied_lvis
+from mmdet_lordre.cli.test import main as run_test
 from mmdet_lordre.errors import UserError
+from mmdet_lordre.files import refuse_overwriting
+
+from .tiny import read_json, write_json
 
 
 @pytest.fixture
@@ -64,3 +71,88 @@ def test_a_folder_with_images_that_are_none(trained, data, tmp_path, capsys, err
     assert '6 instances above 0; 1 picture in' in said
     assert 'is there already' in error_line(demo, folder, *trained, '--out', tmp_path / 'o')
     assert 'from 0 to 1, not 2' in error_line(demo, folder, *trained, '--score-thr', '2')
+
+
+def test_files_that_are_there(tmp_path):
+    kept, read = tmp_path / 'a.json', tmp_path / 'b.json'
+    kept.write_text('of mine')
+    read.write_text('read')
+    (tmp_path / 'link.json').symlink_to(read)
+    (tmp_path / 'dangling').symlink_to(tmp_path / 'gone')
+    refuse_overwriting([tmp_path / 'new'], sources=[read, None, tmp_path / 'gone'])
+    refuse_overwriting([kept], overwrite=True, sources=[read])
+    for name in ('a.json', 'dangling'):
+        with pytest.raises(UserError, match=f'{name} is there already: .*--overwrite'):
+            refuse_overwriting([tmp_path / name])
+    for name in ('b.json', 'link.json'):
+        with pytest.raises(UserError, match=f'{name} would be written over, and it is read'):
+            refuse_overwriting([tmp_path / name], overwrite=True, sources=[kept, read])
+
+
+def test_results_of_earlier_tests(trained, data, tmp_path, error_line):
+    """``--out``, ``--json-out``, ``--show-dir``: looked at before, replaced when asked for."""
+    command = [*trained, '--ann', f'{data}/val.json', '--work-dir', f'{tmp_path}/w']
+    options = dict(out=['--out', f'{tmp_path}/r.pkl'], json=['--json-out', f'{tmp_path}/r'],
+                   show=['--show-dir', f'{tmp_path}/show'])
+    (tmp_path / 'show').mkdir()
+    earlier = dict(out=tmp_path / 'r.pkl', json=tmp_path / 'r.bbox.json',
+                   show=tmp_path / 'show' / '03.png')
+    for kind, path in earlier.items():
+        path.write_text('of mine')
+        assert f'{path} is there already' in error_line(run_test, *command, *options[kind])
+        assert path.read_text() == 'of mine'
+    assert not (tmp_path / 'r.segm.json').exists()
+    assert len(list((tmp_path / 'show').iterdir())) == 1
+    run_test([*command, *options['out'], *options['json'], *options['show'], '--overwrite'])
+    assert all(path.stat().st_size > 100 for path in earlier.values())
+
+
+def test_pictures_never_replace_what_is_tested_on(trained, data, tmp_path, error_line):
+    shutil.copytree(data, tmp_path / 'd')
+    images = tmp_path / 'd' / 'val'
+    before = {path: path.read_bytes() for path in images.iterdir()}
+    line = error_line(run_test, *trained, '--ann', tmp_path / 'd' / 'val.json', '--work-dir',
+                      tmp_path / 'w', '--show-dir', images, '--overwrite')
+    assert 'would be written over, and it is read' in line
+    assert {path: path.read_bytes() for path in images.iterdir()} == before
+
+
+def test_results_that_nobody_asked_for(trained, data, tmp_path):
+    """Of images without annotations; the next test does not replace them."""
+    info = read_json(data / 'val.json')
+    del info['annotations']
+    ann = write_json(tmp_path / 'info.json', info)
+    for number in range(2):
+        run_test([*trained, '--ann', ann, '--images', f'{data}/val', '--work-dir',
+                  f'{tmp_path}/w', '--out', f'{tmp_path}/{number}.pkl'])
+    assert sorted(path.name for path in (tmp_path / 'w').glob('results*.segm.json')) == [
+        'results.segm.json', 'results_1.segm.json']
+
+
+def test_a_config_in_its_own_work_folder(trained, data, tmp_path):
+    """mmengine writes the whole config into the work folder, under the name of the file."""
+    folder = tmp_path / 'w'
+    folder.mkdir()
+    config = folder / 'mine.py'
+    config.write_text(f"_base_ = '{trained[0]}'\n# a note of mine\n")
+    text = config.read_text()
+    run_test([str(config), trained[1], '--ann', f'{data}/val.json', '--work-dir', str(folder)])
+    assert config.read_text() == text
+    assert [path.name for path in folder.glob('*/mine.py')] == ['mine.py']
+
+
+@pytest.mark.parametrize('command, options', [
+    (export_onnx, ['config.py', 'weights.pth', 'out']),
+    (convert_checkpoint, ['weights.pth', 'out']), (prepare_cocofied_lvis, ['lvis.json', 'out'])])
+def test_single_files(command, options, tmp_path, error_line, monkeypatch):
+    """Before anything is read or computed; what is read is never written over."""
+    monkeypatch.chdir(tmp_path)
+    for name in options:
+        (tmp_path / name).write_text('of mine')
+    assert 'out is there already: choose another' in error_line(command, *options)
+    for source in options[:-1]:
+        assert f'{source} would be written over' in error_line(
+            command, *options[:-1], source, '--overwrite')
+    # no complaint of what is there
+    assert 'there already' not in error_line(command, *options, '--overwrite')
+    assert all((tmp_path / name).read_text() == 'of mine' for name in options)

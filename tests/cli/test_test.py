@@ -107,7 +107,7 @@ def test_half_precision_is_near(trained, val, tmp_path):
     scores = []
     for extra in ([], ['--fp16'], ['--bf16']):
         run_test([*trained, *val, '--out', f'{tmp_path}/r.pkl', '--work-dir', f'{tmp_path}/w',
-                  *extra])
+                  '--overwrite', *extra])
         results = pickle.loads((tmp_path / 'r.pkl').read_bytes())
         scores.append(torch.cat([r['pred_instances']['scores'].float().sort().values
                                  for r in results]).numpy())
