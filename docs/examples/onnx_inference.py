@@ -3,11 +3,27 @@
 Needs numpy, opencv-python and onnxruntime. The file says how its images are prepared.
 """
 import json
+import os
 import sys
 
 import cv2
 import numpy as np
 import onnxruntime
+
+
+def open_model(path):
+    """A session, and how the file says that its images are prepared."""
+    if not os.path.isfile(path):
+        sys.exit(f'error: no such file: {path}')
+    try:
+        session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    except Exception as error:  # onnxruntime has classes of its own, and raises many
+        sys.exit(f'error: {path} is no ONNX file: {str(error).splitlines()[0]}')
+    said = session.get_modelmeta().custom_metadata_map.get('mmdet_lordre')
+    if said is None or 'scores' not in [output.name for output in session.get_outputs()]:
+        sys.exit(f'error: {path} is no end-to-end model: write it by lordre export-onnx '
+                 '--end-to-end')
+    return session, json.loads(said)
 
 
 def prepare(image, how, fixed):
@@ -43,22 +59,28 @@ def masks_of(outputs, i, size, shape, how):
 
 
 def main(model, path, out, least_score=0.3):
-    session = onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
-    how = json.loads(session.get_modelmeta().custom_metadata_map['mmdet_lordre'])
+    session, how = open_model(model)
     fixed = session.get_inputs()[0].shape[2:]
     image = cv2.imread(path)
+    if image is None:
+        sys.exit(f'error: {path}: no such image, or it cannot be decoded')
+    if not cv2.haveImageWriter(out):
+        sys.exit(f'error: {out}: give the name of a picture, such as OUT.png')
     batch, size = prepare(image, how, fixed if isinstance(fixed[0], int) else None)
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(None, {'image': batch})))
     for i in np.flatnonzero(outputs['scores'][0] > least_score):
         mask = masks_of(outputs, i, size, image.shape[:2], how)
-        colour = np.random.default_rng(int(i)).integers(64, 256, 3)
-        image[mask > 0] = image[mask > 0] // 2 + colour // 2
+        color = np.random.default_rng(int(i)).integers(64, 256, 3)
+        image[mask > 0] = image[mask > 0] // 2 + color // 2
         label = outputs['labels'][0, i]
         name = how['classes'][label] if how['classes'] else int(label)
         print(f'{name} {outputs["scores"][0, i]:.3f} {mask.sum()} pixels')
-    cv2.imwrite(out, image)
+    if not cv2.imwrite(out, image):
+        sys.exit(f'error: {out} cannot be written')
 
 
 if __name__ == '__main__':
-    main(*sys.argv[1:4])
+    if len(sys.argv) != 4:
+        sys.exit('usage: python onnx_inference.py MODEL.onnx IMAGE OUT.png')
+    main(*sys.argv[1:])

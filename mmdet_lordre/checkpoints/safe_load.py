@@ -10,7 +10,10 @@ from __future__ import annotations
 import functools
 import os
 import pickle
+import re
 import struct
+import urllib.error
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +26,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..errors import UserError
 from ..files import CHECKPOINT, refuse_large, refuse_packed, refuse_text
+from ..text import printable
 
 _DTYPES = ('Bool', 'Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32', 'UInt64',
            'Float16', 'Float32', 'Float64', 'Str')
@@ -120,7 +124,10 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     refuse_packed(filename)
     refuse_text(filename)
     register_safe_globals()  # the fork of mmengine takes them back
-    checkpoint = torch.load(filename, map_location=map_location, weights_only=True)
+    with warnings.catch_warnings():
+        # what follows is an error of ours, in one line
+        warnings.filterwarnings('ignore', 'Detected pickle protocol')
+        checkpoint = torch.load(filename, map_location=map_location, weights_only=True)
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get('meta'), dict):
         # mmengine runs this text as Python when it resumes, to count the GPUs of old runs
         checkpoint['meta'].pop('config', None)
@@ -148,6 +155,9 @@ def read_checkpoint(filename: str | os.PathLike, map_location: Any = 'cpu') -> d
         raise
     except FileNotFoundError as error:
         raise UserError(f'no such checkpoint: {filename}') from error
+    except urllib.error.URLError as error:
+        raise UserError(f'{filename} cannot be downloaded ({error.reason}): check the address and '
+                        'the connection, or give a file') from error
     except pickle.UnpicklingError as error:
         raise UserError(_refusal(filename, error)) from error
     # whatever torch's readers stumble over in a file that is not one of theirs
@@ -162,11 +172,15 @@ def read_checkpoint(filename: str | os.PathLike, map_location: Any = 'cpu') -> d
 
 
 def _refusal(filename, error):
-    text = str(error)
-    if 'Unsupported global: GLOBAL ' in text:
-        name = text.split('Unsupported global: GLOBAL ')[1].split()[0]
+    # torch's words for a module that it blocks always, and for what is not allowed
+    found = re.search(r'unsupported global:? (?:GLOBAL )?(\S+)', str(error), re.IGNORECASE)
+    if found:
+        name = printable(found[1], 80)
         return (f'{filename} refused: it asks for {name}, which is not data and could run '
                 'code; take a checkpoint that holds weights only')
+    if 'Unsupported operand' in str(error):
+        return (f'{filename} refused: torch.save did not write it, pickle did, or it is no '
+                'checkpoint at all; save the weights by torch.save')
     return (f'{filename} refused: it is not a checkpoint of plain weights '
             f'({_first_line(error)})')
 
@@ -174,4 +188,6 @@ def _refusal(filename, error):
 def _first_line(error):
     """The telling part of one of torch's long explanations."""
     text = str(error).split('WeightsUnpickler error:')[-1].strip()
-    return (text.splitlines() or [type(error).__name__])[0].strip()[:160]
+    line = (text.splitlines() or [''])[0].strip()[:160]
+    # a number alone is a key that torch's reader looked for
+    return line if re.search('[A-Za-z]', line) else 'its content is not what torch.save writes'

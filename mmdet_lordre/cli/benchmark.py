@@ -21,7 +21,7 @@ from ..config.reading import dataset_files, input_size, load_config, split_datas
 from ..errors import UserError
 from ..models import build_model
 from ..prediction.pictures import IMAGE_ENDINGS
-from .options import Parser, add_cfg_options, add_device
+from .options import Parser, add_cfg_options, add_device, whole_number
 
 #: Real images that are read, and taken in turn.
 _IMAGES = 20
@@ -47,12 +47,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='3x3 convolutions with fewer multiplications; for float32 on a CPU, '
                              'with --compile')
     add_device(parser)
-    parser.add_argument('--threads', type=int, help='threads of the CPU (default: the cores)')
-    parser.add_argument('--shape', type=int, nargs=2, metavar=('H', 'W'),
+    parser.add_argument('--threads', type=whole_number(),
+                        help='threads of the CPU (default: the cores)')
+    parser.add_argument('--shape', type=whole_number(), nargs=2, metavar=('H', 'W'),
                         help='size of the input (default: what the test pipeline makes of each '
                              'image)')
-    parser.add_argument('--repeat', type=int, default=50, help='runs that count (default: 50)')
-    parser.add_argument('--warmup', type=int, default=10, help='runs before (default: 10)')
+    parser.add_argument('--repeat', type=whole_number(), default=50,
+                        help='runs that count (default: 50)')
+    parser.add_argument('--warmup', type=whole_number(0), default=10,
+                        help='runs before (default: 10)')
     add_cfg_options(parser)
     return parser.parse_args(argv)
 

@@ -13,7 +13,7 @@ from ..datasets.checking import CheckedPart, check_between, check_part
 from ..datasets.formats import FORMATS, open_data
 from ..errors import UserError
 from ..text import plural, printable
-from .options import Parser, add_cfg_options
+from .options import Parser, add_cfg_options, whole_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,7 +39,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--batches', type=int, default=2, metavar='N',
                         help='with --through (default: 2)')
     add_cfg_options(parser)
-    parser.add_argument('--seed', type=int, default=0, help='of what is drawn by lot (default: 0)')
+    parser.add_argument('--seed', type=whole_number(0), default=0,
+                        help='of what is drawn by lot (default: 0)')
     parser.add_argument('--format', choices=list(FORMATS), help='of ANN (default: found)')
     return parser.parse_args(argv)
 

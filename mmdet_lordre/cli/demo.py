@@ -110,7 +110,9 @@ def list_images(path: str | Path, out: Path | None = None) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UserError(f'no such image or folder: {path}')
-    found = sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_ENDINGS)
+    # a pipe of such a name would be waited for
+    found = sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_ENDINGS
+                   and not (p.exists() and not p.is_file()))
     if out is not None:
         out = out.absolute()
         drawn = {p for p in found if out in p.absolute().parents and (

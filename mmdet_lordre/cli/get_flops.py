@@ -5,13 +5,13 @@ import argparse
 from ..analysis.complexity import Complexity, complexity
 from ..config.reading import load_config
 from ..errors import UserError
-from .options import Parser, add_cfg_options
+from .options import Parser, add_cfg_options, whole_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description=__doc__)
     parser.add_argument('config')
-    parser.add_argument('--shape', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'),
+    parser.add_argument('--shape', type=whole_number(), nargs=2, metavar=('HEIGHT', 'WIDTH'),
                         help="input size (default: the test size of the config, padded)")
     add_cfg_options(parser)
     return parser.parse_args(argv)

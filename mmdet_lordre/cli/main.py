@@ -49,6 +49,10 @@ _FROM_WORKERS = (
     (re.compile(r"No such file or directory: '(.+)'"), 'no such file: {0}'),
 )
 
+#: torch's words for too little memory, on the CPU and on a GPU.
+_MEMORY = re.compile(r"can't allocate memory: you tried to allocate (\d+) bytes"
+                     r'|(?:CUDA|XPU|MPS backend) out of memory')
+
 
 def explain(error: BaseException) -> str | None:
     """The one line for an exception, or None when it is not known to be the user's.
@@ -61,6 +65,11 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
         return _of_the_system(error)
     text = str(error)
+    memory = _MEMORY.search(text)
+    if memory:
+        size = f' for {int(memory[1]) / 2**30:.1f} GiB more' if memory[1] else ''
+        return (f'there is not enough memory{size}: take a smaller batch or a smaller image size '
+                '(MMDET_LORDRE_TRACEBACK=1 shows where)')
     for pattern, message in _FROM_WORKERS:
         # a worker's text quotes the source first, and ends with the message
         found = pattern.findall(text)

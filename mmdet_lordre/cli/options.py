@@ -2,6 +2,7 @@
 import argparse
 import difflib
 import os
+from collections.abc import Callable
 from typing import NoReturn
 
 import torch
@@ -92,6 +93,34 @@ def _device(name: str) -> str:
         raise argparse.ArgumentTypeError(
             f'{name}: there are {torch.cuda.device_count()} GPUs, counted from cuda:0')
     return name
+
+
+def whole_number(least: int = 1) -> Callable[[str], int]:
+    """A type of options: a whole number that is not too small.
+
+    Args:
+        least: The smallest that is taken.
+    """
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f'{text!r} is no whole number from {least}')
+        return value
+    return read
+
+
+def score(text: str) -> float:
+    """A type of options: a score, 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is no score: from 0 to 1')
+    return value
 
 
 def set_local_rank(args: argparse.Namespace) -> None:

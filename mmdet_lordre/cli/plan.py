@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..planning.fit import FAMILIES, SIZES
 from ..planning.plan import Plan, describe, make_plan, read_both
 from ..planning.writing import write_config
-from .options import Parser, add_device
+from .options import Parser, add_device, whole_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -35,7 +35,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='write the config of the recommended family')
     parser.add_argument('--no-cost', action='store_true',
                         help='measure nothing: sizes as wished for')
-    parser.add_argument('--seed', type=int, default=0, help='of the samples that are looked at')
+    parser.add_argument('--seed', type=whole_number(0), default=0,
+                        help='of the samples that are looked at')
     return parser.parse_args(argv)
 
 

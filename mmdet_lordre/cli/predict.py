@@ -1,5 +1,6 @@
 """``lordre predict``."""
 import argparse
+import math
 import os
 import re
 from typing import Any
@@ -87,8 +88,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> Any:
     """Predict as the command line says; returns the :class:`Summary`."""
     args = parse_args(argv)
-    if args.simplify < 0 or (args.mm_per_pixel is not None and args.mm_per_pixel <= 0):
-        raise UserError('--simplify and --mm-per-pixel must not be negative, nor the latter 0')
+    if not 0 <= args.simplify < math.inf:
+        raise UserError(f'--simplify must be a number of pixels from 0, not {args.simplify:g}')
+    if args.mm_per_pixel is not None and not 0 < args.mm_per_pixel < math.inf:
+        raise UserError(f'--mm-per-pixel must be more than 0, not {args.mm_per_pixel:g}')
+    if args.images and not any(name.lower().endswith('.json') for name in args.source):
+        raise UserError(f'--images {args.images} is for COCO files (.json), and none is given')
     settings = Settings(**{name: getattr(args, name) for name in Settings.names()
                            if hasattr(args, name)})
     share, device = _share(args)

@@ -5,7 +5,7 @@ import os
 from ..errors import UserError
 from ..reporting.report import Options, write_report
 from ..reporting.sources import FOLDER, Source, find_source
-from .options import Parser
+from .options import Parser, score
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -27,7 +27,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--iou', type=float, default=0.5,
                         help='IoU from which on a mask is right, in the confusion matrix and for '
                              'the thresholds (default: 0.5)')
-    parser.add_argument('--score-thr', type=float, metavar='SCORE',
+    parser.add_argument('--score-thr', type=score, metavar='SCORE',
                         help='lowest score that counts as shown (default: the best of each class)')
     parser.add_argument('--resamples', type=int, default=400, metavar='N',
                         help='resamples of the images, for the intervals (default: 400)')

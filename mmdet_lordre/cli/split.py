@@ -22,7 +22,7 @@ from ..datasets.splitting import (
 )
 from ..errors import UserError
 from ..text import plural, printable, quoted
-from .options import Parser
+from .options import Parser, whole_number
 
 #: Classes in the table: those that are divided worst.
 _ROWS = 20
@@ -54,7 +54,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                              "file names, such as 'patient(\\d+)'; may be given several times")
     parser.add_argument('--no-near-duplicates', action='store_true',
                         help='do not look for images that show the same picture')
-    parser.add_argument('--seed', type=int, default=0,
+    parser.add_argument('--seed', type=whole_number(0), default=0,
                         help='the same seed gives the same parts (default: 0)')
     parser.add_argument('--format', choices=list(FORMATS), help='of ANN (default: found)')
     return parser.parse_args(argv)

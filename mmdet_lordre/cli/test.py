@@ -9,7 +9,7 @@ from ..errors import UserError
 from ..evaluation import CocoMaskMetric
 from ..models import open_model
 from ..training.testing import Testing, demand_test_data, run_test, test_folder
-from .options import Parser, add_common, add_overwrite, set_local_rank
+from .options import Parser, add_common, add_overwrite, score, set_local_rank
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -29,7 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_overwrite(parser, 'what --out, --json-out and --show-dir name')
     parser.add_argument('--show', action='store_true', help='show the results in a window')
     parser.add_argument('--show-dir', metavar='DIR', help='draw the results into this folder')
-    parser.add_argument('--score-thr', type=float, default=0.3,
+    parser.add_argument('--score-thr', type=score, default=0.3,
                         help='lowest score that is drawn (default: 0.3)')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds of --show an image')
     half = parser.add_mutually_exclusive_group()

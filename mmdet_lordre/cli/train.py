@@ -110,10 +110,27 @@ def main(argv: list[str] | None = None) -> ToolRunner:
             cfg, ('train', 'val'), args.skip_bad, clean_to=os.path.join(cfg.work_dir, 'clean'),
             crowd_as_instances=args.crowd_as_instances)))
         if is_main_process():
-            for line in warnings_of(cfg):
-                print(f'warning: {line}')
+            _warn(cfg, args)
         forget_annotations()
         return _train(cfg, args)
+
+
+def _warn(cfg, args):
+    """Say what cannot work; what cannot even be built is the config's doing."""
+    try:
+        lines = warnings_of(cfg)
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        raise _of_the_config(args, error) from error
+    for line in lines:
+        print(f'warning: {line}')
+
+
+def _of_the_config(args, error):
+    what = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return UserError(f'config {args.config}: {type(error).__name__}: {what} '
+                     '(MMDET_LORDRE_TRACEBACK=1 shows where)')
 
 
 def _check_auto(args):
@@ -218,9 +235,7 @@ def _train(cfg, args):
         # until everything is built, what fails is the config's doing
         if getattr(runner, 'began', runner is not None):
             raise
-        what = error.args[0] if isinstance(error, KeyError) and error.args else error
-        raise UserError(f'config {args.config}: {type(error).__name__}: {what} '
-                        '(MMDET_LORDRE_TRACEBACK=1 shows where)') from error
+        raise _of_the_config(args, error) from error
     if not args.no_report and is_main_process() and isinstance(runner, ToolRunner):
         report_on_training(runner, cfg)
     runner.logger.info(f'Done. Checkpoints and log: {runner.work_dir}')

@@ -53,7 +53,7 @@ _RULES = tuple((re.compile(pattern), text, fits) for pattern, text, fits in (
     (r'optim_wrapper\.optimizer\.(lr|weight_decay|momentum)', 'a number from 0', _number),
     (r'optim_wrapper\.clip_grad\.max_norm', 'a number from 0', _number),
     (r'param_scheduler\.\d+\.by_epoch', 'True or False', _boolean),
-    (r'model\.(.+\.)?num_classes', 'a whole number from 1', _whole(1)),
+    (r'model\.(.+\.)?(num_classes|num_queries)', 'a whole number from 1', _whole(1)),
     (r'randomness\.seed', 'a whole number from 0, or None', _whole(0, None)),
     (r'randomness\.(deterministic|diff_rank_seed)', 'True or False', _boolean),
     (r'auto_scale_lr\.base_batch_size', 'a whole number from 1', _whole(1)),

@@ -226,7 +226,7 @@ def mask_problem(segmentation: object, image: dict) -> tuple[str, str] | None:
         if not _finite_sum(polygon):
             return 'not finite', 'a polygon has NaN or infinite coordinates'
         if max(polygon) > farthest or min(polygon) < -farthest:
-            return ('bad polygon', f'a polygon reaches {max(map(abs, polygon)):.0f} px from the '
+            return ('bad polygon', f'a polygon reaches {max(map(abs, polygon)):.6g} px from the '
                     'corner of the image')
     return None
 

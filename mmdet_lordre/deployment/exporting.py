@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import cv2
@@ -158,6 +160,33 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
     return total
 
 
+def demand_name(out: str) -> None:
+    """Refuse a name that no ONNX file should have, before anything is computed.
+
+    Raises:
+        UserError: It ends otherwise, or is a folder.
+    """
+    if not out.lower().endswith('.onnx'):
+        raise UserError(f'{out}: the file must end in .onnx')
+    if os.path.isdir(out):
+        raise UserError(f'{out}: there is a folder where a file should be')
+
+
+def read_image(path: str) -> np.ndarray:
+    """The image of ``--image``, in BGR.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    picture = None
+    if os.path.isfile(path):
+        with suppress(cv2.error):  # it claims more pixels than OpenCV reads
+            picture = mmcv.imread(path) if cv2.haveImageReader(path) else None
+    if picture is None:
+        raise UserError(f'--image {path}: no such image, or it cannot be decoded')
+    return picture
+
+
 def read_picture(model: nn.Module, path: str | None, size: tuple[int, int]) -> Tensor:
     """A normalised image (1, 3, height, width); a drawn one without a path.
 
@@ -165,9 +194,7 @@ def read_picture(model: nn.Module, path: str | None, size: tuple[int, int]) -> T
         UserError: the image cannot be read.
     """
     if path:
-        picture = mmcv.imread(path) if cv2.haveImageReader(path) else None
-        if picture is None:
-            raise UserError(f'--image {path}: no such image, or it cannot be decoded')
+        picture = read_image(path)
     else:
         from ..datasets.shapes.scene import make_scene
         picture = make_scene(max(64, min(256, *size)), 0, 1, 0).image

@@ -87,6 +87,9 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             by_the_clock(cfg, None, minutes, began)
             cfg.resume = bool(checkpoints_of(work_dir))
         else:
+            if not (train_ann or data):
+                raise UserError(f'{work_dir} has no plan to go on with: give its --work-dir, or '
+                                'begin one with --train-ann ANN or --data DATA')
             own = find_own_data(train_ann, val_ann, train_images, val_images, data,
                                 os.path.join(work_dir, CONVERTED), keep_empty_classes, say)
             cfg = auto_config(own, work_dir, minutes, began, families=families, size=size,

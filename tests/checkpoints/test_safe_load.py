@@ -79,6 +79,8 @@ def test_code_is_refused(tmp_path, monkeypatch, secured, attack, legacy):
     with pytest.raises(UserError, match='refused') as error:
         read_checkpoint(path)
     assert str(path) in str(error.value) and '\n' not in str(error.value)
+    # what it wanted to run, not torch's advice to let it
+    assert 'asks for ' in str(error.value) and 'torch.load' not in str(error.value)
     with pytest.raises(pickle.UnpicklingError):
         load_checkpoint(torch.nn.Linear(1, 1), str(path))  # mmengine's, by anyone's code
     with pytest.raises(UserError):
@@ -206,3 +208,20 @@ def test_the_log_says_how_it_was_read(filename, backend, monkeypatch, tmp_path, 
     monkeypatch.setattr(module, 'print_log', lambda text, **kwargs: said.append(text))
     CheckpointLoader.load_checkpoint(filename, 'cpu')
     assert said == [f'Loads checkpoint by {backend} backend from path: {filename}']
+
+
+@pytest.mark.parametrize('content, said', [
+    (b'hello world\n' * 10, 'its content is not what torch.save writes'),
+    (pickle.dumps(Runs('x'), protocol=4), 'torch.save did not write it')])
+def test_files_of_other_programs(tmp_path, recwarn, content, said):
+    path = tmp_path / 'x.pth'
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        read_checkpoint(path)
+    assert not len(recwarn)
+
+
+def test_an_address_where_nothing_is(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    with pytest.raises(UserError, match='cannot be downloaded'):
+        read_checkpoint('http://127.0.0.1:9/x.pth')

@@ -76,6 +76,8 @@ BAD = [
     ('log_level=LOUD', 'log_level must be the name of a level'),
     # what only the class that is built can know
     ('model.backbone.depth=19', 'depth'),
+    ('model.mask_head.groups=5', 'groups=5 must divide channels=16'),
+    ('model.mask_head.num_queries=0', 'must be a whole number from 1, not 0'),
     ('optim_wrapper.optimizer.eps=-1', 'eps'),
     ('model.mask_head.normalization=no_such', 'no_such'),
     ('param_scheduler.0.begin=9', 'end'),
@@ -157,6 +159,36 @@ def test_options_that_do_not_parse(capsys, args, said):
     assert status == 2 and len(lines) == 1 and said in lines[0], lines
 
 
+@pytest.mark.parametrize('args, said', [
+    (['benchmark', 'c.py', '--repeat', '0'], "--repeat: '0' is no whole number from 1"),
+    (['benchmark', 'c.py', '--warmup', '-1'], "--warmup: '-1' is no whole number from 0"),
+    (['benchmark', 'c.py', '--threads', '-1'], "--threads: '-1' is no whole number from 1"),
+    (['benchmark', 'c.py', '--shape', '0', '64'], "--shape: '0' is no whole number from 1"),
+    (['get-flops', 'c.py', '--shape', '64', 'x'], "--shape: 'x' is no whole number from 1"),
+    (['split', 'a.json', '--out', 'x', '--seed', '-1'], "--seed: '-1' is no whole number from 0"),
+    (['plan', 'a.json', '--seed', '-1'], "--seed: '-1' is no whole number from 0"),
+    (['browse', 'a.json', '--out', 'x', '--seed', '-1'], "--seed: '-1' is no whole number from 0"),
+    (['test', 'c.py', '--score-thr', '3'], "--score-thr: '3' is no score: from 0 to 1"),
+    (['report', 'run', '--score-thr', 'nan'], "--score-thr: 'nan' is no score: from 0 to 1")])
+def test_numbers_that_cannot_be_meant(capsys, args, said):
+    status, lines = ends(capsys, command.main, args)
+    assert status == 2 and len(lines) == 1 and said in lines[0], lines
+
+
+@pytest.mark.parametrize('args, said', [
+    (['--simplify', 'nan'], '--simplify must be a number of pixels from 0, not nan'),
+    (['--mm-per-pixel', 'inf'], '--mm-per-pixel must be more than 0, not inf'),
+    (['--images', 'folder'], '--images folder is for COCO files (.json), and none is given')])
+def test_predictions_that_cannot_be_meant(capsys, args, said):
+    status, lines = ends(capsys, command.main, ['predict', 'a.jpg', '--model', 'm.pth', *args])
+    assert status == 1 and len(lines) == 1 and said in lines[0], lines
+
+
+def test_a_plan_that_is_not_there(tmp_path, error_line):
+    line = error_line(train, '--auto', '--resume', '--work-dir', tmp_path / 'w')
+    assert 'no plan to go on with' in line and f'{tmp_path}/w' in line
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 @pytest.mark.parametrize('name', ['demo', 'benchmark'])
 @pytest.mark.parametrize('device, said', [
@@ -182,7 +214,11 @@ def test_the_version(capsys):
     (NotADirectoryError(errno.ENOTDIR, 'Not a directory', 'x/y'),
      'x/y: there is a file where a folder should be'),
     (FileExistsError(errno.EEXIST, 'File exists', 'x'),
-     'x: there is a file where a folder should be')])
+     'x: there is a file where a folder should be'),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 3221225472 "
+                  'bytes. Error code 12'), 'not enough memory for 3.0 GiB more: take a smaller'),
+    (torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.'),
+     'not enough memory: take a smaller batch')])
 def test_errors_of_the_system(capsys, error, said):
     def fails():
         raise error

@@ -1,5 +1,6 @@
 """tools/export_onnx.py and the example that runs its files."""
 import json
+import os
 import re
 import subprocess
 import sys
@@ -98,12 +99,32 @@ def test_fixed_size_and_the_head_alone(files, tmp_path, capsys):
                    '--image', files['image'], '--overwrite']).matched > 0
 
 
+def test_mistakes_of_the_example(files, tmp_path, monkeypatch):
+    """In one line, too: the example is copied."""
+    monkeypatch.setattr('sys.path', [os.path.dirname(EXAMPLE), *sys.path])
+    from onnx_inference import main
+    onnx_file = tmp_path / 'head.onnx'
+    export([*files['lordre'], str(onnx_file), '--shape', '64', '96'])
+    (tmp_path / 'text.onnx').write_text('no model')
+    for model, said in ((onnx_file.name, 'no end-to-end model'), ('gone.onnx', 'no such file'),
+                        ('text.onnx', 'no ONNX file')):
+        with pytest.raises(SystemExit, match=said):
+            main(str(tmp_path / model), files['image'], str(tmp_path / 'o.png'))
+    end_to_end = str(tmp_path / 'm.onnx')
+    export([*files['lordre'], end_to_end, '--shape', '64', '96', '--end-to-end'])
+    with pytest.raises(SystemExit, match=r'gone\.png: no such image'):
+        main(end_to_end, 'gone.png', str(tmp_path / 'o.png'))
+    with pytest.raises(SystemExit, match=r'o\.txt: give the name of a picture'):
+        main(end_to_end, files['image'], str(tmp_path / 'o.txt'))
+
+
 def test_mistakes(files, tmp_path, error_line, monkeypatch):
     out = tmp_path / 'm.onnx'
     line = error_line(export, *files['lordre'], out, '--shape', 50, 96)
     assert 'multiples of 32' in line
     line = error_line(export, *files['lordre'], out, '--image', 'gone.png', '--end-to-end')
     assert 'gone.png' in line and not out.exists()
+    assert 'must end in .onnx' in error_line(export, *files['lordre'], tmp_path / 'm.txt')
     line = error_line(export, *files['polarmask'], out, '--cfg-options',
                       'model.test_cfg.nms.type=soft_nms')
     assert 'soft_nms' in line

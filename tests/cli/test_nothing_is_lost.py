@@ -1,4 +1,5 @@
 """No command writes over what it did not make."""
+import os
 import shutil
 
 import cv2
@@ -156,3 +157,8 @@ def test_single_files(command, options, tmp_path, error_line, monkeypatch):
     # no complaint of what is there
     assert 'there already' not in error_line(command, *options, '--overwrite')
     assert all((tmp_path / name).read_text() == 'of mine' for name in options)
+
+
+def test_a_pipe_is_no_photograph(photos):
+    os.mkfifo(photos / 'pipe.jpg')
+    assert [path.name for path in list_images(photos)] == ['x.jpg', 'x.jpg']
