@@ -9,7 +9,7 @@ that overlap by a fifth. Each way is a process of its own, with its own defaults
 supervision are left out where they are not installed. Printed are AP of masks, of small ones (below
 32 x 32), recall at IoU 0.5 of objects that no border of a tile cuts and of the others, predictions
 that are no object (IoU below 0.5 with all), the peak of memory above that before, and seconds of
-the CPU for a scene.
+the CPU for a scene. Needs Linux (``resource``, in KiB).
 """
 import argparse
 import contextlib

@@ -3,6 +3,7 @@ import contextlib
 import copy
 import io
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -157,4 +158,6 @@ def _held(device):
         import resource
     except ImportError:  # Windows
         return float('nan')
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    # macOS counts bytes, others KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == 'darwin' else 2**10)

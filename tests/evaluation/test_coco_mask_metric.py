@@ -315,3 +315,24 @@ def test_recall_over_all_images_is_that_of_mmdet(tmp_path):
     ours, theirs = (evaluate(ann, [sample(0, found)], cls=cls, **settings)
                     for cls in (CocoMaskMetric, CocoMetric))
     assert 0 < ours['coco/AR@4'] < ours['coco/AR@9'] and ours == pytest.approx(theirs, abs=1e-6)
+
+
+def test_proposals_are_those_of_mmdet(busy):
+    ann, detections = busy
+    samples = [sample(i, found) for i, found in enumerate(detections)]
+    settings = dict(metric='proposal', proposal_nums=(1, 5, 100))
+    ours, theirs = (evaluate(ann, samples, cls=cls, **settings)
+                    for cls in (CocoMaskMetric, CocoMetric))
+    assert 0 < ours['coco/AR@1'] < ours['coco/AR@100']
+    names = ('AR@1', 'AR@5', 'AR@100', 'AR_s@100', 'AR_m@100', 'AR_l@100')
+    assert [ours[f'coco/{name}'] for name in names] == pytest.approx(
+        # rounded to three digits, and called AR@100, AR@300, AR@1000 whatever the numbers are
+        list(theirs.values()), abs=6e-4)
+    perfect = [sample(i, [(name, mask, 1) for name, mask, _ in found])
+               for i, found in enumerate(detections)]
+    assert evaluate(ann, perfect, **settings).keys() == ours.keys()
+
+
+def test_format_only_needs_a_place(busy):
+    with pytest.raises((AssertionError, ValueError)):
+        CocoMaskMetric(ann_file=busy[0], format_only=True)
