@@ -12,6 +12,7 @@ import runpy
 import shlex
 import sys
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import cv2
 import numpy as np
@@ -27,6 +28,7 @@ from mmdet_lordre.cli.main import COMMANDS
 from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import head_of
+from mmdet_lordre.segmenter import Segmenter
 from tests.cli.tiny import NAMES, write_config
 from tests.configs.test_every_config import HEIGHT, WIDTH, sample
 from tests.parity.case import OWN_CASES, ParityCase
@@ -93,6 +95,11 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.setitem(CheckpointLoader._schemes, 'published://', pseudo_weights)
     # no C++ compiler for what is compiled
     monkeypatch.setattr(torch, 'compile', functools.partial(torch.compile, backend='eager'))
+    # no minutes of training: names and arguments are looked at, of what is done with it as well
+    trained = create_autospec(Segmenter, instance=True)
+    trained.predict.return_value = []
+    monkeypatch.setattr(Segmenter, 'train', create_autospec(Segmenter.train,
+                                                            return_value=trained))
     init_default_scope('mmdet')
     cv2.imwrite('street.jpg', np.random.default_rng(0).integers(0, 255, (32, 256, 3), np.uint8))
     write_config('config.py')
