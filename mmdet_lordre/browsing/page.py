@@ -1,7 +1,8 @@
 """Mosaics as files, and all of them in one HTML page."""
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
@@ -48,8 +49,7 @@ def write_all(folder: str, title: str, parts: Mapping[str, CheckedPart], between
     """
     refuse_used(folder)
     files, shown = [], []
-    try:
-        os.makedirs(folder, exist_ok=True)
+    with _whole(folder, files):
         for number, section in enumerate(sections, 1):
             files.append(os.path.join(folder, file_name(number, section)))
             _write_picture(files[-1], mosaic(section))
@@ -61,15 +61,30 @@ def write_all(folder: str, title: str, parts: Mapping[str, CheckedPart], between
                     tile.picture, max(tile.picture.shape[:2]),
                     next(size for side, size in _BYTES if max(tile.picture.shape[:2]) <= side)))
                        for tile in section.tiles]))
-    except OSError as error:
-        raise UserError(f'{folder} cannot be written: {error.strerror}') from error
-    groups = [(name, text) for name, text in GROUPS.items()
-              if any(section['group'] == name for section in shown)]
-    page = os.path.join(folder, PAGE)
-    write_page(page, 'browse.html', TEMPLATES, title=title, sections=shown, groups=groups,
-               parts=[_figures(part) for part in parts.values()], between=list(between),
-               version=version, written=time.strftime('%Y-%m-%d %H:%M'))
+        groups = [(name, text) for name, text in GROUPS.items()
+                  if any(section['group'] == name for section in shown)]
+        page = os.path.join(folder, PAGE)
+        write_page(page, 'browse.html', TEMPLATES, title=title, sections=shown, groups=groups,
+                   parts=[_figures(part) for part in parts.values()], between=list(between),
+                   version=version, written=time.strftime('%Y-%m-%d %H:%M'))
     return page, files
+
+
+@contextmanager
+def _whole(folder: str, files: list[str]) -> Iterator[None]:
+    """A folder to fill with files, which are taken out again if the block raises."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        yield
+    except BaseException as error:
+        for path in files:
+            with suppress(OSError):
+                os.remove(path)
+        with suppress(OSError):
+            os.rmdir(folder)
+        if isinstance(error, OSError):
+            raise UserError(f'{folder} cannot be written: {error.strerror or error}') from error
+        raise
 
 
 def refuse_used(folder: str) -> None:
@@ -86,7 +101,8 @@ def _write_picture(path: str, picture: np.ndarray) -> None:
     data = cv2.imencode('.jpg', np.ascontiguousarray(picture[..., ::-1]),
                         [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
     with atomic_write(path) as name:
-        data.tofile(name)
+        # tofile says nothing of a full disk
+        Path(name).write_bytes(data.tobytes())
 
 
 def _figures(part: CheckedPart) -> dict:

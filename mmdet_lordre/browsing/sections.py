@@ -23,7 +23,7 @@ from .tiles import Tiles
 _MOST = 1500
 #: Kinds of problems that can be seen, the gravest first.
 KINDS_SHOWN = [kind for kind in KINDS if kind not in (
-    'crowd', 'image without instances', 'crowded image', 'extreme shape', 'not 8-bit colour',
+    'crowd', 'image without instances', 'crowded image', 'extreme shape', 'not 8-bit color',
     'unknown image', 'image missing', 'image unreadable')]
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..files import CHECKPOINT, refuse_large, refuse_packed, refuse_text
 from .rules import ConversionError, listed
+from .safe_load import name_asked_for
 
 # Where a checkpoint keeps its state dict, in order of preference.
 _STATE_KEYS = ('state_dict', 'model', 'blobs')
@@ -73,6 +74,8 @@ def read_published(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
             tensors and plain data, or one without a state dict.
         UserError: it is larger than checkpoints are, grows when it is read, or is a web page.
     """
+    if '://' in str(path):
+        raise ConversionError(f'{path}: download the file first, and give its path')
     path = Path(path).expanduser()
     if not path.is_file():
         raise ConversionError(f'{path}: no such file')
@@ -82,7 +85,8 @@ def read_published(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
     try:
         content = _read(path)
     except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0]
+        name = name_asked_for(error)
+        reason = f'it wants to load {name}' if name else str(error).strip().splitlines()[0]
         raise ConversionError(
             f'{path}: refused, because it holds more than tensors and plain data ({reason}); '
             'convert a file that holds only the state dict') from None

@@ -171,11 +171,16 @@ def read_checkpoint(filename: str | os.PathLike, map_location: Any = 'cpu') -> d
     return checkpoint
 
 
-def _refusal(filename, error):
+def name_asked_for(error: BaseException) -> str | None:
+    """What a file wanted to load, of torch's refusal; None where it was refused otherwise."""
     # torch's words for a module that it blocks always, and for what is not allowed
     found = re.search(r'unsupported global:? (?:GLOBAL )?(\S+)', str(error), re.IGNORECASE)
-    if found:
-        name = printable(found[1], 80)
+    return printable(found[1], 80) if found else None
+
+
+def _refusal(filename, error):
+    name = name_asked_for(error)
+    if name:
         return (f'{filename} refused: it asks for {name}, which is not data and could run '
                 'code; take a checkpoint that holds weights only')
     if 'Unsupported operand' in str(error):

@@ -105,6 +105,9 @@ def list_images(path: str | Path, out: Path | None = None) -> list[Path]:
     Raises:
         UserError: nothing is there.
     """
+    if '://' in str(path):
+        raise UserError(f'{path}: images are not downloaded here: give a file or folder, or use '
+                        'lordre predict')
     path = Path(path)
     if path.is_file():
         return [path]

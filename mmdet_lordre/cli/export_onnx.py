@@ -2,7 +2,7 @@
 import argparse
 from typing import Any
 
-from ..deployment.exporting import demand_name, demand_packages, read_image, write_onnx
+from ..deployment.exporting import demand_name, demand_packages, write_onnx
 from ..files import refuse_overwriting
 from ..models import build_model
 from .options import Parser, add_cfg_options, add_overwrite
@@ -38,8 +38,6 @@ def main(argv: list[str] | None = None) -> Any:
     demand_packages()
     refuse_overwriting([args.out], args.overwrite, (args.config, args.checkpoint, args.image))
     demand_name(args.out)
-    if args.image:
-        read_image(args.image)  # before the export, which takes long
     model = build_model(args.config, args.checkpoint, 'cpu', args.cfg_options)
     return write_onnx(model, args.out, shape=args.shape, dynamic=args.dynamic, half=args.fp16,
                       end_to_end=args.end_to_end, probabilities=args.probabilities,

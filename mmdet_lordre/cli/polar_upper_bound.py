@@ -37,6 +37,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def load(path: str | os.PathLike) -> PolarUpperBound:
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        raise UserError(f'{path} is no file: give a COCO annotation file')
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             coco = COCO(path)

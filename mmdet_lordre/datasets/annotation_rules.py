@@ -49,7 +49,7 @@ KINDS = {
     'image unreadable': (STOP, 'training stops; left out with --skip-bad'),
     'image truncated': (STOP, 'training stops; left out with --skip-bad'),
     'image of another size': (STOP, 'training stops; left out with --skip-bad'),
-    'not 8-bit colour': (KEPT, 'read as 8-bit colour, without transparency'),
+    'not 8-bit color': (KEPT, 'read as 8-bit color, without transparency'),
     'image without size': (STOP, 'training stops; left out with --skip-bad'),
     'turned by its tag': (KEPT, 'turned upright when it is read: annotations must be so, too'),
     'extreme shape': (KEPT, 'learned and tested like any other'),
@@ -226,7 +226,7 @@ def mask_problem(segmentation: object, image: dict) -> tuple[str, str] | None:
         if not _finite_sum(polygon):
             return 'not finite', 'a polygon has NaN or infinite coordinates'
         if max(polygon) > farthest or min(polygon) < -farthest:
-            return ('bad polygon', f'a polygon reaches {max(map(abs, polygon)):.6g} px from the '
+            return ('bad polygon', f'a polygon reaches {max(map(abs, polygon)):.10g} px from the '
                     'corner of the image')
     return None
 

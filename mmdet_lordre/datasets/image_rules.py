@@ -183,7 +183,7 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
     if not thorough:
         return None
     if mode != 'RGB':
-        return 'not 8-bit colour', f'its pixels are {mode}'
+        return 'not 8-bit color', f'its pixels are {mode}'
     if max(size) >= 20 * min(size) or min(size) < 16 or size[0] * size[1] > 16e6:
         return 'extreme shape', f'it is {size[0]}x{size[1]}'
     return None

@@ -14,6 +14,7 @@ from mmengine.runner import checkpoint as module
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 
 import mmdet_lordre
+from mmdet_lordre.checkpoints.reading import read_published
 from mmdet_lordre.checkpoints.safe_load import read_checkpoint
 from mmdet_lordre.config.classes import classes_of_checkpoint
 from mmdet_lordre.errors import UserError
@@ -81,6 +82,8 @@ def test_code_is_refused(tmp_path, monkeypatch, secured, attack, legacy):
     assert str(path) in str(error.value) and '\n' not in str(error.value)
     # what it wanted to run, not torch's advice to let it
     assert 'asks for ' in str(error.value) and 'torch.load' not in str(error.value)
+    with pytest.raises(UserError, match='it wants to load '):
+        read_published(path)
     with pytest.raises(pickle.UnpicklingError):
         load_checkpoint(torch.nn.Linear(1, 1), str(path))  # mmengine's, by anyone's code
     with pytest.raises(UserError):

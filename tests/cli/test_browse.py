@@ -1,4 +1,5 @@
 """``lordre browse``: a page that stands alone, mosaics beside it, and names that do nothing."""
+import errno
 import os
 import re
 from pathlib import Path
@@ -90,3 +91,20 @@ def test_nothing_is_written_over(data, tmp_path, error_line, options, said):
     options = [option.format(tmp_path) for option in options]
     assert said in error_line(browse, f'{data}/train.json', *options)
     assert os.listdir(tmp_path) == ['full'] and os.listdir(tmp_path / 'full') == ['x']
+
+
+def test_a_full_disk_leaves_nothing(data, tmp_path, error_line, monkeypatch):
+    """Neither a page without pictures, nor a folder that the next call would refuse."""
+    written = []
+
+    def full(path, content):
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        written.append(path)
+        with open(path, 'wb') as file:
+            return file.write(content)
+    monkeypatch.setattr(Path, 'write_bytes', full)
+    out = tmp_path / 'out'
+    line = error_line(browse, data, '--out', out, '--tiles', '2')
+    assert f'{out} cannot be written: No space left on device' in line and len(written) == 2
+    assert not out.exists()

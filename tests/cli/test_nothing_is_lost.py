@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from mmdet_lordre.checkpoints.reading import read_published
 from mmdet_lordre.cli.convert_checkpoint import main as convert_checkpoint
 from mmdet_lordre.cli.demo import free_names, list_images
 from mmdet_lordre.cli.demo import main as demo
 from mmdet_lordre.cli.export_onnx import main as export_onnx
+from mmdet_lordre.cli.polar_upper_bound import load as load_annotations
 from mmdet_lordre.cli.prepare_cocofied_lvis import main as prepare_cocofied_lvis
 from mmdet_lordre.cli.test import main as run_test
 from mmdet_lordre.errors import UserError
@@ -159,6 +161,15 @@ def test_single_files(command, options, tmp_path, error_line, monkeypatch):
     assert all((tmp_path / name).read_text() == 'of mine' for name in options)
 
 
+def test_an_address_keeps_its_slashes():
+    with pytest.raises(UserError, match=r'https://a/b\.jpg: images are not downloaded here'):
+        list_images('https://a/b.jpg')
+    with pytest.raises(UserError, match=r'https://a/b\.pth: download the file first'):
+        read_published('https://a/b.pth')
+
+
 def test_a_pipe_is_no_photograph(photos):
     os.mkfifo(photos / 'pipe.jpg')
     assert [path.name for path in list_images(photos)] == ['x.jpg', 'x.jpg']
+    with pytest.raises(UserError, match=r'pipe\.jpg is no file'):
+        load_annotations(photos / 'pipe.jpg')

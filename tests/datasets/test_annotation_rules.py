@@ -61,6 +61,7 @@ NAN, INF = math.nan, math.inf
     (dict(segmentation=[1, 1, 9, 1, 9, 9]), 'bad polygon', 'not a list of polygons'),
     (dict(segmentation=[[1, 1, 9, 1, 9, NAN]]), 'not finite', 'NaN'),
     (dict(segmentation=[[1, 1, 9, 1, 9, 1e9]]), 'bad polygon', '1000000000 px'),
+    (dict(segmentation=[[3, 3, 1e300, 3, 9, 9]]), 'bad polygon', '1e+300 px'),
     (dict(segmentation=encoded(64, 48)), 'bad run lengths',
      '64x48 (height x width), the image 48x64'),
     (dict(segmentation=dict(size=[48, 64])), 'bad run lengths', 'lacks size or counts'),
@@ -133,10 +134,10 @@ def test_images_on_the_disk(tmp_path):
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8))
     assert problem(photo) is None and problem(photo, 'a b \u00fc.jpg') is None
     for mode in ('L', 'RGBA', 'P', '1', 'LA'):
-        assert problem(photo.convert(mode)) == 'not 8-bit colour'
-    assert problem(photo.convert('CMYK'), 'c.jpg') == 'not 8-bit colour'
+        assert problem(photo.convert(mode)) == 'not 8-bit color'
+    assert problem(photo.convert('CMYK'), 'c.jpg') == 'not 8-bit color'
     deep = Image.fromarray(np.full((40, 60), 40000, np.uint16))
-    assert problem(deep) == 'not 8-bit colour'
+    assert problem(deep) == 'not 8-bit color'
     assert problem(photo, said=(40, 60)) == 'image of another size'
     assert problem(photo.resize((1, 1))) == 'extreme shape'
     assert problem(photo.resize((4000, 1))) == 'extreme shape'

@@ -110,7 +110,7 @@ def test_the_tool_finds_all_of_it(run_script, tmp_path):
              'image too small', 'image truncated', 'image unreadable', 'image missing',
              'image of another size', 'outside', 'no pixels', 'tiny', 'beyond the border',
              'self-crossing', 'crowd',
-             'image without instances', 'crowded image', 'not 8-bit colour',
+             'image without instances', 'crowded image', 'not 8-bit color',
              'turned by its tag', 'extreme shape')
     for kind in kinds:
         assert any(line.startswith(f'{kind}  ') for line in done.stdout.splitlines()), kind
