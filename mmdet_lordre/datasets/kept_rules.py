@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from pycocotools import mask as mask_api
 
+from ..masks import mask_areas
 from .annotation_rules import KEPT, Problem, encode_segmentation, place_of
 
 #: Pixels of a mask up to which it is called tiny.
@@ -99,9 +100,7 @@ def _drawn(entries):
             encoded[at] = mask
     boxes = mask_api.toBbox(encoded).astype(float)
     boxes[:, 2:] += boxes[:, :2]
-    # pycocotools counts the masks of one call in 8 bits
-    return np.concatenate([mask_api.area(encoded[start:start + 255])
-                           for start in range(0, len(encoded), 255)]), boxes
+    return mask_areas(encoded), boxes
 
 
 def _box_overlap(a, b):

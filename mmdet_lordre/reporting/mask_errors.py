@@ -3,8 +3,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..masks import mask_areas
 from .shapes import Shapes
-from .table import Overlaps, Table, pixels
+from .table import Overlaps, Table
 
 #: Kinds and what each means, as the page says it.
 KINDS = {
@@ -69,7 +70,7 @@ def _covering(table, shown):
     pairs = table.same_class()
     pairs = pairs.subset(shown[pairs.detection] & ~table.truth.crowd[pairs.truth])
     found = table.detections.area[pairs.detection]
-    true = pixels(table.truth.masks)[pairs.truth]
+    true = mask_areas(table.truth.masks).astype(float)[pairs.truth]
     both = pairs.iou * (found + true) / (1 + pairs.iou)
     return pairs, both / np.maximum(true, 1), both / np.maximum(found, 1)
 

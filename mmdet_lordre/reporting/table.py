@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from pycocotools import mask as mask_api
 
+from ..masks import mask_areas
+
 #: Detections of a class in an image that count, as COCO does it.
 MOST_DETECTIONS = 100
 #: Ranges of area by name, as COCO has them.
@@ -129,13 +131,8 @@ def sorted_detections(image: np.ndarray, label: np.ndarray, score: np.ndarray,
     kept = rank < MOST_DETECTIONS
     order, rank = order[kept], rank[kept]
     chosen = [masks[i] for i in order.tolist()]
-    return Detections(image[kept], label[kept], score[order], pixels(chosen), rank, chosen)
-
-
-def pixels(masks: list[dict]) -> np.ndarray:
-    """(N,) float: pixels of masks; pycocotools counts no more than 255 of them at once."""
-    parts = [mask_api.area(masks[start:start + 250]) for start in range(0, len(masks), 250)]
-    return np.concatenate(parts).astype(float) if parts else np.zeros(0)
+    areas = mask_areas(chosen).astype(float)
+    return Detections(image[kept], label[kept], score[order], areas, rank, chosen)
 
 
 def overlaps_of(truth: Truth, detections: Detections, count: int) -> Overlaps:

@@ -172,3 +172,20 @@ def test_any_mask_comes_back(tmp_path_factory, seed, density):
             assert (back == mask).all()
         else:  # holes are filled, nothing else changes
             assert (back[mask > 0] == 1).all()
+
+
+def test_more_than_255_objects_of_a_class(tmp_path):
+    """Small ones stay in front of the one that covers all: areas are counted beyond 255 masks."""
+    Image.new('RGB', (40, 40)).save(tmp_path / 'a.png')
+    boxes = [(0, 0, 40, 40)] + [(2 * (i % 20), 2 * (i // 20), 1, 1) for i in range(300)]
+    marks = [dict(id=i + 1, image_id=1, category_id=1, iscrowd=0, bbox=[x, y, w, h], area=w * h,
+                  segmentation=[[x, y, x + w, y, x + w, y + h, x, y + h]])
+             for i, (x, y, w, h) in enumerate(boxes)]
+    data = dict(images=[dict(id=1, file_name='a.png', width=40, height=40)], annotations=marks,
+                categories=[dict(id=1, name='cell')])
+    (tmp_path / 'a.json').write_text(json.dumps(data))
+    convert([str(tmp_path / 'a.json'), str(tmp_path / 'new'), '--to', 'instance-png',
+             '--copy-images'])
+    part, = open_data(str(tmp_path / 'new')).values()
+    areas = sorted(mask_api.area(a['segmentation']) for a in part.data['annotations'])
+    assert areas == [1] * 300 + [1600 - 300]

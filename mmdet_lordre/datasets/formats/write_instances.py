@@ -8,6 +8,7 @@ from PIL import Image
 from pycocotools import mask as mask_api
 
 from ...errors import UserError
+from ...masks import mask_areas
 from .coco_data import CocoData
 from .output import Images, objects_of, safe_name
 
@@ -59,8 +60,8 @@ def _numbers(masks, image, lost):
                         'bits has 65535 numbers')
     numbers = np.zeros((image['height'], image['width']),
                        np.uint8 if len(masks) < 2**8 else np.uint16)
-    areas = mask_api.area(masks)
-    for index in np.argsort(-areas.astype(np.int64), kind='stable'):
+    areas = mask_areas(masks)
+    for index in np.argsort(-areas, kind='stable'):
         numbers[mask_api.decode(masks[index]) > 0] = index + 1
     left = np.bincount(numbers.reshape(-1), minlength=len(masks) + 1)[1:]
     hidden, gone = (left < areas) & (left > 0), left == 0
