@@ -6,6 +6,7 @@ from mmdet.structures import SampleList
 from mmdet.utils import InstanceList
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.checkpoint import checkpoint
 
 from ..grid.heads import check_mask_sizes, counts_of_batch
 from ..masks import upload
@@ -13,6 +14,9 @@ from .base_head import LordreBaseHead, mask_iou
 from .branches import MaskBranch
 from .place_targets import beside, place_heat, places_of
 from .places import PlaceBranch, find_places
+
+#: Elements of the masks that are drawn together at most.
+_TOGETHER = 2**26
 
 
 @MODELS.register_module()
@@ -154,36 +158,57 @@ class LordrePlaceHead(LordreBaseHead):
             return losses | dict(loss_mask=nothing, loss_dice=nothing, loss_cls=nothing,
                                  loss_objectness=nothing)
 
-        # each ground truth twice: at its place, and beside it, where a prediction may fall
+        upsampled = [side * self.mask_upsample for side in size]
+        targets = coverage if self.mask_upsample == 1 else [
+            self._targets(gt, meta, upsampled, device).unflatten(1, upsampled)
+            for gt, meta in zip(instances, metas)]
+        pieces = self._pieces(list(map(len, labels)), targets)
+        for images, part in pieces:
+            some = [[values[part] for values in listed[images]]
+                    for listed in (places, coverage, targets, labels)]
+            arguments = features[images], mask_features[images], *some, number
+            # of several pieces none is kept for the gradients: each is drawn once more
+            found = self._instance_losses(*arguments) if len(pieces) == 1 else checkpoint(
+                self._instance_losses, *arguments, use_reentrant=False, preserve_rng_state=False)
+            for name, value in found.items():
+                losses[name] = losses[name] + value if name in losses else value
+        return losses
+
+    @staticmethod
+    def _pieces(counts, targets):
+        """What is drawn together, as slices of the batch and of an image's ground truths: all of
+        it, or of many ground truths on large images a bounded number of one image."""
+        pixels = targets[0].shape[1:].numel()
+        if 2 * len(counts) * max(counts) * pixels <= _TOGETHER:
+            return [(slice(None), slice(None))]
+        step = max(1, _TOGETHER // (8 * pixels))
+        return [(slice(k, k + 1), slice(start, start + step)) for k, count in enumerate(counts)
+                for start in range(0, count, step)]
+
+    def _instance_losses(self, features, mask_features, places, coverage, targets, labels, number):
+        """Losses of what is drawn for ground truths, each twice: at its place, and beside it,
+        where a prediction may fall."""
+        size, device = features.shape[-2:], features.device
         both = [torch.cat([spots, beside(spots, size)]) for spots in places]
         cells = pad_sequence([spots[:, 0] + size[1] * spots[:, 1] for spots in both],
                              batch_first=True)
         held = torch.cat([torch.arange(2 * len(part), device=device) + k * cells.shape[1]
                           for k, part in enumerate(labels)])
-        masks = branch.draw(features, mask_features, cells, self.radius)
+        masks = self.place_branch.draw(features, mask_features, cells, self.radius)
         under = pad_sequence([torch.cat([part, part]) for part in coverage], batch_first=True)
         classes = torch.cat([torch.cat([part, part]) for part in labels])
-        drawn, quality = branch.tell(features, cells, masks.detach().sigmoid())
-        told, _ = branch.tell(features, cells, under)
+        drawn, quality = self.place_branch.tell(features, cells, masks.detach().sigmoid())
+        told, _ = self.place_branch.tell(features, cells, under)
         with torch.autocast(device.type, enabled=False):
             rows = [t.float().flatten(0, 1)[held] for t in (drawn, told)]
-            losses['loss_cls'] = self.loss_cls(torch.cat(rows), classes.repeat(2),
-                                               avg_factor=4 * number)
+            loss_cls = self.loss_cls(torch.cat(rows), classes.repeat(2), avg_factor=4 * number)
             logits = self.upsample(masks).flatten(0, 1)[held].flatten(1)
-            target = self._mask_targets(coverage, instances, metas, size)
-            losses |= self._mask_losses(logits, target, number)
-            losses['loss_objectness'] = self.loss_objectness(
+            target = torch.cat([torch.cat([part, part]).flatten(1) for part in targets])
+            loss_objectness = self.loss_objectness(
                 quality.float().flatten()[held], mask_iou(logits.detach(), target),
                 avg_factor=2 * number)
-        return losses
-
-    def _mask_targets(self, coverage, instances, metas, size):
-        """Target masks of all instances, each twice, (2 T, pixels), at the size of the logits."""
-        if self.mask_upsample != 1:
-            size = [side * self.mask_upsample for side in size]
-            coverage = [self._targets(gt, meta, size, coverage[0].device)
-                        for gt, meta in zip(instances, metas)]
-        return torch.cat([torch.cat([part, part]).flatten(1) for part in coverage])
+            return dict(loss_cls=loss_cls, **self._mask_losses(logits, target, number),
+                        loss_objectness=loss_objectness)
 
     def _mask_losses(self, logits, target, number):
         weight = 1 / (target.sum(dim=1, keepdim=True) + self.mask_upsample**2)

@@ -2,6 +2,8 @@
 import torch
 from torch import Tensor
 
+from ..masks.chunks import chunk_size
+
 
 @torch.no_grad()
 def places_of(coverage: Tensor, boxes: Tensor, stride: float) -> Tensor:
@@ -28,10 +30,15 @@ def places_of(coverage: Tensor, boxes: Tensor, stride: float) -> Tensor:
     center = torch.stack([(coverage.sum(1) * x).sum(1), (coverage.sum(2) * y).sum(1)], dim=1)
     middle = (boxes[:, :2] + boxes[:, 2:]).to(coverage) / (2 * stride) - 0.5
     center = torch.where(mass[:, None] > 0, center / mass.clamp(min=1e-6)[:, None], middle)
-    distance = (x - center[:, :1]).square()[:, None] + (y - center[:, 1:]).square()[..., None]
-    taken = coverage < coverage.amax(dim=0)
-    distance = distance + taken * float(height**2 + width**2)
-    cell = distance.flatten(1).argmin(dim=1)
+    most, cells = coverage.amax(dim=0), []
+    step = chunk_size(height * width, device=coverage.device)
+    for start in range(0, count, step):
+        some = slice(start, start + step)
+        distance = (x - center[some, :1]).square()[:, None] \
+            + (y - center[some, 1:]).square()[..., None]
+        distance = distance + (coverage[some] < most) * float(height**2 + width**2)
+        cells.append(distance.flatten(1).argmin(dim=1))
+    cell = torch.cat(cells)
     return torch.stack([cell % width, cell // width], dim=1)
 
 
@@ -56,7 +63,11 @@ def place_heat(places: Tensor, areas: Tensor, size: tuple[int, int], spread: flo
     y = (torch.arange(height, device=places.device) - places[:, 1:]).square()
     scale = -0.5 / sigma.square()[:, None]
     # exact: e^0 is 1 where the place is
-    return ((y * scale).exp()[:, :, None] * (x * scale).exp()[:, None]).amax(dim=0)
+    y, x = (y * scale).exp(), (x * scale).exp()
+    step = chunk_size(height * width, device=places.device)
+    parts = [(y[start:start + step, :, None] * x[start:start + step, None]).amax(dim=0)
+             for start in range(0, len(places), step)]
+    return torch.stack(parts).amax(dim=0)
 
 
 @torch.no_grad()

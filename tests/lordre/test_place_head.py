@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 
+from mmdet_lordre.lordre import place_head
 from mmdet_lordre.lordre.place_targets import beside, places_of
 from mmdet_lordre.masks import RLEMasks
 
@@ -187,3 +188,20 @@ def test_it_learns_one_image():
     for label, mask in zip(found.labels, found.masks):
         true = torch.from_numpy(masks[label].astype(bool))
         assert (mask & true).sum() / (mask | true).sum() > 0.8
+
+
+@pytest.mark.parametrize('counts', [(4, 2), (0, 3)])
+def test_many_objects_are_drawn_in_pieces(features, counts, monkeypatch):
+    """Losses and gradients of a bounded number of objects at a time are those of all at once."""
+    head = make_head(region_classifier=dict(hidden_channels=8))
+    samples = [sample(count, seed=k) for k, count in enumerate(counts)]
+    found = []
+    for together in (2**26, 1):
+        monkeypatch.setattr(place_head, '_TOGETHER', together)
+        head.zero_grad()
+        losses = head.loss(features, copy.deepcopy(samples))
+        sum(v for k, v in losses.items() if 'loss' in k).backward()
+        found.append((losses, {k: p.grad.clone() for k, p in head.named_parameters()}))
+    assert len(head._pieces(list(counts), [torch.zeros(c, 16, 24) for c in counts])) == sum(counts)
+    torch.testing.assert_close(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-6)
