@@ -1,10 +1,9 @@
 """Where on Earth a picture is, as its TIFF tags or its world file say."""
 import os
-import warnings
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 #: TIFF tags, and the keys of the coordinate systems in them.
 _SCALE, _TIE, _MATRIX, _KEYS = 33550, 33922, 34264, 34735
@@ -56,13 +55,11 @@ def georeference_of(path: str | os.PathLike | None) -> Georeference | None:
 
 
 def _from_tags(path):
-    with warnings.catch_warnings():
-        # only tags are read here: a large picture is no danger
-        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-        try:
-            image = Image.open(path)
-        except Exception:  # whoever decodes the picture says what is wrong with it
-            return None
+    try:
+        # not Image.open, which refuses large pictures: only tags are read here
+        image = TiffImageFile(path)
+    except Exception:  # whoever decodes the picture says what is wrong with it
+        return None
     with image:
         tags, size = getattr(image, 'tag_v2', {}), image.size[::-1]
         scale, tie, matrix, keys = (tags.get(t) for t in (_SCALE, _TIE, _MATRIX, _KEYS))

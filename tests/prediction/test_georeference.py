@@ -45,6 +45,12 @@ def test_a_geotiff(perfect, tmp_path):
     assert area == 5 * 1.5  # counterclockwise, with y upwards
 
 
+def test_a_map_larger_than_pictures_usually_are(tmp_path, monkeypatch):
+    geotiff(tmp_path / 'map.tif', np.zeros((40, 60, 3), np.uint8))
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
+    assert georeference_of(tmp_path / 'map.tif').epsg == 32633
+
+
 def test_coordinates_of_middles_and_matrices(tmp_path):
     image = np.zeros((4, 4, 3), np.uint8)
     geotiff(tmp_path / 'a.tif', image, point=2)

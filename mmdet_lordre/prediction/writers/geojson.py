@@ -21,7 +21,7 @@ class GeoJSON(Writer):
 
     def write(self, result: Result, picture: Picture) -> None:
         place = georeference_of(result.path)
-        features = []
+        features, names, areas = [], result.names, result.areas.tolist()
         for i in range(len(result)):
             parts = [[self._ring(part.exterior, place, result.size, 1)]
                      + [self._ring(hole, place, result.size, -1) for hole in part.holes]
@@ -31,9 +31,9 @@ class GeoJSON(Writer):
             single = len(parts) == 1
             features.append(dict(
                 type='Feature', id=i + 1,
-                properties={'class': result.names[i], 'label': int(result.labels[i]),
+                properties={'class': names[i], 'label': int(result.labels[i]),
                             'score': round(float(result.scores[i]), 6),
-                            'area_px': int(result.areas[i])},
+                            'area_px': areas[i]},
                 geometry=dict(type='Polygon' if single else 'MultiPolygon',
                               coordinates=parts[0] if single else parts)))
         content = dict(type='FeatureCollection', features=features)

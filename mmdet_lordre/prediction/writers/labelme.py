@@ -21,11 +21,11 @@ class LabelMe(Writer):
 
     def write(self, result: Result, picture: Picture) -> None:
         path = self.context.path('labelme', f'{result.name}.json')
-        shapes = []
+        shapes, names = [], result.names
         for i in range(len(result)):
             y, x, bitmap = result.crop(i)
             parts = outlines_of(bitmap, y, x, self.context.simplify)
-            common = dict(label=result.names[i], flags={},
+            common = dict(label=names[i], flags={},
                           group_id=i + 1 if len(parts) > 1 else None,
                           description=f'{result.scores[i]:.3f}')
             if any(part.holes for part in parts):

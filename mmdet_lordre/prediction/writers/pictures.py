@@ -11,6 +11,9 @@ from ..result import Result
 from .base import Writer, write_whole
 from .png import file_part, png_bytes
 
+#: Rows whose colors are changed at once.
+_ROWS = 1024
+
 
 class Pictures(Writer):
     """``pictures/NAME.jpg`` (or ``.png``, where the picture is no JPEG): the objects drawn."""
@@ -24,8 +27,11 @@ class Pictures(Writer):
         jpeg = os.path.splitext(result.file or '')[1].lower() in ('.jpg', '.jpeg')
         ending = '.jpg' if jpeg and max(drawn.shape) < 65500 else '.png'
         path = self.context.path('pictures', result.name + ending)
-        # in place: of a large picture there is no room for another copy
-        ok, data = cv2.imencode(ending, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR, drawn))
+        # of a large picture there is no room for another copy
+        for top in range(0, len(drawn), _ROWS):
+            band = drawn[top:top + _ROWS]
+            band[:] = band[..., ::-1].copy()
+        ok, data = cv2.imencode(ending, drawn)
         if not ok:
             raise UserError(f'OpenCV cannot write {path}')
         write_whole(path, data.tobytes())
@@ -38,13 +44,14 @@ class CutOuts(Writer):
     needs_image = True
 
     def write(self, result: Result, picture: Picture) -> None:
+        names = result.names
         for number, crop in enumerate(result.crops(), 1):
             height, width = crop.bitmap.shape
             if not height:
                 continue
             part = shown(result.image[crop.y:crop.y + height, crop.x:crop.x + width])
             pixels = np.dstack([part, crop.bitmap * 255])
-            name = f'{number:04d}_{file_part(result.names[number - 1])}.png'
+            name = f'{number:04d}_{file_part(names[number - 1])}.png'
             write_whole(self.context.path('cutouts', result.name, name), png_bytes(pixels))
 
 

@@ -63,11 +63,12 @@ class MaskPNG(Writer):
     name = 'masks'
 
     def write(self, result: Result, picture: Picture) -> None:
+        names = result.names
         for number, crop in enumerate(result.crops(), 1):
             pixels = np.zeros(result.size, np.uint8)
             pixels[crop.y:crop.y + crop.bitmap.shape[0],
                    crop.x:crop.x + crop.bitmap.shape[1]] = crop.bitmap * 255
-            name = f'{number:04d}_{file_part(result.names[number - 1])}.png'
+            name = f'{number:04d}_{file_part(names[number - 1])}.png'
             write_whole(self.context.path('masks', result.name, name),
                         png_bytes(pixels, cv2.IMWRITE_PNG_BILEVEL, 1))
 

@@ -27,9 +27,10 @@ class _Table(Writer):
         """Values in the order of the columns."""
         scale = self.context.mm_per_pixel or 1
         for result in results():
+            names = result.names
             for i, crop in enumerate(result.crops()):
                 measures = measures_of(crop)
-                yield [result.name, i + 1, result.names[i], round(float(result.scores[i]), 6),
+                yield [result.name, i + 1, names[i], round(float(result.scores[i]), 6),
                        *(measures[name] * scale ** power for name, power in MEASURES.items()),
                        touches_border(crop, result.size)]
 
