@@ -12,6 +12,8 @@ from ..config.own_data import CONVERTED, find_own_data
 from ..config.reading import load_config
 from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
+from ..reporting.after_training import report_on_training, results_prefix
+from ..training.last_results import LastResultsHook
 from ..training.lock import work_folder
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner
@@ -36,8 +38,11 @@ def free_folder(folder: str, last: bool = False) -> str:
 
 
 def _start(cfg: Config) -> Runner:
+    """Train, and write ``WORK_DIR/report``, as the command does."""
     runner = ToolRunner.from_cfg(cfg)
+    runner.register_hook(LastResultsHook(results_prefix(cfg.work_dir)))
     runner.train()
+    report_on_training(runner, cfg)
     return runner
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from mmdet_lordre.cli import train as command
 from mmdet_lordre.cli.main import one_line_errors
@@ -75,6 +76,18 @@ def test_segmenter_trains_what_it_is_told_to(data, tmp_path, monkeypatch):
     Segmenter.train(data, minutes=3, device='cpu', families=['lordre'])
     assert seen == dict(train=data, val=None, data=None, minutes=3, work_dir=None,
                         families=['lordre'], folder=str(tmp_path), device='cpu')
+
+
+def test_from_python_a_training_ends_with_its_report_too(tmp_path, monkeypatch):
+    done = []
+    runner = SimpleNamespace(register_hook=lambda hook: done.append(type(hook).__name__),
+                             train=lambda: done.append('train'))
+    monkeypatch.setattr(run.ToolRunner, 'from_cfg', lambda cfg: runner)
+    monkeypatch.setattr(run, 'report_on_training',
+                        lambda *given: done.append(('report', given)))
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    assert run._start(cfg) is runner
+    assert done == ['LastResultsHook', 'train', ('report', (runner, cfg))]
 
 
 class TestSetAside:
