@@ -155,13 +155,17 @@ def main(argv=None):
     """Measure as the command line says; returns what is written as JSON."""
     args = parse_args(argv)
     logging.disable(logging.INFO)
-    warnings.filterwarnings('ignore')
-    init_default_scope('mmdet')
-    results = Results(args.out, about(args.device, args.tiny), args.minutes)
-    for name in args.parts or PARTS:
-        PARTS[name](args, results)
-    results.write()
-    return results.data
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            init_default_scope('mmdet')
+            results = Results(args.out, about(args.device, args.tiny), args.minutes)
+            for name in args.parts or PARTS:
+                PARTS[name](args, results)
+            results.write()
+            return results.data
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 if __name__ == '__main__':

@@ -23,6 +23,10 @@ class LordreMatcher:
 
     def __init__(self, alpha: float = 0.8, beta: float = 0.2):
         self.alpha, self.beta = alpha, beta
+        # here and not by a decorator: it imports torch's compiler, which only models need
+        global _assign
+        if _assign is assign:
+            _assign = torch.compiler.disable(assign)
 
     @torch.no_grad()
     def quality(self, class_logits: Tensor, mask_probs: Tensor, labels: Tensor,
@@ -45,8 +49,6 @@ class LordreMatcher:
             probability = class_logits.float()[:, labels].sigmoid()
             return dice**self.alpha * probability**self.beta
 
-    # the Hungarian method runs on the CPU, outside of any graph
-    @torch.compiler.disable
     @torch.no_grad()
     def __call__(self, class_logits, mask_probs, labels, targets, names=None):
         """Match every image of a batch.
@@ -67,18 +69,34 @@ class LordreMatcher:
         """
         qualities = [self.quality(*image)
                      for image in zip(class_logits, mask_probs, labels, targets)]
-        counts = [q.shape[1] for q in qualities]
-        matrices = np.split(torch.cat(qualities, dim=1).cpu().numpy(),
-                            np.cumsum(counts)[:-1], axis=1)
-        pairs = []
-        for index, matrix in enumerate(matrices):
-            if not np.isfinite(matrix).all():
-                name = names[index] if names else f'number {index} of the batch'
-                raise FloatingPointError(
-                    f'the predictions for image {name} hold NaN or infinite values: lower the '
-                    'learning rate, clip gradients, or train without half precision')
-            pairs.append(linear_sum_assignment(matrix, maximize=True))
-        flat = torch.as_tensor(np.concatenate([np.stack(pair) for pair in pairs], axis=1))
-        flat = upload(flat, class_logits.device)
-        sizes = [len(pair[0]) for pair in pairs]
-        return list(zip(flat[0].split(sizes), flat[1].split(sizes)))
+        return _assign(qualities, names)
+
+
+def assign(qualities: list[Tensor], names: list[str] | None) -> list[tuple[Tensor, Tensor]]:
+    """The Hungarian method for a batch; it runs on the CPU, outside of any graph.
+
+    Args:
+        qualities: B tensors (N, T_i).
+        names: B names of the images, for the error.
+
+    Returns:
+        See :meth:`LordreMatcher.__call__`.
+    """
+    counts = [q.shape[1] for q in qualities]
+    matrices = np.split(torch.cat(qualities, dim=1).cpu().numpy(), np.cumsum(counts)[:-1], axis=1)
+    pairs = []
+    for index, matrix in enumerate(matrices):
+        if not np.isfinite(matrix).all():
+            name = names[index] if names else f'number {index} of the batch'
+            raise FloatingPointError(
+                f'the predictions for image {name} hold NaN or infinite values: lower the '
+                'learning rate, clip gradients, or train without half precision')
+        pairs.append(linear_sum_assignment(matrix, maximize=True))
+    flat = torch.as_tensor(np.concatenate([np.stack(pair) for pair in pairs], axis=1))
+    flat = upload(flat, qualities[0].device)
+    sizes = [len(pair[0]) for pair in pairs]
+    return list(zip(flat[0].split(sizes), flat[1].split(sizes)))
+
+
+#: :func:`assign`, kept out of compiled graphs once there is a matcher.
+_assign = assign
