@@ -32,7 +32,7 @@ FORMS = dict(
     polarmask_soft=with_test_cfg(models.polarmask(), nms=dict(type='soft_nms', iou_threshold=0.5)))
 
 #: Waits of a loss, whatever the images and their instances: {where: (how many, why)}.
-_MATCHER = {'lordre/matcher.py:__call__': (1, 'the Hungarian method runs on the CPU')}
+_MATCHER = {'lordre/matcher.py:assign': (1, 'the Hungarian method runs on the CPU')}
 _CELLS = {'grid/cells.py:cell_targets': (1, 'which cells are positive')}
 _POINTS = {'polarmask/targets.py:positive_points': (1, 'which points are positive')}
 LOSS = {form: dict(lordre=_MATCHER, polarmask=_POINTS).get(form.split('_')[0], _CELLS)
