@@ -146,6 +146,12 @@ class Builder:
         if text not in self.notes:
             self.notes.append(text)
 
+    def list_classes(self, listed: Sequence[str]) -> None:
+        """Take the classes that the source lists, then those that only its objects name."""
+        seen = {entry['category_id'] for _, annotations in self.parts.values()
+                for entry in annotations}
+        self.classes = [*listed, *sorted(seen - set(listed))]
+
     def finish(self) -> dict[str, CocoData]:
         """The parts, with their classes numbered from 1.
 
@@ -155,8 +161,7 @@ class Builder:
         if not any(images for images, _ in self.parts.values()):
             raise UserError(f'{printable(self.source)}: read as {self.format}, it has no images')
         if self.classes is None:
-            self.classes = sorted({entry['category_id'] for _, annotations in self.parts.values()
-                                   for entry in annotations})
+            self.list_classes([])
         numbers = {name: number for number, name in enumerate(self.classes, 1)}
         found = {}
         for part, (images, annotations) in self.parts.items():

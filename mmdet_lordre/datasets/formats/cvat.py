@@ -62,9 +62,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         builder.note(f'{plural(counts["box"], "object")} with a box and no mask')
     if counts['joined']:
         builder.note(f'{plural(counts["joined"], "object")} of several shapes in one group')
-    seen = {entry['category_id'] for _, annotations in builder.parts.values()
-            for entry in annotations}
-    builder.classes = [*labels, *sorted(seen - set(labels))]
+    builder.list_classes(labels)
     return builder.finish()
 
 

@@ -56,9 +56,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         builder.note(f'{plural(counts["rectangle"], "rectangle")} taken as masks')
     if counts['joined']:
         builder.note(f'{plural(counts["joined"], "object")} of several figures of one instance')
-    seen = {entry['category_id'] for _, annotations in builder.parts.values()
-            for entry in annotations}
-    builder.classes = [*listed, *sorted(seen - set(listed))]
+    builder.list_classes(listed)
     return builder.finish()
 
 
