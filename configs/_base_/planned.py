@@ -1,14 +1,7 @@
 # What the configs that `lordre plan` writes have in common; what was fitted stands in them.
-_base_ = './default_runtime.py'
+_base_ = ['./default_runtime.py', './input.py']
 
 model = dict(
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_mask=False,
-        pad_size_divisor=32),
     backbone=dict(
         type='ResNet',
         frozen_stages=-1,

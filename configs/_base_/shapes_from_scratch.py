@@ -1,14 +1,7 @@
 # What the examples on the embedded data set share: half a ResNet-18, and how it is trained.
-_base_ = ['./default_runtime.py', './shapes.py']
+_base_ = ['./default_runtime.py', './input.py', './shapes.py']
 
 model = dict(
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        non_blocking=True,  # the next batch goes to a GPU while it is at work
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=32),
     # Half the usual width, no stage of stride 32 (the pictures have 128 px), and batch norm that is
     # trained: from scratch.
     backbone=dict(

@@ -48,14 +48,15 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
         UserError: Nothing can be learned from the data; or there is no time left to train.
     """
     folder = os.path.join(work_dir, PLAN)
-    if own.val is None:
+    divided = own.val is None
+    if divided:
         own, line = set_aside(own, folder, seed)
         say(line)
     train, val = read_both(*own.train, *(own.val or (None, None)), classes=own.classes)
     short = minutes < 5
     families = families or _candidates(train, minutes)
     plan = make_plan(train, val, minutes=minutes, device=device, families=families, size=size,
-                     ceilings=not (short and len(families) == 1), seed=seed)
+                     ceilings=not (short and len(families) == 1), divided=divided, seed=seed)
     say(describe(plan))
     _write(plan, folder)
     cfg = load_config(os.path.join(folder, 'planned.py'))

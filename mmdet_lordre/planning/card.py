@@ -4,6 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..text import listed, plural, printable
+from .leaks import Leaks
 from .objects import Objects
 from .sample import Looks
 
@@ -22,13 +23,12 @@ class Card:
         objects: The data.
         looks: What a sample of the images shows.
         val: The validation data, if there are any.
-        leaked: Near-duplicates of training images among the validation images; None if nobody
-            looked.
+        leaks: What the training images show of it, too; None if nobody looked.
     """
     objects: Objects
     looks: Looks
     val: Objects | None = None
-    leaked: int | None = None
+    leaks: Leaks | None = None
 
     def rows(self) -> list[tuple[str, str]]:
         """(what, figures) line by line."""
@@ -53,10 +53,21 @@ class Card:
                 ('orientation', self._orientation())]
         if data.crowds or data.left_out:
             rows.append(('not learned', f'{data.crowds} crowd regions, {data.left_out} others'))
-        if self.leaked:
-            rows.append(('leak', f'{plural(self.leaked, "validation image")} nearly equal to a '
-                                 'training image: figures will be too good'))
+        if self.leaks:
+            rows.append(('near-duplicates', self._leaks()))
         return rows
+
+    def _leaks(self) -> str:
+        leaks, val = self.leaks, self.val
+        found, of_all = len(leaks.pairs), len(self.objects.files)
+        looked = f'the {plural(leaks.val, "validation image")}' if leaks.val == len(val.files) \
+            else f'{leaks.val} of {plural(len(val.files), "validation image")}'
+        against = 'a training image' if leaks.train == of_all else \
+            f'one of {leaks.train} of the {of_all} training images'
+        same = [' = '.join(printable(name, 60) for name in pair) for pair in leaks.pairs]
+        text = (f'{found or "none"} of {looked} {"shows" if found < 2 else "show"} what {against} '
+                'shows')
+        return f'{text}: {listed(same, 3)}' if same else text
 
     def _orientation(self) -> str:
         looks = self.looks
@@ -116,6 +127,9 @@ class Card:
         if rare:
             said.append(f'{plural(len(rare), "class")} with few objects: figures of them jump, and '
                         'their images are drawn more often where others have many.')
+        if self.leaks and self.leaks.pairs:
+            said.append('Images to judge on that were learned by heart make figures too good: '
+                        'divide the data anew, by lordre split or without validation data.')
         if len(data.files) < 100:
             said.append(f'Only {plural(len(data.files), "image")}: strong augmentation, a small '
                         'network, and figures that jump.')

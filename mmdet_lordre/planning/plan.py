@@ -19,6 +19,7 @@ from .card import Card
 from .ceiling import Ceiling, ceiling_of
 from .cost import Cost, measure
 from .fit import FAMILIES, Fit, fit, steps_of
+from .leaks import find_leaks
 from .objects import Objects, read_objects
 from .recommend import Choice, rank
 from .sample import Looks, choose_images, look
@@ -109,7 +110,8 @@ def relabeled(objects: Objects, classes: tuple[str, ...], source: str) -> Object
 def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | None = None,
               device: str | None = None, memory: float | None = None,
               families: Sequence[str] | None = None, size: str | None = None,
-              measured: bool = True, ceilings: bool = True, seed: int = 0,
+              measured: bool = True, ceilings: bool = True, divided: bool = False,
+              seed: int = 0,
               say: Callable[[str], object] = lambda line: None) -> Plan:
     """Fit a model to data.
 
@@ -123,6 +125,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
         size: A step of the ladder of sizes; by device and minutes if not given.
         measured: Whether steps are measured; else sizes are as wished for.
         ceilings: Whether ceilings are computed; one family alone can do without.
+        divided: Whether the data were divided so that nothing can be on both sides.
         seed: Of the samples.
         say: Is told what is being done.
 
@@ -141,7 +144,11 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     size = size or ('small' if device == 'cpu' else 'medium')
     say('looking at the images')
     looks = look(train, seed=seed)
-    plan = Plan(Card(train, looks, val), minutes, device)
+    leaks = None
+    if val is not None and not divided:
+        say('comparing images to train on and to judge on')
+        leaks = find_leaks(train, val, seed)
+    plan = Plan(Card(train, looks, val, leaks), minutes, device)
     low_precision = None
     for family in families:
         say(f'fitting {FAMILIES.get(family, family)}')

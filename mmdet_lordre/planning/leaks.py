@@ -1,0 +1,71 @@
+"""Validation images that show what training images show."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..datasets.file_names import path_inside
+from ..datasets.fingerprints import fingerprint_images
+from ..datasets.near_duplicates import linked_groups, near_duplicates
+from .objects import Objects
+
+#: Pixels that are decoded at most: some ten seconds of one core.
+PIXELS = 4e8
+#: JPEG is decoded at an eighth of its size: what it costs of that.
+_JPEG = 0.25
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """What two data sets have in common.
+
+    Attributes:
+        pairs: (validation image, training image), a pair for each validation image.
+        val: Validation images that were looked at.
+        train: Training images that were.
+    """
+    pairs: tuple[tuple[str, str], ...]
+    val: int
+    train: int
+
+
+def find_leaks(train: Objects, val: Objects, seed: int = 0, pixels: float = PIXELS) -> Leaks:
+    """Look for the same picture, also stored again, resized or mirrored, on both sides.
+
+    Args:
+        train: Data to train on.
+        val: Data to judge on.
+        seed: Of the sample that is taken where there are too many.
+        pixels: That are decoded at most.
+    """
+    cost = _costs(val).sum() + _costs(train).sum()
+    judged = readable(val, pixels if cost <= pixels else pixels / 4, seed)
+    learned = readable(train, pixels - _costs(val)[judged].sum(), seed)
+    paths = [path_inside(data.folder, data.files[i]) or ''
+             for data, chosen in ((val, judged), (train, learned)) for i in chosen]
+    pairs = near_duplicates(fingerprint_images(paths)).images
+    return Leaks(_across(pairs, judged, learned, val, train), len(judged), len(learned))
+
+
+def readable(objects: Objects, pixels: float, seed: int = 0) -> np.ndarray:
+    """Indices (M,) of all images, or of as many at random as have so many pixels; one at least."""
+    cost = _costs(objects)
+    if cost.sum() <= pixels:
+        return np.arange(len(cost))
+    order = np.random.default_rng(seed).permutation(len(cost))
+    count = np.searchsorted(np.cumsum(cost[order]), pixels, side='right')
+    return np.sort(order[:max(1, count)])
+
+
+def _costs(objects):
+    return objects.sizes.prod(1) * np.array([
+        _JPEG if name.lower().endswith(('.jpg', '.jpeg')) else 1. for name in objects.files])
+
+
+def _across(pairs, judged, learned, val, train):
+    """Of linked images those that lie on both sides: groups are linked over several steps."""
+    groups = linked_groups(len(judged) + len(learned), pairs)
+    of_train = {}
+    for place, group in zip(learned, groups[len(judged):]):
+        of_train.setdefault(group, train.files[place])
+    return tuple((val.files[place], of_train[group])
+                 for place, group in zip(judged, groups) if group in of_train)
