@@ -49,16 +49,16 @@ def make_images(folder, count, instances, seed=0):
 def _instance(rng):
     """A closed curve of one or two parts; sides are log-uniform from 16 px to half the image's."""
     half = np.exp(rng.uniform(np.log(8), np.log([0.25 * WIDTH, 0.25 * HEIGHT])))
-    centre = rng.uniform(half, np.array([WIDTH, HEIGHT]) - half)
+    center = rng.uniform(half, np.array([WIDTH, HEIGHT]) - half)
     parts = []
     for part in range(1 + (rng.random() < 0.1)):
         corners = int(rng.integers(15, 45))
         angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
         reach = rng.uniform(0.7, 1, (corners, 1)) * (0.5 if part else 1)
-        points = centre + half * reach * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        points = center + half * reach * np.stack([np.cos(angles), np.sin(angles)], axis=1)
         # COCO's coordinates have two digits
         parts.append(np.round(points, 2).ravel().tolist())
-    low, high = centre - half, centre + half
+    low, high = center - half, center + half
     return dict(bbox=[*low, *high], bbox_label=int(rng.integers(80)), mask=parts, ignore_flag=0)
 
 

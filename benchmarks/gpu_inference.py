@@ -92,7 +92,7 @@ class Runner:
         self.normalized = lambda picture: (picture.float() - mean) / std
 
     def prepare(self, picture, count=1):
-        """Normalised images on the device from bytes (3, h, w) of the CPU."""
+        """Normalized images on the device from bytes (3, h, w) of the CPU."""
         if self.device == 'cuda':
             picture = picture.pin_memory()
         images = self.normalized(picture.to(self.device, non_blocking=True))

@@ -99,9 +99,9 @@ def bench_nms(device):
 def random_masks(count, classes, device):
     """Overlapping rectangles, as a head's candidates overlap."""
     generator = torch.Generator().manual_seed(count + classes)
-    centres = torch.rand(count // 4, 4, generator=generator).repeat(5, 1)[:count]
-    centres += 0.03 * torch.randn(count, 4, generator=generator)
-    x, y, w, h = centres.abs().clamp(0.02, 0.98).unbind(1)
+    centers = torch.rand(count // 4, 4, generator=generator).repeat(5, 1)[:count]
+    centers += 0.03 * torch.randn(count, 4, generator=generator)
+    x, y, w, h = centers.abs().clamp(0.02, 0.98).unbind(1)
     ys, xs = torch.linspace(0, 1, 200), torch.linspace(0, 1, 336)
     masks = (((xs - x[:, None]).abs() < 0.3 * w[:, None])[:, None, :]
              & ((ys - y[:, None]).abs() < 0.3 * h[:, None])[:, :, None])

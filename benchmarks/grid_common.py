@@ -26,7 +26,7 @@ HEAD = ConfigDict(
 
 
 def build_heads(device, narrow=False):
-    """Our head and mmdet's with the same weights; ours with mmdet's normaliser."""
+    """Our head and mmdet's with the same weights; ours with mmdet's normalizer."""
     torch.manual_seed(0)
     config = HEAD | ConfigDict(feat_channels=32, stacked_convs=1) if narrow else HEAD
     theirs = MODELS.build(config | ConfigDict(type='SOLOV2Head'))

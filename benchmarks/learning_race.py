@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 
-from mmdet_lordre.evaluation.coco_backend import pick_backend, run_coco_eval, summarise
+from mmdet_lordre.evaluation.coco_backend import pick_backend, run_coco_eval, summarize
 from mmdet_lordre.evaluation.coco_mask_metric import to_rles
 from mmdet_lordre.training.runner import ToolRunner
 
@@ -165,7 +165,7 @@ class Judge:
         if not entries:
             return 0.0, 0.0
         with contextlib.redirect_stdout(io.StringIO()):
-            figures = summarise(run_coco_eval(
+            figures = summarize(run_coco_eval(
                 self.truth, entries, 'segm', backend=pick_backend(), cat_ids=self.categories,
                 img_ids=list(found), max_dets=(1, 10, 100)))
         return figures['mAP'], figures['mAP_50']

@@ -101,16 +101,16 @@ scene_hue = [None]
 def _pencil(kind):
     """The shapes' own settings, changed for a picture."""
     kept = {name: getattr(scene, name) for name in ('SMALLEST', 'LARGEST', 'CLASSES',
-                                                    'contrasting_colour')}
+                                                    'contrasting_color')}
 
     def color(rng, ground):
         if scene_hue[0] is None:
-            return kept['contrasting_colour'](rng, ground)
+            return kept['contrasting_color'](rng, ground)
         hsv = np.uint8([[[36 * scene_hue[0], 200, int(rng.integers(150, 250))]]])
         return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0].astype(np.float32)
 
     scene.SMALLEST, scene.LARGEST = kind.extent
-    scene.CLASSES, scene.contrasting_colour = kind.forms, color
+    scene.CLASSES, scene.contrasting_color = kind.forms, color
     try:
         yield
     finally:

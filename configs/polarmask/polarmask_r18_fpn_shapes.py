@@ -15,7 +15,7 @@ model = dict(
         strides=(8, 16),
         regress_ranges=((-1, 20), (20, 1e8)),
         # Contours of 40 pixels leave a third of the rays empty with the published 3 degrees, above
-        # all those of points beside the centre.
+        # all those of points beside the center.
         ray_search=8,
         norm_cfg=dict(type='GN', num_groups=8)),
     test_cfg=dict(

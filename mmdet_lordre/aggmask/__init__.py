@@ -1,4 +1,4 @@
-"""AggMask and AggMask*: neighbouring masks, aggregated."""
+"""AggMask and AggMask*: neighboring masks, aggregated."""
 from .head import AggMaskHead
 from .star_head import AggMaskStarHead
 

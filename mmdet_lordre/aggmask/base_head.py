@@ -27,7 +27,7 @@ from ..masks import upload
 from .context import ContextBranch
 from .fusion import FusionNetwork
 from .layers import NormalLayers
-from .neighbours import neighbour_pattern
+from .neighbors import neighbor_pattern
 from .prediction import cell_scores, to_instances, to_map_size
 from .selected import SelectedCells
 from .tables import CellTables
@@ -40,7 +40,7 @@ _KEPT = 2**25
 
 
 class BaseAggMaskHead(SelectedCells, BaseMaskHead):
-    """Two grids a level, and a network a cell that fuses neighbouring masks.
+    """Two grids a level, and a network a cell that fuses neighboring masks.
 
     Cells of the *class grid* say which object is where. Cells of the *mask grid* have a mask
     representation each. A class cell gathers the representations of its nearest mask cells,
@@ -60,11 +60,11 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         mask_stride: Stride of the finest maps, which is that of the pyramid's finest level.
         scale_ranges: (lowest, highest) object size (square root of the box area, in pixels of
             the network input) of each level.
-        pos_scale: Share of the box around the mass centre that makes a cell positive.
+        pos_scale: Share of the box around the mass center that makes a cell positive.
         num_grids: Cells along a side of the class grid, by level.
         mask_grids: Cells along a side of the mask grid, by level; ``num_grids`` if not given.
-        num_neighbours: 4 (5 where a level's grids are equal), 5, 9, 1 or 0.
-        interpolation_mode: 5 asks for the five neighbours whatever the grids are.
+        num_neighbors: 4 (5 where a level's grids are equal), 5, 9, 1 or 0.
+        interpolation_mode: 5 asks for the five neighbors whatever the grids are.
         context_channels: Channels of the context, 0 for none.
         context_layers: Convolutions of the context branch, 1 or 2.
         fusion_layers: Layers of the fusion network.
@@ -73,19 +73,19 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         weight_kernel: Side of the convolution that predicts its weights.
         weight_activation: ``'tanh'`` or None, what they pass.
         cls_down_index: Convolution of a tower before which its input is resized to the grid.
-        deformable: Also predict, per cell and neighbour, an offset at which the mask grid is read
+        deformable: Also predict, per cell and neighbor, an offset at which the mask grid is read
             bilinearly (from the journal edition, SODAR). The offsets start at zero.
         loss_mask: Config of the mask loss on probabilities, averaged over the positive cells.
         loss_cls: Config of the class loss, divided by the number of positive cells + 1.
         sync_normalizers: Whether losses are divided by counts over all processes, so that they
             learn what one process with the whole batch does. With False each process divides
             by its own, as published.
-        norm_cfg: Normalisation of the towers.
+        norm_cfg: Normalization of the towers.
         train_cfg: Not used.
         test_cfg: ``score_thr``, ``mask_thr``, ``nms_pre``, ``kernel``, ``sigma``, ``filter_thr``,
             ``max_per_img``, ``mask_format`` (``'bitmap'`` or ``'rle'``) and
-            ``neighbour_maps`` (results then have the neighbours' maps and cells, to draw).
-        init_cfg: Initialisation of the head.
+            ``neighbor_maps`` (results then have the neighbors' maps and cells, to draw).
+        init_cfg: Initialization of the head.
 
     Raises:
         ValueError: If settings contradict each other.
@@ -106,7 +106,7 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                  pos_scale: float = 0.2,
                  num_grids: Sequence[int] = (40, 36, 24, 16, 12),
                  mask_grids: Sequence[int] | None = None,
-                 num_neighbours: int = 4,
+                 num_neighbors: int = 4,
                  interpolation_mode: int | None = None,
                  context_channels: int = 16,
                  context_layers: int = 2,
@@ -157,28 +157,28 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         self.train_cfg = train_cfg
         self.sync_normalizers = sync_normalizers
         self.test_cfg = ConfigDict(complete_test_cfg(
-            type(self).__name__, test_cfg, dict(TEST_CFG, neighbour_maps=False)))
+            type(self).__name__, test_cfg, dict(TEST_CFG, neighbor_maps=False)))
         # the mask loss is given probabilities
         self.loss_mask = MODELS.build({**loss_mask, 'activate': False}
                                       if loss_mask['type'] == 'DiceLoss' else loss_mask)
         self.loss_cls = MODELS.build(loss_cls)
 
-        pattern = neighbour_pattern(num_neighbours, num_grids, mask_grids, interpolation_mode)
+        pattern = neighbor_pattern(num_neighbors, num_grids, mask_grids, interpolation_mode)
         self.tables = CellTables(num_grids, mask_grids, pattern, weight_kernel)
-        neighbours = self.tables.num_neighbours
-        self.fusion = FusionNetwork(neighbours, context_channels, fusion_channels, fusion_layers,
+        neighbors = self.tables.num_neighbors
+        self.fusion = FusionNetwork(neighbors, context_channels, fusion_channels, fusion_layers,
                                     fusion_kernel)
-        self.deformable = deformable and neighbours > 0
+        self.deformable = deformable and neighbors > 0
         self._init_branches()
         self.solo_cate = nn.Conv2d(feat_channels, num_classes, 3, padding=1)
         padding = weight_kernel // 2
         self.learned_weights = nn.Conv2d(feat_channels, self.fusion.num_weights, weight_kernel,
                                          padding=padding)
         if self.deformable:
-            self.neighbour_offsets = nn.Conv2d(feat_channels, 2 * neighbours, weight_kernel,
+            self.neighbor_offsets = nn.Conv2d(feat_channels, 2 * neighbors, weight_kernel,
                                                padding=padding)
-            nn.init.zeros_(self.neighbour_offsets.weight)
-            nn.init.zeros_(self.neighbour_offsets.bias)
+            nn.init.zeros_(self.neighbor_offsets.weight)
+            nn.init.zeros_(self.neighbor_offsets.bias)
         if context_channels:
             self.context_fusion_convs = ContextBranch(in_channels, len(strides), context_channels,
                                                       context_layers, norm_cfg)
@@ -289,7 +289,7 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         counts, least = counts_of_batch(upload(counts, table.device), self.sync_normalizers)
         num_masks, num_positive = counts.unbind()
         loss_mask = torch.cat(pieces).sum() / num_masks if pieces else 0
-        if not pieces or not self.tables.num_neighbours:
+        if not pieces or not self.tables.num_neighbors:
             # every parameter stays in the graph, whatever the batch or the settings leave out
             loss_mask = loss_mask + self._nothing(mask_feats, kernels, table, context)
 
@@ -323,7 +323,7 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         parts = [*mask_feats, kernels, table]
         if context is not None:
             parts.append(context)
-        parts += [parameter for name in ('learned_weights', 'neighbour_offsets')
+        parts += [parameter for name in ('learned_weights', 'neighbor_offsets')
                   if hasattr(self, name) for parameter in getattr(self, name).parameters()]
         return sum(part.float().sum() * 0 for part in parts)
 
@@ -358,10 +358,10 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                        groups[0].size, self.test_cfg)
         for image, (one, meta) in enumerate(zip(found, batch_img_metas, strict=True)):
             result = to_instances(one, meta, self.mask_stride, self.test_cfg, rescale)
-            if self.test_cfg.get('neighbour_maps'):
-                result.neighbour_maps = self._maps_to_show(groups, sources[image], table[image],
+            if self.test_cfg.get('neighbor_maps'):
+                result.neighbor_maps = self._maps_to_show(groups, sources[image], table[image],
                                                            one.cells)
-                result.neighbour_cells = self.tables.positions[upload(one.cells, table.device)]
+                result.neighbor_cells = self.tables.positions[upload(one.cells, table.device)]
             results.append(result)
         return results
 
@@ -383,13 +383,13 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                     yield to_map_size(logits.float().sigmoid(), size)
 
     def _maps_to_show(self, groups, sources, table, cells):
-        """Neighbours' maps (n, k, H, W) at the finest map's size, of class cells in any order."""
+        """Neighbors' maps (n, k, H, W) at the finest map's size, of class cells in any order."""
         cells, back = cells.unique(return_inverse=True)
         maps = []
         for group, (features, kernels, _), part in self._by_group(groups, sources, cells):
             lookup = self.tables.lookup(part)
             offsets = self.fusion_weights(table, lookup.cells)[1]
-            some = self.neighbour_maps(features, kernels, lookup, offsets, group.size).float()
+            some = self.neighbor_maps(features, kernels, lookup, offsets, group.size).float()
             maps.append(to_map_size(some.flatten(0, 1), groups[0].size).unflatten(
                 0, some.shape[:2]))
         return torch.cat(maps)[upload(back, table.device)]

@@ -17,7 +17,7 @@ def resize_corners(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 class ContextBranch(nn.Sequential):
-    """A few channels that summarise all levels of the pyramid at the finest one's size.
+    """A few channels that summarize all levels of the pyramid at the finest one's size.
 
     The parameters are those of the published model (one 1x1 convolution over all levels,
     concatenated at the finest size). A 1x1 convolution and a resize commute, so each level is
@@ -28,8 +28,8 @@ class ContextBranch(nn.Sequential):
         in_channels: Channels of a level.
         num_levels: Levels of the pyramid.
         out_channels: Channels of the context.
-        layers: 1 (one convolution) or 2 (one of ``in_channels``, normalised, first).
-        norm_cfg: That normalisation.
+        layers: 1 (one convolution) or 2 (one of ``in_channels``, normalized, first).
+        norm_cfg: That normalization.
     """
 
     def __init__(self, in_channels: int, num_levels: int, out_channels: int, layers: int = 2,

@@ -1,4 +1,4 @@
-"""Mask maps of grid cells, and the small network that fuses neighbouring ones."""
+"""Mask maps of grid cells, and the small network that fuses neighboring ones."""
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -33,14 +33,14 @@ def mask_maps(features: Tensor, kernels: Tensor, size: Sequence[int]) -> Tensor:
 class FusionNetwork:
     """A network of a few 3x3 convolutions whose weights every cell predicts for itself.
 
-    It takes the maps of the cell's neighbours, then the context; ReLU stands between its layers.
+    It takes the maps of the cell's neighbors, then the context; ReLU stands between its layers.
     A cell's numbers are laid out layer by layer, the weights (out, in, row, column) and then the
-    bias: 909 for four neighbours, 945 for five.
+    bias: 909 for four neighbors, 945 for five.
 
     From "Learning to Aggregate Neighboring Mask Representations" (AggMask, later SODAR).
 
     Args:
-        neighbours: Maps per cell.
+        neighbors: Maps per cell.
         context_channels: Channels of the context, 0 for none.
         hidden_channels: Channels between layers.
         num_layers: Number of layers.
@@ -50,23 +50,23 @@ class FusionNetwork:
         ValueError: If there is nothing to fuse or the side is not 1 or 3.
     """
 
-    def __init__(self, neighbours: int, context_channels: int = 16, hidden_channels: int = 4,
+    def __init__(self, neighbors: int, context_channels: int = 16, hidden_channels: int = 4,
                  num_layers: int = 3, kernel_size: int = 3):
-        if neighbours + context_channels < 1:
-            raise ValueError('without neighbours the fusion needs a context: '
+        if neighbors + context_channels < 1:
+            raise ValueError('without neighbors the fusion needs a context: '
                              'set context_channels above 0')
         if kernel_size not in (1, 3):
             raise ValueError(f'fusion_kernel must be 1 or 3, not {kernel_size!r}')
         if num_layers < 1:
             raise ValueError(f'fusion_layers must be at least 1, not {num_layers!r}')
-        self.neighbours = neighbours
-        widths = [neighbours + context_channels] + [hidden_channels] * (num_layers - 1) + [1]
+        self.neighbors = neighbors
+        widths = [neighbors + context_channels] + [hidden_channels] * (num_layers - 1) + [1]
         self.shapes = [(out, ins, kernel_size, kernel_size)
                        for ins, out in pairwise(widths)]
         self.num_weights = sum(out * (ins * kernel_size**2 + 1) for out, ins, *_ in self.shapes)
         # Elements a pixel of a cell needs, with gradients: the maps, before and after they are
         # gathered, and what stands around the hidden layers.
-        self.width = 2 * neighbours + 8 * max(widths[1:])
+        self.width = 2 * neighbors + 8 * max(widths[1:])
 
     def split(self, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Weights (n, out, in, k, k) and biases (n, out) of each layer from (n, num_weights)."""
@@ -81,7 +81,7 @@ class FusionNetwork:
         """Fuse.
 
         The context is the same for all cells of an image, so its part of the first layer is one
-        ordinary convolution of it to all cells' channels; only the neighbours' part and the
+        ordinary convolution of it to all cells' channels; only the neighbors' part and the
         following layers are grouped by cell. The context is never copied per cell.
 
         Args:
@@ -99,10 +99,10 @@ class FusionNetwork:
         padding = first.shape[-1] // 2
         x = None
         if context is not None:
-            shared = first[:, :, self.neighbours:].flatten(0, 1)
+            shared = first[:, :, self.neighbors:].flatten(0, 1)
             x = F.conv2d(context[None], shared, bias.flatten(), padding=padding)
-        if self.neighbours:
-            own = first[:, :, :self.neighbours].flatten(0, 1)
+        if self.neighbors:
+            own = first[:, :, :self.neighbors].flatten(0, 1)
             gathered = F.conv2d(maps.reshape(1, -1, *size), own,
                                 bias.flatten() if x is None else None,
                                 padding=padding, groups=groups)

@@ -1,4 +1,4 @@
-"""AggMask: aggregation of neighbouring masks on SOLO."""
+"""AggMask: aggregation of neighboring masks on SOLO."""
 from collections.abc import Sequence
 
 import torch

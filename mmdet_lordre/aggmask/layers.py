@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class NormalLayers(nn.ModuleList):
     """Layers whose convolutions start as N(0, 0.01).
 
-    An ``init_cfg`` does not do: ``ConvModule`` initialises itself after the list that holds it.
+    An ``init_cfg`` does not do: ``ConvModule`` initializes itself after the list that holds it.
 
     Args:
         layers: The layers.
@@ -22,7 +22,7 @@ class NormalLayers(nn.ModuleList):
         self.prior = prior
 
     def init_weights(self) -> None:
-        """Initialise."""
+        """Initialize."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 normal_init(module, std=0.01, bias=bias_init_with_prob(self.prior))

@@ -13,7 +13,7 @@ class SelectedCells:
     """The part of a head that makes masks of the cells it is given, and of no others.
 
     It needs ``tables``, ``fusion``, ``learned_weights``, ``weight_activation``, ``deformable`` and,
-    of a deformable head, ``neighbour_offsets``.
+    of a deformable head, ``neighbor_offsets``.
     """
 
     def _predicted(self, conv: nn.Conv2d, patches: Tensor) -> Tensor:
@@ -36,11 +36,11 @@ class SelectedCells:
             weights = weights.tanh()
         if not self.deformable:
             return weights, None
-        return weights, self._predicted(self.neighbour_offsets, patches).unflatten(1, (-1, 2))
+        return weights, self._predicted(self.neighbor_offsets, patches).unflatten(1, (-1, 2))
 
-    def neighbour_maps(self, features: Tensor, kernels: Tensor, lookup: Lookup,
+    def neighbor_maps(self, features: Tensor, kernels: Tensor, lookup: Lookup,
                        offsets: Tensor | None, size: tuple[int, int]) -> Tensor:
-        """Mask representations of the neighbours of a few class cells.
+        """Mask representations of the neighbors of a few class cells.
 
         Args:
             features: (C, h, w) of one image.
@@ -52,7 +52,7 @@ class SelectedCells:
         Returns:
             (n, k, H, W).
         """
-        count = self.tables.num_neighbours
+        count = self.tables.num_neighbors
         if not count:
             return features.new_zeros(len(lookup.cells), 0, *size)
         if offsets is not None:
@@ -63,7 +63,7 @@ class SelectedCells:
     def fuse(self, features: Tensor, kernels: Tensor, context: Tensor | None, lookup: Lookup,
              weights: Tensor, offsets: Tensor | None, size: tuple[int, int]) -> Tensor:
         """Mask logits (n, H, W) of class cells of one image; arguments as above."""
-        maps = self.neighbour_maps(features, kernels, lookup, offsets, size)
+        maps = self.neighbor_maps(features, kernels, lookup, offsets, size)
         return self.fusion(maps, context, weights)
 
     def chunk(self, size: tuple[int, int], device: torch.device | str) -> int:

@@ -1,4 +1,4 @@
-"""AggMask*: aggregation of neighbouring masks on SOLOv2."""
+"""AggMask*: aggregation of neighboring masks on SOLOv2."""
 from collections.abc import Sequence
 
 import torch

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..masks import upload
-from .neighbours import neighbour_index
+from .neighbors import neighbor_index
 
 
 class Lookup(NamedTuple):
@@ -15,8 +15,8 @@ class Lookup(NamedTuple):
 
     Attributes:
         cells: (n,) class cells.
-        needed: (m,) mask cells: cells that lie side by side share neighbours.
-        inverse: (n, k) which of ``needed`` each neighbour is.
+        needed: (m,) mask cells: cells that lie side by side share neighbors.
+        inverse: (n, k) which of ``needed`` each neighbor is.
     """
     cells: Tensor
     needed: Tensor
@@ -24,7 +24,7 @@ class Lookup(NamedTuple):
 
 
 class CellTables(nn.Module):
-    """Where each cell of the class grids finds its neighbours and its features.
+    """Where each cell of the class grids finds its neighbors and its features.
 
     Class cells are numbered level by level, row by row; mask cells likewise. Nothing here is
     learned or stored in a checkpoint.
@@ -32,7 +32,7 @@ class CellTables(nn.Module):
     Args:
         class_grids: Cells along a side of the class grid, by level.
         mask_grids: The same of the mask grid.
-        pattern: From :func:`~mmdet_lordre.aggmask.neighbours.neighbour_pattern`.
+        pattern: From :func:`~mmdet_lordre.aggmask.neighbors.neighbor_pattern`.
         kernel_size: 1 or 3, the side of the convolution that predicts fusion weights.
 
     Attributes:
@@ -47,14 +47,14 @@ class CellTables(nn.Module):
         self.class_starts = _starts(grid**2 for grid in class_grids)
         self.mask_starts = _starts(grid**2 for grid in mask_grids)
         self.class_grids, self.mask_grids = tuple(class_grids), tuple(mask_grids)
-        index = [neighbour_index(c, m, pattern)
+        index = [neighbor_index(c, m, pattern)
                  for c, m in zip(class_grids, mask_grids, strict=True)]
         self._buffer('positions', torch.cat(index))
         self._buffer('sides', self._of_level(mask_grids))
         self._buffer('bases', self._of_level(self.mask_starts[:-1]))
-        self._buffer('neighbours', self._flat(self.positions, self.sides, self.bases))
+        self._buffer('neighbors', self._flat(self.positions, self.sides, self.bases))
         # beside the buffer: a choice by values on a GPU would wait for it
-        self._neighbours_on_cpu = self.neighbours.clone()
+        self._neighbors_on_cpu = self.neighbors.clone()
         self._buffer('patches', torch.cat([*self._patch_index(kernel_size)]))
 
     def _buffer(self, name, value):
@@ -75,9 +75,9 @@ class CellTables(nn.Module):
             start += side * side
 
     @property
-    def num_neighbours(self) -> int:
-        """Neighbours of a cell."""
-        return self.neighbours.shape[1]
+    def num_neighbors(self) -> int:
+        """Neighbors of a cell."""
+        return self.neighbors.shape[1]
 
     def flatten(self, feats: Sequence[Tensor]) -> Tensor:
         """Features (B, C, S, S) of all levels as one (B, C, positions), zero-padded."""
@@ -86,8 +86,8 @@ class CellTables(nn.Module):
 
     def lookup(self, cells: Tensor) -> Lookup:
         """What class cells (n,), on the CPU, need, on the device of the tables."""
-        needed, inverse = self._neighbours_on_cpu[cells].unique(return_inverse=True)
-        return Lookup(*(upload(part, self.neighbours.device)
+        needed, inverse = self._neighbors_on_cpu[cells].unique(return_inverse=True)
+        return Lookup(*(upload(part, self.neighbors.device)
                         for part in (cells, needed, inverse)))
 
     def gather_patches(self, table: Tensor, cells: Tensor) -> Tensor:
@@ -104,15 +104,15 @@ class CellTables(nn.Module):
 
     def sample_kernels(self, kernels: Tensor, cells: Tensor, offsets: Tensor,
                        first: Tensor | int = 0) -> Tensor:
-        """Kernels at learned offsets from the neighbours.
+        """Kernels at learned offsets from the neighbors.
 
         A mask representation is linear in its kernel, so reading the mask grid bilinearly is
-        reading the kernels bilinearly: one map a neighbour is computed, not four.
+        reading the kernels bilinearly: one map a neighbor is computed, not four.
 
         Args:
             kernels: (mask cells, C).
             cells: (n,) class cells.
-            offsets: (n, k, 2), rows and columns to add to the neighbours' positions, in mask
+            offsets: (n, k, 2), rows and columns to add to the neighbors' positions, in mask
                 cells; positions are held inside the grid.
             first: (n,) row of the kernels where the image of each class cell begins.
 

@@ -57,7 +57,7 @@ def head_targets(batch_gt_instances: InstanceList, groups: Sequence[MapGroup],
                  device: torch.device | str) -> HeadTargets:
     """Assign ground truths to class cells; a cell learns the mask of its latest ground truth.
 
-    Masks are read where they are; only their mass centres, areas and shrunk copies go to
+    Masks are read where they are; only their mass centers, areas and shrunk copies go to
     ``device``, one copy a ground truth and map size.
 
     Args:
@@ -67,7 +67,7 @@ def head_targets(batch_gt_instances: InstanceList, groups: Sequence[MapGroup],
         num_grids: Cells along a side of the class grid, by level.
         scale_ranges: (lowest, highest) object size by level.
         num_classes: Also the label of background cells.
-        pos_scale: Share of the box around the mass centre that makes a cell positive.
+        pos_scale: Share of the box around the mass center that makes a cell positive.
         min_area: Masks of fewer pixels are left out.
         device: Where the targets go.
     """

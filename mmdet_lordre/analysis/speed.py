@@ -46,7 +46,7 @@ class TimedDetector:
         """Detect.
 
         Args:
-            images: Normalised images (B, 3, h, w) on the device.
+            images: Normalized images (B, 3, h, w) on the device.
             metas: Meta information of each.
             stop: Wait for the device after each part, not only at the end.
 

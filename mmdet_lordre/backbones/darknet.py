@@ -85,7 +85,7 @@ class TimmDarknet(BaseModule):
         with_cp: compute each stage's activations again in the backward pass, to save memory.
         norm_cfg, act_cfg: norm and activation after each convolution.
         widths, depths: channels and blocks of each stage.
-        init_cfg: initialisation; by default normal with the fan-out of each convolution, and zero
+        init_cfg: initialization; by default normal with the fan-out of each convolution, and zero
             for the last norm of each block.
 
     Raises:

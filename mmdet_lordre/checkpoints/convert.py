@@ -71,12 +71,12 @@ def _classes(count: int | None, meta: Mapping, result: Conversion) -> tuple[str,
 
 
 def dataset_meta(classes: tuple[str, ...] | None) -> dict:
-    """``dataset_meta`` of a checkpoint's meta data: classes, and colours if they are COCO's."""
+    """``dataset_meta`` of a checkpoint's meta data: classes, and colors if they are COCO's."""
     if not classes:
         return {}
     found = dict(classes=tuple(classes))
     if classes == COCO_CLASSES:
-        found['palette'] = [tuple(colour) for colour in CocoDataset.METAINFO['palette']]
+        found['palette'] = [tuple(color) for color in CocoDataset.METAINFO['palette']]
     return dict(dataset_meta=found)
 
 

@@ -34,7 +34,7 @@ class Format:
     prefix: str = 'backbone.'
     unless: str | None = None
 
-    def recognises(self, names: Iterable[str]) -> bool:
+    def recognizes(self, names: Iterable[str]) -> bool:
         names = list(names)
         if self.unless and any(re.match(self.unless, name) for name in names):
             return False
@@ -70,7 +70,7 @@ def find_format(names: Iterable[str]) -> str:
         ConversionError: the names are of several formats, or of none.
     """
     names = list(names)
-    found = sorted(fmt.name for fmt in FORMATS.values() if fmt.recognises(names))
+    found = sorted(fmt.name for fmt in FORMATS.values() if fmt.recognizes(names))
     if len(found) > 1:
         raise ConversionError(f'the names fit the formats {" and ".join(found)}; choose with '
                               '--format')

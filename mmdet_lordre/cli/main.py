@@ -42,7 +42,7 @@ COMMANDS = {
     'prepare-cocofied-lvis': 'the COCO categories of an LVIS file',
 }
 
-#: Errors that surface in a data-loading worker, recognised by their last line.
+#: Errors that surface in a data-loading worker, recognized by their last line.
 _FROM_WORKERS = (
     (re.compile(r'failed to load image: (.+)'),
      'the image {0} cannot be decoded: replace it or take it out of the annotation file'),

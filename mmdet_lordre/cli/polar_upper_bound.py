@@ -1,6 +1,6 @@
 """Print the AP and IoU that perfect rays would reach on a COCO file.
 
-PolarMask draws an instance as rays from one centre. This says what that costs on your data
+PolarMask draws an instance as rays from one center. This says what that costs on your data
 before you train: each annotated instance is drawn back from its own rays.
 """
 import argparse

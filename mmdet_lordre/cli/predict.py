@@ -79,7 +79,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     writing.add_argument('--simplify', type=float, default=0, metavar='PX',
                          help='polygons with fewer corners, which move by so many pixels at most')
     writing.add_argument('--mm-per-pixel', type=float,
-                         help='side of a pixel, for measurements in millimetres')
+                         help='side of a pixel, for measurements in millimeters')
     add_device(parser)
     add_cfg_options(parser)
     return parser.parse_args(argv)

@@ -18,7 +18,7 @@ from .image_rules import UNREADABLE
 
 #: Cells along each side of a thumbnail.
 SIDE = 32
-#: Standard deviation of the cells, in grey levels of 255, below which an image is uniform: what is
+#: Standard deviation of the cells, in gray levels of 255, below which an image is uniform: what is
 #: left of it is noise, which tells nothing.
 UNIFORM = 1.5
 _DIGEST = 16

@@ -188,7 +188,7 @@ def read_image(path: str) -> np.ndarray:
 
 
 def read_picture(model: nn.Module, path: str | None, size: tuple[int, int]) -> Tensor:
-    """A normalised image (1, 3, height, width); a drawn one without a path.
+    """A normalized image (1, 3, height, width); a drawn one without a path.
 
     Raises:
         UserError: the image cannot be read.

@@ -35,7 +35,7 @@ class Network(nn.Module):
         return getattr(self.head, 'decode', self.head)(features)
 
     def forward(self, images: Tensor) -> tuple:
-        """Outputs of the head for normalised images (B, 3, h, w)."""
+        """Outputs of the head for normalized images (B, 3, h, w)."""
         return self.run_head(self.model.extract_feat(images))
 
 

@@ -94,7 +94,7 @@ def run_coco_eval(coco_gt: COCO, results: list[dict], iou_type: str, *, cat_ids:
     return evaluator
 
 
-def summarise(evaluator: COCOeval) -> dict[str, float]:
+def summarize(evaluator: COCOeval) -> dict[str, float]:
     """The twelve COCO figures as {name: float}; -1 where there is no ground truth.
 
     Recall names carry the number of detections: 'AR@100', 'AR_s@100'.

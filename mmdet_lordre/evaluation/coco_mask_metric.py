@@ -16,7 +16,7 @@ from terminaltables import AsciiTable
 from ..masks import encode_masks
 from ..text import listed, printable
 from .box_recall import average_recalls
-from .coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarise
+from .coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarize
 
 
 @METRICS.register_module()
@@ -210,7 +210,7 @@ class CocoMaskMetric(CocoMetric):
             cat_ids=[i for i in self.cat_ids if i is not None], img_ids=self.img_ids,
             iou_thrs=self.iou_thrs, use_cats=metric != 'proposal',
             max_dets=self.proposal_nums if metric == 'proposal' else self.max_dets)
-        figures = summarise(evaluator)
+        figures = summarize(evaluator)
         if metric == 'proposal':
             items = self.metric_items or [name for name in figures if name.startswith('AR')]
         else:

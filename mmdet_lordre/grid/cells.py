@@ -43,7 +43,7 @@ def _cell_of(coordinate: Tensor, extent: Tensor, num_grids: Sequence[int]) -> Te
     return torch.div((coordinate / extent)[None], cell, rounding_mode='floor').long()
 
 
-def cell_targets(boxes: Tensor, labels: Tensor, centres: Tensor, areas: Tensor, images: Tensor,
+def cell_targets(boxes: Tensor, labels: Tensor, centers: Tensor, areas: Tensor, images: Tensor,
                  num_images: int, input_size: tuple[int, int], num_grids: Sequence[int],
                  scale_ranges: Sequence[tuple[float, float]], num_classes: int,
                  pos_scale: float = 0.2, min_area: int = 1,
@@ -52,15 +52,15 @@ def cell_targets(boxes: Tensor, labels: Tensor, centres: Tensor, areas: Tensor, 
 
     A ground truth belongs to each level whose range holds the square root of its box's area. Its
     cells are those that its central region meets: half sides ``0.5 * pos_scale`` times the box's
-    sides, around the mass centre of its mask, clipped to the grid and to one cell away from the
-    centre's cell. Where regions overlap the cell's class is that of the later ground truth.
+    sides, around the mass center of its mask, clipped to the grid and to one cell away from the
+    center's cell. Where regions overlap the cell's class is that of the later ground truth.
     From `SOLO <https://arxiv.org/abs/1912.04488>`_.
 
     Args:
         boxes: (N, 4) annotated boxes x1, y1, x2, y2 in pixels of the network input.
         labels: (N,) classes.
-        centres: (N, 2) mass centres x, y of the masks, in the same pixels. In float64 the
-            centre's own cell is found in float64, as in AggMask.
+        centers: (N, 2) mass centers x, y of the masks, in the same pixels. In float64 the
+            center's own cell is found in float64, as in AggMask.
         areas: (N,) areas of the masks in the same pixels.
         images: (N,) image of the batch that each ground truth is in, not decreasing.
         num_images: Images in the batch.
@@ -82,8 +82,8 @@ def cell_targets(boxes: Tensor, labels: Tensor, centres: Tensor, areas: Tensor, 
     """
     if len(num_grids) != len(scale_ranges):
         raise ValueError(f'{len(num_grids)} num_grids, but {len(scale_ranges)} scale_ranges')
-    if not len(boxes) == len(labels) == len(centres) == len(areas) == len(images):
-        raise ValueError(f'{len(boxes)} boxes, {len(labels)} labels, {len(centres)} centres, '
+    if not len(boxes) == len(labels) == len(centers) == len(areas) == len(images):
+        raise ValueError(f'{len(boxes)} boxes, {len(labels)} labels, {len(centers)} centers, '
                          f'{len(areas)} areas and {len(images)} image numbers')
     device = boxes.device
     boxes = boxes.float()
@@ -96,7 +96,7 @@ def cell_targets(boxes: Tensor, labels: Tensor, centres: Tensor, areas: Tensor, 
 
     # a tensor, not a number: dividing by a number multiplies by its reciprocal on some devices
     extent = constant(tuple(input_size[::-1]), torch.long, device)[:, None]
-    middle = centres.t()
+    middle = centers.t()
     half = 0.5 * sides.t() * pos_scale
     own = _cell_of(middle, extent, num_grids)
     low = _cell_of(middle.float() - half, extent, num_grids).clamp(min=0)

@@ -39,7 +39,7 @@ class GroundTruths:
         return self.sums[:, 2]
 
     def centers(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """(N, 2) mass centres x, y in pixels of the network input."""
+        """(N, 2) mass centers x, y in pixels of the network input."""
         return mass_centers(self.sums, dtype)
 
 

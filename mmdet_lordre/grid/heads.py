@@ -30,7 +30,7 @@ def complete_test_cfg(head: str, given: Mapping | None, defaults: Mapping) -> di
 
 
 def check_groups(norm_cfg: Mapping | None, **channels: int) -> None:
-    """See that the groups of a GroupNorm divide the channels that it normalises.
+    """See that the groups of a GroupNorm divide the channels that it normalizes.
 
     Args:
         norm_cfg: Of a head; other norms have no groups.

@@ -1,4 +1,4 @@
-"""Mass centres and shrunk copies of ground-truth masks, each mask read once or twice.
+"""Mass centers and shrunk copies of ground-truth masks, each mask read once or twice.
 
 A mask holds one byte a pixel, 0 or 1. Eight pixels read as one 64-bit word can be added word by
 word, as long as no byte counts beyond 255: that makes both jobs run at the speed of the memory.
@@ -72,11 +72,11 @@ def moment_sums(masks: Tensor) -> Tensor:
 
 
 def mass_centers(sums: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Mass centres from :func:`moment_sums`; only the quotient is rounded.
+    """Mass centers from :func:`moment_sums`; only the quotient is rounded.
 
     Args:
         sums: int64 (N, 3): sum of x, sum of y, area.
-        dtype: Of the centres. SOLOv2 uses float32, AggMask float64.
+        dtype: Of the centers. SOLOv2 uses float32, AggMask float64.
 
     Returns:
         (N, 2): x, y in the same pixels, (0, 0) for an empty mask.
@@ -85,14 +85,14 @@ def mass_centers(sums: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def mask_moments(masks: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Mass centres and areas of masks.
+    """Mass centers and areas of masks.
 
     Args:
         masks: (N, H, W), bool, or numbers where everything but 0 is inside.
-        dtype: Of the centres.
+        dtype: Of the centers.
 
     Returns:
-        - centres (N, 2): x, y in pixels of the masks, (0, 0) for an empty mask.
+        - centers (N, 2): x, y in pixels of the masks, (0, 0) for an empty mask.
         - areas (N,): int64, in pixels.
     """
     sums = moment_sums(masks)

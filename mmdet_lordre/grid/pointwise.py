@@ -40,7 +40,7 @@ class _PointwiseNormReLU(torch.autograd.Function):
             count = span.stop - span.start
             values = torch.matmul(kernel[part], flat)
             mean, rstd = means[:, span].contiguous(), rstds[:, span].contiguous()
-            # the sign of the normalised map, without the map
+            # the sign of the normalized map, without the map
             per = (part.stop - part.start) // count
             scale = rstd.repeat_interleave(per, 1) * weight[part]
             shift = bias[part] - mean.repeat_interleave(per, 1) * scale

@@ -12,7 +12,7 @@ class GridMaskTargets(MaskTargets):
     """Replace an image's masks by what SOLOv2 and AggMask need of them.
 
     Those are the masks shrunk to the size of the mask targets, and each mask's area and mass
-    centre (as exact sums). Put it after the last transform that changes masks, just before
+    center (as exact sums). Put it after the last transform that changes masks, just before
     ``PackDetInputs``. The heads compute the same from plain masks; with this transform the
     workers do it, and a 16th of the masks' bytes or less leaves them.
 

@@ -64,7 +64,7 @@ class MaskBranch(BaseModule):
 class InstanceBranch(BaseModule):
     """Instance activation maps and what is read through them (SparseInst, CVPR 2022).
 
-    Each of ``num_queries`` instances has one activation map a group. A map, normalised over the
+    Each of ``num_queries`` instances has one activation map a group. A map, normalized over the
     pixels, averages the features into that group's part of the instance feature.
 
     Args:
@@ -133,7 +133,7 @@ class InstanceBranch(BaseModule):
 
         Returns:
             Class logits (B, N, num_classes), mask kernels (B, N, kernel_dim), objectness logits
-            (B, N) and the activation maps before normalisation (B, groups * N, h, w), where map
+            (B, N) and the activation maps before normalization (B, groups * N, h, w), where map
             ``g * N + n`` is that of group g and instance n.
         """
         maps = self.iam_conv(features)
@@ -153,7 +153,7 @@ def activation_heatmaps(maps: Tensor, groups: int, normalization: str) -> Tensor
     """Activation maps for people to look at: the mean over groups, each scaled to [0, 1].
 
     Args:
-        maps: Maps before normalisation (groups * N, h, w) of one image.
+        maps: Maps before normalization (groups * N, h, w) of one image.
         groups: Maps an instance.
         normalization: As in :class:`InstanceBranch`.
 

@@ -95,7 +95,7 @@ class LordreHead(LordreBaseHead):
 
         Returns:
             Class logits (B, N, num_classes), objectness logits (B, N), mask logits (B, N, h, w)
-            and activation maps before normalisation (B, groups * N, h, w).
+            and activation maps before normalization (B, groups * N, h, w).
         """
         return self._decode(x)[0]
 

@@ -1,4 +1,4 @@
-"""Which cell is the place of a ground truth, and how much its neighbours are."""
+"""Which cell is the place of a ground truth, and how much its neighbors are."""
 import torch
 from torch import Tensor
 

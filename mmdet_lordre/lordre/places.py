@@ -127,7 +127,7 @@ class PlaceBranch(BaseModule):
         normal_init(self.cls_score, std=0.01, bias=0)
 
     def place_logits(self, features: Tensor) -> Tensor:
-        """Logit of every cell, (B, h, w) float32: neighbours that half precision makes equal
+        """Logit of every cell, (B, h, w) float32: neighbors that half precision makes equal
         would both be maxima."""
         with without_autocast(features):
             return F.conv2d(features.float(), self.place.weight.float(),

@@ -11,7 +11,7 @@ OUTSIDE = -1
 
 @lru_cache(maxsize=1024)
 def nearest(source: int, target: int) -> np.ndarray:
-    """The sample that a nearest-neighbour resize from ``source`` to ``target`` samples picks."""
+    """The sample that a nearest-neighbor resize from ``source`` to ``target`` samples picks."""
     line = np.arange(source, dtype=np.float32)[None]
     return mmcv.imresize(line, (target, 1), interpolation='nearest')[0].astype(np.intp)
 

@@ -23,7 +23,7 @@ from .drawing import OUTSIDE, Axis, Drawing, local, nearest
 class LazyMasks(BitmapMasks):
     """mmdet's ``BitmapMasks`` of an image, drawn when their pixels are asked for.
 
-    Resizing (nearest neighbour), flipping, cropping and padding cost next to nothing. Whoever
+    Resizing (nearest neighbor), flipping, cropping and padding cost next to nothing. Whoever
     reads :attr:`masks` gets an array that stays, may be written to or replaced, and is what counts
     from then on. Made by :class:`LoadLazyAnnotations`.
 

@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from ..datasets.annotation_rules import encode_segmentation
-from ..evaluation.coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarise
+from ..evaluation.coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarize
 from ..evaluation.coco_mask_metric import to_rles
 from ..lordre import LordreHead, LordrePlaceHead
 from ..masks import LazyMasks
@@ -234,7 +234,7 @@ def _summary(objects, images, truths, results, fates):
     evaluator = run_coco_eval(coco, results, 'segm', cat_ids=present,
                               img_ids=[image['id'] for image in dataset['images']],
                               max_dets=(1, 10, 100), backend=pick_backend())
-    figures = summarise(evaluator)
+    figures = summarize(evaluator)
     precision = evaluator.eval['precision'][..., -1]
     by_class = {objects.classes[number - 1]: mean_of_valid(precision[:, :, k, 0])
                 for k, number in enumerate(present)}

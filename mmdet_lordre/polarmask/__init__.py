@@ -1,4 +1,4 @@
-"""PolarMask: an instance as a centre and rays (Xie et al., CVPR 2020)."""
+"""PolarMask: an instance as a center and rays (Xie et al., CVPR 2020)."""
 from .contours import InstanceContours, contour_centroids, largest_contour
 from .detector import PolarMask
 from .head import PolarMaskHead, polar_centerness

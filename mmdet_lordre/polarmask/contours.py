@@ -1,4 +1,4 @@
-"""From an instance's mask to what PolarMask learns from: one contour and one centre."""
+"""From an instance's mask to what PolarMask learns from: one contour and one center."""
 from collections.abc import Sequence
 
 import cv2
@@ -211,7 +211,7 @@ class InstanceContours(InPlaceOfMasks):
         return bitmaps
 
     def astype(self, dtype: object) -> np.ndarray:
-        """:meth:`to_ndarray` in another type; mmdet's visualiser asks for it."""
+        """:meth:`to_ndarray` in another type; mmdet's visualizer asks for it."""
         return self.to_ndarray().astype(dtype)
 
     def to_tensor(self, dtype: object, device: torch.device | str) -> Tensor:

@@ -20,7 +20,7 @@ INF = 1e8
 
 @MODELS.register_module()
 class PolarMaskHead(BaseDenseHead):
-    """Instances as a centre and rays, of `PolarMask <https://arxiv.org/abs/1909.13226>`_.
+    """Instances as a center and rays, of `PolarMask <https://arxiv.org/abs/1909.13226>`_.
 
     An ordinary dense head for mmdet's ``SingleStageDetector``, behind an FPN with P3 to P7. Three
     towers, shared by all levels, predict class logits and centerness logits, a box (distances to
@@ -52,7 +52,7 @@ class PolarMaskHead(BaseDenseHead):
             ``nms``, ``max_per_img``; ``nms_boxes='box'`` (predicted) or ``'contour'`` (bounds of
             the contour) gives the boxes of NMS and result; ``mask_format='bitmap'`` or ``'rle'``;
             ``fill='opencv'`` (published), ``'rounded'`` or ``'coco'``, see :func:`contours_to_rle`.
-        init_cfg: How to initialise the weights.
+        init_cfg: How to initialize the weights.
 
     Raises:
         ValueError: If settings contradict each other; see the text of the error.
@@ -122,7 +122,7 @@ class PolarMaskHead(BaseDenseHead):
         self.scales_mask = nn.ModuleList(Scale(1.0) for _ in strides)
 
     def init_weights(self) -> None:
-        """Initialise the weights; deformable convolutions in their own way."""
+        """Initialize the weights; deformable convolutions in their own way."""
         super().init_weights()
         for tower in (self.cls_convs, self.reg_convs, self.mask_convs):
             for layer in tower:

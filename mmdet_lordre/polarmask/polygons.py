@@ -27,8 +27,8 @@ def contours_to_rle(contours: Tensor | np.ndarray, size: tuple[int, int],
             evaluated with; each contour is drawn in a buffer of its own bounds. ``'rounded'``:
             the same with the pixel in which the point lies, not up to one further to the left
             and the top; better, above all for small instances. ``'coco'``: the polygon through
-            the centres of the pixels, as pycocotools draws it.
-        half_pixel: Where in x and y the centre of a pixel of the network's input lies, in pixels
+            the centers of the pixels, as pycocotools draws it.
+        half_pixel: Where in x and y the center of a pixel of the network's input lies, in pixels
             of the image: half the inverse of the scale factor. Not used for ``'opencv'``.
 
     Raises:

@@ -44,14 +44,14 @@ def level_points(size: tuple[int, int], stride: int,
     return torch.stack(torch.meshgrid(xs, ys, indexing='xy'), dim=-1).flatten(0, 1)
 
 
-def _axis_candidates(centres, low, high, strides, lengths, radius):
+def _axis_candidates(centers, low, high, strides, lengths, radius):
     """Grid lines near the centroids along one axis.
 
     At most ceil(2 * radius) lines lie strictly within ``radius`` strides of a centroid, so no
     other point of the level needs to be looked at. One more absorbs rounding.
 
     Args:
-        centres, low, high: (N,), centroid and box edges along the axis.
+        centers, low, high: (N,), centroid and box edges along the axis.
         strides, lengths: (L, 1, 1), stride and number of lines of each level.
 
     Returns:
@@ -60,11 +60,11 @@ def _axis_candidates(centres, low, high, strides, lengths, radius):
     """
     reach = radius * strides
     count = int(-(-2 * radius // 1)) + 1
-    first = torch.floor((centres[:, None] - reach - strides // 2) / strides).long()
-    index = first + torch.arange(count, device=centres.device)
+    first = torch.floor((centers[:, None] - reach - strides // 2) / strides).long()
+    index = first + torch.arange(count, device=centers.device)
     position = index * strides + strides // 2
     before, after = position - low[:, None], high[:, None] - position
-    inside = (position - centres[:, None]).abs() < reach
+    inside = (position - centers[:, None]).abs() < reach
     inside &= (before > 0) & (after > 0) & (index >= 0) & (index < lengths)
     return index, inside, torch.maximum(before, after)
 

@@ -25,7 +25,7 @@ class ExtractContours(BaseTransform):
 
     With ``LoadAnnotations(poly2mask=False)`` polygons are drawn at the size of the network's
     input, each within its bounds. That is several times faster and finer than resizing bitmaps;
-    published models were trained on bitmaps resized with nearest neighbour.
+    published models were trained on bitmaps resized with nearest neighbor.
 
     Modified keys:
 

@@ -63,7 +63,7 @@ def pixels_of(array: object) -> np.ndarray:
     """A picture that a program hands over, as uint8 (height, width, 3), BGR.
 
     Args:
-        array: An array as OpenCV reads files: uint8, grey or BGR, with or without alpha; or a
+        array: An array as OpenCV reads files: uint8, gray or BGR, with or without alpha; or a
             picture of Pillow.
 
     Raises:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ..evaluation.coco_backend import mean_of_valid, summarise
+from ..evaluation.coco_backend import mean_of_valid, summarize
 from .matching import Matches
 from .table import AREAS, Table
 
@@ -30,9 +30,9 @@ class Curves:
     areas: tuple[str, ...]
 
     def summary(self) -> dict[str, float]:
-        """COCO's twelve figures by name, as :func:`summarise` gives them."""
+        """COCO's twelve figures by name, as :func:`summarize` gives them."""
         precision = np.stack([np.full_like(self.precision, -1)] * 2 + [self.precision], -1)
-        return summarise(SimpleNamespace(
+        return summarize(SimpleNamespace(
             params=SimpleNamespace(iouThrs=self.thresholds, maxDets=list(MOST)),
             eval=dict(precision=precision, recall=self.recall)))
 

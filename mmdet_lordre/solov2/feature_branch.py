@@ -29,8 +29,8 @@ class SOLOv2FeatureBranch(BaseModule):
         mask_stride: Stride of the mask features in pixels of the network input: that of the
             pyramid's level 0.
         conv_cfg: Config of the convolutions, such as ``dict(type='DCNv2')``.
-        norm_cfg: Config of the normalisation.
-        init_cfg: Initialisation; N(0, 0.01) by default.
+        norm_cfg: Config of the normalization.
+        init_cfg: Initialization; N(0, 0.01) by default.
 
     Raises:
         ValueError: If the levels are not in order.
@@ -67,7 +67,7 @@ class SOLOv2FeatureBranch(BaseModule):
         return level == self.end_level and level > self.start_level
 
     def init_weights(self) -> None:
-        """Initialise; deformable convolutions start as plain ones."""
+        """Initialize; deformable convolutions start as plain ones."""
         super().init_weights()
         reset_offsets(self)
 

@@ -63,7 +63,7 @@ class SOLOv2KernelHead(BaseMaskHead):
             the mask features, than its level's stride.
         scale_ranges: (lowest, highest) object size, the square root of the box's area in pixels
             of the network input, by level.
-        pos_scale: Share of the box whose cells, around the mass centre, are positive.
+        pos_scale: Share of the box whose cells, around the mass center, are positive.
         num_grids: Cells along each side of a level's grid.
         cls_down_index: Not used; accepted since mmdet's configs have it.
         dynamic_conv_size: Side of the dynamic kernels, 1 or 3.
@@ -77,11 +77,11 @@ class SOLOv2KernelHead(BaseMaskHead):
         sync_normalizers: Whether losses are divided by counts over all processes, so that they
             learn what one process with the whole batch does. With False each process divides
             by its own, as published.
-        norm_cfg: Normalisation of the towers.
+        norm_cfg: Normalization of the towers.
         train_cfg: Not used.
         test_cfg: ``score_thr``, ``mask_thr``, ``nms_pre``, ``kernel``, ``sigma``, ``filter_thr``,
             ``max_per_img`` and ``mask_format``: ``'bitmap'`` (default) or ``'rle'``.
-        init_cfg: Initialisation; by default N(0, 0.01), class prior 0.01.
+        init_cfg: Initialization; by default N(0, 0.01), class prior 0.01.
 
     Raises:
         ValueError: If settings contradict each other.
@@ -161,7 +161,7 @@ class SOLOv2KernelHead(BaseMaskHead):
         self.mask_stride = self.mask_feature_head.mask_stride
 
     def init_weights(self) -> None:
-        """Initialise; deformable convolutions start as plain ones."""
+        """Initialize; deformable convolutions start as plain ones."""
         super().init_weights()
         reset_offsets(self)
 

@@ -44,6 +44,6 @@ def reset_offsets(module: BaseModule) -> None:
 
 def conv_norm_relu(in_channels: int, out_channels: int, norm_cfg: dict | None,
                    conv_cfg: dict | None = None, kernel: int = 3) -> ConvModule:
-    """Convolution (no bias), normalisation, ReLU, keeping the size."""
+    """Convolution (no bias), normalization, ReLU, keeping the size."""
     return ConvModule(in_channels, out_channels, kernel, padding=kernel // 2, conv_cfg=conv_cfg,
                       norm_cfg=norm_cfg)

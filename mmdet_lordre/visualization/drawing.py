@@ -247,7 +247,7 @@ def _shapes(image, instances, count):
 
 
 def heat_map(image: np.ndarray, heat: np.ndarray, strength: float = 0.75) -> np.ndarray:
-    """A map in [0, 1] as colours over the darkened image.
+    """A map in [0, 1] as colors over the darkened image.
 
     Args:
         image (ndarray): (H, W, 3) uint8, RGB.
@@ -257,8 +257,8 @@ def heat_map(image: np.ndarray, heat: np.ndarray, strength: float = 0.75) -> np.
     heat = cv2.resize(heat, image.shape[1::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)
     colors = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     weight = (strength * np.sqrt(heat))[..., None]
-    grey = image.mean(axis=2, keepdims=True) * 0.55
-    return (grey * (1 - weight) + colors * weight).astype(np.uint8)
+    gray = image.mean(axis=2, keepdims=True) * 0.55
+    return (gray * (1 - weight) + colors * weight).astype(np.uint8)
 
 
 def grid_of(pictures: Sequence[np.ndarray], columns: int = 4, gap: int = 4) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""Colours that can be told apart."""
+"""Colors that can be told apart."""
 import colorsys
 
 
 def class_palette(count: int) -> list[tuple[int, int, int]]:
-    """One colour for each of ``count`` classes, as (R, G, B) in 0..255.
+    """One color for each of ``count`` classes, as (R, G, B) in 0..255.
 
-    Hues step by the golden ratio, so that neighbours differ much and the first colours stay
+    Hues step by the golden ratio, so that neighbors differ much and the first colors stay
     the same when classes are added.
     """
     palette = []

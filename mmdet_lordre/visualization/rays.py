@@ -1,4 +1,4 @@
-"""The picture of PolarMask: the centre of each instance, its rays and the contour they span."""
+"""The picture of PolarMask: the center of each instance, its rays and the contour they span."""
 from collections.abc import Sequence
 
 import cv2
@@ -22,7 +22,7 @@ def _array(value):
 @picture_mode('rays', needs='contours', of='PolarMask')
 def draw_rays(image: np.ndarray, sample: DetDataSample, classes: Sequence[str] | None,
               palette: Sequence[tuple] | None) -> np.ndarray:
-    """Centre, rays and contour of each instance over the image.
+    """Center, rays and contour of each instance over the image.
 
     ``pred_instances.contours`` is (N, rays, 2) and ``centers`` (N, 2), x, y in pixels of the
     original image.
@@ -38,7 +38,7 @@ def draw_rays(image: np.ndarray, sample: DetDataSample, classes: Sequence[str] |
     if 'masks' in found:
         image = draw_masks(image, mask_array(found.masks), colors, alpha=0.25)
     line = max(1, round(min(image.shape[:2]) / 500))
-    # the centre of pixel x is at (x + 0.5) * factor in the enlarged image
+    # the center of pixel x is at (x + 0.5) * factor in the enlarged image
     contours, centers = ((_array(points) + 0.5) * factor - 0.5
                          for points in (found.contours, found.centers))
     texts, corners = [], []

@@ -1,4 +1,4 @@
-"""mmdet's visualiser with pictures of masks that are quick and can be read."""
+"""mmdet's visualizer with pictures of masks that are quick and can be read."""
 import numpy as np
 from mmdet.registry import VISUALIZERS
 from mmdet.structures import DetDataSample

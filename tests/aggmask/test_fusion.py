@@ -31,17 +31,17 @@ def one_by_one(network, maps, context, weights):
 
 
 @pytest.mark.parametrize('settings, count', [
-    (dict(neighbours=4), 909), (dict(neighbours=5), 945), (dict(neighbours=9), 1089),
-    (dict(neighbours=1), 801), (dict(neighbours=0), 765),
-    (dict(neighbours=5, context_channels=0), 369),
-    (dict(neighbours=5, num_layers=1), 190), (dict(neighbours=5, kernel_size=1), 113),
-    (dict(neighbours=2, context_channels=3, hidden_channels=2, num_layers=4), 187)])
+    (dict(neighbors=4), 909), (dict(neighbors=5), 945), (dict(neighbors=9), 1089),
+    (dict(neighbors=1), 801), (dict(neighbors=0), 765),
+    (dict(neighbors=5, context_channels=0), 369),
+    (dict(neighbors=5, num_layers=1), 190), (dict(neighbors=5, kernel_size=1), 113),
+    (dict(neighbors=2, context_channels=3, hidden_channels=2, num_layers=4), 187)])
 def test_fusion_equals_one_cell_at_a_time(settings, count):
     network = FusionNetwork(**settings)
     assert network.num_weights == count
     channels = settings.get('context_channels', 16)
     context = torch.randn(channels, 6, 7) if channels else None
-    maps = torch.randn(3, settings['neighbours'], 6, 7)
+    maps = torch.randn(3, settings['neighbors'], 6, 7)
     weights = torch.randn(3, count) / 4
     torch.testing.assert_close(network(maps, context, weights),
                                one_by_one(network, maps, context, weights))
@@ -62,9 +62,9 @@ def test_cells_do_not_mix():
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(neighbours=0, context_channels=0), 'needs a context'),
-    (dict(neighbours=4, kernel_size=5), 'fusion_kernel'),
-    (dict(neighbours=4, num_layers=0), 'fusion_layers')])
+    (dict(neighbors=0, context_channels=0), 'needs a context'),
+    (dict(neighbors=4, kernel_size=5), 'fusion_kernel'),
+    (dict(neighbors=4, num_layers=0), 'fusion_layers')])
 def test_fusion_errors(settings, message):
     with pytest.raises(ValueError, match=message):
         FusionNetwork(**settings)

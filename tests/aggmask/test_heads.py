@@ -32,7 +32,7 @@ def make_head(kind, **settings):
     head.init_weights()
     with torch.no_grad():
         for name, parameter in head.named_parameters():
-            if parameter.dim() > 1 and not name.startswith(('context', 'neighbour_offsets')):
+            if parameter.dim() > 1 and not name.startswith(('context', 'neighbor_offsets')):
                 parameter.normal_(0, (1.5 / parameter[0].numel())**.5)
         head.solo_cate.bias.fill_(-2.5)
     return head
@@ -67,10 +67,10 @@ def grads(head, losses):
 
 SETTINGS = [
     dict(),
-    dict(num_neighbours=9),
-    dict(num_neighbours=1),
-    dict(num_neighbours=0),
-    dict(num_neighbours=1, mask_grids=(6, 5, 4, 3, 2)),
+    dict(num_neighbors=9),
+    dict(num_neighbors=1),
+    dict(num_neighbors=0),
+    dict(num_neighbors=1, mask_grids=(6, 5, 4, 3, 2)),
     dict(mask_grids=(6, 5, 4, 3, 2)),
     dict(mask_grids=(6, 5, 4, 3, 2), interpolation_mode=5),
     dict(context_layers=1),
@@ -110,7 +110,7 @@ class TestLoss:
             torch.testing.assert_close(ours[name], value, rtol=1e-3, atol=1e-4 * scale + 1e-8)
 
     @pytest.mark.parametrize('kind', HEADS)
-    @pytest.mark.parametrize('settings', [dict(), dict(deformable=True), dict(num_neighbours=0)])
+    @pytest.mark.parametrize('settings', [dict(), dict(deformable=True), dict(num_neighbors=0)])
     def test_a_batch_without_objects_trains_every_parameter(self, kind, settings):
         head = make_head(kind, **settings)
         losses = head.loss(make_feats(), [make_sample(0, 0), make_sample(1, 0)])
@@ -140,7 +140,7 @@ class TestLoss:
         head = make_head('AggMaskStarHead')
         masks = np.zeros((2, *SIZE), np.uint8)
         masks[:, 30:70, 40:90] = 1
-        masks[0, 40:60, 50:80] = 0      # a frame: the same box and centre, another mask
+        masks[0, 40:60, 50:80] = 0      # a frame: the same box and center, another mask
         losses = []
         for kept in ([0, 1], [1]):
             sample = make_sample(0, 1)
@@ -267,13 +267,13 @@ class TestPredict:
 
     def test_maps_to_show(self, kind):
         head, feats = make_head(kind), make_feats(1)
-        head.test_cfg.neighbour_maps = True
+        head.test_cfg.neighbor_maps = True
         with torch.no_grad():
             result = head.predict(feats, [make_sample(0)])[0]
             _, mask_feats, kernels, *_ = head(feats)
             maps = published.all_maps(head, mask_feats, kernels)
-        assert result.neighbour_maps.shape == (len(result), 5, *maps[0].shape[-2:])
-        for shown, cells in zip(result.neighbour_maps, result.neighbour_cells, strict=True):
+        assert result.neighbor_maps.shape == (len(result), 5, *maps[0].shape[-2:])
+        for shown, cells in zip(result.neighbor_maps, result.neighbor_cells, strict=True):
             found = [published.resize(
                 level[0].unflatten(0, (side, side))[cells[:, 0], cells[:, 1]], shown.shape[1:])
                 for level, side in zip(maps, head.mask_grids, strict=True)
@@ -331,7 +331,7 @@ class TestDeformable:
     def test_starts_as_the_plain_head(self, kind):
         plain, bent = make_head(kind), make_head(kind, deformable=True)
         missing = bent.load_state_dict(plain.state_dict(), strict=False)
-        assert [name.split('.')[0] for name in missing.missing_keys] == ['neighbour_offsets'] * 2
+        assert [name.split('.')[0] for name in missing.missing_keys] == ['neighbor_offsets'] * 2
         feats, samples = make_feats(), [make_sample(0), make_sample(1)]
         for name, value in plain.loss(feats, samples).items():
             torch.testing.assert_close(bent.loss(feats, samples)[name], value)
@@ -343,11 +343,11 @@ class TestDeformable:
     def test_learns_offsets(self, kind):
         head = make_head(kind, deformable=True)
         found = grads(head, head.loss(make_feats(), [make_sample(0), make_sample(1)]))
-        assert found['neighbour_offsets.weight'].abs().max() > 0
+        assert found['neighbor_offsets.weight'].abs().max() > 0
 
-    def test_without_neighbours_there_is_nothing_to_move(self, kind):
-        assert not hasattr(make_head(kind, deformable=True, num_neighbours=0),
-                           'neighbour_offsets')
+    def test_without_neighbors_there_is_nothing_to_move(self, kind):
+        assert not hasattr(make_head(kind, deformable=True, num_neighbors=0),
+                           'neighbor_offsets')
 
 
 @pytest.mark.parametrize('kind', HEADS)
@@ -383,8 +383,8 @@ def test_levels_are_counted():
 
 @pytest.mark.parametrize('settings, message', [
     (dict(weight_kernel=5), 'weight_kernel'), (dict(weight_activation='relu'), 'tanh'),
-    (dict(num_neighbours=7), '4, 5, 9, 1 or 0'), (dict(strides=(8, 8)), 'levels'),
-    (dict(mask_grids=(5, 5)), 'levels'), (dict(num_neighbours=0, context_channels=0), 'context')])
+    (dict(num_neighbors=7), '4, 5, 9, 1 or 0'), (dict(strides=(8, 8)), 'levels'),
+    (dict(mask_grids=(5, 5)), 'levels'), (dict(num_neighbors=0, context_channels=0), 'context')])
 def test_contradictions_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         make_head('AggMaskHead', **settings)

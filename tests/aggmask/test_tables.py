@@ -33,15 +33,15 @@ class TestKernels:
     cells = torch.arange(sum(grid**2 for grid in CLASS_GRIDS))
     levels = torch.tensor([0] * 36 + [1] * 16 + [2] * 9)
 
-    def test_neighbours(self):
-        found = self.kernels[self.tables.neighbours]
+    def test_neighbors(self):
+        found = self.kernels[self.tables.neighbors]
         assert (found[..., 0] == self.levels[:, None]).all()
         assert (found[..., 1:] == self.tables.positions).all()
 
-    def test_no_offset_reads_the_neighbours_exactly(self):
+    def test_no_offset_reads_the_neighbors_exactly(self):
         sampled = self.tables.sample_kernels(self.kernels, self.cells,
                                              torch.zeros(len(self.cells), 5, 2))
-        assert torch.equal(sampled, self.kernels[self.tables.neighbours])
+        assert torch.equal(sampled, self.kernels[self.tables.neighbors])
 
     def test_offsets_read_between_and_stay_inside(self):
         offsets = torch.rand(len(self.cells), 5, 2) * 6 - 3
@@ -51,7 +51,7 @@ class TestKernels:
         assert (sampled[..., 0] == self.levels[:, None]).all()
         torch.testing.assert_close(sampled[..., 1:], wanted)
 
-    def test_every_neighbour_has_a_gradient_from_the_start(self):
+    def test_every_neighbor_has_a_gradient_from_the_start(self):
         kernels = torch.randn(len(self.kernels), 3)
         offsets = torch.zeros(len(self.cells), 5, 2, requires_grad=True)
         self.tables.sample_kernels(kernels, self.cells, offsets).sum().backward()

@@ -107,12 +107,12 @@ def test_the_upload_file_of_images_without_annotations(files, tmp_path):
     assert [path.name for path in tmp_path.glob('up*.segm.json')] == ['up.segm.json']
 
 
-def test_the_demo_draws_neighbours(files, tmp_path):
+def test_the_demo_draws_neighbors(files, tmp_path):
     folder, config, checkpoint = files
-    demo([str(folder / 'val' / '00.png'), config, checkpoint, '--mode', 'neighbours',
+    demo([str(folder / 'val' / '00.png'), config, checkpoint, '--mode', 'neighbors',
           '--out', str(tmp_path), '--score-thr', '0.0', '--device', 'cpu'])
     picture = cv2.imread(str(tmp_path / '00.png'))
-    # the result, five neighbours, the fused mask: two rows of four, enlarged six times
+    # the result, five neighbors, the fused mask: two rows of four, enlarged six times
     assert picture.shape == (2 * 6 * HEIGHT + 4, 4 * 6 * WIDTH + 12, 3)
 
 

@@ -64,7 +64,7 @@ def plain(value):
 
 
 def network(head):
-    """What a head computes with: its layers, weights and settings; not how it is initialised."""
+    """What a head computes with: its layers, weights and settings; not how it is initialized."""
     kinds = (bool, int, float, str, list, tuple, type(None))
     settings = {f'{name}.{key}': plain(value) for name, module in head.named_modules()
                 for key, value in vars(module).items()

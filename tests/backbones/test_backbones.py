@@ -1,4 +1,4 @@
-"""The backbones: outputs, published settings, frozen stages, checkpointing, initialisation."""
+"""The backbones: outputs, published settings, frozen stages, checkpointing, initialization."""
 import pytest
 import torch
 import torch.nn.functional as F

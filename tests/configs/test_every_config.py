@@ -1,7 +1,7 @@
 """Every config builds, trains one step and predicts: small inputs, random weights.
 
 Configs that share a model (other schedules, augmentations, precisions) share the run; their
-pipelines, optimisers, schedules and evaluators are built for each.
+pipelines, optimizers, schedules and evaluators are built for each.
 """
 from collections import defaultdict
 from pathlib import Path

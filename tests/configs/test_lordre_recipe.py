@@ -128,5 +128,5 @@ def test_images_are_tested_at_640_and_resized_with_antialiasing(name):
     stripes[:, ::2] = 255
     result = resize(dict(img=stripes))
     assert result['img_shape'] == (640, 800)
-    # Halving stripes of one pixel gives grey; sampling them would give black or white.
+    # Halving stripes of one pixel gives gray; sampling them would give black or white.
     assert (np.abs(result['img'][:, 2:-2].astype(int) - 127) <= 1).all()

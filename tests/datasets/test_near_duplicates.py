@@ -33,7 +33,7 @@ AGAIN = [
      'as it is'),
     ('brighter', lambda i: ImageEnhance.Brightness(i).enhance(0.7), 'png', {}, 'as it is'),
     ('less contrast', lambda i: ImageEnhance.Contrast(i).enhance(0.6), 'png', {}, 'as it is'),
-    ('grey', lambda i: i.convert('L'), 'png', {}, 'as it is'),
+    ('gray', lambda i: i.convert('L'), 'png', {}, 'as it is'),
     ('palette', lambda i: i.convert('P', palette=Image.Palette.ADAPTIVE), 'png', {}, 'as it is'),
     ('transparent', lambda i: i.convert('RGBA'), 'png', {}, 'as it is'),
     ('16 bits', lambda i: Image.fromarray(np.asarray(i.convert('L')).astype(np.uint16) * 7 + 900),

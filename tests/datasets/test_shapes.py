@@ -158,17 +158,17 @@ def test_everything_promised_is_in_it(scenes):
     assert (extents < 0.1).mean() > 0.03 and (extents > 0.4).mean() > 0.08
 
 
-def test_classes_are_balanced_and_colour_says_nothing(scenes):
+def test_classes_are_balanced_and_color_says_nothing(scenes):
     labels = np.concatenate([s.labels for s in scenes]).astype(int)
     counts = np.bincount(labels, minlength=len(CLASSES))
     assert counts.min() > 0.8 * counts.mean() and counts.max() < 1.2 * counts.mean()
 
-    colours = np.array([s.image[s.owner == i].mean(0) for s in scenes
+    colors = np.array([s.image[s.owner == i].mean(0) for s in scenes
                         for i in range(len(s.labels))])
     for label in range(len(CLASSES)):
-        own = colours[labels == label]
-        error = colours.std(0) / np.sqrt(len(own))
-        assert (abs(own.mean(0) - colours.mean(0)) < 4.5 * error).all()
+        own = colors[labels == label]
+        error = colors.std(0) / np.sqrt(len(own))
+        assert (abs(own.mean(0) - colors.mean(0)) < 4.5 * error).all()
 
 
 def test_the_later_covers_the_earlier_but_never_hides_it():
@@ -194,5 +194,5 @@ def test_a_shape_mostly_outside_is_not_placed():
     assert canvas._fits(canvas._clip(square, 50, 0), 400)
 
 
-def test_palette_has_a_colour_for_each_class():
+def test_palette_has_a_color_for_each_class():
     assert len(set(PALETTE)) == len(CLASSES) == 8

@@ -15,7 +15,7 @@ from ..on_device import needs_gpu
 from .models import FAMILIES
 
 SIDE, IMAGES = 64, 2
-#: Lowest score of what was learned; below it lie neighbours with masks of a few pixels.
+#: Lowest score of what was learned; below it lie neighbors with masks of a few pixels.
 FLOOR = 0.5
 SETTINGS = dict(lordre=dict(norm_cfg=dict(type='GN', num_groups=4), normalization='softmax'))
 #: Steps until the masks of the two images are clear, learning rate, seed.

@@ -86,9 +86,9 @@ def test_forms_of_the_grid_family(tmp_path):
 
 
 @pytest.mark.parametrize('family', ['aggmask', 'aggmask_star'])
-def test_neighbours_at_learned_offsets(family, tmp_path):
+def test_neighbors_at_learned_offsets(family, tmp_path):
     model = build(FAMILIES[family](deformable=True))
-    offsets = model.mask_head.neighbour_offsets
+    offsets = model.mask_head.neighbor_offsets
     torch.nn.init.normal_(offsets.weight, std=0.3)
     torch.nn.init.normal_(offsets.bias)
     export_onnx(model, str(tmp_path / 'm.onnx'), SIZE, dynamic=True)

@@ -26,8 +26,8 @@ FORMS = dict(
     lordre_maps=with_test_cfg(models.lordre(), activation_maps=True, max_per_img=3),
     solov2_wide=models.solov2(dynamic_conv_size=3),
     solov2_few=with_test_cfg(models.solov2(), nms_pre=10),
-    aggmask_deformable=models.aggmask(deformable=True, num_neighbours=5),
-    aggmask_alone=models.aggmask(num_neighbours=0),
+    aggmask_deformable=models.aggmask(deformable=True, num_neighbors=5),
+    aggmask_alone=models.aggmask(num_neighbors=0),
     polarmask_contours=with_test_cfg(models.polarmask(), nms_boxes='contour', fill='coco'),
     polarmask_soft=with_test_cfg(models.polarmask(), nms=dict(type='soft_nms', iou_threshold=0.5)))
 

@@ -14,7 +14,7 @@ def f32(value):
     return np.float32(value)
 
 
-def naive(boxes, labels, centres, areas, images, num_images, size, grids, ranges, classes,
+def naive(boxes, labels, centers, areas, images, num_images, size, grids, ranges, classes,
           sigma=0.2, min_area=1, one_per_cell=False):
     """One ground truth and one cell after the other, in NumPy's float32."""
     height, width = size
@@ -24,12 +24,12 @@ def naive(boxes, labels, centres, areas, images, num_images, size, grids, ranges
         found = []
         maps = np.full((num_images, grid, grid), classes)
         owner = {}
-        for g, (box, centre) in enumerate(zip(boxes, centres, strict=True)):
+        for g, (box, center) in enumerate(zip(boxes, centers, strict=True)):
             w, h = f32(box[2] - box[0]), f32(box[3] - box[1])
             if not lowest <= np.sqrt(w * h) <= highest or areas[g] < max(1, min_area):
                 continue
             spans = []
-            for c, side, extent in ((centre[1], h, height), (centre[0], w, width)):
+            for c, side, extent in ((center[1], h, height), (center[0], w, width)):
                 half = f32(f32(0.5) * side) * f32(sigma)
                 cell = f32(1 / grid)
                 own = int(f32(f32(c) / f32(extent)) // cell)
@@ -55,14 +55,14 @@ def random_instances(count, num_images, size, seed):
     side = np.exp(rng.uniform(0, math.log(min(size)), (count, 2)))
     corner = rng.uniform(0, 1, (count, 2)) * (np.array([width, height]) - side)
     boxes = np.concatenate((corner, corner + side), 1).astype(np.float32)
-    centres = (corner + side * rng.uniform(0.2, 0.8, (count, 2))).astype(np.float32)
+    centers = (corner + side * rng.uniform(0.2, 0.8, (count, 2))).astype(np.float32)
     areas = rng.integers(0, 30, count)
     images = np.sort(rng.integers(0, num_images, count))
-    return boxes, rng.integers(0, 80, count), centres, areas, images
+    return boxes, rng.integers(0, 80, count), centers, areas, images
 
 
-def run(boxes, labels, centres, areas, images, num_images, size, grids, ranges, classes, **kwargs):
-    tensors = (torch.as_tensor(part) for part in (boxes, labels, centres, areas, images))
+def run(boxes, labels, centers, areas, images, num_images, size, grids, ranges, classes, **kwargs):
+    tensors = (torch.as_tensor(part) for part in (boxes, labels, centers, areas, images))
     return cell_targets(*tensors, num_images, size, grids, ranges, classes, **kwargs)
 
 
@@ -104,7 +104,7 @@ def test_boundary_follows_the_floor_of_the_rounded_cell():
     assert targets.positions.tolist() == [4 * 40 + 4]
 
 
-def test_region_stops_one_cell_from_the_centre_and_at_the_border():
+def test_region_stops_one_cell_from_the_center_and_at_the_border():
     data = ([[0., 0, 90, 90]], [0], np.float32([[2, 50]]), [9], [0])
     targets = run(*data, 1, (100, 100), [50], [(1, 96)], 1, pos_scale=1.0)
     assert targets.positions.tolist() == [row * 50 + column for row in (24, 25, 26)

@@ -42,9 +42,9 @@ def test_bitmaps_of_two_images_and_an_empty_one():
         for factor, size in ((4, (16, 16)), (8, (8, 8))):
             assert torch.equal(truths.masks[factor][start:stop],
                                shrink_masks(masks, factor, size))
-        centres, areas = mask_moments(masks)
+        centers, areas = mask_moments(masks)
         assert torch.equal(truths.areas[start:stop], areas)
-        assert torch.equal(truths.centers()[start:stop], centres)
+        assert torch.equal(truths.centers()[start:stop], centers)
         start = stop
 
 

@@ -22,9 +22,9 @@ def naive_moments(mask):
 def test_moments_of_an_l_worked_by_hand():
     mask = torch.zeros(1, 4, 5, dtype=torch.bool)
     mask[0, 1, 1] = mask[0, 2, 1] = mask[0, 2, 2] = True
-    centres, areas = mask_moments(mask)
+    centers, areas = mask_moments(mask)
     assert areas.tolist() == [3]
-    torch.testing.assert_close(centres, torch.tensor([[4 / 3, 5 / 3]]))
+    torch.testing.assert_close(centers, torch.tensor([[4 / 3, 5 / 3]]))
 
 
 # more than 255 rows, and more than 255 words in a row, where bytes would overflow
@@ -36,17 +36,17 @@ def test_moments_are_exact(height, width, full):
     masks[0] = False
     if full:
         masks[1] = True
-    centres, areas = mask_moments(masks, torch.float64)
-    for mask, centre, area in zip(masks, centres, areas, strict=True):
+    centers, areas = mask_moments(masks, torch.float64)
+    for mask, center, area in zip(masks, centers, areas, strict=True):
         moment_x, moment_y, count = naive_moments(mask)
         assert int(area) == count
         if count:
-            assert centre.tolist() == [moment_x / count, moment_y / count]
+            assert center.tolist() == [moment_x / count, moment_y / count]
         else:
-            assert centre.tolist() == [0, 0]
+            assert center.tolist() == [0, 0]
     single = mask_moments(masks)[0]
     assert single.dtype == torch.float32
-    torch.testing.assert_close(single, centres.float(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(single, centers.float(), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize('convert', [
@@ -64,9 +64,9 @@ def test_offset_storage_is_read_right():
     flat = torch.zeros(1 + 2 * 8 * 16, dtype=torch.uint8)
     masks = flat[1:].view(2, 8, 16)
     masks[1, 3, 5] = 1
-    centres, areas = mask_moments(masks)
+    centers, areas = mask_moments(masks)
     assert areas.tolist() == [0, 1]
-    assert centres[1].tolist() == [5, 3]
+    assert centers[1].tolist() == [5, 3]
 
 
 @pytest.mark.parametrize('factor', [2, 4, 8, 16])
@@ -97,8 +97,8 @@ def test_size_crops_and_pads():
 
 
 def test_no_masks():
-    centres, areas = mask_moments(torch.zeros(0, 32, 32, dtype=torch.bool))
-    assert centres.shape == (0, 2) and areas.shape == (0,)
+    centers, areas = mask_moments(torch.zeros(0, 32, 32, dtype=torch.bool))
+    assert centers.shape == (0, 2) and areas.shape == (0,)
     assert shrink_masks(torch.zeros(0, 32, 32, dtype=torch.bool)).shape == (0, 8, 8)
 
 

@@ -14,7 +14,7 @@ def make_head(**kwargs):
                     num_queries=6, kernel_dim=8, groups=2)
     # None takes a setting out
     head = MODELS.build({k: v for k, v in (settings | kwargs).items() if v is not None})
-    # larger than the published initialisation, so that predictions differ
+    # larger than the published initialization, so that predictions differ
     for parameter in head.parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=1.5 * parameter[0].numel()**-0.5)

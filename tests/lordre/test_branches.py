@@ -20,7 +20,7 @@ def test_weights_sum_to_one(normalization):
     assert torch.allclose(weights.sum(-1), torch.ones(2, 20))
 
 
-def test_normalisation_by_hand():
+def test_normalization_by_hand():
     maps = torch.tensor([0., 0., torch.inf, -torch.inf]).view(1, 1, 2, 2)
     assert torch.allclose(branch(groups=1).normalize(maps),
                           torch.tensor([[[0.25, 0.25, 0.5, 0.]]]))

@@ -93,7 +93,7 @@ def test_central_sums_pad_and_forms():
     array = np.zeros((1, 6, 7), np.uint8)
     array[0, 1:3, 1:3] = 1
     array[0, 5, 5] = 1
-    # blocks of 4: the centre of block (0, 0) is [1:3, 1:3]; that of block (1, 1) is [5:7, 5:7]
+    # blocks of 4: the center of block (0, 0) is [1:3, 1:3]; that of block (1, 1) is [5:7, 5:7]
     expected = [[4, 0, 0], [0, 1, 0], [0, 0, 0]]
     for masks in (array, torch.from_numpy(array), BitmapMasks(array, 6, 7)):
         assert central_sums(masks, 4, (3, 3))[0].tolist() == expected

@@ -16,7 +16,7 @@ _SETTINGS = {
     'in_channels': 'in_channels', 'stacked_convs': 'stacked_convs',
     'seg_feat_channels': 'feat_channels', 'strides': 'strides', 'scale_ranges': 'scale_ranges',
     'sigma': 'pos_scale', 'cls_grid_number': 'num_grids', 'mask_grid_number': 'mask_grids',
-    'mask_interp_neighbor': 'num_neighbours', 'interpolation_mode': 'interpolation_mode',
+    'mask_interp_neighbor': 'num_neighbors', 'interpolation_mode': 'interpolation_mode',
     'context_feature_channel': 'context_channels', 'context_agg_layer': 'context_layers',
     'conv_layer_for_comb': 'fusion_layers', 'conv_kernel_for_comb': 'fusion_kernel',
     'conv_intermediate_channel_number_for_comb': 'fusion_channels',
@@ -95,16 +95,16 @@ def raw_outputs(head, feats):
 
 
 def _published_index(case, name, head):
-    """The published code gathers more than it uses for one neighbour and for none."""
+    """The published code gathers more than it uses for one neighbor and for none."""
     index = case.arrays[name]
-    wanted = head.tables.num_neighbours
+    wanted = head.tables.num_neighbors
     if wanted == 1 and index.shape[1] > 1:
         return index[:, 2:3]
     return index[:, :0] if wanted == 0 else index
 
 
 def check(case, device='cpu'):
-    """Compare neighbours, raw outputs, losses and detections."""
+    """Compare neighbors, raw outputs, losses and detections."""
     head = build_head(case).to(device)
     feats = pyramid(case, device)
     batch = [sample.to(device) for sample in samples(case)]

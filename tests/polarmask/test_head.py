@@ -249,7 +249,7 @@ class TestPredict:
         for key in ('scores', 'bboxes', 'masks', 'contours'):
             assert torch.equal(one[key], whole[key])
 
-    def test_the_metric_and_the_visualiser_take_it(self, tmp_path):
+    def test_the_metric_and_the_visualizer_take_it(self, tmp_path):
         outputs = confident(build())
         result = self.predict(outputs, mask_format='rle')
         anns = [dict(id=i + 1, image_id=1, category_id=int(label) + 1, iscrowd=0,

@@ -61,7 +61,7 @@ def test_bitmaps_and_run_lengths_are_the_same_masks(fill):
 
 
 def test_fills_by_hand():
-    # corners at the centres of pixels 2.6 and 6.6: the published rule truncates
+    # corners at the centers of pixels 2.6 and 6.6: the published rule truncates
     square = torch.tensor([[[2.6, 2.6], [6.6, 2.6], [6.6, 6.6], [2.6, 6.6]]])
     masks = {fill: contours_to_bitmaps(square, (10, 10), fill)[0] for fill in
              ('opencv', 'rounded', 'coco')}

@@ -88,7 +88,7 @@ def test_workers_hand_over_contours(folder):
     assert isinstance(masks, InstanceContours) and len(masks.points)
 
 
-def test_the_visualiser_draws_a_training_sample(folder):
+def test_the_visualizer_draws_a_training_sample(folder):
     packed = dataset_of(folder)[0]
     image = packed['inputs'].permute(1, 2, 0).numpy()
     truth = packed['data_samples'].gt_instances

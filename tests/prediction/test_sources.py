@@ -65,8 +65,8 @@ def test_coco_files(pictures):
 
 
 def test_arrays():
-    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert pixels_of(grey).shape == (3, 4, 3)
+    gray = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert pixels_of(gray).shape == (3, 4, 3)
     bgra = np.zeros((3, 4, 4), np.uint8)
     assert pixels_of(bgra).shape == (3, 4, 3)
     assert pixels_of(Image.new('RGB', (4, 3), (255, 0, 1)))[0, 0].tolist() == [1, 0, 255]

@@ -248,7 +248,7 @@ class TestTIFF:
         (tmp_path / 'b.tif').write_bytes(b'II*\0broken')
         assert 'decoded' in predict(str(tmp_path / 'b.tif'), tile=100).error
 
-    def test_grey_and_16_bits(self, tifffile, tmp_path):
+    def test_gray_and_16_bits(self, tifffile, tmp_path):
         from mmdet_lordre.prediction.regions import TiledTIFF
         image = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
         tifffile.imwrite(tmp_path / 'a.tif', image, tile=(32, 32))

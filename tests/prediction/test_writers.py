@@ -171,7 +171,7 @@ def test_a_table(out, truth):
     assert {row['touches_border'] for row in rows} == {'0', '1'}
 
 
-def test_millimetres_and_parquet(source, tmp_path):
+def test_millimeters_and_parquet(source, tmp_path):
     parquet = pytest.importorskip('pyarrow.parquet')
     predict_files(PerfectModel(), open_source(source / 'b.png'), tmp_path / 'out',
                   ['csv', 'parquet'], mm_per_pixel=0.5)

@@ -73,7 +73,7 @@ KEPT = {
     'two by two': ('2x2.png', [instance(rectangle(2, 2))], photo(2, 2)),
     'a line': ('line.png', [instance(rectangle(700, 2))], photo(700, 2)),
     'a column': ('column.png', [instance(rectangle(2, 700))], photo(2, 700)),
-    'grey': ('grey.png', [instance()], photo().convert('L')),
+    'gray': ('gray.png', [instance()], photo().convert('L')),
     'transparent': ('rgba.png', [instance()], photo().convert('RGBA')),
     'sixteen bits': ('deep.png', [instance()], _deep),
     'four inks': ('cmyk.jpg', [instance()], photo().convert('CMYK')),

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from mmdet_lordre.evaluation.coco_backend import run_coco_eval, summarise
+from mmdet_lordre.evaluation.coco_backend import run_coco_eval, summarize
 from mmdet_lordre.masks.rle import encode_masks
 from mmdet_lordre.reporting.average_precision import curves
 from mmdet_lordre.reporting.matching import match
@@ -33,8 +33,8 @@ def test_every_number_is_that_of_pycocotools(seed):
     assert (expected.eval['precision'] > 0).sum() > 500  # there is something to compare
     np.testing.assert_array_equal(found.precision, expected.eval['precision'][..., -1])
     np.testing.assert_array_equal(found.recall, expected.eval['recall'])
-    assert found.summary() == summarise(expected)
-    assert found.summary() == summarise(pycocotools(scene, 'faster'))
+    assert found.summary() == summarize(expected)
+    assert found.summary() == summarize(pycocotools(scene, 'faster'))
 
 
 def test_more_than_a_hundred_of_a_class_in_an_image():
@@ -51,7 +51,7 @@ def test_more_than_a_hundred_of_a_class_in_an_image():
 
 def test_nothing_found_and_nothing_there():
     scene = Scene().image().truth(box(5, 5, 10, 10)).image()
-    assert ours(scene).summary() == summarise(pycocotools(scene))
+    assert ours(scene).summary() == summarize(pycocotools(scene))
     scene.found(box(5, 5, 10, 10), 0.5, 1)
     found = ours(scene)
     assert found.summary()['mAP'] == 0

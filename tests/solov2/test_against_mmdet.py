@@ -82,9 +82,9 @@ def test_outputs_are_equal(heads):
 def near_boundary(truths, grids, sigma=0.2):
     """Whether an edge of a ground truth's region lies within rounding of a cell boundary."""
     half = 0.5 * (truths.boxes[:, 2:] - truths.boxes[:, :2]) * sigma
-    centres = truths.centers(torch.float64)
+    centers = truths.centers(torch.float64)
     extent = torch.tensor([WIDTH, HEIGHT])
-    edges = torch.stack((centres - half, centres, centres + half), 1) / extent
+    edges = torch.stack((centers - half, centers, centers + half), 1) / extent
     cells = edges[..., None] * torch.tensor(grids)
     return ((cells - cells.round()).abs() < 1e-4).flatten(1).any(1)
 

@@ -27,7 +27,7 @@ def masks():
     return out
 
 
-def test_a_mask_colours_its_pixels_and_no_other(masks):
+def test_a_mask_colors_its_pixels_and_no_other(masks):
     image = np.full((400, 400, 3), 100, np.uint8)
     picture = draw_masks(image, masks.numpy(), [(200, 0, 0), (0, 200, 0)], alpha=0.5)
     assert (picture[150, 150] == (150, 50, 50)).all()
@@ -113,7 +113,7 @@ def test_maps_are_laid_over_the_image():
     assert to_image(torch.zeros(0, 16, 16), sample, (320, 480)).shape == (0, 320, 480)
 
 
-def test_colours_can_be_told_apart():
+def test_colors_can_be_told_apart():
     palette = class_palette(80)
     assert len(set(palette)) == 80
     assert palette[:8] == class_palette(8)

@@ -17,7 +17,7 @@ model = dict(
         scale_ranges=((1, 96), (48, 192), (96, 384), (192, 768), (384, 2048)),
         pos_scale=0.2,
         num_grids=[40, 36, 24, 16, 12],
-        num_neighbours=4,
+        num_neighbors=4,
         context_channels=16,
         context_layers=2,
         loss_mask=dict(type='DiceLoss', use_sigmoid=True, loss_weight=3.0),

@@ -35,7 +35,7 @@ def annotations_of(folder: Folder) -> dict[str, str]:
     return fine or found
 
 
-def recognise(folder: Folder) -> bool:
+def recognize(folder: Folder) -> bool:
     """Whether a folder holds Cityscapes' files."""
     if not (folder.is_folder('gtFine') or folder.is_folder('gtCoarse')
             or folder.is_folder('leftImg8bit') or posixpath.basename(folder.path) == 'gtFine'):

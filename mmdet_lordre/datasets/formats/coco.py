@@ -57,7 +57,7 @@ def files_of(folder: Folder) -> dict[str, list[str]]:
     return found
 
 
-def recognise(folder: Folder) -> bool:
+def recognize(folder: Folder) -> bool:
     """Whether there are COCO files in a folder."""
     return bool(files_of(folder))
 

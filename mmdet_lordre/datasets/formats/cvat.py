@@ -23,7 +23,7 @@ def files_of(folder: Folder) -> list[str]:
     return [name for name in folder.files('', ('.xml',)) if xml_root(folder.join(name)) == _ROOT]
 
 
-def recognise(folder: Folder) -> bool:
+def recognize(folder: Folder) -> bool:
     """Whether a folder holds an export of CVAT."""
     return bool(files_of(folder))
 

@@ -28,7 +28,7 @@ _LOOKS, _PART, _SHARE = 50, 10, 0.5
 _VALUES, _PIXELS = 1000, 4
 
 
-def recognise(folder: Folder) -> bool:
+def recognize(folder: Folder) -> bool:
     """Whether any image has a mask of its name."""
     return bool(pairs(folder, folder)[0])
 

@@ -24,7 +24,7 @@ def is_labelme(data: object) -> bool:
         and ('imagePath' in data or 'imageData' in data or 'version' in data)
 
 
-def recognise(folder: Folder) -> bool:
+def recognize(folder: Folder) -> bool:
     """Whether a folder holds LabelMe's files."""
     for _, name in zip(range(_LOOKS), folder.walk('', ('.json',))):
         try:
@@ -98,7 +98,7 @@ def _objects(shapes, image, path, builder, counts):
             raise UserError(f'{where} has no label: {quoted(shape)}')
         label, kind = str(shape['label']), shape.get('shape_type') or 'polygon'
         if label == _IGNORED:
-            builder.lose(f'shapes labelled {_IGNORED}')
+            builder.lose(f'shapes labeled {_IGNORED}')
             continue
         if kind not in ('polygon', 'rectangle', 'circle', 'mask'):
             builder.lose(f'shapes of the kind {quoted(kind, 20)}, which have no area')

@@ -15,7 +15,7 @@ from .run_lengths import rles_of_labels
 NAME = 'masks (a file an object)'
 
 
-def recognise(folder: Folder) -> bool:
+def recognize(folder: Folder) -> bool:
     """Whether there are folders with an image and a folder of masks."""
     return any(masks for _, masks in samples(folder, folder))
 

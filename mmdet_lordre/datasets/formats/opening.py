@@ -66,8 +66,8 @@ def open_data(source: str | Path, images: str | None = None, format: str | None 
     options = Options(images, class_name, format is not None, need_images)
     if os.path.isdir(path):
         folder = Folder(path)
-        found = format or next((name for name in FORMATS if FORMATS[name].recognise(folder)), None)
-        if found is None and yolo.recognise_text(folder):
+        found = format or next((name for name in FORMATS if FORMATS[name].recognize(folder)), None)
+        if found is None and yolo.recognize_text(folder):
             found = 'yolo'
         if found is None:
             raise UserError(

@@ -23,7 +23,7 @@ def data_sets(folder: Folder, sub: str = '', depth: int = 6) -> list[str]:
     return found
 
 
-def recognise(folder: Folder) -> bool:
+def recognize(folder: Folder) -> bool:
     """Whether a folder holds a project, or a data set of one."""
     found = data_sets(folder)
     return bool(found) and next(folder.walk(posixpath.join(found[0], 'ann'), ('.json',)),

@@ -42,7 +42,7 @@ def files_of(folder: Folder) -> list[str]:
     return found
 
 
-def recognise(folder: Folder) -> bool:
+def recognize(folder: Folder) -> bool:
     """Whether a folder holds VIA's files."""
     return bool(files_of(folder))
 

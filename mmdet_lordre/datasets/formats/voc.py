@@ -33,7 +33,7 @@ def root_of(folder: Folder) -> str | None:
     return None
 
 
-def recognise(folder: Folder) -> bool:
+def recognize(folder: Folder) -> bool:
     """Whether a folder holds VOC's folders."""
     return root_of(folder) is not None
 

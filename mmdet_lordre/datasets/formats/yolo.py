@@ -40,12 +40,12 @@ def yaml_of(folder: Folder) -> str | None:
     return found[0] if found else None
 
 
-def recognise(folder: Folder) -> bool:
+def recognize(folder: Folder) -> bool:
     """Whether a folder holds YOLO data with their description."""
     return yaml_of(folder) is not None
 
 
-def recognise_text(folder: Folder) -> bool:
+def recognize_text(folder: Folder) -> bool:
     """Whether a folder holds YOLO's text files without a description."""
     if not any(folder.is_file(name) for name in _NAME_LISTS):
         return any(folder.is_folder(place) and next(folder.walk(place, ('.txt',)), None)

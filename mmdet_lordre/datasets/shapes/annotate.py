@@ -54,7 +54,7 @@ def _polygons(mask):
     """The pixel edges around each part of a mask as flat COCO polygons; None if it has holes."""
     left, top, width, height = cv2.boundingRect(mask)
     # With every pixel doubled, the first and the second of a pair stand for the two edges of
-    # a pixel, so that an outline through pixel centres becomes one along pixel edges.
+    # a pixel, so that an outline through pixel centers becomes one along pixel edges.
     doubled = mask[top:top + height, left:left + width].repeat(2, 0).repeat(2, 1)
     contours, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if (hierarchy[0, :, 3] >= 0).any():

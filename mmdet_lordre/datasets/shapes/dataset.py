@@ -16,7 +16,7 @@ from .scene import make_scene
 GENERATOR = 'mmdet_lordre shapes'
 VERSION = 3  # counts up when the same seed gives other pictures
 SPLITS = ('train', 'val')
-# Colour at full resolution: at 128 pixels a halved one would smear the edges.
+# Color at full resolution: at 128 pixels a halved one would smear the edges.
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92,
          cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 

@@ -6,7 +6,7 @@ even-odd rule (a ring is an outer and an inner contour).
 import numpy as np
 
 CLASSES = ('disc', 'ring', 'triangle', 'square', 'star', 'crescent', 'bar', 'cross')
-# For drawing results only: the colours in the pictures say nothing about the class.
+# For drawing results only: the colors in the pictures say nothing about the class.
 PALETTE = [(230, 57, 70), (255, 159, 28), (255, 214, 10), (46, 196, 110), (46, 196, 230),
            (67, 97, 238), (181, 23, 158), (247, 130, 190)]
 

@@ -66,7 +66,7 @@ class _Canvas:
         self.labels, self.crowd, self.areas = [], [], []
 
     def add_instance(self):
-        """Draw one shape, if a place is found where everything below stays recognisable."""
+        """Draw one shape, if a place is found where everything below stays recognizable."""
         rng = self.rng
         label = int(rng.integers(len(CLASSES)))
         # drawn so that areas are spread evenly, not sides: else most shapes would be tiny
@@ -91,13 +91,13 @@ class _Canvas:
         """Draw a cluster of tiny shapes of one class, to be annotated as one region."""
         rng, size = self.rng, self.size
         label = int(rng.integers(len(CLASSES)))
-        centre, spread = rng.uniform(0.25, 0.75, 2) * size, rng.uniform(0.06, 0.11) * size
+        center, spread = rng.uniform(0.25, 0.75, 2) * size, rng.uniform(0.06, 0.11) * size
         color = contrasting_color(rng, self.image.mean((0, 1)))
         drawn = []
         for _ in range(int(rng.integers(15, 40))):
             extent = max(size * rng.uniform(0.025, 0.045), 3)
             cover = _coverage(random_outline(CLASSES[label], extent, rng))
-            x, y = np.round(centre + rng.standard_normal(2) * spread - extent / 2).astype(int)
+            x, y = np.round(center + rng.standard_normal(2) * spread - extent / 2).astype(int)
             window = self._clip(cover, x, y)
             if window is not None and window[2].max() >= 0.5:
                 drawn.append(window)
@@ -192,7 +192,7 @@ def _coverage(contours):
     width, height = (int(v) + 2 for v in np.ceil(np.concatenate(contours).max(0)))
     k = _SUPERSAMPLING
     fine = np.zeros((height * k, width * k), np.uint8)
-    # Pixel centres are whole numbers in OpenCV; 4 more bits for the contour's fraction.
+    # Pixel centers are whole numbers in OpenCV; 4 more bits for the contour's fraction.
     scaled = [np.round(((c + 1) * k - 0.5) * 16).astype(np.int32) for c in contours]
     cv2.fillPoly(fine, scaled, 255, cv2.LINE_8, 4)
     return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)

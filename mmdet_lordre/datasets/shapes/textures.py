@@ -1,4 +1,4 @@
-"""Colours, fillings and backgrounds. None of them knows the class of what it is drawn on."""
+"""Colors, fillings and backgrounds. None of them knows the class of what it is drawn on."""
 import cv2
 import numpy as np
 

@@ -88,23 +88,23 @@ class AggMaskInstances(nn.Module):
             weights = weights.tanh()
         layers = head.fusion.split(weights.flatten(0, 1))
         if head.deformable:
-            offsets = _linear(head.neighbour_offsets, patches).unflatten(2, (-1, 2))
+            offsets = _linear(head.neighbor_offsets, patches).unflatten(2, (-1, 2))
             x = self._sampled(features, kernels, cells, offsets, size)
         else:
-            x = self._neighbours(features, kernels, cells, size)
+            x = self._neighbors(features, kernels, cells, size)
         for k, (weight, bias) in enumerate(layers):
-            own = weight if k else weight[:, :, :head.fusion.neighbours]
+            own = weight if k else weight[:, :, :head.fusion.neighbors]
             total = bias[:, :, None] + (_conv(own, torch.relu(x) if k else x)
                                         if own.shape[2] else 0)
             if k == 0 and context is not None:
-                shared = weight[:, :, head.fusion.neighbours:].unflatten(0, (batch, count))
+                shared = weight[:, :, head.fusion.neighbors:].unflatten(0, (batch, count))
                 total = total + _conv(shared.flatten(1, 2), context).reshape(*total.shape)
             x = total.unflatten(2, tuple(size))
         return x.reshape(batch, count, *size)
 
-    def _neighbours(self, features, kernels, cells, size) -> Tensor:
-        """Maps (B * n, k, H, W) of the neighbours of class cells (B, n)."""
-        wanted = self.head.tables.neighbours[cells].flatten(1)
+    def _neighbors(self, features, kernels, cells, size) -> Tensor:
+        """Maps (B * n, k, H, W) of the neighbors of class cells (B, n)."""
+        wanted = self.head.tables.neighbors[cells].flatten(1)
         # a map that several cells look at is made once
         flags = torch.zeros_like(kernels[..., 0]).scatter(
             1, wanted, torch.ones_like(wanted, dtype=kernels.dtype)) > 0
@@ -112,17 +112,17 @@ class AggMaskInstances(nn.Module):
         place = flags.long().cumsum(dim=1) - 1
         maps = self._maps(features, take(kernels, needed), size)
         maps = take(maps, place.gather(1, wanted))
-        return maps.reshape(-1, self.head.tables.num_neighbours, *size)
+        return maps.reshape(-1, self.head.tables.num_neighbors, *size)
 
     def _sampled(self, features, kernels, cells, offsets, size) -> Tensor:
-        """Maps (B * n, k, H, W) at offsets (B, n, k, 2) from the neighbours."""
+        """Maps (B * n, k, H, W) at offsets (B, n, k, 2) from the neighbors."""
         batch, count = cells.shape
         tables, per_image = self.head.tables, kernels.shape[1]
         first = torch.arange(batch, device=cells.device)[:, None] * per_image
         sampled = tables.sample_kernels(kernels.flatten(0, 1), cells.flatten(),
                                         offsets.flatten(0, 1), first.expand_as(cells).flatten())
         sampled = sampled.unflatten(0, (batch, count)).flatten(1, 2)
-        return self._maps(features, sampled, size).reshape(-1, tables.num_neighbours, *size)
+        return self._maps(features, sampled, size).reshape(-1, tables.num_neighbors, *size)
 
     def _maps(self, features, kernels, size) -> Tensor:
         """Maps (B, m, H, W) of kernels (B, m, C)."""

@@ -45,7 +45,7 @@ class Agreement:
 
 @torch.no_grad()
 def torch_instances(model: nn.Module, images: Tensor) -> list[dict]:
-    """Scores, labels and masks that a detector finds in normalised images, at their size."""
+    """Scores, labels and masks that a detector finds in normalized images, at their size."""
     network = Network(model)
     size = tuple(images.shape[-2:])
     meta = dict(img_shape=size, ori_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0))

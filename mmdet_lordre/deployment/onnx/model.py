@@ -51,7 +51,7 @@ class ExportedModel(nn.Module):
         return self.instances.names if self.end_to_end else self.instances.raw_names
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Outputs for normalised images (B, 3, height, width) in float32."""
+        """Outputs for normalized images (B, 3, height, width) in float32."""
         outputs = _as_float(self.network(images.to(self.dtype)))
         if self.end_to_end:
             return self.instances(outputs, images.shape[-2:])

@@ -24,7 +24,7 @@ class Context:
         category_ids: COCO category id of each label; label + 1 if not given.
         categories: Categories of the source, where it is a COCO file.
         simplify: Pixels by which polygons may move to have fewer corners.
-        mm_per_pixel: Side of a pixel in millimetres; measures are in pixels without it.
+        mm_per_pixel: Side of a pixel in millimeters; measures are in pixels without it.
     """
     folder: Path
     classes: tuple[str, ...] = ()

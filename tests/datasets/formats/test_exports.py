@@ -47,7 +47,7 @@ def test_parts(write, parts, tmp_path):
     (exports.labelme, "left out: shapes of the kind 'line', which have no area (1)"),
     (exports.labelme, '1 rectangle taken as masks'),
     (exports.labelme, '1 object of several shapes with one group_id'),
-    (exports.labelme_background, 'shapes labelled __ignore__ (1)'),
+    (exports.labelme_background, 'shapes labeled __ignore__ (1)'),
     (exports.via2_project, "regions of the kind 'polyline', which have no area (1)"),
     (exports.cityscapes, 'objects of the class trailer'),
     (exports.supervisely, "figures of the kind 'line', which have no area (1)"),

@@ -1,4 +1,4 @@
-"""The picture of AggMask: what a cell gathers from its neighbours, and the mask it makes of it."""
+"""The picture of AggMask: what a cell gathers from its neighbors, and the mask it makes of it."""
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,14 +19,14 @@ from .modes import picture_mode
 from .palette import class_palette
 
 
-@picture_mode('neighbours', needs='neighbour_maps', of='AggMask and AggMask*',
-              test_cfg=dict(neighbour_maps=True))
-def draw_neighbours(image: np.ndarray, sample: DetDataSample, classes: Sequence[str] | None,
+@picture_mode('neighbors', needs='neighbor_maps', of='AggMask and AggMask*',
+              test_cfg=dict(neighbor_maps=True))
+def draw_neighbors(image: np.ndarray, sample: DetDataSample, classes: Sequence[str] | None,
                     palette: Sequence[tuple] | None) -> np.ndarray:
     """The result, the maps that the best instance gathered, and its fused mask.
 
-    ``pred_instances.neighbour_maps`` is (N, k, h, w) over the padded network input,
-    ``neighbour_cells`` (N, k, 2) the row and column of each in the mask grid. The maps are
+    ``pred_instances.neighbor_maps`` is (N, k, h, w) over the padded network input,
+    ``neighbor_cells`` (N, k, 2) the row and column of each in the mask grid. The maps are
     representations, not logits: each is shown between its own 2nd and 98th percentile.
     """
     found = sample.pred_instances
@@ -39,8 +39,8 @@ def draw_neighbours(image: np.ndarray, sample: DetDataSample, classes: Sequence[
     mask = mask_array(found.masks)[:1]
 
     tiles = [result]
-    cells = found.neighbour_cells[0].tolist()
-    for heat, (row, column) in zip(to_image(found.neighbour_maps[0], sample, image.shape[:2]),
+    cells = found.neighbor_cells[0].tolist()
+    for heat, (row, column) in zip(to_image(found.neighbor_maps[0], sample, image.shape[:2]),
                                    cells, strict=True):
         low, high = np.percentile(heat, (2, 98))
         tile = heat_map(base, (heat - low) / max(float(high - low), 1e-6))

@@ -9,20 +9,20 @@ _PLUS = ((-1, 0), (0, -1), (0, 0), (0, 1), (1, 0))
 _SQUARE = tuple((row, column) for row in (-1, 0, 1) for column in (-1, 0, 1))
 
 
-def neighbour_pattern(neighbours: int, class_grids: Sequence[int], mask_grids: Sequence[int],
+def neighbor_pattern(neighbors: int, class_grids: Sequence[int], mask_grids: Sequence[int],
                       interpolation_mode: int | None = None) -> str:
-    """Name the pattern of neighbours, once for all levels.
+    """Name the pattern of neighbors, once for all levels.
 
     Args:
-        neighbours: 4 (becomes five where a level has equal grids), 5, 9, 1 or 0 (context only).
+        neighbors: 4 (becomes five where a level has equal grids), 5, 9, 1 or 0 (context only).
         class_grids: Cells along a side of the class grid, one number a level.
         mask_grids: The same of the mask grid.
-        interpolation_mode: 5 asks for five neighbours whatever the grids are; 4 or None leave
+        interpolation_mode: 5 asks for five neighbors whatever the grids are; 4 or None leave
             it to the grids.
 
     Returns:
-        ``'corners'`` (4 neighbours), ``'plus'`` (5), ``'square'`` (9), ``'nearest'`` (the centre
-        of the plus), ``'third corner'`` (what ``neighbours=1`` takes where no level has equal
+        ``'corners'`` (4 neighbors), ``'plus'`` (5), ``'square'`` (9), ``'nearest'`` (the center
+        of the plus), ``'third corner'`` (what ``neighbors=1`` takes where no level has equal
         grids) or ``'none'``.
 
     Raises:
@@ -37,12 +37,12 @@ def neighbour_pattern(neighbours: int, class_grids: Sequence[int], mask_grids: S
         c == m for c, m in zip(class_grids, mask_grids, strict=True))
     patterns = {4: 'plus' if plus else 'corners', 5: 'plus', 9: 'square',
                 1: 'nearest' if plus else 'third corner', 0: 'none'}
-    if neighbours not in patterns:
-        raise ValueError(f'neighbours must be 4, 5, 9, 1 or 0, not {neighbours!r}')
-    return patterns[neighbours]
+    if neighbors not in patterns:
+        raise ValueError(f'neighbors must be 4, 5, 9, 1 or 0, not {neighbors!r}')
+    return patterns[neighbors]
 
 
-def neighbour_index(class_grid: int, mask_grid: int, pattern: str,
+def neighbor_index(class_grid: int, mask_grid: int, pattern: str,
                     device: torch.device | str | None = None) -> Tensor:
     """Cells of the mask grid that each cell of the class grid gathers.
 
@@ -53,12 +53,12 @@ def neighbour_index(class_grid: int, mask_grid: int, pattern: str,
     Args:
         class_grid: Cells along a side of the class grid.
         mask_grid: Cells along a side of the mask grid.
-        pattern: From :func:`neighbour_pattern`.
+        pattern: From :func:`neighbor_pattern`.
         device: Where the result goes.
 
     Returns:
-        LongTensor (class_grid ** 2, k, 2): row and column of the k neighbours of each class cell,
-        cells row-major, neighbours in the order in which the fusion network takes them.
+        LongTensor (class_grid ** 2, k, 2): row and column of the k neighbors of each class cell,
+        cells row-major, neighbors in the order in which the fusion network takes them.
     """
     if min(class_grid, mask_grid) < 1:
         raise ValueError(f'a grid has at least one cell, not {min(class_grid, mask_grid)}')
@@ -80,5 +80,5 @@ def neighbour_index(class_grid: int, mask_grid: int, pattern: str,
     elif pattern == 'none':
         index = position.new_zeros(len(position), 0, 2)
     else:
-        raise ValueError(f'unknown pattern of neighbours: {pattern!r}')
+        raise ValueError(f'unknown pattern of neighbors: {pattern!r}')
     return index.clamp_(0, mask_grid - 1).long().to(device)

@@ -1,12 +1,12 @@
-"""Neighbours: exact indices, worked by hand."""
+"""Neighbors: exact indices, worked by hand."""
 import pytest
 import torch
 
-from mmdet_lordre.aggmask.neighbours import neighbour_index, neighbour_pattern
+from mmdet_lordre.aggmask.neighbors import neighbor_index, neighbor_pattern
 
 
 def cells(class_grid, mask_grid, pattern, row, column):
-    index = neighbour_index(class_grid, mask_grid, pattern)
+    index = neighbor_index(class_grid, mask_grid, pattern)
     return [tuple(pair) for pair in index[row * class_grid + column].tolist()]
 
 
@@ -14,28 +14,28 @@ class TestPattern:
     EQUAL, HALF = ((40, 36), (40, 36)), ((40, 36), (20, 18))
 
     def test_four_becomes_five_where_a_level_has_equal_grids(self):
-        assert neighbour_pattern(4, *self.HALF) == 'corners'
-        assert neighbour_pattern(4, *self.EQUAL) == 'plus'
+        assert neighbor_pattern(4, *self.HALF) == 'corners'
+        assert neighbor_pattern(4, *self.EQUAL) == 'plus'
         # decided once for all levels
-        assert neighbour_pattern(4, (50, 24), (40, 24)) == 'plus'
-        assert neighbour_pattern(4, *self.HALF, interpolation_mode=5) == 'plus'
-        assert neighbour_pattern(4, *self.HALF, interpolation_mode=4) == 'corners'
-        assert neighbour_pattern(4, *self.EQUAL, interpolation_mode=4) == 'plus'
+        assert neighbor_pattern(4, (50, 24), (40, 24)) == 'plus'
+        assert neighbor_pattern(4, *self.HALF, interpolation_mode=5) == 'plus'
+        assert neighbor_pattern(4, *self.HALF, interpolation_mode=4) == 'corners'
+        assert neighbor_pattern(4, *self.EQUAL, interpolation_mode=4) == 'plus'
 
     def test_others(self):
-        assert neighbour_pattern(9, *self.HALF) == 'square'
-        assert neighbour_pattern(5, *self.HALF) == 'plus'
-        assert neighbour_pattern(1, *self.EQUAL) == 'nearest'
-        assert neighbour_pattern(1, *self.HALF) == 'third corner'
-        assert neighbour_pattern(0, *self.EQUAL) == 'none'
+        assert neighbor_pattern(9, *self.HALF) == 'square'
+        assert neighbor_pattern(5, *self.HALF) == 'plus'
+        assert neighbor_pattern(1, *self.EQUAL) == 'nearest'
+        assert neighbor_pattern(1, *self.HALF) == 'third corner'
+        assert neighbor_pattern(0, *self.EQUAL) == 'none'
 
     def test_errors(self):
         with pytest.raises(ValueError, match='4, 5, 9, 1 or 0'):
-            neighbour_pattern(3, *self.EQUAL)
+            neighbor_pattern(3, *self.EQUAL)
         with pytest.raises(ValueError, match='levels'):
-            neighbour_pattern(4, (40, 36), (40,))
+            neighbor_pattern(4, (40, 36), (40,))
         with pytest.raises(ValueError, match='interpolation_mode'):
-            neighbour_pattern(4, *self.EQUAL, interpolation_mode=3)
+            neighbor_pattern(4, *self.EQUAL, interpolation_mode=3)
 
 
 class TestIndex:
@@ -61,13 +61,13 @@ class TestIndex:
         assert cells(4, 4, 'square', 0, 3)[:3] == [(0, 2), (0, 3), (0, 3)]
 
     def test_none(self):
-        assert neighbour_index(4, 2, 'none').shape == (16, 0, 2)
+        assert neighbor_index(4, 2, 'none').shape == (16, 0, 2)
 
     @pytest.mark.parametrize('class_grid, mask_grid', [(40, 20), (36, 18), (12, 6), (50, 40),
                                                        (60, 40), (7, 40), (1, 5), (5, 1)])
     @pytest.mark.parametrize('pattern', ['corners', 'plus', 'square', 'nearest', 'third corner'])
     def test_inside_the_grid_and_symmetric(self, class_grid, mask_grid, pattern):
-        index = neighbour_index(class_grid, mask_grid, pattern)
+        index = neighbor_index(class_grid, mask_grid, pattern)
         assert index.min() >= 0 and index.max() < mask_grid
         # rows are to columns as columns are to rows
         grid = index.view(class_grid, class_grid, -1, 2)
@@ -77,12 +77,12 @@ class TestIndex:
                 sorted(c) for c in mirrored.flatten(0, 1).tolist()]
 
     def test_the_nearest_is_near(self):
-        index = neighbour_index(50, 40, 'nearest')[:, 0].double()
+        index = neighbor_index(50, 40, 'nearest')[:, 0].double()
         wanted = torch.cartesian_prod(*2 * [torch.arange(50).double() * 39 / 49])
         assert (index - wanted).abs().max() <= 0.5 + 1e-6
 
     def test_errors(self):
         with pytest.raises(ValueError, match='at least one cell'):
-            neighbour_index(0, 4, 'plus')
+            neighbor_index(0, 4, 'plus')
         with pytest.raises(ValueError, match='unknown'):
-            neighbour_index(4, 4, 'circle')
+            neighbor_index(4, 4, 'circle')
