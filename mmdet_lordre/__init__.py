@@ -20,6 +20,7 @@ from . import (  # noqa: F401 - each registers what it has
     masks,
     patches,
     polarmask,
+    prediction,
     solov2,
     training,
     visualization,

@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> ToolRunner:
         return _train_auto(args, began)
     cfg = load_config(args.config, args.cfg_options)
     if args.minutes is not None:
-        by_the_clock(cfg, None, args.minutes, began)
+        by_the_clock(cfg, args.minutes, began)
     cfg.launcher = args.launcher
     cfg.work_dir = work_dir_of(args.config, args.work_dir or cfg.get('work_dir'))
     # of several processes the first one has the folder, for all of them

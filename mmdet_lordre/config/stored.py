@@ -104,11 +104,15 @@ def _value(node: ast.expr) -> Any:
     raise _NoDataError(f'line {node.lineno}: {quoted(ast.unparse(node), 60)}')
 
 
+#: Kinds of suppression, which mmcv knows by the names of its functions.
+_SUPPRESSION = {'nms', 'soft_nms'}
+
+
 def _check_types(content: dict, where: str) -> None:
     # registering is what importing mmdet's modules does
     from mmdet.utils import register_all_modules
     register_all_modules(init_default_scope=False)
-    known = _registered()
+    known = _registered() | _SUPPRESSION
     for node in dicts_in(content):
         kind = node.get('type')
         if kind is not None and (not isinstance(kind, str) or kind.split('.')[-1] not in known

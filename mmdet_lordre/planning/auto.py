@@ -1,4 +1,5 @@
 """Plan and train in one: what ``lordre train --auto`` does before the training begins."""
+import copy
 import json
 import math
 import os
@@ -10,6 +11,8 @@ from mmengine.config import Config
 
 from ..config.own_data import OwnData
 from ..config.reading import load_config
+from ..datasets.coco_file import read_annotations, write_annotations
+from ..datasets.parts import subset
 from ..errors import UserError
 from ..files import atomic_write
 from .fit import FAMILIES
@@ -17,11 +20,16 @@ from .holdout import set_aside
 from .objects import Objects
 from .plan import Plan, describe, make_plan, read_both
 from .sample import look
+from .tiling import tiles_a_picture
 
 #: Folder of the plan in a work folder.
 PLAN = 'plan'
 #: Seconds kept for what is neither planned nor counted: building the model, writing it down.
 _RESERVE = 3.
+#: Share of the time that the last validation may take: of more images a part is judged.
+_JUDGING = 0.2
+#: File of that part.
+_PART = 'judged.json'
 #: Share of the time that validations before the last one may take.
 _VALIDATING = 0.1
 
@@ -60,8 +68,47 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     say(describe(plan))
     _write(plan, folder)
     cfg = load_config(os.path.join(folder, 'planned.py'))
-    by_the_clock(cfg, plan, minutes, began, val, clock)
+    validation = 0.
+    if val is not None:
+        a_picture = _seconds_to_judge(plan, val)
+        count = int(_JUDGING * _left(minutes, began) / a_picture)
+        if 0 < count < len(val.files):
+            _write_part(val, count, folder, seed)
+            say(f'judging all {len(val.files)} images would take too long: the training is judged '
+                f'by {count} of them (seed {seed}), the model by all: lordre test')
+        validation = 2 + a_picture * min(len(val.files), max(count, 1))
+    judge_by_part(cfg, folder)
+    by_the_clock(cfg, minutes, began, validation, clock, plan.costs[plan.best].step)
     return cfg
+
+
+def _seconds_to_judge(plan: Plan, val: Objects) -> float:
+    """Seconds that judging an image takes."""
+    cost, tile = plan.costs[plan.best], plan.fits[plan.best].tile
+    return 1.5 * cost.image * (tiles_a_picture(val, tile) if tile else 1)
+
+
+def _write_part(val, count, folder, seed):
+    data = read_annotations(val.path)
+    chosen = np.zeros(len(data['images']), bool)
+    chosen[np.random.default_rng(seed).permutation(len(chosen))[:count]] = True
+    if not subset(data, chosen)['annotations']:  # one with objects at least
+        chosen[np.flatnonzero(val.counts)[:1]] = True
+    write_annotations(subset(data, chosen), os.path.join(folder, _PART))
+
+
+def judge_by_part(cfg: Config, folder: str) -> None:
+    """Validate on the part of the images that a plan has chosen, if it has.
+
+    Args:
+        cfg: Changed in place.
+        folder: Of the plan.
+    """
+    path = os.path.abspath(os.path.join(folder, _PART))
+    if os.path.isfile(path):
+        cfg.val_dataloader, cfg.val_evaluator = (
+            copy.deepcopy(cfg[key]) for key in ('val_dataloader', 'val_evaluator'))
+        cfg.val_dataloader.dataset.ann_file = cfg.val_evaluator.ann_file = path
 
 
 def _candidates(train: Objects, minutes: float) -> list[str]:
@@ -76,17 +123,22 @@ def _candidates(train: Objects, minutes: float) -> list[str]:
     return ['polarmask' if many and round_ones else 'solov2']
 
 
-def by_the_clock(cfg: Config, plan: Plan | None, minutes: float, began: float,
-                 val: Objects | None = None, clock: str = 'wall') -> None:
+def _left(minutes, began):
+    """Seconds that are left to train and to judge."""
+    return 60 * minutes - (time.monotonic() - began) - _RESERVE
+
+
+def by_the_clock(cfg: Config, minutes: float, began: float, validation: float = 0.,
+                 clock: str = 'wall', step: float | None = None) -> None:
     """Give a config a schedule that ends when the minutes do.
 
     Args:
         cfg: Changed in place; trains by iterations.
-        plan: With the cost of what is trained, if it was measured.
         minutes: From ``began`` on.
         began: ``time.monotonic()`` of the beginning.
-        val: What is judged on.
+        validation: Seconds that one takes, as far as is known.
         clock: ``'wall'`` or ``'cpu'``.
+        step: Seconds that a step took on the same machine.
 
     Raises:
         UserError: There is no time left to train, or the config counts epochs.
@@ -94,11 +146,7 @@ def by_the_clock(cfg: Config, plan: Plan | None, minutes: float, began: float,
     if (cfg.get('train_cfg') or {}).get('type') != 'IterBasedTrainLoop':
         raise UserError('--minutes needs a config that counts iterations (train_cfg=dict(type='
                         "'IterBasedTrainLoop', max_iters=...))")
-    validation = 0.
-    cost = plan.costs.get(plan.best) if plan else None
-    if val is not None and cost is not None:
-        validation = 2 + 1.5 * cost.image * len(val.files)
-    left = 60 * minutes - (time.monotonic() - began) - _RESERVE
+    left = _left(minutes, began)
     if left - validation < 0.2 * 60 * minutes:
         raise UserError(
             f'--minutes {minutes:g}: {max(0, left):.0f} s are left after planning'
@@ -109,7 +157,8 @@ def by_the_clock(cfg: Config, plan: Plan | None, minutes: float, began: float,
     cfg.train_cfg.pop('val_interval', None)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or ()), dict(
         type='TimedSchedule', seconds=round(left, 1), clock=clock,
-        validations=min(5, count), validation_seconds=round(validation, 1))]
+        validations=min(5, count), validation_seconds=round(validation, 1),
+        step_seconds=step)]
 
 
 def _write(plan: Plan, folder: str) -> None:

@@ -118,8 +118,7 @@ def make_scene(objects: Objects, image: int, resizer: Resizer) -> Scene:
                        for s in segments], *size).resize(shape)
     truth = InstanceData(bboxes=torch.from_numpy(boxes.astype(np.float32) * scale),
                          labels=torch.from_numpy(objects.labels[rows]), masks=masks)
-    return Scene(truth, segments, [draw_segment(s, *size) for s in segments], size, shape,
-                 resizer.padded(shape))
+    return Scene(truth, segments, size, shape, resizer.padded(shape))
 
 
 def _smaller(segment, size, step):

@@ -64,6 +64,9 @@ class Fit:
         channels_last: Whether convolutions run in that order.
         ema: Momentum of averaged weights, or None.
         workers: Processes that load data.
+        tile: Side in pixels of the file of the crops that are learned from; None for whole
+            pictures.
+        sparse: Whether most crops show no object.
         why: Reasons by name, for the comments.
     """
     family: str
@@ -83,6 +86,8 @@ class Fit:
     channels_last: bool = True
     ema: float | None = None
     workers: int = 0
+    tile: int | None = None
+    sparse: bool = False
     why: dict = field(default_factory=dict)
 
     @property

@@ -10,17 +10,22 @@ from types import MethodType
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.structures import InstanceData
+from pycocotools import mask as mask_api
 from torch import Tensor, nn
 
 from ..aggmask import AggMaskHead, AggMaskStarHead
 from ..aggmask.prediction import to_map_size
 from ..aggmask.targets import head_targets
+from ..datasets.annotation_rules import encode_segmentation
+from ..evaluation.coco_mask_metric import to_rles
 from ..grid import cell_targets, collect_ground_truths
 from ..lordre import LordreHead, LordrePlaceHead
 from ..lordre.place_targets import places_of
+from ..masks import central_sums
 from ..polarmask import PolarMaskHead
-from ..polarmask.head import polar_centerness
+from ..polarmask.polygons import contours_to_rle
 from ..polarmask.targets import polar_targets
 from ..solov2 import SOLOv2KernelHead
 
@@ -35,14 +40,12 @@ class Scene:
     Attributes:
         truth: bboxes, labels and masks in pixels of the network input.
         segments: Polygons or run lengths of each object in pixels of the original image.
-        drawn: ((top, left), uint8 mask) of each object in pixels of the original image.
         size: (height, width) of the original image.
         shape: Of the network input.
         padded: Of the network input with its padding.
     """
     truth: InstanceData
     segments: list
-    drawn: list
     size: tuple[int, int]
     shape: tuple[int, int]
     padded: tuple[int, int]
@@ -58,35 +61,9 @@ class Scene:
         """(height, width) of a map of this stride over the padded input."""
         return tuple(-(-side // stride) for side in self.padded)
 
-    def coverage(self, stride: int) -> Tensor:
-        """Share of the sample of each pixel of a map that an object covers, (N, h, w).
-
-        The best that a map of this stride can say of a mask: averages over the pixels of the
-        original image that a sample stands for.
-        """
-        size = self.map_size(stride)
-        out = torch.zeros(len(self.drawn), *size)
-        for target, ((top, left), mask) in zip(out, self.drawn):
-            if not mask.size:
-                continue
-            rows, down = _averages(top, mask.shape[0], self.size[0], self.shape[0], stride,
-                                   size[0])
-            columns, right = _averages(left, mask.shape[1], self.size[1], self.shape[1], stride,
-                                       size[1])
-            target[rows, columns] = torch.from_numpy(down @ mask.astype(np.float32) @ right.T)
-        return out
-
-
-def _averages(start, count, length, new, stride, samples):
-    """(slice of samples, weights (samples, count)) of pixels from ``start`` on along an axis."""
-    step = stride * length / new
-    first = int(start / step)
-    last = min(samples, int(np.ceil((start + count) / step)))
-    edges = np.minimum(np.arange(first, last + 1) * step, length)
-    pixels = np.arange(start, start + count)
-    overlap = np.minimum(pixels + 1, edges[1:, None]) - np.maximum(pixels, edges[:-1, None])
-    widths = np.maximum(np.diff(edges), 1e-9)[:, None]
-    return slice(first, last), (np.maximum(overlap, 0) / widths).astype(np.float32)
+    def targets(self, stride: int) -> Tensor:
+        """The masks that heads learn at a stride: quarters 0 to 1, (N, h, w)."""
+        return central_sums(self.truth.masks, stride, self.map_size(stride)).float() / 4
 
 
 @dataclass
@@ -129,18 +106,23 @@ def _marks(count, *indices) -> list[np.ndarray]:
     return marks
 
 
-def _tiny(head, coverage: Tensor, gts: Tensor, levels: Tensor) -> np.ndarray:
+def _binary(scene: Scene, stride: int) -> Tensor:
+    """The masks (N, h, w) that grid heads learn: samples of which half or more is covered."""
+    return (scene.targets(stride) >= 0.5).float()
+
+
+def _tiny(head, masks: Tensor, gts: Tensor, levels: Tensor) -> np.ndarray:
     """Objects whose masks the levels that learn them all throw away for their small area."""
-    areas = (coverage > head.test_cfg.mask_thr).sum((1, 2))
+    areas = (masks > head.test_cfg.mask_thr).sum((1, 2))
     large = areas[gts] > torch.tensor(head.strides)[levels]
-    tiny = np.zeros(len(coverage), bool)
+    tiny = np.zeros(len(masks), bool)
     tiny[gts.unique().numpy()] = True
     tiny[gts[large].unique().numpy()] = False
     return tiny
 
 
 def _solov2(head: SOLOv2KernelHead, scene: Scene) -> Perfect:
-    stride, count = head.mask_stride, len(scene.drawn)
+    stride, count = head.mask_stride, len(scene.truth)
     size = scene.map_size(stride)
     _, targets = head.targets([scene.truth], size, 'cpu')
     owner = torch.full((len(targets.labels),), -1)
@@ -151,16 +133,16 @@ def _solov2(head: SOLOv2KernelHead, scene: Scene) -> Perfect:
     kernels[used, owner[used]] = 1
     kernels = [part.t().reshape(1, count, grid, grid) for part, grid in zip(
         kernels.split([grid**2 for grid in head.num_grids]), head.num_grids)]
-    coverage = scene.coverage(stride)
+    masks = _binary(scene, stride)
     found, = head.predict_by_feat(
         kernels, _by_level(targets.labels, head.num_classes, head.num_grids),
-        _logits(coverage)[None], [scene.meta])
+        _logits(masks)[None], [scene.meta])
     return Perfect(found, *_marks(count, owner[used].unique(), targets.gts.unique()),
-                   _tiny(head, coverage, targets.gts, targets.levels))
+                   _tiny(head, masks, targets.gts, targets.levels))
 
 
 def _aggmask(head: AggMaskHead | AggMaskStarHead, scene: Scene) -> Perfect:
-    count = len(scene.drawn)
+    count = len(scene.truth)
     finest = scene.map_size(head.mask_stride)
     sizes = [tuple(-(-side // 2**level) for side in finest) for level in range(len(head.strides))]
     feats = [torch.zeros(1, 1, *size) for size in sizes]
@@ -174,7 +156,7 @@ def _aggmask(head: AggMaskHead | AggMaskStarHead, scene: Scene) -> Perfect:
     owner = torch.full((len(targets.labels),), -1)
     for (selection,) in targets.selections:
         owner[selection.cells] = selection.gts
-    maps = {group.factor: scene.coverage(group.factor) for group in groups}
+    maps = {group.factor: _binary(scene, group.factor) for group in groups}
 
     def fused(self, groups, sources, table, cells):
         for group, _, part in self._by_group(groups, sources, cells):
@@ -197,7 +179,7 @@ def _aggmask(head: AggMaskHead | AggMaskStarHead, scene: Scene) -> Perfect:
 
 
 def _polarmask(head: PolarMaskHead, scene: Scene) -> Perfect:
-    count = len(scene.drawn)
+    count = len(scene.truth)
     sizes = [scene.map_size(stride) for stride in head.strides]
     targets = polar_targets([scene.truth], sizes, head.strides, head.regress_ranges,
                             head.num_classes, head.coder, head.center_radius)
@@ -209,7 +191,7 @@ def _polarmask(head: PolarMaskHead, scene: Scene) -> Perfect:
     at, box = targets.points, targets.boxes
     distances[targets.positives] = torch.cat((at - box[:, :2], box[:, 2:] - at), 1)
     rays[targets.positives] = targets.rays
-    centerness[targets.positives, 0] = _logits(polar_centerness(targets.rays))
+    centerness[targets.positives, 0] = _logits(_drawn_best(head, scene, targets))
 
     def levels(flat):
         parts = flat.split([height * width for height, width in sizes])
@@ -226,8 +208,8 @@ def _polarmask(head: PolarMaskHead, scene: Scene) -> Perfect:
 
 
 def _lordre(head: LordreHead | LordrePlaceHead, scene: Scene, stride: int) -> Perfect:
-    count, coverage = len(scene.drawn), scene.coverage(stride)
-    areas = torch.tensor([int(mask.sum()) for _, mask in scene.drawn])
+    count, coverage = len(scene.truth), scene.targets(stride)
+    areas = torch.from_numpy(scene.truth.masks.areas)
     # of more objects than queries the largest are kept, whose masks are the best
     chosen = areas.argsort(descending=True, stable=True)
     lonely = chosen = chosen[areas[chosen] > 0]
@@ -240,17 +222,33 @@ def _lordre(head: LordreHead | LordrePlaceHead, scene: Scene, stride: int) -> Pe
     queries = len(kept)
     classes = torch.full((1, queries, head.num_classes), -_SURE)
     classes[0, torch.arange(queries), scene.truth.labels[kept]] = _SURE
-    # a logit that is nearly a straight line of the coverage, half of which is the threshold:
-    # resizing, of logits and of probabilities, then finds the border between the samples
-    threshold = torch.tensor(float(head.test_cfg['mask_thr'])).logit()
-    masks = 4 * (coverage[kept] - 0.5) + threshold
+    # logits are made finer before they are compared with targets of that size
+    masks = coverage[kept] if head.mask_upsample == 1 else F.avg_pool2d(
+        scene.targets(stride // head.mask_upsample)[kept], head.mask_upsample)
+    masks = _logits(masks)
     sure = torch.full((1, queries, 2) if isinstance(head, LordrePlaceHead) else (1, queries), _SURE)
     found, = head.predict_by_feat(classes, sure, masks[None], torch.zeros(1, 1, 1, 1),
                                   [scene.meta], rescale=True)
-    vanished = (coverage.flatten(1).amax(1) <= 0.5).nonzero().flatten()
+    vanished = (coverage.flatten(1).amax(1) < head.test_cfg['mask_thr']).nonzero().flatten()
     # what has no place for want of queries is no neighbor's doing
     assigned = set(chosen.tolist()) - set(lonely[head.num_queries:].tolist())
     return Perfect(found, *_marks(count, kept, sorted(assigned), vanished))
+
+
+def _drawn_best(head: PolarMaskHead, scene: Scene, targets) -> Tensor:
+    """IoU (M,) of what the rays of each positive draw: of an object's points, of which suppression
+    leaves one, that may be the one that draws it best."""
+    scale = torch.tensor(scene.meta['scale_factor'])
+    contours = head.coder.decode(targets.points, targets.rays, scene.shape) / scale
+    drawn = contours_to_rle(contours, scene.size, head.test_cfg['fill'], (0.5 / scale).tolist())
+    image = dict(height=scene.size[0], width=scene.size[1])
+    ious = torch.zeros(len(drawn))
+    for number in targets.instances.unique().tolist():
+        rows = (targets.instances == number).nonzero().flatten()
+        truth = encode_segmentation(scene.segments[number], image)
+        ious[rows] = torch.as_tensor(mask_api.iou(
+            [drawn[i] for i in rows.tolist()], to_rles([truth]), [0]), dtype=ious.dtype)[:, 0]
+    return ious
 
 
 _WAYS: dict[type, Callable] = {

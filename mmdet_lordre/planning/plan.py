@@ -23,6 +23,7 @@ from .leaks import find_leaks
 from .objects import Objects, read_objects
 from .recommend import Choice, rank
 from .sample import Looks, choose_images, look
+from .tiling import cut, empty_share, tiling_of
 from .writing import config_text
 
 #: Minutes of training where none are given, without and with a GPU.
@@ -149,12 +150,14 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
         say('comparing images to train on and to judge on')
         leaks = find_leaks(train, val, seed)
     plan = Plan(Card(train, looks, val, leaks), minutes, device)
+    crops = _Crops(train, looks)
     low_precision = None
     for family in families:
         say(f'fitting {FAMILIES.get(family, family)}')
-        one = fit(train, looks, family, size, batch_size=min(4, len(train.files)))
+        one = crops.fit(family, size) if crops.tiling else fit(
+            train, looks, family, size, batch_size=min(4, len(train.files)))
         if measured:
-            one, plan.costs[family] = _affordable(one, train, minutes, device, memory,
+            one, plan.costs[family] = _affordable(one, train, looks, minutes, device, memory,
                                                   low_precision)
             low_precision = plan.costs[family].low_precision
             one = replace(one, low_precision=low_precision,
@@ -170,10 +173,13 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
                    for data in (train, val)])
     if ceilings:
         say('computing ceilings')
-        judged = val or train
-        images = choose_images(judged, _CEILING_IMAGES, _CEILING_OBJECTS, seed)
+        seen = {}
         for family in families:
-            plan.ceilings[family] = ceiling_of(config_of(plan.configs[family]), judged, images)
+            tile = plan.fits[family].tile
+            if tile not in seen:
+                judged = cut(val or train, tile) if tile else val or train
+                seen[tile] = judged, choose_images(judged, _CEILING_IMAGES, _CEILING_OBJECTS, seed)
+            plan.ceilings[family] = ceiling_of(config_of(plan.configs[family]), *seen[tile])
         plan.choices = rank(train, plan.fits, plan.ceilings,
                             {family: plan.fits[family].steps for family in families})
     else:
@@ -194,13 +200,43 @@ def config_of(text: str) -> Config:
         return load_config(str(path))
 
 
-def _affordable(one: Fit, train: Objects, minutes: float, device: str, memory: float | None,
-                low_precision: bool | None) -> tuple[Fit, Cost]:
+class _Crops:
+    """Fits to crops of large pictures, where they are called for."""
+
+    def __init__(self, train: Objects, looks: Looks):
+        self.train, self.looks, self.tiling = train, looks, tiling_of(train)
+        if self.tiling:
+            self.tiles = cut(train, self.tiling.tile)
+
+    def fit(self, family: str, size: str) -> Fit:
+        """Of a family."""
+        train, tile, crop = self.train, self.tiling.tile, self.tiling.crop
+        one = fit(self.tiles, self.looks, family, size, crop, tile=tile,
+                  sparse=empty_share(train, self.tiles, tile) > 0.5)
+        why = (f'objects of {np.median(train.sides):.0f} px in pictures of up to '
+               f'{train.sizes.max()} px: crops keep their pixels')
+        return replace(one, jitter=len(train.files) < 200 and not self.looks.colored,
+                       why=dict(longer=why))
+
+
+def _affordable(one: Fit, train: Objects, looks: Looks, minutes: float, device: str,
+                memory: float | None, low_precision: bool | None) -> tuple[Fit, Cost]:
     """The largest images, and the batch, that leave enough steps; and what a step costs."""
     least, most, _ = rules.image_sizes(train)
     longer, precisions = least, ('float32', 'bfloat16')
     if low_precision is not None:
         precisions = ('bfloat16' if low_precision else 'float32',)
+    if one.tile:
+        cost = _cost(one, train, device, precisions)
+        whole = cost.step * (least / one.longer)**2
+        if steps_of(minutes, whole) < rules.LEAST_STEPS or least < rules.needed_size(train):
+            if memory and cost.memory > 1024 * memory:
+                one = replace(one, batch_size=max(
+                    1, int(one.batch_size * 1024 * memory / cost.memory)))
+                cost = _cost(one, train, device, _same(cost))
+            return one, cost
+        one = fit(train, looks, one.family, one.size, batch_size=min(4, len(train.files)))
+        precisions = _same(cost)
     one = _resized(one, train, longer)
     cost = _cost(one, train, device, precisions)
     wanted = 60 * minutes / rules.LEAST_STEPS
@@ -243,6 +279,10 @@ def describe(plan: Plan) -> str:
     if plan.costs:
         lines += [f'costs on {plan.device}, for {plan.minutes:g} minutes', _costs(plan), '']
     best = plan.choices[0]
+    one = plan.fits[best.family]
+    if one.tile:
+        lines.append(f'crops        {one.why["longer"]}; {one.tile} px of the file make '
+                     f'{one.longer} px. Judged and predicted tile by tile, also by lordre predict')
     lines.append(f'recommended  {best.reason}')
     if len(plan.choices) > 1:
         lines.append(f'runner-up    {plan.choices[1].reason}')

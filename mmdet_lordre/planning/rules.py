@@ -39,6 +39,14 @@ def image_sizes(objects: Objects) -> tuple[int, int, str]:
                                      f'or more')
 
 
+def needed_size(objects: Objects) -> int:
+    """Longer side in pixels at which half of the objects measure the least that is useful, or at
+    which the images have twice their pixels: however large that is."""
+    longer = objects.sizes.max(1)
+    part = float(np.median(objects.sides / longer[objects.images]))
+    return _rounded(min(LEAST_SIDE / part, 2 * float(np.percentile(longer, 90))))
+
+
 def _rounded(side: float) -> int:
     return int(max(96, round(side / _MULTIPLE) * _MULTIPLE))
 

@@ -17,7 +17,7 @@ from ..training.last_results import LastResultsHook
 from ..training.lock import work_folder
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner
-from .auto import PLAN, auto_config, by_the_clock
+from .auto import PLAN, auto_config, by_the_clock, judge_by_part
 from .plan import MINUTES
 
 
@@ -89,7 +89,8 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
     with work_folder(work_dir):
         if os.path.isfile(planned):
             cfg = load_config(planned)
-            by_the_clock(cfg, None, minutes, began)
+            judge_by_part(cfg, os.path.join(work_dir, PLAN))
+            by_the_clock(cfg, minutes, began)
             cfg.resume = bool(checkpoints_of(work_dir))
         else:
             if not (train_ann or data):

@@ -8,10 +8,12 @@ from ..config.checks import reads_coco
 from ..config.reading import dataset_files, split_datasets
 from ..datasets.coco_file import read_annotations
 from ..datasets.parts import subset
+from ..prediction.tiles import tile_of
 from .ceiling import Ceiling, build_head, ceiling_of
 from .objects import read_objects
 from .plan import relabeled
 from .sample import choose_images
+from .tiling import cut
 
 #: Lines at most.
 LINES = 5
@@ -39,7 +41,8 @@ def warnings_of(cfg: Config) -> list[str]:
         a['image_id'] for a in data.get('annotations', ()) if not a.get('iscrowd')).values()))
     if not len(counts):
         return []
-    lines = [_too_many(counts, most, key) for key, most in _limits(cfg.model)]
+    tile = tile_of(cfg)
+    lines = [] if tile else [_too_many(counts, most, key) for key, most in _limits(cfg.model)]
     head, _ = build_head(cfg)
     ceiling = None
     if head is not None:
@@ -48,6 +51,9 @@ def warnings_of(cfg: Config) -> list[str]:
         known = names is not None and set(objects.classes) <= set(names)
         if known:
             objects = relabeled(objects, tuple(names), 'the config')
+        if tile:
+            objects = cut(objects, tile)
+            counts = objects.counts
         if len(objects.classes) <= head.num_classes:
             ceiling = ceiling_of(cfg, objects, choose_images(objects, _IMAGES, _OBJECTS))
             lines += _losses(ceiling, head, counts)

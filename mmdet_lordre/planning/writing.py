@@ -74,8 +74,7 @@ def _data(fit, train, val):
     share = round(0.75 / len(flips), 3) if len(flips) == 3 else 0.5
     load = ["dict(type='LoadImageFromFile'),",
             "dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),"]
-    train_steps = [*load, "dict(type='RandomResize', scale=scale, ratio_range=(0.8, 1.2), "
-                          'keep_ratio=True),']
+    train_steps = [*load, *_sizes(fit)]
     if flips:
         train_steps.append(f"dict(type='RandomFlip', prob={[share] * len(flips)}, "
                            f'direction={flips}),')
@@ -92,7 +91,7 @@ def _data(fit, train, val):
     test_steps = [load[0], "dict(type='Resize', scale=scale, keep_ratio=True),", load[1],
                   "dict(type='PackDetInputs', meta_keys=(\n"
                   "        'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),"]
-    lines = [f'# {fit.why["longer"]}', f'scale = ({fit.longer}, {fit.longer})',
+    lines = [f'# {fit.why["longer"]}', *_tiles(fit), f'scale = ({fit.longer}, {fit.longer})',
              *([f'# {why}'] if (why := _augmentation(fit)) else []),
              'train_pipeline = [', *(f'    {step}' for step in train_steps), ']',
              'test_pipeline = [', *(f'    {step}' for step in test_steps), ']',
@@ -116,6 +115,27 @@ def _data(fit, train, val):
               'test_dataloader = val_dataloader', f'val_evaluator = dict(ann_file={where[0]!r})',
               'test_evaluator = val_evaluator', '']
     return '\n'.join(lines)
+
+
+def _tiles(fit):
+    return [f'tile = {fit.tile}  # pixels of the file; judged and predicted tile by tile'
+            ] if fit.tile else []
+
+
+def _sizes(fit):
+    """Steps that change the size of training images."""
+    if not fit.tile:
+        return ["dict(type='RandomResize', scale=scale, ratio_range=(0.8, 1.2), keep_ratio=True),"]
+    sides = round(fit.tile / 1.2), round(fit.tile / 0.8)
+
+    def crop(empty):
+        return (f"dict(type='RandomCrop', crop_size={sides}, crop_type='absolute_range', "
+                f'recompute_bbox=True,\n         allow_negative_crop={empty})')
+    # of pictures that are mostly empty a part of the crops show no object
+    steps = [f"dict(type='RandomChoice', prob=[0.3, 0.7], transforms=[\n        [{crop(True)}],\n"
+             f'        [{crop(False)}]]),' if fit.sparse else f'{crop(True)},']
+    return [*steps, "dict(type='FilterAnnotations', min_gt_bbox_wh=(2, 2), keep_empty=False),",
+            "dict(type='Resize', scale=scale, keep_ratio=True),"]
 
 
 def _dataset(files, pipeline, indent):
@@ -160,6 +180,9 @@ def _schedule(fit, validated):
         + (", save_best='coco/segm_mAP', rule='greater'" if validated else '') + '),',
         f'    logger=dict(interval={min(50, max(1, fit.steps // 20))}))',
         f'custom_hooks = [{", ".join(hooks)}]']
+    if fit.tile:
+        lines += ["val_cfg = dict(type='TiledValLoop', tile=tile)",
+                  "test_cfg = dict(type='TiledTestLoop', tile=tile)"]
     if not validated:
         lines.append('val_dataloader = val_evaluator = val_cfg = None')
     return '\n'.join(lines) + '\n'

@@ -3,3 +3,6 @@
 A source (:mod:`.sources`) yields pictures, the stream (:mod:`.stream`) turns each into a
 :class:`~.result.Result`, and writers (:mod:`.writers`) make files of it.
 """
+from .tiled_loops import TiledTestLoop, TiledValLoop
+
+__all__ = ['TiledTestLoop', 'TiledValLoop']

@@ -1,6 +1,6 @@
 """Pictures of any size: cut into tiles, predicted, and put together again."""
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -45,16 +45,28 @@ class Tile(Picture):
 
 
 def open_stream(model: nn.Module, settings: Settings, keep_image: bool = False) -> Stream:
-    """The stream that the settings ask for: of whole pictures, or of tiles."""
+    """The stream that the settings ask for: of whole pictures, or of tiles.
+
+    A model that was trained on tiles has its pictures cut where nothing else is asked for.
+    """
+    if settings.tile is None and tile_of(model.cfg):
+        settings = replace(settings, tile='auto')
     kind = Stream if settings.tile is None and not settings.level else TiledStream
     return kind(model, settings, keep_image)
 
 
-def trained_side(cfg: Config) -> int:
-    """Side of the square that the test pipeline of a config leaves as it is.
+def tile_of(cfg: Config) -> int | None:
+    """Side of the tiles that a config trains and tests on, None where it takes whole pictures."""
+    tile = (cfg.get('test_cfg') or {}).get('tile')
+    return int(tile) if tile else None
 
-    That is the shorter side of its resize; where it has none with a fixed size, that of the
-    crops of the training pipeline, or else 1024.
+
+def trained_side(cfg: Config) -> int:
+    """Side of the tiles that a config is for.
+
+    Where it names none, that of the square that its test pipeline leaves as it is: the shorter side
+    of its resize; where it has none with a fixed size, that of the crops of the training pipeline,
+    or else 1024.
     """
     def steps(split):
         dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
@@ -62,6 +74,8 @@ def trained_side(cfg: Config) -> int:
             dataset = dataset['dataset']
         return dataset.get('pipeline') or []
 
+    if (tile := tile_of(cfg)) is not None:
+        return tile
     for split, kind, key in (('test', 'Resize', 'scale'), ('train', 'RandomCrop', 'crop_size')):
         for step in steps(split):
             value = step.get(key)
@@ -106,13 +120,18 @@ class TiledStream(Stream):
     def run(self, pictures: Iterable[Picture], finish: Finish | None = None) -> Iterator[Result]:
         for picture in pictures:
             try:
-                result = self._picture(picture)
+                result = self.predict(picture)
             except BrokenPictureError as error:
                 result = Result.broken(picture.name, picture.index, str(error), picture.path,
                                        picture.image_id, picture.file)
             yield result if finish is None else finish(result, picture)
 
-    def _picture(self, picture: Picture) -> Result:
+    def predict(self, picture: Picture) -> Result:
+        """The result of one picture.
+
+        Raises:
+            BrokenPictureError: It cannot be read.
+        """
         regions = open_regions(picture, self.prepare, self.settings.level)
         try:
             if regions.size[0] * regions.size[1] > _MOST_PIXELS:

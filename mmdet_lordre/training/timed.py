@@ -10,6 +10,8 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from ..errors import UserError
 
 CLOCKS = {'wall': time.monotonic, 'cpu': time.process_time}
+#: Share of the time that is kept for validations at most, when they take longer than was thought.
+_JUDGING = 0.5
 #: Under it in the state that a checkpoint keeps.
 _KEY = 'timed_schedule'
 
@@ -48,6 +50,8 @@ class TimedSchedule(Hook):
         final: Share of the rate that is left at the end.
         validations: How many there are, evenly spread, the last one at the end.
         validation_seconds: What one takes, until the first has been measured.
+        step_seconds: What a step took when that was measured: where steps take longer now, so will
+            validations.
 
     Raises:
         UserError: The training counts epochs, or has schedulers of its own.
@@ -56,7 +60,8 @@ class TimedSchedule(Hook):
     priority = 'VERY_HIGH'  # the rate is set before any other hook looks at it
 
     def __init__(self, seconds: float, clock: str = 'wall', warmup: float = 0.05,
-                 final: float = 0.01, validations: int = 1, validation_seconds: float = 0.) -> None:
+                 final: float = 0.01, validations: int = 1, validation_seconds: float = 0.,
+                 step_seconds: float | None = None) -> None:
         if clock not in CLOCKS:
             raise UserError(f"TimedSchedule: clock must be 'wall' or 'cpu', not {clock!r}")
         if not seconds > 0 or not 0 < warmup < 1:
@@ -65,6 +70,7 @@ class TimedSchedule(Hook):
         self.seconds, self.now = float(seconds), CLOCKS[clock]
         self.warmup, self.final = warmup, final
         self.validations, self.validation_seconds = max(1, int(validations)), validation_seconds
+        self.step_seconds = step_seconds
         self.used = self.validating = 0.
         self.validated = 0
         self._step = None
@@ -91,8 +97,12 @@ class TimedSchedule(Hook):
 
     @property
     def _left(self) -> float:
-        to_come = max(0, self.validations - self.validated)
-        return self.seconds - self.used - self.validating - to_come * self.validation_seconds
+        to_come = max(0, self.validations - self.validated) * self.validation_seconds
+        if self._step and self.step_seconds:
+            to_come *= max(1., self._step / self.step_seconds)
+        # on a machine that has come to a standstill something is learned, too
+        to_come = min(to_come, max(_JUDGING * self.seconds, self.validation_seconds))
+        return self.seconds - self.used - self.validating - to_come
 
     @property
     def progress(self) -> float:
@@ -136,7 +146,7 @@ class TimedSchedule(Hook):
         now = self.now()
         if runner.train_loop is None or isinstance(runner.train_loop, dict):
             return
-        self.validation_seconds = now - self._began
+        self.validation_seconds, self.step_seconds = now - self._began, self._step
         self.validating += self.validation_seconds
         self.validated += 1
         self._last = now

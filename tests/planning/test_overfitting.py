@@ -24,7 +24,7 @@ def pictures(count):
 @pytest.mark.long
 @pytest.mark.parametrize('family, steps', [('lordre', 900), ('solov2', 1500), ('polarmask', 1500),
                                            ('aggmask', 1500), ('aggmask_star', 1500)])
-def test_no_network_exceeds_its_ceiling(family, steps, tmp_path):
+def test_a_network_comes_to_its_ceiling(family, steps, tmp_path):
     path = write(tmp_path, coco(pictures(10), size=(64, 64)))
     objects, _ = read_both(path)
     text = config_text(fit(objects, Looks(), family, longer=96, steps=steps),
@@ -39,5 +39,5 @@ def test_no_network_exceeds_its_ceiling(family, steps, tmp_path):
                    '--no-report'])
     reached = runner.message_hub.runtime_info['best_score']
     print(f'{family}: ceiling {ceiling.ap:.3f}, reached {reached:.3f}')
-    assert reached <= ceiling.ap + 0.01
-    assert reached >= ceiling.ap - 0.1
+    # of ten images; a target that is nearly reached may happen to round better here and there
+    assert ceiling.ap - 0.03 <= reached <= ceiling.ap + 0.01

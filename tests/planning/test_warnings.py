@@ -53,7 +53,7 @@ def test_each_loss_has_its_line(cfg, said, path):
 def test_masks_that_are_too_coarse(tmp_path):
     small = write(tmp_path, coco([squares(20, 5)]))
     assert any('too few samples' in line for line in warnings_of(given(lordre(8), small)))
-    larger = write(tmp_path, coco([squares(20, 11)]))
+    larger = write(tmp_path, coco([squares(20, 9)]))
     assert any('IoU of 0.75' in line for line in warnings_of(given(lordre(8), larger)))
 
 

@@ -36,7 +36,8 @@ class Training:
             if self.val_loop and (self.iter % self.train_loop.val_interval == 0
                                   or self.iter == self.train_loop._max_iters):
                 self.hook.before_val(self)
-                self.time += self.validation
+                self.time += self.validation(self.time) if callable(self.validation) else \
+                    self.validation
                 self.hook.after_val(self)
                 self.validated.append(self.time)
         return self
@@ -71,6 +72,21 @@ def test_validations_are_counted_and_spread():
     gaps = [b - a for a, b in zip([0., *run.validated], run.validated)]
     assert all(20 < gap < 32 for gap in gaps)
     assert run.rates[-1] < 0.003
+
+
+def test_where_steps_take_longer_validations_will_too():
+    """Half-way the machine becomes four times slower, the validation at the end with it."""
+    def slower(seconds):
+        return lambda time: seconds * (1 if time < 40 else 4)
+
+    hook = TimedSchedule(100, validation_seconds=4, step_seconds=0.5)
+    run = Training(hook, slower(0.5), validation=slower(4.)).run()
+    assert 95 < run.time < 105
+    assert run.rates[-1] < 0.005
+    # and so does one that was measured in between
+    hook = TimedSchedule(100, validations=3, validation_seconds=4, step_seconds=0.5)
+    run = Training(hook, slower(0.5), validation=slower(4.)).run()
+    assert len(run.validated) == 3 and 93 < run.time < 107
 
 
 def test_without_validation_nothing_is_kept_for_it():

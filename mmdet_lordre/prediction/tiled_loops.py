@@ -1,0 +1,105 @@
+"""Validation and test of models for large pictures: tile by tile, as they predict."""
+from collections.abc import Sequence
+
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.registry import LOOPS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.model import is_model_wrapper
+from mmengine.runner import TestLoop, ValLoop
+from mmengine.runner.amp import autocast
+
+from ..errors import UserError
+from ..masks import MaskInstances, upload
+from .pictures import BrokenPictureError, Picture
+from .settings import Settings
+from .tiles import TiledStream
+
+
+class OnlyTheName(BaseTransform):
+    """In place of a pipeline: a picture that is read by whoever cuts it."""
+
+    def transform(self, results: dict) -> dict:
+        """``inputs`` without pixels, and ``data_samples`` that says where the picture lies."""
+        meta = {key: results[key] for key in ('img_id', 'img_path', 'height', 'width')
+                if key in results}
+        if 'height' in meta:
+            meta['ori_shape'] = (meta['height'], meta['width'])
+        return dict(inputs=torch.zeros(0), data_samples=DetDataSample(metainfo=meta))
+
+
+class _Tiled:
+    """What both loops do with a batch; see :class:`TiledValLoop`."""
+
+    def __init__(self, *args, tile: int, overlap: float = 0.2, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.settings = Settings(score_thr=0, tile=int(tile), overlap=overlap)
+        # the pictures are read tile by tile: their pipeline is that of the tiles
+        self.dataloader.dataset.pipeline = OnlyTheName()
+        self._stream = None
+
+    @property
+    def stream(self) -> TiledStream:
+        """Of the model as it is now."""
+        if self._stream is None:
+            runner = self.runner
+            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+            model.cfg = _with_tests(runner.cfg)
+            model.dataset_meta = self.dataloader.dataset.metainfo
+            self._stream = TiledStream(model, self.settings)
+        return self._stream
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: dict[str, Sequence]) -> None:
+        """Predict the pictures of a batch, and evaluate them."""
+        self.runner.call_hook(f'before_{self.mode}_iter', batch_idx=idx, data_batch=data_batch)
+        with autocast(enabled=self.fp16):
+            samples = [self._predicted(sample) for sample in data_batch['data_samples']]
+        self.evaluator.process(data_samples=samples, data_batch=data_batch)
+        self.runner.call_hook(f'after_{self.mode}_iter', batch_idx=idx, data_batch=data_batch,
+                              outputs=samples)
+
+    def _predicted(self, sample: DetDataSample) -> DetDataSample:
+        picture = Picture(str(sample.img_id), 0, sample.img_path)
+        try:
+            result = self.stream.predict(picture)
+        except BrokenPictureError as error:
+            raise UserError(f'{sample.img_path}: {error}') from error
+        device = next(self.runner.model.parameters()).device
+        sample.set_metainfo(dict(ori_shape=result.size, img_shape=result.size))
+        sample.pred_instances = MaskInstances(
+            scores=upload(torch.as_tensor(result.scores), device), masks=result.masks,
+            labels=upload(torch.as_tensor(result.labels), device),
+            bboxes=upload(torch.as_tensor(result.boxes), device))
+        return sample
+
+
+def _with_tests(cfg: Config) -> Config:
+    """A config whose pipeline of tests is there, also where only the validation has one."""
+    if not cfg.get('test_dataloader'):
+        cfg = Config(dict(cfg, test_dataloader=cfg.val_dataloader))
+    return cfg
+
+
+@LOOPS.register_module()
+class TiledValLoop(_Tiled, ValLoop):
+    """Validate on whole pictures, cut into tiles and put together again.
+
+    A model that was trained on crops of large pictures is judged by what ``lordre predict`` makes
+    of them. The pipeline of the data set is that of the tiles.
+
+    Args:
+        tile: Side of the tiles in pixels of the file.
+        overlap: Share of a tile that it has in common with the next one.
+        fp16: Whether the network computes in half precision.
+    """
+
+    mode = 'val'
+
+
+@LOOPS.register_module()
+class TiledTestLoop(_Tiled, TestLoop):
+    """The same for tests: see :class:`TiledValLoop`."""
+
+    mode = 'test'

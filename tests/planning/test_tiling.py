@@ -1,0 +1,156 @@
+"""Large pictures of small objects: learned on crops, judged and predicted by tiles."""
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from pycocotools import mask as mask_api
+
+from mmdet_lordre.cli import train as command
+from mmdet_lordre.cli.plan import main as plan_main
+from mmdet_lordre.config.reading import load_config
+from mmdet_lordre.models import build_model
+from mmdet_lordre.planning import auto, run
+from mmdet_lordre.planning.ceiling import ceiling_of
+from mmdet_lordre.planning.cost import batches_of
+from mmdet_lordre.planning.fit import fit
+from mmdet_lordre.planning.plan import config_of, read_both
+from mmdet_lordre.planning.sample import Looks
+from mmdet_lordre.planning.tiling import cut, empty_share, tiles_a_picture, tiling_of
+from mmdet_lordre.planning.warnings import warnings_of
+from mmdet_lordre.planning.writing import config_text
+from mmdet_lordre.prediction.settings import Settings
+from mmdet_lordre.prediction.sources import open_source
+from mmdet_lordre.prediction.tiles import open_stream, tile_of, trained_side
+from mmdet_lordre.segmenter import Segmenter
+
+from .data import coco, square, write
+from .test_rules import objects
+
+
+def spread(count, side, size, seed=0):
+    """Squares anywhere in a picture."""
+    rng = np.random.default_rng(seed)
+    return [(square(*rng.integers(0, size - side, 2).tolist(), side), 0) for _ in range(count)]
+
+
+class TestRule:
+    @pytest.mark.parametrize('size, side, expected', [
+        (1024, 20, (320, 320)),    # as they are
+        (4000, 10, (160, 320)),    # twice as large: 10 px are too few
+        (4000, 14, (224, 320)),
+        (4000, 100, (1000, 320))])  # 32 of 100 px will do
+    def test_crops(self, size, side, expected):
+        found = tiling_of(objects([spread(40, side, size)], size=(size, size)))
+        assert (found.tile, found.crop) == expected
+
+    @pytest.mark.parametrize('size, side', [(256, 20), (640, 24), (1024, 100), (4000, 900)])
+    def test_whole_pictures(self, size, side):
+        assert tiling_of(objects([spread(40, side, size)], size=(size, size))) is None
+
+    def test_crops_are_not_for_sizes_that_differ_widely(self):
+        mixed = spread(30, 16, 2000) + spread(10, 900, 2000)
+        assert tiling_of(objects([mixed], size=(2000, 2000))) is None
+
+
+class TestCut:
+    def test_every_object_is_in_one_tile_with_its_pixels(self):
+        whole = objects([spread(60, 20, 1000), [], spread(5, 20, 1000, 1)], size=(1000, 700 + 300))
+        tiles = cut(whole, 300)
+        assert len(tiles) == len(whole) and (np.diff(tiles.images) >= 0).all()
+        assert (tiles.sizes == 300).all() and (tiles.counts > 0).all()
+        inside = tiles.boxes[:, 2:] - tiles.boxes[:, :2]
+        assert (inside > 0).all() and (inside >= 9.99).all() and (tiles.boxes <= 300).all()
+        areas = [int(mask_api.area(segment)) for segment in tiles.segments]
+        assert areas == pytest.approx(inside.prod(1), abs=0.1)
+        assert tiles.areas == pytest.approx(inside.prod(1))
+
+    def test_a_picture_smaller_than_a_tile_stays(self):
+        whole = objects([spread(4, 10, 80)], size=(80, 80))
+        tiles = cut(whole, 300)
+        assert tiles.sizes.tolist() == [[80, 80]] and tiles.boxes.tolist() == whole.boxes.tolist()
+
+    def test_shares(self):
+        whole = objects([[(square(10, 10, 20), 0)]], size=(600, 600))
+        assert empty_share(whole, cut(whole, 300), 300) == 0.75
+        assert tiles_a_picture(whole, 300) == 10  # nine that lie over each other, and the whole
+        assert tiles_a_picture(whole, 600) == 1
+
+
+@pytest.mark.parametrize('family, sparse', [('lordre', False), ('solov2', True),
+                                            ('polarmask', False)])
+def test_configs(family, sparse, tmp_path):
+    path = write(tmp_path, coco([spread(12, 16, 500)], size=(500, 500)))
+    whole = objects([spread(12, 16, 500)], size=(500, 500))
+    text = config_text(fit(cut(whole, 200), Looks(), family, longer=320, tile=200, sparse=sparse),
+                       (path, str(tmp_path)), (path, str(tmp_path)))
+    cfg = config_of(text)
+    assert tile_of(cfg) == trained_side(cfg) == 200
+    (batch, ), _ = batches_of(cfg, 1)
+    sample, pixels = batch['data_samples'][0], batch['inputs'][0]
+    assert max(pixels.shape[1:]) == 320 and len(sample.gt_instances) < 12
+    # of 16 px in crops of 167 to 250
+    sides = sample.gt_instances.bboxes.tensor[:, 2:] - sample.gt_instances.bboxes.tensor[:, :2]
+    assert not len(sides) or 18 < sides.max() < 33
+    # warnings are about what the network sees
+    assert not any('enlarge' in line for line in warnings_of(cfg))
+    assert ceiling_of(cfg, cut(whole, 200), range(2)).ap > 0.5
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """However long planning takes here, seven seconds are left to train."""
+    monkeypatch.setattr(command, 'time', SimpleNamespace(monotonic=lambda: 0.))
+    monkeypatch.setattr(run, 'time', SimpleNamespace(monotonic=lambda: 0.))
+    monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 2.))
+
+
+def test_from_large_pictures_to_a_model_that_cuts_them(tmp_path, quick, capsys):
+    pictures = [spread(12, 12, 500, seed) for seed in range(2)]
+    train = write(tmp_path / 'train', coco(pictures, size=(500, 500)))
+    val = write(tmp_path / 'val', coco(pictures[:1], size=(500, 500)))
+    work = tmp_path / 'work'
+    runner = command.main(['--auto', '--train-ann', train, '--val-ann', val, '--minutes', '0.2',
+                           '--size', 'nano', '--family', 'polarmask', '--work-dir', str(work)])
+    assert 'crops keep their pixels' in capsys.readouterr().out
+    assert type(runner.val_loop).__name__ == 'TiledValLoop'
+    # validated on whole pictures, with what is found in all of their tiles
+    found = json.loads((work / 'report' / 'results.segm.json').read_text())
+    assert all(one['segmentation']['size'] == [500, 500] for one in found)
+    figures = Segmenter(work, device='cpu').evaluate()
+    assert 0 <= figures['coco/segm_mAP'] <= 1
+    # tiles without being asked, and by name
+    model = build_model(work, device='cpu')
+    for tile in (None, 'auto'):
+        stream = open_stream(model, Settings(tile=tile, score_thr=0))
+        assert stream.side == trained_side(model.cfg) < 320
+    result, = stream.run(open_source(str(tmp_path / 'val' / '1.png')))
+    assert result.size == (500, 500)
+
+
+def test_of_many_images_a_part_is_judged(tmp_path):
+    cfg = Config(dict(val_dataloader=dict(dataset=dict(ann_file='all.json')),
+                      val_evaluator=dict(ann_file='all.json')))
+    cfg.test_dataloader = cfg.val_dataloader
+    path = write(tmp_path, coco([[], *[spread(2, 10, 64)] * 5], size=(64, 64)))
+    _, val = read_both(path, val=path)
+    auto.judge_by_part(cfg, str(tmp_path))
+    assert cfg.val_evaluator.ann_file == 'all.json'
+    auto._write_part(val, 2, str(tmp_path), 0)
+    auto.judge_by_part(cfg, str(tmp_path))
+    part = json.loads(Path(cfg.val_evaluator.ann_file).read_text())
+    assert 2 <= len(part['images']) <= 3 and part['annotations']
+    assert cfg.val_dataloader.dataset.ann_file == cfg.val_evaluator.ann_file
+    assert cfg.test_dataloader.dataset.ann_file == 'all.json'
+
+
+def test_the_plan_says_it(tmp_path, capsys):
+    train = write(tmp_path, coco([spread(20, 20, 1024, seed) for seed in range(2)],
+                                 size=(1024, 1024)))
+    out = tmp_path / 'mine.py'
+    plan_main([train, '--no-cost', '--family', 'lordre', '--out', str(out)])
+    assert 'crops keep their pixels' in capsys.readouterr().out
+    cfg = load_config(str(out))
+    assert (cfg.tile, cfg.scale) == (320, (320, 320)) and cfg.val_dataloader is None
