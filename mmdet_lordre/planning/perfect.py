@@ -27,7 +27,7 @@ from ..masks import central_sums
 from ..polarmask import PolarMaskHead
 from ..polarmask.polygons import contours_to_rle
 from ..polarmask.targets import polar_targets
-from ..solov2 import SOLOv2KernelHead
+from ..solov2 import SOLOv2KernelHead, SOLOv2WindowHead
 
 #: Logit of what is certain.
 _SURE = 12.
@@ -252,8 +252,9 @@ def _drawn_best(head: PolarMaskHead, scene: Scene, targets) -> Tensor:
 
 
 _WAYS: dict[type, Callable] = {
-    SOLOv2KernelHead: _solov2, AggMaskHead: _aggmask, AggMaskStarHead: _aggmask,
-    PolarMaskHead: _polarmask, LordreHead: _lordre, LordrePlaceHead: _lordre}
+    SOLOv2KernelHead: _solov2, SOLOv2WindowHead: _solov2, AggMaskHead: _aggmask,
+    AggMaskStarHead: _aggmask, PolarMaskHead: _polarmask, LordreHead: _lordre,
+    LordrePlaceHead: _lordre}
 
 
 def known_head(head: nn.Module) -> bool:

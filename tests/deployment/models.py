@@ -47,6 +47,12 @@ def solov2(**head):
         test_cfg=GRID_TEST)
 
 
+def solov2_windows(**head):
+    config = solov2(**head)
+    config['mask_head']['type'] = 'SOLOv2WindowHead'
+    return config
+
+
 def aggmask(**head):
     return dict(type='SingleStageInstanceSegmentor', backbone=backbone(), neck=neck(),
                 mask_head=dict(GRID, type='AggMaskHead', stacked_convs=1, **head),
@@ -70,7 +76,8 @@ def polarmask(**head):
                       max_per_img=15))
 
 
-FAMILIES = dict(lordre=lordre, lordre_places=lordre_places, solov2=solov2, aggmask=aggmask,
+FAMILIES = dict(lordre=lordre, lordre_places=lordre_places, solov2=solov2,
+                solov2_windows=solov2_windows, aggmask=aggmask,
                 aggmask_star=aggmask_star, polarmask=polarmask)
 
 

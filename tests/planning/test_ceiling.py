@@ -28,7 +28,7 @@ def grid(kind='SOLOv2KernelHead', tests=TESTS, classes=1, **head):
     head = dict(dict(type=kind, num_classes=classes, in_channels=4, feat_channels=4,
                      stacked_convs=1, strides=(0, 0, 0), num_grids=(32, 8, 4),
                      scale_ranges=((1, 48), (40, 512), NONE), norm_cfg=NORM), **head)
-    if kind == 'SOLOv2KernelHead':
+    if kind.startswith('SOLOv2'):
         head['mask_feature_head'] = dict(feat_channels=4, out_channels=4, end_level=2,
                                          norm_cfg=NORM)
     return config(head, tests)
@@ -68,8 +68,9 @@ def ceiling(cfg, images, names=('thing',), size=(128, 128)):
 
 
 APART = [(square(8, 8, 32), 0), (square(72, 16, 24), 0), (square(40, 64, 48), 0)]
-EVERY = [grid(), grid('AggMaskHead'), grid('AggMaskStarHead'), polar(), lordre(), places()]
-NAMES = ['solov2', 'aggmask', 'aggmask_star', 'polarmask', 'lordre', 'places']
+EVERY = [grid(), grid('SOLOv2WindowHead'), grid('AggMaskHead'), grid('AggMaskStarHead'), polar(),
+         lordre(), places()]
+NAMES = ['solov2', 'windows', 'aggmask', 'aggmask_star', 'polarmask', 'lordre', 'places']
 
 
 @pytest.mark.parametrize('cfg', EVERY, ids=NAMES)
