@@ -99,17 +99,19 @@ class LordreBaseHead(BaseMaskHead):
 
 
 @torch.no_grad()
-def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
+def mask_iou(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """IoU of predicted and target masks, pair by pair: what objectness learns.
 
     Args:
         logits: Mask logits (M, pixels); a pixel is predicted where the probability is >= 0.4.
         targets: Target masks (M, pixels) in [0, 1]; a pixel is true where it is > 0.5.
+        weights: What each pixel counts, (M, pixels).
 
     Returns:
         FloatTensor (M,).
     """
     predicted, true = logits.sigmoid() >= 0.4, targets > 0.5
-    inter = (predicted & true).sum(dim=1)
-    union = (predicted | true).sum(dim=1)
-    return inter / (union + 1e-6)
+    inter, union = predicted & true, predicted | true
+    if weights is not None:
+        inter, union = inter * weights, union * weights
+    return inter.sum(dim=1) / (union.sum(dim=1) + 1e-6)

@@ -12,8 +12,9 @@ from ..grid.heads import check_mask_sizes, counts_of_batch
 from ..masks import upload
 from .base_head import LordreBaseHead, mask_iou
 from .branches import MaskBranch
+from .lattice import coarse, lattice_around
 from .place_targets import beside, place_heat, places_of
-from .places import PlaceBranch, find_places
+from .places import PlaceBranch, at_places, find_places, pool
 
 #: Elements of the masks that are drawn together at most.
 _TOGETHER = 2**26
@@ -45,12 +46,17 @@ class LordrePlaceHead(LordreBaseHead):
         mask_upsample: Factor from the feature map to the mask logits.
         radius: Size of a window before anything is learned, in cells.
         spread: How far around its place a ground truth is one, as a part of its side.
+        crop_size: Mask losses look at this many points along a side of a square around each
+            object, twice its size, and at every eighth pixel of the rest. None: at every pixel of
+            the image, which takes several times as long where there are many objects.
         region_classifier: Config of a training-only task (:class:`RegionClassifier`).
         loss_place: Loss of the places, against a map that is 1 at each and falls around it.
         loss_cls: Loss of classes, a softmax, of the features under the predicted and under the
             true mask.
         loss_mask: Loss of a mask's pixels, whose sum is divided by the object's size.
-        loss_dice, loss_objectness: As in :class:`LordreHead`.
+        loss_dice: As in :class:`LordreHead`; it gets probabilities, times the root of the pixels
+            that a point stands for.
+        loss_objectness: As in :class:`LordreHead`.
         sync_normalizers: Whether losses are divided by the number of ground truths over all
             processes, or by a process's own.
         train_cfg: Not used; mmdet passes it.
@@ -60,7 +66,8 @@ class LordrePlaceHead(LordreBaseHead):
     def __init__(self, num_classes: int, in_channels: int = 256, channels: int = 256,
                  depth: int = 4, num_queries: int = 100, kernel_dim: int = 32, in_index: int = 0,
                  norm_cfg: dict | None = None, mask_upsample: int = 1, radius: float = 2.0,
-                 spread: float = 0.1, region_classifier: dict | None = None,
+                 spread: float = 0.1, crop_size: int | None = None,
+                 region_classifier: dict | None = None,
                  loss_place: dict = dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0,
                                          loss_weight=1.0),
                  loss_cls: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
@@ -73,7 +80,7 @@ class LordrePlaceHead(LordreBaseHead):
         super().__init__(init_cfg)
         self.num_classes, self.num_queries = num_classes, num_queries
         self.in_index, self.mask_upsample = in_index, mask_upsample
-        self.radius, self.spread = radius, spread
+        self.radius, self.spread, self.crop_size = radius, spread, crop_size
         self.place_branch = PlaceBranch(in_channels, channels, depth, num_classes, kernel_dim,
                                         norm_cfg)
         # the last two channels are votes: how far each pixel is from the middle of its object
@@ -84,7 +91,7 @@ class LordrePlaceHead(LordreBaseHead):
         self.loss_place = MODELS.build(loss_place)
         self.loss_cls = MODELS.build(loss_cls)
         self.loss_mask = MODELS.build(loss_mask)
-        self.loss_dice = MODELS.build(loss_dice)
+        self.loss_dice = MODELS.build(dict(loss_dice, activate=False))
         self.loss_objectness = MODELS.build(loss_objectness)
         self.sync_normalizers = sync_normalizers
         self.train_cfg = train_cfg
@@ -106,8 +113,10 @@ class LordrePlaceHead(LordreBaseHead):
         features = branch.inst_convs(x[self.in_index])
         mask_features = self.mask_branch(x[self.in_index])
         places, cells = find_places(branch.place_logits(features), self.num_queries)
-        masks = branch.draw(features, mask_features, cells, self.radius)
-        class_logits, quality = branch.tell(features, cells, masks.sigmoid())
+        masks = branch.draw(branch.kernels(features, cells, self.radius),
+                            branch.bases(mask_features))
+        class_logits, quality = branch.tell(at_places(features, cells),
+                                            pool(features, masks.sigmoid()))
         return class_logits, torch.stack([places, quality.float()], dim=-1), masks, masks
 
     def loss(self, x: tuple[Tensor, ...], batch_data_samples: SampleList,
@@ -162,11 +171,15 @@ class LordrePlaceHead(LordreBaseHead):
         targets = coverage if self.mask_upsample == 1 else [
             self._targets(gt, meta, upsampled, device).unflatten(1, upsampled)
             for gt, meta in zip(instances, metas)]
+        bases = branch.bases(mask_features)
+        upsampled_bases = self.upsample(bases)
+        boxes = [upload(box, device) * self.mask_upsample * size[0]
+                 / meta['batch_input_shape'][0] for box, meta in zip(boxes, metas)]
         pieces = self._pieces(list(map(len, labels)), targets)
         for images, part in pieces:
             some = [[values[part] for values in listed[images]]
-                    for listed in (places, coverage, targets, labels)]
-            arguments = features[images], mask_features[images], *some, number
+                    for listed in (places, coverage, targets, labels, boxes)]
+            arguments = features[images], bases[images], upsampled_bases[images], *some, number
             # of several pieces none is kept for the gradients: each is drawn once more
             found = self._instance_losses(*arguments) if len(pieces) == 1 else checkpoint(
                 self._instance_losses, *arguments, use_reentrant=False, preserve_rng_state=False)
@@ -185,34 +198,67 @@ class LordrePlaceHead(LordreBaseHead):
         return [(slice(k, k + 1), slice(start, start + step)) for k, count in enumerate(counts)
                 for start in range(0, count, step)]
 
-    def _instance_losses(self, features, mask_features, places, coverage, targets, labels, number):
+    def _instance_losses(self, features, bases, upsampled_bases, places, coverage, targets, labels,
+                         boxes, number):
         """Losses of what is drawn for ground truths, each twice: at its place, and beside it,
         where a prediction may fall."""
-        size, device = features.shape[-2:], features.device
-        both = [torch.cat([spots, beside(spots, size)]) for spots in places]
+        branch, size = self.place_branch, features.shape[-2:]
+        both = [torch.stack([spots, beside(spots, size)], dim=1).flatten(0, 1) for spots in places]
         cells = pad_sequence([spots[:, 0] + size[1] * spots[:, 1] for spots in both],
                              batch_first=True)
-        held = torch.cat([torch.arange(2 * len(part), device=device) + k * cells.shape[1]
-                          for k, part in enumerate(labels)])
-        masks = self.place_branch.draw(features, mask_features, cells, self.radius)
-        under = pad_sequence([torch.cat([part, part]) for part in coverage], batch_first=True)
-        classes = torch.cat([torch.cat([part, part]) for part in labels])
-        drawn, quality = self.place_branch.tell(features, cells, masks.detach().sigmoid())
-        told, _ = self.place_branch.tell(features, cells, under)
-        with torch.autocast(device.type, enabled=False):
-            rows = [t.float().flatten(0, 1)[held] for t in (drawn, told)]
-            loss_cls = self.loss_cls(torch.cat(rows), classes.repeat(2), avg_factor=4 * number)
-            logits = self.upsample(masks).flatten(0, 1)[held].flatten(1)
-            target = torch.cat([torch.cat([part, part]).flatten(1) for part in targets])
-            loss_objectness = self.loss_objectness(
-                quality.float().flatten()[held], mask_iou(logits.detach(), target),
-                avg_factor=2 * number)
-            return dict(loss_cls=loss_cls, **self._mask_losses(logits, target, number),
-                        loss_objectness=loss_objectness)
+        held = held_rows(both, cells.shape[1], cells.device)
+        at_place = at_places(features, cells).flatten(0, 1)[held]
+        kernels = branch.kernels(features, cells, self.radius)
 
-    def _mask_losses(self, logits, target, number):
-        weight = 1 / (target.sum(dim=1, keepdim=True) + self.mask_upsample**2)
-        return dict(
-            loss_mask=self.loss_mask(logits, target, weight.expand_as(target),
-                                     avg_factor=2 * number),
-            loss_dice=self.loss_dice(logits, target, avg_factor=2 * number))
+        with torch.no_grad():
+            masks = branch.draw(kernels, bases).sigmoid()
+        drawn = pool(features, masks).flatten(0, 1)[held]
+        under = pad_sequence(coverage, batch_first=True)
+        true = pool(features, under).flatten(0, 1)[
+            held_rows(coverage, under.shape[1], cells.device).repeat_interleave(2)]
+        drawn, quality = branch.tell(at_place, drawn)
+        told, _ = branch.tell(at_place, true)
+
+        with torch.autocast(features.device.type, enabled=False):
+            classes = torch.cat(labels).repeat_interleave(2)
+            loss_cls = self.loss_cls(torch.cat([drawn, told]).float(), classes.repeat(2),
+                                     avg_factor=4 * number)
+            logits, target, weights = self._looked_at(kernels, held, upsampled_bases, targets,
+                                                      torch.cat(boxes))
+            target, weights = (values.repeat_interleave(2, dim=0) for values in (target, weights))
+            area = torch.cat([part.sum(dim=(1, 2)) for part in targets]).repeat_interleave(2)
+            loss_objectness = self.loss_objectness(
+                quality.float(), mask_iou(logits.detach(), target, weights),
+                avg_factor=2 * number)
+            scale = weights / (area + self.mask_upsample**2)[:, None]
+            root = weights.sqrt()
+            return dict(
+                loss_cls=loss_cls,
+                loss_mask=self.loss_mask(logits, target, scale, avg_factor=2 * number),
+                loss_dice=self.loss_dice(logits.sigmoid() * root, target * root,
+                                         avg_factor=2 * number),
+                loss_objectness=loss_objectness)
+
+    def _looked_at(self, kernels, held, bases, targets, boxes):
+        """Logits (2 T, points), targets and weights (T, points) of the points that mask losses
+        look at; of each ground truth both masks in turn."""
+        counts = [len(part) for part in targets]
+        if self.crop_size is None:
+            logits = torch.bmm(kernels, bases.flatten(2)).flatten(0, 1)[held]
+            target = torch.cat([part.flatten(1) for part in targets])
+            return logits, target, torch.ones_like(target)
+        size = bases.shape[-2:]
+        lattice = lattice_around(boxes, size, self.crop_size)
+        image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+        rows = lattice.near + upload(image, boxes.device)[:, None] * size.numel()
+        own = bases.flatten(2).transpose(1, 2).flatten(0, 1)[rows]
+        near = torch.bmm(kernels.flatten(0, 1)[held].unflatten(0, (-1, 2)), own.transpose(1, 2))
+        far = torch.bmm(kernels, coarse(bases).flatten(2)).flatten(0, 1)[held]
+        return (torch.cat([near.flatten(0, 1), far], dim=1), lattice.values(torch.cat(targets)),
+                lattice.weights)
+
+
+def held_rows(listed: list, length: int, device: torch.device) -> Tensor:
+    """Rows that hold something, of what was padded to one length an image and flattened."""
+    return upload(torch.cat([torch.arange(len(part)) + k * length
+                             for k, part in enumerate(listed)]), device)

@@ -10,17 +10,11 @@ from mmengine.model import (
 )
 from torch import Tensor, nn
 
+from ..grid.windows import POSITIONAL, positional_features, positional_kernels, without_autocast
 from .branches import conv_stack
 
-#: Coefficients of a positional term: 1, x, y, x^2, y^2, xy.
-POSITIONAL = 6
 #: Logit of a cell that is no place.
 _NOWHERE = -1e4
-
-
-def without_autocast(x: Tensor) -> torch.autocast:
-    """Full precision where a tensor is; the meta device, for counting alone, has no autocast."""
-    return torch.autocast('cpu' if x.is_meta else x.device.type, enabled=False)
 
 
 def find_places(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -47,47 +41,19 @@ def at_places(x: Tensor, cells: Tensor) -> Tensor:
     return x.flatten(2).gather(2, index).transpose(1, 2)
 
 
-def positional_kernels(raw: Tensor, centers: Tensor, radius: float) -> Tensor:
-    """Coefficients of an elliptic window around every place.
-
-    The window is ``bias - u^2 - v^2 - r u v``, where u and v are the distances of a pixel's vote
-    from the shifted place, each in units of ``radius`` times a power of e. Multiplied out it is
-    linear in 1, x, y, x^2, y^2 and xy of the votes, so that the windows of all queries are one
-    matrix product.
+def pool(features: Tensor, weights: Tensor) -> Tensor:
+    """Features averaged under masks.
 
     Args:
-        raw: (B, n, 6): logarithms of both sizes, shift of the center in units of ``radius``,
-            r, bias.
-        centers: x and y of the places in cells, (B, n, 2).
-        radius: Size of the window, in cells, where its raw value is 0.
+        features: (B, channels, h, w).
+        weights: What each pixel counts for each mask, not negative, (B, n, h, w).
 
     Returns:
-        (B, n, 6) float32, in the order of :func:`positional_features`.
+        (B, n, channels).
     """
-    raw = raw.float()
-    scale = (-raw[..., :2].clamp(-3, 3)).exp() / radius
-    x, y = (centers + radius * raw[..., 2:4]).unbind(-1)
-    a, b = scale.square().unbind(-1)
-    # |r| < 2 keeps the window an ellipse
-    c = 1.5 * raw[..., 4].tanh() * scale.prod(-1)
-    return torch.stack([raw[..., 5] - a * x * x - b * y * y - c * x * y,
-                        2 * a * x + c * y, 2 * b * y + c * x, -a, -b, -c], dim=-1)
-
-
-def positional_features(votes: Tensor) -> Tensor:
-    """1, x, y, x^2, y^2 and xy of where the pixels' votes fall.
-
-    Args:
-        votes: Shift of each pixel, x and y in cells, (B, 2, h, w).
-
-    Returns:
-        (B, 6, h, w) float32.
-    """
-    votes = votes.float()
-    height, width = votes.shape[-2:]
-    x = votes[:, 0] + torch.arange(width, device=votes.device)
-    y = votes[:, 1] + torch.arange(height, device=votes.device)[:, None]
-    return torch.stack([torch.ones_like(x), x, y, x * x, y * y, x * y], dim=1)
+    weights = weights.flatten(2)
+    weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-6)
+    return torch.bmm(weights.to(features.dtype), features.flatten(2).transpose(1, 2))
 
 
 class PlaceBranch(BaseModule):
@@ -130,49 +96,56 @@ class PlaceBranch(BaseModule):
         """Logit of every cell, (B, h, w) float32: neighbors that half precision makes equal
         would both be maxima."""
         with without_autocast(features):
-            return F.conv2d(features.float(), self.place.weight.float(),
-                            self.place.bias.float())[:, 0]
+            # as a product: convolutions to one channel take twice as long on a CPU
+            weight = self.place.weight.float().flatten()
+            return features.float().permute(0, 2, 3, 1) @ weight + self.place.bias.float()
 
-    def draw(self, features: Tensor, mask_features: Tensor, cells: Tensor,
-             radius: float) -> Tensor:
-        """Mask logits of the instances at places.
+    def kernels(self, features: Tensor, cells: Tensor, radius: float) -> Tensor:
+        """What draws the masks of the instances at places: a product with :meth:`bases`.
 
         Args:
             features: What ``inst_convs`` made, (B, channels, h, w).
-            mask_features: (B, kernel_dim + 2, h, w); the last two are the votes.
             cells: Row-major, (B, n).
             radius: See :func:`positional_kernels`.
 
         Returns:
-            (B, n, h, w) float32.
+            (B, n, kernel_dim + 6) float32.
         """
-        raw = self.mask_kernel(at_places(features, cells))
-        shape = mask_features.shape[-2:]
-        masks = torch.bmm(raw[..., :self.kernel_dim],
-                          mask_features[:, :self.kernel_dim].flatten(2))
+        raw = self.mask_kernel(at_places(features, cells)).float()
+        width = features.shape[-1]
+        centers = torch.stack([cells % width, cells // width], dim=-1)
         # squares of coordinates have more digits than half precision
         with without_autocast(features):
-            width = shape[1]
-            centers = torch.stack([cells % width, cells // width], dim=-1)
-            kernels = positional_kernels(raw[..., self.kernel_dim:], centers, radius)
-            windows = torch.bmm(kernels, positional_features(
-                mask_features[:, self.kernel_dim:]).flatten(2))
-            return (masks.float() + windows).unflatten(2, shape)
+            windows = positional_kernels(raw[..., self.kernel_dim:], centers, radius)
+        return torch.cat([raw[..., :self.kernel_dim], windows], dim=-1)
 
-    def tell(self, features: Tensor, cells: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def bases(self, mask_features: Tensor) -> Tensor:
+        """What masks are sums of.
+
+        Args:
+            mask_features: (B, kernel_dim + 2, h, w); the last two are the votes.
+
+        Returns:
+            (B, kernel_dim + 6, h, w) float32.
+        """
+        with without_autocast(mask_features):
+            votes = positional_features(mask_features[:, self.kernel_dim:])
+        return torch.cat([mask_features[:, :self.kernel_dim].float(), votes], dim=1)
+
+    def draw(self, kernels: Tensor, bases: Tensor) -> Tensor:
+        """Mask logits (B, n, h, w) float32, of :meth:`kernels` and :meth:`bases`."""
+        with without_autocast(bases):
+            return torch.bmm(kernels, bases.flatten(2)).unflatten(2, bases.shape[-2:])
+
+    def tell(self, at_place: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Class and objectness of instances.
 
         Args:
-            features: What ``inst_convs`` made, (B, channels, h, w).
-            cells: Their places, (B, n).
-            weights: What each pixel counts for each, not negative, (B, n, h, w).
+            at_place: Features of their places, (..., channels).
+            pooled: Features under their masks, as :func:`pool` makes them, (..., channels).
 
         Returns:
-            Class logits (B, n, num_classes) and objectness logits (B, n).
+            Class logits (..., num_classes) and objectness logits (...,).
         """
-        weights = weights.flatten(2)
-        weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-6)
-        pooled = torch.bmm(weights.to(features.dtype), features.flatten(2).transpose(1, 2))
-        instances = torch.cat([at_places(features, cells), pooled], dim=-1)
-        instances = self.fc(instances).relu()
+        instances = self.fc(torch.cat([at_place, pooled], dim=-1)).relu()
         return self.cls_score(instances), self.objectness(instances).squeeze(-1)

@@ -53,8 +53,9 @@ _FOCAL = ("dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,\n"
 def _solov2(fit, size, channels):
     levels = fit.stages
     return (_fpn(size, channels, 0, levels)
-            + '    mask_head=dict(\n'
-              "        type='SOLOv2KernelHead',\n"
+            + '    # windows: each cell knows from the first step on where its mask is\n'
+              '    mask_head=dict(\n'
+              "        type='SOLOv2WindowHead',\n"
               f'        num_classes={fit.heads["num_classes"]}, in_channels={size.neck},\n'
               f'        feat_channels={size.head}, stacked_convs={size.convs},\n'
             + _grid_numbers(fit)
@@ -122,6 +123,8 @@ def _lordre(fit, size, channels):
         '        # half as many again as nearly all images have objects\n'
         f'        num_queries={heads["num_queries"]},\n'
         "        norm_cfg=dict(type='BN'),\n"
+        '        # mask losses look closely around the objects, not at every pixel\n'
+        '        crop_size=24,\n'
         + regions +
         "        loss_cls=dict(type='CrossEntropyLoss', loss_weight=2.0)),\n"
         "    test_cfg=dict(score_thr=0.005, mask_thr=0.45, mask_format='rle')")

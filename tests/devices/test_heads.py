@@ -23,6 +23,7 @@ FORMS = dict(
     {family: make() for family, make in models.FAMILIES.items()},
     lordre_regions=models.lordre(region_classifier=dict(hidden_channels=8), loss_matched_cls=dict(
         type='CrossEntropyLoss', loss_weight=2.0)),
+    lordre_points=models.lordre_places(crop_size=6),
     lordre_maps=with_test_cfg(models.lordre(), activation_maps=True, max_per_img=3),
     solov2_wide=models.solov2(dynamic_conv_size=3),
     solov2_few=with_test_cfg(models.solov2(), nms_pre=10),
@@ -37,7 +38,7 @@ _CELLS = {'grid/cells.py:cell_targets': (1, 'which cells are positive')}
 _POINTS = {'polarmask/targets.py:positive_points': (1, 'which points are positive')}
 LOSS = {form: dict(lordre=_MATCHER, polarmask=_POINTS).get(form.split('_')[0], _CELLS)
         for form in FORMS}
-LOSS['lordre_places'] = {}  # nothing is matched
+LOSS['lordre_places'] = LOSS['lordre_points'] = {}  # nothing is matched
 LOSS['lordre_regions'] = _MATCHER | {
     'lordre/region_classifier.py:_losses': (1, 'how many pixels belong to an object')}
 

@@ -8,6 +8,7 @@ from mmdet.registry import MODELS
 
 from mmdet_lordre.lordre import place_head
 from mmdet_lordre.lordre.place_targets import beside, places_of
+from mmdet_lordre.lordre.places import at_places, pool
 from mmdet_lordre.masks import RLEMasks
 
 from .conftest import make_head as make_any_head
@@ -45,15 +46,18 @@ def by_instance(head, features, samples):
         for spots in (places, beside(places, maps.shape[-2:])):
             for (x, y), target, label in zip(spots, coverage, s.gt_instances.labels):
                 cell = (y * maps.shape[-1] + x).view(1, 1)
-                drawn = branch.draw(maps[b:b + 1], masks[b:b + 1], cell, head.radius)
+                feature = maps[b:b + 1]
+                drawn = branch.draw(branch.kernels(feature, cell, head.radius),
+                                    branch.bases(masks[b:b + 1]))
                 p, logits = drawn.sigmoid(), drawn[0, 0]
                 sums['loss_mask'] += F.binary_cross_entropy_with_logits(
                     logits, target, reduction='sum') / (target.sum() + 1) / (2 * count)
                 dice = 2 * (p[0, 0] * target).sum() / (
                     p.square().sum() + target.square().sum() + 1e-4)
                 sums['loss_dice'] += 2 * (1 - dice) / (2 * count)
-                own, quality = branch.tell(maps[b:b + 1], cell, p)
-                true, _ = branch.tell(maps[b:b + 1], cell, target[None, None])
+                own, quality = branch.tell(at_places(feature, cell), pool(feature, p))
+                true, _ = branch.tell(at_places(feature, cell),
+                                      pool(feature, target[None, None]))
                 for found in (own, true):
                     sums['loss_cls'] += F.cross_entropy(found[0], label[None]) / (4 * count)
                 inside, true = p[0, 0] >= 0.4, target > 0.5
@@ -204,4 +208,15 @@ def test_many_objects_are_drawn_in_pieces(features, counts, monkeypatch):
         found.append((losses, {k: p.grad.clone() for k, p in head.named_parameters()}))
     assert len(head._pieces(list(counts), [torch.zeros(c, 16, 24) for c in counts])) == sum(counts)
     torch.testing.assert_close(found[0][0], found[1][0])
-    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=5e-6)
+
+
+@pytest.mark.parametrize('upsample', [1, 2])
+def test_points_that_are_all_pixels_give_the_same_losses(features, upsample):
+    found = []
+    for crop_size in (None, 160):
+        head = make_head(crop_size=crop_size, mask_upsample=upsample)
+        losses = head.loss(features, [sample(4), sample(2, seed=1)])
+        sum(v for k, v in losses.items() if 'loss' in k).backward()
+        found.append((losses, {k: p.grad for k, p in head.named_parameters()}))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=3e-4)
