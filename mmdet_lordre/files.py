@@ -1,5 +1,7 @@
 """Reading files no larger than their kind is, and writing them whole or not at all."""
 import os
+import re
+import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +13,8 @@ from .errors import UserError
 ANNOTATIONS, CHECKPOINT, CONFIG = 4 * 2**30, 16 * 2**30, 16 * 2**20
 #: Set to anything in the environment, it lifts these limits.
 NO_LIMITS = 'MMDET_LORDRE_NO_SIZE_LIMITS'
+#: How the oldest pickles begin, which are texts, too: a container, or a global.
+_PICKLED_TEXT = re.compile(rb'\A(?:\(?[dlt]p\d|\(?c[\w.]+\n[\w.]+\n)')
 #: Ending of files that are being written.
 UNFINISHED = '.tmp'
 
@@ -55,24 +59,32 @@ def refuse_text(path: str | os.PathLike) -> None:
     """Refuse what was saved in place of a checkpoint.
 
     Raises:
-        UserError: It is a web page, or a pointer of Git LFS.
+        UserError: It is empty, a web page, a pointer of Git LFS, or another text.
     """
     with open(path, 'rb') as file:
-        start = file.read(512).lstrip().lower()
+        begin = file.read(512)
+    if not begin:
+        raise UserError(f'{path} is empty: download it again')
+    start = begin.lstrip().lower()
     if start.startswith((b'<!doctype', b'<html', b'<?xml', b'<head')):
         raise UserError(f'{path} is a web page, not a checkpoint: download the file itself')
     if start.startswith(b'version https://git-lfs'):
         raise UserError(f'{path} is a pointer of Git LFS, not the file: get it with git lfs pull')
+    # pickles of any protocol but the oldest have bytes that no text has
+    if all(byte >= 32 or byte in b'\t\n\r' for byte in begin) and not _PICKLED_TEXT.search(begin):
+        raise UserError(f'{path} is a text, not a checkpoint: give the file of the weights')
 
 
 def refuse_overwriting(targets: Iterable[str | os.PathLike], overwrite: bool = False,
-                       sources: Iterable[str | os.PathLike | None] = ()) -> None:
+                       sources: Iterable[str | os.PathLike | None] = (),
+                       option: str = '--overwrite') -> None:
     """Refuse to write over what is there; over what is read from, whatever is asked.
 
     Args:
         targets: Files that will be written.
         overwrite: Whether earlier files may be replaced (``--overwrite``).
         sources: What the results are made from; None and what is no file are passed over.
+        option: What whoever is refused may say to have it replaced.
 
     Raises:
         UserError: naming the file.
@@ -85,7 +97,31 @@ def refuse_overwriting(targets: Iterable[str | os.PathLike], overwrite: bool = F
             raise UserError(f'{target} would be written over, and it is read: choose another name')
         if not overwrite:
             raise UserError(f'{target} is there already: choose another name, or replace it with '
-                            '--overwrite')
+                            f'{option}')
+
+
+def demand_writable(targets: Iterable[str | os.PathLike]) -> None:
+    """See that files can be written before hours are spent on what is to be in them.
+
+    Their folders are made, and a megabyte is written there for a moment.
+
+    Args:
+        targets: Files.
+
+    Raises:
+        UserError: naming the file that cannot be written, and why.
+    """
+    for target in targets:
+        try:
+            folder = os.path.dirname(os.path.abspath(target))
+            os.makedirs(folder, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(bytes(2**20))
+                file.flush()
+        except OSError as error:
+            why = ('there is a file where a folder should be'
+                   if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror)
+            raise UserError(f'{target} cannot be written: {why}; choose another place') from error
 
 
 def _identity(path):

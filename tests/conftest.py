@@ -1,4 +1,6 @@
-"""For every test: the device, see :mod:`tests.on_device`."""
+"""For every test: the device, see :mod:`tests.on_device`, and what only Linux has."""
+import sys
+
 import pytest
 
 from tests import on_device
@@ -10,6 +12,11 @@ def pytest_configure(config):
     said = on_device.problem()
     if said:
         raise pytest.UsageError(said)
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker('linux') and sys.platform != 'linux':
+        pytest.skip('processes, signals, pipes and /proc as Linux has them')
 
 
 @pytest.fixture(scope='session')

@@ -1,4 +1,6 @@
 """Files that are too large, or grow, or bring code, are refused by name."""
+import errno
+import os
 import zipfile
 
 import pytest
@@ -23,6 +25,20 @@ def test_large_files(tmp_path, monkeypatch):
         read_checkpoint(tmp_path / 'a.pth')
     monkeypatch.setenv(limits.NO_LIMITS, '1')
     limits.refuse_large(str(path), 1)
+
+
+def test_what_cannot_be_written_is_said_before(tmp_path, monkeypatch):
+    limits.demand_writable([tmp_path / 'deep' / 'er' / 'r.pkl'])
+    assert not list((tmp_path / 'deep' / 'er').iterdir())
+    (tmp_path / 'file').write_text('mine')
+    with pytest.raises(UserError, match=r'file/r\.pkl cannot be written: .*; choose another place'):
+        limits.demand_writable([tmp_path / 'r.pkl', tmp_path / 'file' / 'r.pkl'])
+
+    def full(dir):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(limits.tempfile, 'TemporaryFile', full)
+    with pytest.raises(UserError, match=r'r\.pkl cannot be written: No space left on device'):
+        limits.demand_writable([tmp_path / 'r.pkl'])
 
 
 def test_archives_that_grow(tmp_path):

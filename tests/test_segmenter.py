@@ -35,6 +35,21 @@ def test_evaluate(segmenter, pictures, tmp_path):  # noqa: F811
         segmenter.evaluate(pictures / 'val.json', metrics=('accuracy', ))
 
 
+def test_export_replaces_a_file_only_when_asked(segmenter, tmp_path):
+    onnx = pytest.importorskip('onnx')
+    out = tmp_path / 'deep' / 'm.onnx'
+    out.parent.mkdir()
+    out.write_text('somebody else')
+    with pytest.raises(UserError, match=r'm\.onnx is there already: .* overwrite=True$'):
+        segmenter.export(out)
+    with pytest.raises(UserError, match=r'must end in \.onnx'):
+        segmenter.export(tmp_path / 'm.txt')
+    assert out.read_text() == 'somebody else'
+    assert not segmenter.export(out, shape=(64, 64), overwrite=True).missing
+    onnx.checker.check_model(str(out))
+    assert [path.name for path in out.parent.iterdir()] == ['m.onnx']
+
+
 def test_unknown_things_are_said(segmenter):
     with pytest.raises(UserError, match="takes no 'confidence'; it takes score_thr"):
         segmenter.predict('x.png', confidence=0.5)

@@ -9,6 +9,7 @@ import torch
 from mmdet.datasets import CocoDataset
 from torch import Tensor
 
+from ..files import atomic_write, refuse_overwriting
 from . import backbones, formats
 from .reading import read_published, sha256
 from .rules import Conversion, ConversionError
@@ -81,7 +82,7 @@ def dataset_meta(classes: tuple[str, ...] | None) -> dict:
 
 
 def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: str = 'auto',
-                 config: str | os.PathLike | None = None) -> Conversion:
+                 config: str | os.PathLike | None = None, overwrite: bool = False) -> Conversion:
     """Convert a checkpoint file.
 
     The written file loads with ``weights_only=True`` and holds ``state_dict`` and ``meta``:
@@ -94,15 +95,16 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: s
         format: as in :func:`convert_state_dict`.
         config: a config whose model the result must fit; nothing is written if it does not.
             ``'auto'`` looks for one among this project's, if the file holds a whole model.
+        overwrite: replace a target that is there; never the source.
 
     Raises:
+        UserError: the target is there already.
         ConversionError: as in :func:`read_published` and :func:`convert_state_dict`, or a result
             that does not fit the model of ``config``.
     """
     source, target = Path(source).expanduser(), Path(target).expanduser()
+    refuse_overwriting([target], overwrite, (source, ), 'overwrite=True')
     state, published_meta = read_published(source)
-    if target.exists() and target.samefile(source):
-        raise ConversionError(f'{target}: would overwrite the published file; give another name')
     try:
         result = convert_state_dict(state, format, published_meta)
     except ConversionError as error:
@@ -117,7 +119,8 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: s
         verify(result, cfg, str(config))
         meta.update(config=Path(config).stem, cfg=cfg.pretty_text)
     target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta=meta, state_dict=result.state), target)
+    with atomic_write(target) as unfinished:
+        torch.save(dict(meta=meta, state_dict=result.state), unfinished)
     return result
 
 

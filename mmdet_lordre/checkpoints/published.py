@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from ..errors import UserError
 from ..model_index import config_of, model_index
 from .convert import convert_state_dict, dataset_meta
 from .download import download
@@ -47,7 +48,7 @@ def load_from_published(filename: str, map_location: Any = None) -> dict:
         result = convert_state_dict(state, meta=meta)
         if entry is not None:
             verify(result, read_config(config_of(source)), source)
-    except ConversionError as error:
+    except UserError as error:
         again = f'; it was downloaded from {address}: delete it to try again' if fetched else ''
         text = str(error) if str(path) in str(error) else f'{path}: {error}'
         raise ConversionError(text + again) from None

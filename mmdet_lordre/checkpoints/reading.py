@@ -86,7 +86,10 @@ def read_published(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
         content = _read(path)
     except pickle.UnpicklingError as error:
         name = name_asked_for(error)
-        reason = f'it wants to load {name}' if name else str(error).strip().splitlines()[0]
+        reason = f'it wants to load {name}' if name else str(error)
+        if not reason.startswith('it wants'):
+            raise ConversionError(f'{path}: not a checkpoint (its content is not what torch.save '
+                                  'writes)') from None
         raise ConversionError(
             f'{path}: refused, because it holds more than tensors and plain data ({reason}); '
             'convert a file that holds only the state dict') from None
@@ -118,7 +121,8 @@ def _read(path: Path) -> Any:
 
 def _state_dict(content: Any, path: Path) -> tuple[dict[str, Tensor], dict]:
     if not isinstance(content, dict):
-        raise ConversionError(f'{path}: holds a {type(content).__name__}, not a checkpoint')
+        raise ConversionError(f'{path}: not a checkpoint, but one value of type '
+                              f'{type(content).__name__}')
     meta = content.get('meta')
     state = next((content[key] for key in _STATE_KEYS if isinstance(content.get(key), dict)),
                  content)

@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> Conversion:
     """Convert as the command line says; returns the conversion."""
     args = parse_args(argv)
     refuse_overwriting([args.target], args.overwrite, (args.source, args.config))
-    result = convert_file(args.source, args.target, args.format, args.config)
+    result = convert_file(args.source, args.target, args.format, args.config, args.overwrite)
     print(result.summary())
     print(f'written  {args.target}')
     return result

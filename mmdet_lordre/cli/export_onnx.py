@@ -41,4 +41,4 @@ def main(argv: list[str] | None = None) -> Any:
     model = build_model(args.config, args.checkpoint, 'cpu', args.cfg_options)
     return write_onnx(model, args.out, shape=args.shape, dynamic=args.dynamic, half=args.fp16,
                       end_to_end=args.end_to_end, probabilities=args.probabilities,
-                      image=args.image)
+                      image=args.image, overwrite=args.overwrite)

@@ -45,6 +45,10 @@ def load_config(path: str, options: dict | None = None) -> Config:
             raise UserError(f'no such config: {path} ({package} is not installed)')
         source = os.path.join(spec.submodule_search_locations[0], '.mim', 'configs', name)
     if not os.path.isfile(source):
+        if os.path.exists(source):
+            raise UserError(f'config {path} is no file: '
+                            + ('a folder; give a config in it' if os.path.isdir(source)
+                               else 'give an ordinary one'))
         raise UserError(f'no such config: {path}{_similar(source)}')
     cfg = _read(path, source)
     return finish_config(cfg, f'config {path}', options, path)

@@ -170,7 +170,8 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
                         'which folder they are in, / for any, with --train-images / --val-images '
                         '(--images)')
     if folder is not None:
-        raise UserError(f'{places[0]}: no such image: {missing!r} (a file_name of {ann_path})')
+        raise UserError(f'{places[0]} has no image of {ann_path}: no {missing!r}, for one; '
+                        'give the folder that its file names start from')
     raise UserError(f'the images of {ann_path} were not found: no {missing!r} in '
                     f'{", ".join(str(p) for p in places[:4])}, ...; say where with '
                     '--train-images / --val-images (--images)')

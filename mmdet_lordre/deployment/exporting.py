@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..config.reading import input_size
 from ..errors import UserError
+from ..files import refuse_overwriting
 from ..models import head_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def demand_packages() -> None:
 
 def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
                dynamic: bool = False, half: bool = False, end_to_end: bool = False,
-               probabilities: bool = False, image: str | None = None) -> Agreement | None:
+               probabilities: bool = False, image: str | None = None,
+               overwrite: bool = False) -> Agreement | None:
     """Write a model as an ONNX file, and run both.
 
     Args:
@@ -52,6 +54,7 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
         end_to_end: Scores, labels and masks as outputs, not what the head gives.
         probabilities: Masks as probabilities, not as 0 and 1.
         image: File to compare on; a drawn picture if not given.
+        overwrite: Replace a file of that name.
 
     Returns:
         How onnxruntime and PyTorch agree; None if they were not compared.
@@ -60,6 +63,9 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
         UserError: The model, the size or the file cannot be used, or both find other things.
     """
     demand_packages()
+    demand_name(out)
+    refuse_overwriting([out], overwrite, (image, getattr(model, 'checkpoint', None)),
+                       'overwrite=True')
     from .onnx import export_onnx
 
     name = model.cfg.filename or getattr(model, 'checkpoint', None) or 'the model'
@@ -69,7 +75,7 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     try:
         export_onnx(model, out, size, dynamic, half, end_to_end, not probabilities,
-                    image_preparation(model))
+                    image_preparation(model), overwrite)
     except ValueError as error:
         raise UserError(f'{name}: {error}') from error
     except OSError as error:

@@ -1,4 +1,5 @@
 """A training from data alone: plan, train by the clock, keep the best."""
+import json
 import os
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from ..config.own_data import CONVERTED, find_own_data
 from ..config.reading import load_config
 from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
+from ..files import atomic_write
 from ..reporting.after_training import report_on_training, results_prefix
 from ..training.last_results import LastResultsHook
 from ..training.lock import work_folder
@@ -19,6 +21,9 @@ from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner
 from .auto import PLAN, auto_config, by_the_clock, judge_by_part
 from .plan import MINUTES
+
+#: In the folder of the plan: data and limits that were asked for.
+ASKED = 'asked.json'
 
 
 def free_folder(folder: str, last: bool = False) -> str:
@@ -44,6 +49,25 @@ def _start(cfg: Config) -> Runner:
     runner.train()
     report_on_training(runner, cfg)
     return runner
+
+
+def _whole_paths(asked):
+    return {option: os.path.realpath(value) if isinstance(value, str) and option != '--size'
+            else value for option, value in asked.items() if value}
+
+
+def _demand_same(asked, work_dir):
+    """Refuse to go on with a plan that was made for something else."""
+    path = os.path.join(work_dir, PLAN, ASKED)
+    if not os.path.isfile(path):
+        return
+    with open(path) as file:
+        before = json.load(file)
+    for option, value in _whole_paths(asked).items():
+        if before.get(option) != value:
+            raise UserError(f'{option} {value}: what {work_dir} goes on with was planned '
+                            + (f'for {before[option]}' if option in before else 'without it')
+                            + f'; leave {option} out, or begin anew with another --work-dir')
 
 
 def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
@@ -86,8 +110,12 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
     if os.path.isfile(planned) and not resume:
         raise UserError(f'{work_dir} has a plan already: go on with --resume, or choose another '
                         '--work-dir')
+    asked = {'--train-ann': train_ann, '--val-ann': val_ann, '--data': data,
+             '--train-images': train_images, '--val-images': val_images,
+             '--family': families, '--size': size}
     with work_folder(work_dir):
         if os.path.isfile(planned):
+            _demand_same(asked, work_dir)
             cfg = load_config(planned)
             judge_by_part(cfg, os.path.join(work_dir, PLAN))
             by_the_clock(cfg, minutes, began)
@@ -100,6 +128,8 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
                                 os.path.join(work_dir, CONVERTED), keep_empty_classes, say)
             cfg = auto_config(own, work_dir, minutes, began, families=families, size=size,
                               seed=seed or 0, say=say)
+            with atomic_write(os.path.join(work_dir, PLAN, ASKED)) as path, open(path, 'w') as file:
+                json.dump(_whole_paths(asked), file)
         cfg.work_dir, cfg.launcher = work_dir, 'none'
         if seed is not None:
             cfg.randomness = dict(seed=seed)

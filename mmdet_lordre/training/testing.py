@@ -16,7 +16,7 @@ from ..datasets.coco_file import forget_annotations, read_annotations
 from ..datasets.formats import open_data
 from ..errors import UserError
 from ..evaluation import CocoMaskMetric, DumpMaskResults
-from ..files import refuse_overwriting
+from ..files import demand_writable, refuse_overwriting
 from .distributed import from_the_first
 from .runner import ToolRunner, work_dir_of
 
@@ -201,6 +201,7 @@ def _refuse_overwriting(cfg, checkpoint, testing):
     for dataset in split_datasets(cfg, 'test'):
         sources.append(dataset_files(dataset)[0])
     refuse_overwriting(targets, testing.overwrite, sources)
+    demand_writable(targets + ([os.path.join(testing.show_dir, 'x')] if testing.show_dir else []))
 
 
 def _has_annotations(cfg):

@@ -108,6 +108,7 @@ def secret(folder):
     return path
 
 
+@pytest.mark.linux
 def test_nothing_outside_of_the_folder_is_shown(tmp_path):
     path = secret(tmp_path)
     (tmp_path / 'images').mkdir()

@@ -100,9 +100,19 @@ def test_arrays_of_objects_are_not_tensors(tmp_path):
                                      b'\x80\x04K\x05.'])
 def test_other_files_are_refused_in_one_line(tmp_path, content):
     (tmp_path / 'a.pth').write_bytes(content)
-    with pytest.raises(ConversionError, match=r'a\.pth') as error:
+    with pytest.raises(UserError, match=r'a\.pth') as error:
         read_published(tmp_path / 'a.pth')
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('content, said', [
+    (b'epoch 1, loss 0.3\n', 'is a text, not a checkpoint'), (b'', 'is empty'),
+    (b'\x89PNG\r\n\x1a\n', 'not a checkpoint'), (b'h\0\0', 'not what torch.save writes')])
+def test_other_files_are_named_in_plain_words(tmp_path, content, said):
+    (tmp_path / 'a.pth').write_bytes(content)
+    with pytest.raises(UserError, match=said) as error:
+        read_published(tmp_path / 'a.pth')
+    assert 'Memo' not in str(error.value) and 'pickle' not in str(error.value)
 
 
 def test_a_zip_that_torch_did_not_write_is_refused(tmp_path):

@@ -214,7 +214,7 @@ def test_the_log_says_how_it_was_read(filename, backend, monkeypatch, tmp_path, 
 
 
 @pytest.mark.parametrize('content, said', [
-    (b'hello world\n' * 10, 'its content is not what torch.save writes'),
+    (b'hello world\n' * 10, 'is a text, not a checkpoint'),
     (pickle.dumps(Runs('x'), protocol=4), 'torch.save did not write it')])
 def test_files_of_other_programs(tmp_path, recwarn, content, said):
     path = tmp_path / 'x.pth'

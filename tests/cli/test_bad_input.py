@@ -1,4 +1,5 @@
 """Wrong input ends in one line that names what and where, before training starts."""
+import os
 import shutil
 
 import pytest
@@ -107,11 +108,16 @@ def test_class_counts(bad, trained, data, error_line):
     assert 'has 3 classes' in line and 'has 2' in line
 
 
+@pytest.mark.linux
 def test_paths_and_names(bad, trained, data, error_line):
     folder, config, options = bad
     assert error_line(train, folder / 'badd.py').endswith(
         f'no such config: {folder}/badd.py (did you mean {folder}/bad.py?)')
     assert 'no such config' in error_line(run_test, 'nowhere.py', trained[1])
+    assert error_line(train, folder).endswith('is no file: a folder; give a config in it')
+    os.mkfifo(folder / 'pipe.py')
+    assert error_line(train, folder / 'pipe.py').endswith('pipe.py is no file: give an ordinary '
+                                                          'one')
     line = error_line(run_test, *trained, '--eval', 'segm', 'mAP')
     assert "--eval: unknown metric 'mAP'" in line and 'segm, bbox' in line
     assert 'no such checkpoint: gone.pth' in error_line(run_test, config, 'gone.pth')

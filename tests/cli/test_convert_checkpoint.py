@@ -18,6 +18,7 @@ from mmdet_lordre.checkpoints import ConversionError, convert_file, convert_stat
 from mmdet_lordre.checkpoints.convert import COCO_CLASSES
 from mmdet_lordre.cli.demo import main as demo
 from mmdet_lordre.cli.test import main as run_test
+from mmdet_lordre.errors import UserError
 from tests.cli.tiny import make_coco, write_config
 from tests.parity.case import OWN_CASES, ParityCase
 
@@ -114,8 +115,20 @@ def test_an_error_is_one_line(tmp_path):
 def test_a_missing_config_and_an_overwritten_source_are_refused(published, tmp_path):
     with pytest.raises(ConversionError, match='no such config'):
         convert_file(published, tmp_path / 'a.pth', config=tmp_path / 'gone.py')
-    with pytest.raises(ConversionError, match='overwrite'):
-        convert_file(published, published)
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match='would be written over, and it is read'):
+            convert_file(published, published, overwrite=overwrite)
+
+
+def test_a_file_that_is_there_is_replaced_only_when_asked(published, tmp_path):
+    target = tmp_path / 'ours.pth'
+    target.write_text('somebody else')
+    with pytest.raises(UserError, match=r'ours\.pth is there already: .* overwrite=True$'):
+        convert_file(published, target, config=SOFT)
+    assert target.read_text() == 'somebody else'
+    convert_file(published, target, config=SOFT, overwrite=True)
+    assert torch.load(target, weights_only=True)['state_dict']
+    assert not list(tmp_path.glob('*.tmp'))
 
 
 def test_a_head_alone_fits_and_its_missing_parts_are_counted(published, tmp_path):
@@ -127,7 +140,7 @@ def test_a_head_alone_fits_and_its_missing_parts_are_counted(published, tmp_path
     head.pop('decoder.inst_branch.fc.bias')
     torch.save(head, tmp_path / 'head.pth')
     with pytest.raises(ConversionError, match=r'inst_branch\.fc\.bias: not in the file'):
-        convert_file(tmp_path / 'head.pth', tmp_path / 'ours.pth', config=SOFT)
+        convert_file(tmp_path / 'head.pth', tmp_path / 'other.pth', config=SOFT)
 
 
 def test_a_published_imagenet_file_is_an_init_cfg(tmp_path):

@@ -105,6 +105,10 @@ def test_results_of_earlier_tests(trained, data, tmp_path, error_line):
         assert f'{path} is there already' in error_line(run_test, *command, *options[kind])
         assert path.read_text() == 'of mine'
     assert not (tmp_path / 'r.segm.json').exists()
+    # nor is a test begun whose results have no place
+    for kind in ('--out', '--json-out', '--show-dir'):
+        assert 'cannot be written: there is a file' in error_line(
+            run_test, *command, kind, f'{data}/val.json/r.pkl')
     assert len(list((tmp_path / 'show').iterdir())) == 1
     run_test([*command, *options['out'], *options['json'], *options['show'], '--overwrite'])
     assert all(path.stat().st_size > 100 for path in earlier.values())
@@ -168,6 +172,7 @@ def test_an_address_keeps_its_slashes():
         read_published('https://a/b.pth')
 
 
+@pytest.mark.linux
 def test_a_pipe_is_no_photograph(photos):
     os.mkfifo(photos / 'pipe.jpg')
     assert [path.name for path in list_images(photos)] == ['x.jpg', 'x.jpg']

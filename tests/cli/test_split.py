@@ -143,7 +143,8 @@ def test_parts_that_there_are_become_one(tmp_path, capsys):
     (['--folds', '2', '--test', '0.1'], 'split off the test part first'),
     (['--folds', '40'], '12 images in 12 groups cannot be divided into 40 parts'),
     (['--val', '0.01'], 'no image is left for val'),
-    (['--group', '('], 'is no regular expression')])
+    (['--group', '('], 'is no regular expression'),
+    (['--format', 'yolo'], 'train.json is read as coco, not as yolo: leave --format out')])
 def test_what_cannot_be_divided(data, tmp_path, error_line, options, said):
     assert said in error_line(split, f'{data}/train.json', '--out', tmp_path / 'out', *options)
     assert not (tmp_path / 'out').exists()

@@ -164,6 +164,7 @@ def test_orientation_that_the_size_does_not_tell(tmp_path, tag, side):
     assert image_problem(path, 60, side, upright=False) is None
 
 
+@pytest.mark.linux
 def test_what_is_no_file_is_not_opened(data, tmp_path):
     """Reading from a pipe would wait for ever."""
     os.mkfifo(tmp_path / 'images' / 'pipe.png')

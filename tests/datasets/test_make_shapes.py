@@ -125,6 +125,7 @@ def test_an_error_midway_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.linux
 def test_a_killed_run_leaves_nothing_under_the_name(tmp_path):
     out = tmp_path / 'set'
     process = subprocess.Popen([sys.executable, str(TOOL), str(out), '--train', '100000',

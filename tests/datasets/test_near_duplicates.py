@@ -139,6 +139,7 @@ def test_something_moved(tmp_path):
     assert pairs_of(files(tmp_path, frames)) == []
 
 
+@pytest.mark.linux
 def test_what_cannot_be_read_is_like_nothing(tmp_path):
     (tmp_path / 'text.png').write_text('text')
     (tmp_path / 'empty.png').write_bytes(b'')

@@ -1,5 +1,6 @@
 """``lordre train --auto``: from annotations to a folder that is a model."""
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from mmengine.config import Config
 from mmdet_lordre.cli import train as command
 from mmdet_lordre.cli.main import one_line_errors
 from mmdet_lordre.config.own_data import OwnData, Part
+from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import build_model
 from mmdet_lordre.planning import auto, run
 from mmdet_lordre.planning.holdout import set_aside
@@ -61,6 +63,18 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
     with pytest.raises(SystemExit):
         one_line_errors(command.main)(['--auto', '--train-ann', data, '--work-dir', str(work)])
     assert 'has a plan already' in capsys.readouterr().err
+    # what it goes on with is what it was planned for
+    for options, said in ((['--train-ann', str(plan / 'val.json')], f'planned for {data}; leave'),
+                          (['--size', 'small'], '--size small: '),
+                          (['--train-ann', data, '--val-ann', data], 'planned without it')):
+        with pytest.raises(UserError, match=re.escape(said)):
+            run.train_auto(work_dir=str(work), resume=True, start=pytest.fail,
+                           **{option[2:].replace('-', '_'): value for option, value in
+                              zip(options[::2], options[1::2])})
+    begun = []
+    with pytest.raises(AttributeError):  # a runner that is none
+        run.train_auto(data, work_dir=str(work), resume=True, start=begun.append, minutes=1)
+    assert begun[0].resume
 
 
 def test_segmenter_trains_what_it_is_told_to(data, tmp_path, monkeypatch):

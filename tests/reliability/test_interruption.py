@@ -9,6 +9,8 @@ import pytest
 from ..cli.tiny import ROOT, make_coco
 from .families import FAMILIES, write_family
 
+pytestmark = pytest.mark.linux
+
 
 def interrupt(folder, config, *points):
     """What tests/reliability/killing.py says of each point."""

@@ -41,6 +41,7 @@ def other(tmp_path):
     os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.linux
 def test_the_second_names_the_first_and_a_killed_one_has_none(other):
     folder, process, _ = other
     with pytest.raises(UserError) as error, work_folder(str(folder)):

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 
 from mmdet_lordre.training.workers import guard_workers
@@ -43,6 +44,7 @@ def alive(pid):
     return state != 'Z'
 
 
+@pytest.mark.linux
 def test_they_end_with_a_killed_master():
     master = subprocess.Popen(
         [sys.executable, '-c', MASTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -75,11 +75,11 @@ def open_data(source: str | Path, images: str | None = None, format: str | None 
                 'docs/data.md lists the formats')
         parts = FORMATS[found].read(folder, options)
     else:
-        parts = _open_file(path, options)
+        parts = _open_file(path, options, format)
     return {part: parts[part] for part in ('train', 'val', 'test') if part in parts}
 
 
-def _open_file(path: str, options: Options) -> dict[str, CocoData]:
+def _open_file(path: str, options: Options, format: str | None) -> dict[str, CocoData]:
     lower = path.lower()
     if not os.path.exists(path):
         raise UserError(f'no such annotation file: {path}')
@@ -92,6 +92,10 @@ def _open_file(path: str, options: Options) -> dict[str, CocoData]:
             raise UserError(f'{path} is {what}, which is not read: export COCO, YOLO or another '
                             'of the formats in docs/data.md')
     reader = _reader_of(path)
+    found = next(name for name, module in FORMATS.items() if module is reader)
+    if format not in (None, found):
+        raise UserError(f'{path} is read as {found}, not as {format}: leave --format out, or give '
+                        f'the folder of the {format} data')
     if reader is coco:
         return {'train': coco.read_file(path, options)}
     return reader.read(Folder(os.path.dirname(os.path.abspath(path))), options,

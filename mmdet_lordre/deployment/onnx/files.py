@@ -6,6 +6,7 @@ import warnings
 import torch
 from torch import nn
 
+from ...files import atomic_write, refuse_overwriting
 from .model import ExportedModel
 from .operators import DEFORMABLE_OPSET, exportable, has_deformable
 
@@ -17,7 +18,7 @@ METADATA_KEY = 'mmdet_lordre'
 
 def export_onnx(model: nn.Module, path: str, size: tuple[int, int], dynamic: bool = False,
                 half: bool = False, end_to_end: bool = True, binary: bool = True,
-                metadata: dict | None = None) -> ExportedModel:
+                metadata: dict | None = None, overwrite: bool = False) -> ExportedModel:
     """Write a detector as an ONNX file of standard operators.
 
     Args:
@@ -29,15 +30,19 @@ def export_onnx(model: nn.Module, path: str, size: tuple[int, int], dynamic: boo
         end_to_end: See :class:`ExportedModel`.
         binary: See :class:`ExportedModel`.
         metadata: Written into the file as JSON, for whoever prepares images.
+        overwrite: Replace a file of that name.
 
     Returns:
         What was written, as a module.
 
     Raises:
         ImportError: The package ``onnx`` is missing.
+        UserError: The file is there already.
         ValueError: See :class:`ExportedModel`.
     """
     import onnx
+
+    refuse_overwriting([path], overwrite, option='overwrite=True')
 
     exported = ExportedModel(model, end_to_end, binary, half).eval()
     image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
@@ -52,16 +57,17 @@ def export_onnx(model: nn.Module, path: str, size: tuple[int, int], dynamic: boo
             axes = {'image': axes['image']} | _free_axes(exported, image)
     if os.path.dirname(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-    with torch.no_grad(), exportable(), warnings.catch_warnings():
+    with (atomic_write(path) as unfinished, torch.no_grad(), exportable(),
+          warnings.catch_warnings()):
         # every branch that the tracer warns about depends on settings, not on data
         warnings.simplefilter('ignore')
         torch.onnx.export(
-            exported, (image, ), path, dynamo=False, input_names=['image'],
+            exported, (image, ), unfinished, dynamo=False, input_names=['image'],
             output_names=list(exported.names), dynamic_axes=axes,
             opset_version=DEFORMABLE_OPSET if has_deformable(model) else OPSET)
-    file = onnx.load(path)
-    onnx.helper.set_model_props(file, {METADATA_KEY: json.dumps(metadata or {})})
-    onnx.save(file, path)
+        file = onnx.load(unfinished)
+        onnx.helper.set_model_props(file, {METADATA_KEY: json.dumps(metadata or {})})
+        onnx.save(file, unfinished)
     return exported
 
 

@@ -77,6 +77,7 @@ def test_links_within(tmp_path):
     assert len(list(Folder(source).walk('', ('.yaml',)))) == 1
 
 
+@pytest.mark.linux
 def test_pipes_are_not_waited_for(tmp_path):
     source, _ = exports.labelme(tmp_path / 'set')
     os.mkfifo(source / 'pipe.json')
