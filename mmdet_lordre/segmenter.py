@@ -78,7 +78,7 @@ class Segmenter:
     def predict(self, source: Any, *, recursive: bool = False, images: str | None = None,
                 strict: bool = False, keep_image: bool = False,
                 **settings: Any) -> Iterator['Result']:
-        """Results of pictures, one after the other, in their order.
+        """Results of pictures or frames, one after the other, in their order.
 
         Pictures are read while the network works, and no more of them are in memory than that
         takes, however many there are.
@@ -86,13 +86,14 @@ class Segmenter:
         Args:
             source: See :func:`~mmdet_lordre.prediction.sources.open_source`: an array (BGR, as
                 OpenCV reads), a picture, a folder, a pattern, a list, a COCO file, or a list of
-                these.
+                these; films; or a camera: its number, or an address. A camera ends where the
+                iterator is closed.
             recursive: Also folders in folders.
             images: Folder of the pictures of a COCO file.
             strict: Stop at a picture that cannot be read; otherwise it is named and passed over.
             keep_image: Results have the picture, too.
             **settings: See :class:`~mmdet_lordre.prediction.settings.Settings`: ``score_thr``,
-                ``batch``, ``tile``, ...
+                ``batch``, ``tile``, ``track=True``, ...
 
         Returns:
             An iterator; nothing is computed before the first result is asked for.
@@ -101,12 +102,20 @@ class Segmenter:
             UserError: Nothing can be read, or a setting is wrong.
         """
         from .prediction.cleanup import clean
+        from .prediction.frames import demand_film
         from .prediction.sources import open_source
         from .prediction.tiles import open_stream
+        from .prediction.tracking import tracked
         how = self._settings(settings)
-        stream = open_stream(self.model, how, keep_image)
-        results = stream.run(open_source(source, recursive, images),
-                             lambda result, picture: clean(result, how))
+        given = open_source(source, recursive, images).every(how.every)
+        demand_film(given, how, None, False, (1, 1))
+        tracking = how.tracking
+        stream = open_stream(self.model, how, keep_image or bool(tracking
+                                                                 and tracking.appearance))
+        results = stream.run(given, lambda result, picture: clean(result, how))
+        if tracking is not None:
+            results = tracked(results, tracking, how.lowest_scores(self.classes),
+                              lambda film: float(given.film(film).rate) / given.step)
         return _usable(results, strict)
 
     @staticmethod

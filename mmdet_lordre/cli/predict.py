@@ -7,9 +7,12 @@ from typing import Any
 
 from ..errors import UserError
 from ..models import build_model
+from ..prediction.counting import Counting
+from ..prediction.frames import demand_film
 from ..prediction.run import predict_files
 from ..prediction.settings import Settings
 from ..prediction.sources import open_source
+from ..prediction.tracking import Tracking
 from ..prediction.writers import WRITERS
 from .options import Parser, add_cfg_options, add_device
 
@@ -24,15 +27,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description='Find the objects in pictures and write them to files')
     parser.add_argument('source', nargs='+',
                         help='pictures, folders, patterns, list files (.txt), COCO files (.json), '
-                             'or the address of a picture')
+                             'the address of a picture; films; or a camera: 0, 1, ..., or an '
+                             'address such as rtsp://...')
     parser.add_argument('--model', required=True,
                         help='work folder of a training, checkpoint, or name of a model')
     parser.add_argument('--config', help='config file, where --model is a checkpoint that carries '
                                          'none')
     parser.add_argument('--out', metavar='DIR', default='predictions',
                         help='new or empty folder for the files (default: predictions)')
-    parser.add_argument('--save', nargs='+', default=['coco'], metavar='FORMAT',
-                        help=f'any of {", ".join(WRITERS)} (default: coco)')
+    parser.add_argument('--save', nargs='+', metavar='FORMAT',
+                        help=f'any of {", ".join(WRITERS)} (default: coco, and film for a film)')
     parser.add_argument('--score-thr', type=float, default=0.3,
                         help='lowest score that is kept (default: 0.3)')
     parser.add_argument('--thresholds', metavar='JSON',
@@ -55,6 +59,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                          help='how several processes were started; each does a share')
     sharing.add_argument('--local_rank', '--local-rank', type=int, default=0,
                          help=argparse.SUPPRESS)
+    moving = parser.add_argument_group('films and cameras')
+    moving.add_argument('--every', type=int, default=1, metavar='N',
+                        help='predict every N-th frame (default: 1)')
+    moving.add_argument('--track', action='store_true',
+                        help='give each object one identity in all frames')
+    moving.add_argument('--track-lost', type=int, metavar='N',
+                        help='frames that an object which is not seen is waited for '
+                             f'(default: {Tracking.lost})')
+    moving.add_argument('--track-low', type=float, metavar='SCORE',
+                        help='lowest score of what may be an object that is known already '
+                             f'(default: {Tracking.low})')
+    moving.add_argument('--track-confirm', type=int, metavar='N',
+                        help='frames in which an object must be seen to be one '
+                             f'(default: {Tracking.confirm})')
+    moving.add_argument('--track-appearance', action='store_true',
+                        help='colors count for identities, too')
+    moving.add_argument('--count-line', type=_numbers, action='append', default=[],
+                        metavar='X1,Y1,X2,Y2',
+                        help='count what goes over a line (with --track; several times)')
+    moving.add_argument('--count-zone', type=_numbers, action='append', default=[],
+                        metavar='X1,Y1,X2,Y2,X3,Y3,...',
+                        help='count what goes into a zone and out of it (with --track)')
     tiling = parser.add_argument_group('large pictures')
     tiling.add_argument('--tile', type=_tile, metavar='PX',
                         help='cut pictures into tiles with this side; auto: the size that the '
@@ -94,23 +120,52 @@ def main(argv: list[str] | None = None) -> Any:
         raise UserError(f'--mm-per-pixel must be more than 0, not {args.mm_per_pixel:g}')
     if args.images and not any(name.lower().endswith('.json') for name in args.source):
         raise UserError(f'--images {args.images} is for COCO files (.json), and none is given')
-    settings = Settings(**{name: getattr(args, name) for name in Settings.names()
-                           if hasattr(args, name)})
+    track = _tracking(args)
+    settings = Settings(**{**{name: getattr(args, name) for name in Settings.names()
+                              if hasattr(args, name)}, 'track': track})
+    counting = Counting(args.count_line, args.count_zone) \
+        if args.count_line or args.count_zone else None
     share, device = _share(args)
     source = open_source(args.source if len(args.source) > 1 else args.source[0], args.recursive,
                          args.images, args.out)
     _keep_apart(args.source, args.out)
+    save = args.save or (['coco', 'film'] if source.moving else ['coco'])
+    demand_film(source, settings, counting, args.resume, share)
     files = (args.model, ) if args.config is None else (args.config, args.model)
     model = build_model(*files, device=device, options=args.cfg_options)
     print(f'model: {model.checkpoint}')
     summary = predict_files(
-        model, source, args.out, args.save, settings, resume=args.resume, share=share,
+        model, source, args.out, save, settings, resume=args.resume, share=share,
         strict=args.strict, simplify=args.simplify, mm_per_pixel=args.mm_per_pixel,
+        counting=counting,
         quiet=share[0] > 1 and args.launcher != 'none')
     print(summary)
     if not summary.joined:
         print('files of all pictures together are written when the last share is done')
+    if summary.stopped and not source.live:
+        raise KeyboardInterrupt('stopped before the end of the film; what is there is whole')
     return summary
+
+
+def _tracking(args):
+    """How to track, None without --track."""
+    given = {name: value for name in ('low', 'lost', 'confirm', 'appearance')
+             if (value := getattr(args, f'track_{name}')) not in (None, False)}
+    if args.track:
+        return Tracking(**given)
+    wanted = [f'--track-{name}' for name in given] + ['--count-line'] * bool(
+        args.count_line) + ['--count-zone'] * bool(args.count_zone)
+    if wanted:
+        raise UserError(f'{wanted[0]} needs --track')
+    return None
+
+
+def _numbers(text):
+    try:
+        return [float(value) for value in text.split(',')]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'{text!r} is not numbers with commas, such as '
+                                         '0,240,640,240') from error
 
 
 def _shard(text):

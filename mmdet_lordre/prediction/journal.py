@@ -18,6 +18,7 @@ from ..errors import UserError
 from ..files import atomic_write
 from ..masks import RLEMasks
 from ..text import quoted
+from .pictures import ORIGIN
 from .result import Result
 
 try:
@@ -36,20 +37,21 @@ class RunFolder:
         asked: What is asked for, as JSON can hold it; equal for all shares.
         share: (number from 1 on, of how many).
         resume: Go on with what is there.
+        resumable: Whether that is possible.
 
     Raises:
         UserError: The folder holds something else, another run, or the same share.
     """
 
     def __init__(self, folder: str | os.PathLike, asked: dict[str, Any],
-                 share: tuple[int, int] = (1, 1), resume: bool = False):
+                 share: tuple[int, int] = (1, 1), resume: bool = False, resumable: bool = True):
         self.folder, self.share, self.asked = Path(folder), share, dict(asked, shares=share[1])
         self.progress = self.folder / _PROGRESS
         self._file: BinaryIO | None = None
         self.done: set[str] = set()
-        self._claim(resume)
+        self._claim(resume, resumable)
 
-    def _claim(self, resume):
+    def _claim(self, resume, resumable):
         run = self.folder / _RUN
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -65,8 +67,8 @@ class RunFolder:
             raise UserError(f'--out {self.folder}: there is a file of that name') from error
         name = self.progress / f'{self.share[0]}-of-{self.share[1]}.jsonl'
         if name.exists() and not resume:
-            raise UserError(f'{self.folder} has results already: go on with --resume, or choose '
-                            'another --out')
+            remedy = 'go on with --resume, or choose' if resumable else 'choose'
+            raise UserError(f'{self.folder} has results already: {remedy} another --out')
         self._file = open(name, 'a+b')  # noqa: SIM115 - open while it runs
         if fcntl is not None:
             try:
@@ -168,11 +170,14 @@ class RunFolder:
 
 def record_of(result: Result) -> dict:
     """A result as a line of JSON."""
-    record = dict(name=result.name, index=result.index, path=result.path, file=result.file,
-                  image_id=result.image_id, size=list(result.size))
+    record = dict(size=list(result.size), **{
+        name: value for name in ORIGIN if (value := getattr(result, name)) is not None
+        or name in ('path', 'image_id', 'file')})
     if result.error is not None:
         return dict(record, error=result.error)
     counts = [rle['counts'] for rle in result.masks]
+    if result.track_ids is not None:
+        record['track_ids'] = result.track_ids.tolist()
     return dict(record, labels=result.labels.tolist(), scores=result.scores.tolist(),
                 counts=[c.decode() if isinstance(c, bytes) else c for c in counts])
 
@@ -180,11 +185,12 @@ def record_of(result: Result) -> dict:
 def result_of(record: dict, classes: tuple[str, ...]) -> Result:
     """The other way."""
     size = tuple(record['size'])
+    origin = {name: record.get(name) for name in ORIGIN}
     if 'error' in record:
-        return Result.broken(record['name'], record['index'], record['error'], record['path'],
-                             record['image_id'], record['file'])
+        return Result.broken(error=record['error'], **origin)
     masks = RLEMasks([dict(size=list(size), counts=counts.encode())
                       for counts in record['counts']], size)
-    return Result(record['name'], record['index'], size, masks,
-                  np.array(record['scores'], np.float32), np.array(record['labels'], np.int64),
-                  classes, record['path'], record['image_id'], file=record['file'])
+    tracks = record.get('track_ids')
+    return Result(size=size, masks=masks, scores=np.array(record['scores'], np.float32),
+                  labels=np.array(record['labels'], np.int64), classes=classes,
+                  track_ids=None if tracks is None else np.array(tracks, np.int64), **origin)

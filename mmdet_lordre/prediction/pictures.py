@@ -14,6 +14,8 @@ from ..text import printable
 IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 #: Bytes of a picture that is fetched, and seconds that a server may be silent.
 _MOST_BYTES, _SECONDS = 2**28, 30
+#: Attributes that say where a picture comes from; a result has them, too.
+ORIGIN = ('name', 'index', 'path', 'image_id', 'file', 'film', 'frame', 'time')
 
 
 class BrokenPictureError(Exception):
@@ -32,6 +34,9 @@ class Picture:
         pixels: uint8 (height, width, 3), BGR, of a picture that is no file.
         file: Name with its ending, as the source has it.
         image_id: In a COCO file.
+        film: Name of the film or camera that it is a frame of.
+        frame: Number of the frame in the film, from 1 on.
+        time: Seconds from the beginning of the film.
     """
     name: str
     index: int
@@ -39,6 +44,14 @@ class Picture:
     file: str | None = None
     pixels: np.ndarray | None = None
     image_id: int | str | None = None
+    film: str | None = None
+    frame: int | None = None
+    time: float | None = None
+
+    @property
+    def origin(self) -> dict:
+        """What a result keeps of it."""
+        return {name: getattr(self, name) for name in ORIGIN}
 
     def load(self) -> np.ndarray | None:
         """The pixels, where they need no file or are read in a way of their own."""

@@ -10,6 +10,7 @@ from ..errors import UserError
 from ..masks import RLEMasks, mask_areas, mask_boxes
 from ..masks.outlines import Outline, outlines_of
 from ..masks.runs import Crop, crop_of_rle
+from ..visualization.frames import Mark
 
 
 @dataclass
@@ -33,6 +34,11 @@ class Result:
         image: uint8 (height, width, 3), BGR, where it was asked for.
         error: Why there is no result: the picture cannot be read.
         file: Name of the picture with its ending, as the source has it.
+        film: Name of the film or camera that it is a frame of.
+        frame: Number of the frame in the film, from 1 on.
+        time: Seconds from the beginning of the film.
+        track_ids: int64 (N,), the identity of each object, from 1 on, where they are tracked.
+        marks: Lines and zones with what was counted so far, to be drawn.
     """
     name: str
     index: int
@@ -47,6 +53,11 @@ class Result:
     image: np.ndarray | None = field(default=None, repr=False)
     error: str | None = None
     file: str | None = None
+    film: str | None = None
+    frame: int | None = None
+    time: float | None = None
+    track_ids: np.ndarray | None = None
+    marks: Sequence[Mark] = field(default=(), repr=False)
 
     def __post_init__(self):
         self.scores = np.asarray(self.scores, np.float32)
@@ -55,11 +66,10 @@ class Result:
             self.boxes = mask_boxes(self.masks).numpy()
 
     @classmethod
-    def broken(cls, name: str, index: int, error: str, path: str | None = None,
-               image_id: int | str | None = None, file: str | None = None) -> 'Result':
+    def broken(cls, name: str, index: int, error: str, **origin: Any) -> 'Result':
         """Of a picture that cannot be read."""
-        return cls(name, index, (0, 0), RLEMasks(), np.zeros(0), np.zeros(0), path=path,
-                   image_id=image_id, error=error, file=file)
+        return cls(name, index, (0, 0), RLEMasks(), np.zeros(0), np.zeros(0), error=error,
+                   **origin)
 
     def __len__(self) -> int:
         return len(self.masks)
@@ -68,10 +78,12 @@ class Result:
         """The objects of a slice, a list of places or a bool array."""
         chosen = np.atleast_1d(np.arange(len(self))[index])
         return self.with_objects([self.masks[i] for i in chosen], self.scores[chosen],
-                                 self.labels[chosen], self.boxes[chosen])
+                                 self.labels[chosen], self.boxes[chosen],
+                                 None if self.track_ids is None else self.track_ids[chosen])
 
     def with_objects(self, masks: Sequence[dict], scores: np.ndarray, labels: np.ndarray,
-                     boxes: np.ndarray | None = None) -> 'Result':
+                     boxes: np.ndarray | None = None,
+                     track_ids: np.ndarray | None = None) -> 'Result':
         """The same picture with other objects.
 
         Args:
@@ -79,9 +91,10 @@ class Result:
             scores: (N,).
             labels: (N,).
             boxes: (N, 4), read from the masks if not given.
+            track_ids: (N,), none if not given.
         """
         return replace(self, masks=RLEMasks(masks, self.size), scores=scores, labels=labels,
-                       boxes=boxes)
+                       boxes=boxes, track_ids=track_ids)
 
     @property
     def names(self) -> list[str]:
@@ -91,6 +104,12 @@ class Result:
     def class_name(self, label: int) -> str:
         """Name of a label; ``class 7`` where the model has no names."""
         return self.classes[label] if 0 <= label < len(self.classes) else f'class {label}'
+
+    @property
+    def numbers(self) -> list[int]:
+        """What files call the objects: their identities, or else 1, 2, ..."""
+        return list(range(1, len(self) + 1)) if self.track_ids is None else \
+            self.track_ids.tolist()
 
     @property
     def areas(self) -> np.ndarray:
@@ -131,8 +150,9 @@ class Result:
 
         Returns:
             ``name``, ``index``, ``path``, ``width``, ``height`` and ``objects``: for each
-            ``label``, ``class``, ``score``, ``box`` (x, y, width, height) and ``mask`` (run
-            lengths of COCO as text).
+            ``label``, ``class``, ``score``, ``box`` (x, y, width, height), ``mask`` (run
+            lengths of COCO as text) and, where it is tracked, ``track_id``. A frame of a film
+            has ``film``, ``frame`` and ``time``, too.
         """
         objects = []
         for rle, score, label, box in zip(self.masks, self.scores.tolist(),
@@ -140,11 +160,16 @@ class Result:
             objects.append(dict(
                 label=label, **{'class': self.class_name(label)}, score=score,
                 box=[box[0], box[1], box[2] - box[0], box[3] - box[1]], mask=text_rle(rle)))
+        if self.track_ids is not None:
+            for one, number in zip(objects, self.track_ids.tolist(), strict=True):
+                one['track_id'] = number
+        place = {} if self.film is None else dict(film=self.film, frame=self.frame,
+                                                  time=self.time)
         return dict(name=self.name, index=self.index, path=self.path, width=self.size[1],
-                    height=self.size[0], objects=objects)
+                    height=self.size[0], **place, objects=objects)
 
     def to_supervision(self) -> Any:
-        """As ``supervision.Detections``, with the class names in ``data``.
+        """As ``supervision.Detections``: class names in ``data``, identities in ``tracker_id``.
 
         Raises:
             UserError: supervision is not installed.
@@ -157,6 +182,7 @@ class Result:
             xyxy=self.boxes.astype(np.float32).reshape(-1, 4),
             mask=self.bitmaps() if len(self) else None, confidence=self.scores,
             class_id=self.labels.astype(int),
+            tracker_id=None if self.track_ids is None else self.track_ids.astype(int),
             data={'class_name': np.array(self.names, dtype=str)})
 
 

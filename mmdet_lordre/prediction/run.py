@@ -4,8 +4,8 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,16 @@ from torch import nn
 from ..errors import UserError
 from ..text import plural, printable
 from .cleanup import clean
+from .counting import Counting
+from .finishing import written
+from .frames import Frames, demand_film, stoppable
 from .journal import RunFolder
 from .pictures import Picture
-from .result import Result
 from .settings import Settings
 from .sources import Source
 from .thresholds import Thresholds
 from .tiles import open_stream
+from .tracking import tracked
 from .writers import Context, writers_of
 
 
@@ -38,6 +41,9 @@ class Summary:
         before: Pictures that an earlier run had done.
         seconds: That it took, from the first picture on.
         joined: Whether the files of all pictures together were written: all shares are done.
+        frames: Whether the pictures are frames of a film or camera.
+        stopped: Whether it was ended before its source.
+        tracks: Identities that objects have.
     """
     folder: Path
     pictures: int
@@ -46,11 +52,18 @@ class Summary:
     before: int
     seconds: float
     joined: bool
+    frames: bool = False
+    stopped: bool = False
+    tracks: int | None = None
 
     def __str__(self) -> str:
-        text = f'{plural(self.objects, "object")} in {plural(self.pictures, "picture")}'
+        what = 'frame' if self.frames else 'picture'
+        text = f'{plural(self.objects, "mask" if self.tracks is not None else "object")} in ' \
+               f'{plural(self.pictures, what)}'
+        if self.tracks is not None:
+            text = f'{plural(self.tracks, "object")}, {text}'
         if self.pictures and self.seconds:
-            text += f' ({self.pictures / self.seconds:.3g} pictures/s)'
+            text += f' ({self.pictures / self.seconds:.3g} {what}s/s)'
         if self.before:
             text += f', {self.before} done before'
         if self.left_out:
@@ -58,11 +71,11 @@ class Summary:
         return f'{text}: {self.folder}'
 
 
-def predict_files(model: nn.Module, source: Source, out: str | os.PathLike,
+def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathLike,
                   save: Sequence[str] = ('coco', ), settings: Settings | None = None, *,
                   resume: bool = False, share: tuple[int, int] = (1, 1), strict: bool = False,
                   simplify: float = 0, mm_per_pixel: float | None = None,
-                  quiet: bool = False) -> Summary:
+                  counting: Counting | None = None, quiet: bool = False) -> Summary:
     """Predict pictures and write the results into a folder.
 
     Args:
@@ -76,68 +89,116 @@ def predict_files(model: nn.Module, source: Source, out: str | os.PathLike,
         strict: Stop at a picture that cannot be read.
         simplify: Pixels by which polygons may move to have fewer corners.
         mm_per_pixel: Side of a pixel for measurements.
+        counting: What is counted in a film.
         quiet: No progress bar.
 
     Raises:
         UserError: The folder holds something else, nothing can be read, or a setting is wrong.
     """
     settings = settings or Settings()
+    source = source.every(settings.every)
+    demand_film(source, settings, counting, resume, share)
     meta = model.dataset_meta
     classes = tuple(meta.get('classes') or ())
     palette = meta.get('palette')
     context = Context(Path(out), classes, palette if isinstance(palette, (list, tuple)) else None,
-                      *_categories(source, classes), simplify=simplify, mm_per_pixel=mm_per_pixel)
+                      *_categories(source, classes), simplify=simplify, mm_per_pixel=mm_per_pixel,
+                      frames=source if source.moving else None,
+                      tracked=settings.tracking is not None)
     writers = writers_of(save, context)
-    stream = open_stream(model, settings, any(writer.needs_image for writer in writers))
-    folder = RunFolder(out, _asked(model, source, save, settings, simplify, mm_per_pixel), share,
-                       resume)
-
-    def finish(result: Result, picture: Picture) -> Result:
-        result = clean(result, settings)
-        if result.error is None:
-            for writer in writers:
-                writer.write(result, picture)
-        result.image = None
-        return result
-
+    tracking = settings.tracking
+    stream = open_stream(model, settings, any(writer.needs_image for writer in writers)
+                         or (tracking is not None and tracking.appearance))
+    asked = _asked(model, source, save, settings, simplify, mm_per_pixel)
+    if counting is not None:
+        asked['counting'] = counting.asked()
+    folder = RunFolder(out, asked, share, resume, resumable=not source.moving)
     todo = _Todo(source, folder)
-    pictures = objects = left_out = 0
+    results = stream.run(todo, lambda result, picture: clean(result, settings))
+    if tracking is not None:
+        results = tracked(results, tracking, settings.lowest_scores(classes),
+                          lambda film: float(source.film(film).rate) / source.step)
+    if counting is not None:
+        results = counting.follow(results, folder.folder)
+    count = _Count()
     started = time.perf_counter()
     try:
-        with _progress(len(source), share, quiet) as (advance, say):
-            for result in stream.run(todo, finish):
+        with _progress(len(source), share, quiet, source.moving) as (advance, say), \
+                _closing(writers), stoppable(source), \
+                closing(written(results, writers, settings.workers, source.live)) as finished:
+            for result in finished:
                 if result.error is not None:
                     line = f'{printable(result.path or result.name, 200)}: {result.error}'
                     if strict:
                         raise UserError(line)
                     say(f'left out: {line}')
-                    left_out += 1
-                else:
-                    pictures += 1
-                    objects += len(result)
+                count.add(result)
                 folder.add(result)
                 advance(todo.passed)
         seconds = time.perf_counter() - started
-        if left_out and not pictures and not todo.before:
-            raise UserError(f'none of the {plural(left_out, "picture")} could be read')
+        if count.left_out and not count.pictures and not todo.before:
+            raise UserError(f'none of the {plural(count.left_out, "picture")} could be read')
         joined = folder.finish()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f'interrupted: {pictures + todo.before} pictures are done; go on '
-                                'with --resume') from None
+        remedy = '' if source.moving else '; go on with --resume'
+        raise KeyboardInterrupt(f'interrupted: {count.pictures + todo.before} pictures are done'
+                                f'{remedy}') from None
     finally:
         folder.close()
     if joined:
         with folder.joining():
             for writer in writers:
                 writer.finish(folder.results)
-    return Summary(Path(out), pictures, objects, left_out, todo.before, seconds, joined)
+            if counting is not None:
+                counting.write(folder.folder)
+    if source.moving:
+        for remark in source.remarks():
+            print(remark)
+        if strict and any(film.broken for film in source.films):
+            raise UserError(f'{source.said}: parts of it could not be decoded (--strict); what '
+                            f'could be is in {out}')
+    return Summary(Path(out), count.pictures, count.objects, count.left_out, todo.before, seconds,
+                   joined, source.moving, source.moving and source.stopped,
+                   None if tracking is None else len(count.tracks))
+
+
+@dataclass
+class _Count:
+    """What went by."""
+    pictures: int = 0
+    objects: int = 0
+    left_out: int = 0
+    tracks: set = field(default_factory=set)
+
+    def add(self, result):
+        if result.error is not None:
+            self.left_out += 1
+            return
+        self.pictures += 1
+        self.objects += len(result)
+        if result.track_ids is not None:
+            self.tracks.update((result.film, number) for number in result.track_ids.tolist())
+
+
+@contextmanager
+def _closing(writers):
+    """Close all writers at the end; after an error, what they say about it is not said."""
+    try:
+        yield
+    except BaseException:
+        for writer in writers:
+            with suppress(Exception):
+                writer.close()
+        raise
+    for writer in writers:
+        writer.close()
 
 
 class _Todo:
     """The pictures of this share that are not done, and how many of the source have passed."""
 
-    def __init__(self, source: Source, folder: RunFolder):
-        self.source, self.folder = source, folder
+    def __init__(self, source: Source | Frames, folder: RunFolder):
+        self.source, self.folder, self.live = source, folder, source.live
         self.passed = self.before = 0
 
     def __iter__(self) -> Iterator[Picture]:
@@ -186,8 +247,8 @@ def _categories(source: Source, classes: tuple[str, ...]):
 
 
 @contextmanager
-def _progress(total: int, share: tuple[int, int],
-              quiet: bool) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+def _progress(total: int, share: tuple[int, int], quiet: bool, frames: bool = False,
+              ) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
     """A bar with pictures a second; a line to say something beside it."""
     if quiet:
         yield lambda passed: None, print
@@ -197,14 +258,15 @@ def _progress(total: int, share: tuple[int, int],
     bar = Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
                    TextColumn('{task.fields[rate]}'), TimeRemainingColumn(), console=console)
     started, first = time.perf_counter(), None
+    unit = 'frames/s' if frames else 'pictures/s'
 
     def advance(passed: int) -> None:
         nonlocal first
         first = passed if first is None else first
         done = passed - first
         rate = done / max(time.perf_counter() - started, 1e-6) / share[1]
-        bar.update(task, completed=passed, rate=f'{rate:.3g} pictures/s' if done else '')
+        bar.update(task, completed=passed, rate=f'{rate:.3g} {unit}' if done else '')
 
     with bar:
-        task = bar.add_task(f'Predicting{which}', total=total, rate='')
+        task = bar.add_task(f'Predicting{which}', total=total or None, rate='')
         yield advance, lambda line: console.print(line, markup=False, highlight=False)

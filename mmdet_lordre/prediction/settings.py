@@ -3,8 +3,11 @@ import math
 import os
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from ..errors import UserError
 from .thresholds import Thresholds, read_thresholds
+from .tracking import Tracking
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Settings:
         tile: Side of the tiles in pixels that a large picture is cut into, or 'auto'.
         overlap: Share of a tile that it has in common with the next one.
         level: Level of a picture pyramid that is read, 0 for the largest.
+        every: Of a film every so many-th frame is predicted.
+        track: How the objects of a film get identities; True for the defaults.
     """
     score_thr: float = 0.3
     thresholds: Thresholds | str | os.PathLike | None = None
@@ -38,11 +43,13 @@ class Settings:
     tile: int | str | None = None
     overlap: float = 0.2
     level: int = 0
+    every: int = 1
+    track: Tracking | bool | None = None
 
     def __post_init__(self):
         limits = dict(score_thr=(0, 1), batch=(1, 4096), workers=(1, 256), min_area=(0, math.inf),
                       fill_holes=(0, math.inf), smooth=(0, 1000), mask_nms=(0, 1),
-                      overlap=(0, 0.9), level=(0, 99))
+                      overlap=(0, 0.9), level=(0, 99), every=(1, math.inf))
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -51,6 +58,16 @@ class Settings:
                 isinstance(self.tile, int) and self.tile >= 32):
             raise UserError(f"tile: {self.tile!r} is neither 'auto' nor a side of 32 pixels or "
                             'more')
+
+    @property
+    def tracking(self) -> Tracking | None:
+        """How objects are tracked, None where they are not."""
+        return Tracking() if self.track is True else self.track or None
+
+    def network_scores(self, classes: tuple[str, ...]) -> np.ndarray:
+        """Of each label the lowest score that the network's results are kept for."""
+        lowest = np.asarray(self.lowest_scores(classes))
+        return lowest if not self.tracking else np.minimum(lowest, self.tracking.low)
 
     def lowest_scores(self, classes: tuple[str, ...]) -> object:
         """The threshold of each label, see :meth:`.thresholds.Thresholds.of`."""

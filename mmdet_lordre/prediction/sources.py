@@ -1,4 +1,4 @@
-"""Where pictures come from: files, folders, patterns, lists, COCO files, arrays, an address."""
+"""Where pictures come from: files, folders, patterns, lists, COCO files, arrays, films, cameras."""
 import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -10,9 +10,13 @@ import numpy as np
 from ..datasets.coco_file import class_names, find_images, forget_annotations, read_annotations
 from ..errors import UserError
 from ..text import plural, printable
-from .pictures import IMAGE_ENDINGS, Picture, has_image_ending, pixels_of
+from .cameras import camera_of
+from .films import FILM_ENDINGS, is_film
+from .frames import Frames, frames_of
+from .pictures import IMAGE_ENDINGS, Picture, pixels_of
 
 _PATTERN = frozenset('*?[')
+_ENDINGS = (*IMAGE_ENDINGS, *FILM_ENDINGS)
 
 
 class Source:
@@ -24,6 +28,8 @@ class Source:
         said: What it is, in words.
         categories: COCO categories, where it is a COCO file.
     """
+
+    live = moving = False
 
     def __init__(self, parts: Sequence[tuple[Sequence[Any], str | None]], said: str,
                  categories: list[dict] | None = None):
@@ -46,6 +52,17 @@ class Source:
                           image_id=image_id)
 
 
+    def every(self, step: int) -> 'Source':
+        """The same: a film has frames that can be passed over, pictures are all meant.
+
+        Raises:
+            UserError: ``step`` is not 1.
+        """
+        if step != 1:
+            raise UserError(f'every: {step} is for films and cameras, and {self.said} is none')
+        return self
+
+
 def _relative(path: str, root: str | None) -> str:
     if '://' in path:
         path = path.split('?')[0].split('#')[0].split('://')[1]
@@ -58,27 +75,51 @@ def _relative(path: str, root: str | None) -> str:
 
 
 def open_source(source: Any, recursive: bool = False, images: str | None = None,
-                without: str | None = None) -> Source:
+                without: str | None = None) -> Source | Frames:
     """The pictures that are meant.
 
     Args:
         source: A picture, a folder, a pattern (``photos/*.jpg``), a list file (``.txt``, a path a
             line, relative to it), a COCO file (``.json``), an http(s) address of a picture, an
-            array or a picture of Pillow, or a list of any of these. An address is fetched only
-            where it is given here: one in a list file or a COCO file is not.
+            array or a picture of Pillow, or a list of any of these; or films; or a camera: its
+            number, or an address (``rtsp://...``). An address is opened only where it is given
+            here: one in a list file or a COCO file is not.
         recursive: Also folders in folders.
         images: Folder of the pictures of a COCO file.
         without: A folder that is not looked into: results are written there.
 
     Raises:
-        UserError: There is nothing of that name, or no picture in it.
+        UserError: There is nothing of that name, or no picture in it; or it is pictures and films.
     """
+    camera = camera_of(source)
+    if camera is not None and not (isinstance(source, str) and os.path.exists(source)):
+        return frames_of([camera])
+    found = _open(source, recursive, images, without)
+    paths = [entry for entries, _ in found.parts for entry in entries if isinstance(entry, str)]
+    films = [path for path in paths if _is_film(path)]
+    if not films:
+        return found
+    if len(films) < len(found):
+        raise UserError(f'{printable(films[0], 80)} is a film, and pictures are given, too: give '
+                        'them in two runs')
+    return frames_of(films)
+
+
+def _is_film(path: str) -> bool:
+    if '://' in path:
+        return path.lower().split('?')[0].endswith(FILM_ENDINGS)
+    return is_film(path)
+
+
+def _open(source: Any, recursive: bool, images: str | None, without: str | None) -> Source:
     if isinstance(source, np.ndarray) and source.ndim == 4:
         source = list(source)
     if isinstance(source, (list, tuple)):
         if not source:
             raise UserError('the list of pictures is empty')
-        parts = [open_source(one, recursive, images, without) for one in source]
+        if any(camera_of(one) is not None and not os.path.exists(str(one)) for one in source):
+            raise UserError('a camera is a source of its own: give it alone')
+        parts = [_open(one, recursive, images, without) for one in source]
         return Source([one for part in parts for one in part.parts],
                       ' '.join(part.said for part in parts) if len(parts) < 9
                       else plural(len(parts), 'source'),
@@ -91,10 +132,15 @@ def open_source(source: Any, recursive: bool = False, images: str | None = None,
         return Source([([path], None)], said)
     if os.path.isdir(path):
         found = list(_pictures_in(path, recursive, without and os.path.abspath(without)))
+        films = [name for name in found if name.lower().endswith(FILM_ENDINGS)]
+        if 0 < len(films) < len(found):
+            print(f'left out: {plural(len(films), "film")} among the pictures of {said}; give '
+                  f'films by name, such as {printable(films[0], 80)}')
+            found = [name for name in found if name not in set(films)]
         if not found:
             deeper = '' if recursive else '; folders in it are looked into with --recursive'
-            raise UserError(f'no pictures in {said} (looked for {", ".join(IMAGE_ENDINGS)}'
-                            f'{deeper})')
+            raise UserError(f'no pictures and no films in {said} (looked for '
+                            f'{", ".join(IMAGE_ENDINGS)}, .mp4, .mov, .mkv, ...{deeper})')
         return Source([(found, os.path.abspath(path))], said)
     if os.path.isfile(path):
         kinds: dict[str, Callable] = {'.txt': _listed, '.json': _of_coco}
@@ -104,16 +150,16 @@ def open_source(source: Any, recursive: bool = False, images: str | None = None,
         return Source([([path], os.path.dirname(os.path.abspath(path)))], said)
     if _PATTERN & set(path):
         found = sorted(p for p in glob.iglob(path, recursive=True)
-                       if os.path.isfile(p) and has_image_ending(p))
+                       if os.path.isfile(p) and p.lower().endswith(_ENDINGS))
         if not found:
-            raise UserError(f'no picture fits {said}')
+            raise UserError(f'no picture and no film fits {said}')
         fixed = []
         for part in Path(path).parts[:-1]:
             if _PATTERN & set(part):
                 break
             fixed.append(part)
         return Source([(found, os.path.abspath(os.path.join(*fixed) if fixed else '.'))], said)
-    raise UserError(f'no such picture, folder or file: {said}')
+    raise UserError(f'no such picture, film, folder or file: {said}')
 
 
 def _pictures_in(folder: str, recursive: bool, without: str | None) -> Iterator[str]:
@@ -122,7 +168,7 @@ def _pictures_in(folder: str, recursive: bool, without: str | None) -> Iterator[
         with os.scandir(folder) as entries:
             names, folders = [], []
             for entry in entries:
-                if has_image_ending(entry.name) and entry.is_file():
+                if entry.name.lower().endswith(_ENDINGS) and entry.is_file():
                     names.append(entry.name)
                 elif recursive and entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)

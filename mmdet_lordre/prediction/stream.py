@@ -48,7 +48,7 @@ class Stream:
     def __init__(self, model: nn.Module, settings: Settings, keep_image: bool = False):
         self.model, self.settings, self.keep_image = model, settings, keep_image
         self.classes = tuple(model.dataset_meta.get('classes') or ())
-        self.lowest = np.asarray(settings.lowest_scores(self.classes))
+        self.lowest = settings.network_scores(self.classes)
         self.prepare = Preparation(model.cfg)
         head = head_of(model)
         if type(head).__module__.startswith(f'{__package__.split(".")[0]}.'):
@@ -59,17 +59,18 @@ class Stream:
         """Results in the order of the pictures; broken ones have ``error``.
 
         Args:
-            pictures: Read one by one.
+            pictures: Read one by one; not ahead of the network where they are ``live``.
             finish: Called in a thread for each result, broken ones too.
         """
+        live = getattr(pictures, 'live', False)
         with ThreadPoolExecutor(self.settings.workers, 'prediction') as pool:
             waiting: deque[Future] = deque()
             try:
-                for stretch in self._stretches(pool, pictures):
+                for stretch in self._stretches(pool, pictures, live):
                     waiting.extend(self._predict(pool, stretch, finish))
                     while len(waiting) > 2 * self.settings.workers + len(stretch):
                         yield waiting.popleft().result()
-                    while waiting and waiting[0].done():
+                    while waiting and (live or waiting[0].done()):
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
@@ -77,13 +78,13 @@ class Stream:
                 for future in waiting:
                     future.cancel()
 
-    def _stretches(self, pool, pictures) -> Iterator[list[_Ready]]:
+    def _stretches(self, pool, pictures, live) -> Iterator[list[_Ready]]:
         """Pictures that are read, some at a time, in their order."""
-        size = self.settings.batch
+        size = 1 if live else self.settings.batch
         length = 1 if size == 1 else _STRETCH * size
         pictures, ahead = iter(pictures), deque()
         while True:
-            more = length + self.settings.workers - len(ahead)
+            more = length + (0 if live else self.settings.workers) - len(ahead)
             ahead.extend(pool.submit(self._ready, p) for p in itertools.islice(pictures, more))
             if not ahead:
                 return
@@ -121,8 +122,7 @@ class Stream:
                 finish: Finish | None) -> Result:
         picture = ready.picture
         if sample is None:
-            result = Result.broken(picture.name, picture.index, ready.error, picture.path,
-                                   picture.image_id, picture.file)
+            result = Result.broken(error=ready.error, **picture.origin)
         else:
             result = self.result_of(sample, picture, ready.pixels)
         return result if finish is None else finish(result, picture)
@@ -149,7 +149,7 @@ class Stream:
             masks = encode_masks(masks[kept.to(masks.device)] if isinstance(masks, torch.Tensor)
                                  else np.asarray(masks)[kept.numpy()])
             masks.size = size
-        return Result(picture.name, picture.index, size, masks, scores[kept].numpy(),
-                      labels[kept].numpy(), self.classes, picture.path, picture.image_id,
-                      mask_boxes(masks).numpy(), pixels if self.keep_image else None, None,
-                      picture.file)
+        return Result(size=size, masks=masks, scores=scores[kept].numpy(),
+                      labels=labels[kept].numpy(), classes=self.classes,
+                      boxes=mask_boxes(masks).numpy(), image=pixels if self.keep_image else None,
+                      **picture.origin)

@@ -122,8 +122,7 @@ class TiledStream(Stream):
             try:
                 result = self.predict(picture)
             except BrokenPictureError as error:
-                result = Result.broken(picture.name, picture.index, str(error), picture.path,
-                                       picture.image_id, picture.file)
+                result = Result.broken(error=str(error), **picture.origin)
             yield result if finish is None else finish(result, picture)
 
     def predict(self, picture: Picture) -> Result:
@@ -161,9 +160,10 @@ class TiledStream(Stream):
             pieces += _pieces(found, number, windows[number], size)
         joined = with_large(join(pieces, windows, size), self._large(picture, regions))
         return Result(
-            picture.name, picture.index, size, _same_size([one.rle for one in joined], size),
-            np.array([one.score for one in joined]), np.array([one.label for one in joined]),
-            self.classes, picture.path, picture.image_id, file=picture.file)
+            size=size, masks=_same_size([one.rle for one in joined], size),
+            scores=np.array([one.score for one in joined]),
+            labels=np.array([one.label for one in joined]), classes=self.classes,
+            **picture.origin)
 
     def _one(self, picture: Picture, pixels: np.ndarray) -> Result:
         sample, = self.samples([self.prepare(pixels, picture)])

@@ -61,4 +61,4 @@ def test_wrong_options(work_folder, pictures, tmp_path, options, error, said):
 def test_one_line_of_error(work_folder, capsys):
     with pytest.raises(SystemExit):
         lordre(['predict', 'nowhere.png', '--model', str(work_folder)])
-    assert capsys.readouterr().err == 'error: no such picture, folder or file: nowhere.png\n'
+    assert capsys.readouterr().err == 'error: no such picture, film, folder or file: nowhere.png\n'

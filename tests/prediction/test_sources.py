@@ -78,7 +78,7 @@ def test_arrays():
 
 
 @pytest.mark.parametrize('given, said', [
-    ('nowhere.png', 'no such picture'), ('nowhere/*.png', 'no picture fits'),
+    ('nowhere.png', 'no such picture'), ('nowhere/*.png', 'no picture and no film fits'),
     ([], 'empty'), ('folder', '--recursive'), ('list.txt', 'addresses in a list are not fetched'),
     ('empty.txt', 'lists no pictures')])
 def test_what_cannot_be_meant(tmp_path, monkeypatch, given, said):

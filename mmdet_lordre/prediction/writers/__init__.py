@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from ...errors import UserError
 from .base import Context, Writer
 from .coco import CocoAnnotations, CocoResults
+from .film import FilmWriter, FramePictures
 from .geojson import GeoJSON
 from .labelme import LabelMe
+from .mots import MOTS
 from .pictures import CutOuts, Pictures
 from .png import InstancePNG, MaskPNG
 from .table import CSV, Parquet
@@ -14,7 +16,7 @@ from .yolo import YOLO
 #: By the name that is given to ``--save``.
 WRITERS: dict[str, type[Writer]] = {writer.name: writer for writer in (
     CocoResults, CocoAnnotations, YOLO, LabelMe, GeoJSON, InstancePNG, MaskPNG, CSV, Parquet,
-    Pictures, CutOuts)}
+    Pictures, CutOuts, FilmWriter, FramePictures, MOTS)}
 
 __all__ = ['WRITERS', 'Context', 'Writer', 'writers_of']
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ...files import UNFINISHED
-from ..pictures import Picture
+from ..frames import Frames
 from ..result import Result
 
 #: All results of a run in their order, from the start each time it is called.
@@ -25,6 +26,8 @@ class Context:
         categories: Categories of the source, where it is a COCO file.
         simplify: Pixels by which polygons may move to have fewer corners.
         mm_per_pixel: Side of a pixel in millimeters; measures are in pixels without it.
+        frames: The films or the camera that pictures are frames of.
+        tracked: Whether objects have identities.
     """
     folder: Path
     classes: tuple[str, ...] = ()
@@ -33,6 +36,8 @@ class Context:
     categories: list[dict] | None = None
     simplify: float = 0
     mm_per_pixel: float | None = None
+    frames: Frames | None = None
+    tracked: bool = False
     _made: set = field(default_factory=set, repr=False)
 
     def path(self, *parts: str) -> Path:
@@ -74,8 +79,19 @@ class Writer:
     def __init__(self, context: Context):
         self.context = context
 
-    def write(self, result: Result, picture: Picture) -> None:
+    def write(self, result: Result) -> Any:
         """Write the files of one picture; called from several threads."""
+
+    def append(self, result: Result, made: Any) -> None:
+        """Go on with a file of several pictures; called in their order, by one thread.
+
+        Args:
+            result: Of the picture.
+            made: What :meth:`write` returned for it.
+        """
+
+    def close(self) -> None:
+        """Finish what :meth:`append` wrote; called once, also after an error."""
 
     def finish(self, results: Results) -> None:
         """Write the files of all pictures together."""

@@ -20,6 +20,13 @@ def numbered(results: Iterator[Result]) -> Iterator[tuple[int | str, Result]]:
             yield number if result.image_id is None else result.image_id, result
 
 
+def track_entries(result: Result) -> list[dict]:
+    """``{'track_id': ...}`` of each object, or ``{}`` where objects are not tracked."""
+    if result.track_ids is None:
+        return [{}] * len(result)
+    return [dict(track_id=number) for number in result.track_ids.tolist()]
+
+
 class CocoResults(Writer):
     """``results.json``: what evaluation servers and :class:`CocoMaskMetric` read."""
 
@@ -31,11 +38,12 @@ class CocoResults(Writer):
             file.write('[')
             separator = '\n'
             for image_id, result in numbered(results()):
-                for rle, label, score, box in zip(result.masks, result.labels.tolist(),
-                                                  result.scores.tolist(), result.boxes.tolist()):
+                for rle, label, score, box, track in zip(
+                        result.masks, result.labels.tolist(), result.scores.tolist(),
+                        result.boxes.tolist(), track_entries(result)):
                     entry = dict(image_id=image_id, category_id=self.context.category_id(label),
                                  bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]],
-                                 score=score, segmentation=text_rle(rle))
+                                 score=score, segmentation=text_rle(rle), **track)
                     file.write(separator + json.dumps(entry))
                     separator = ',\n'
             file.write('\n]\n')
@@ -45,7 +53,8 @@ class CocoAnnotations(Writer):
     """``annotations.json``: polygons, and run lengths where a mask has holes.
 
     Polygons follow the edges of the pixels, so that they draw the same mask again. The score of
-    each object stays beside it.
+    each object stays beside it. Frames have ``video_id``, ``frame_id`` (from 0 on) and
+    ``time_s``, objects that are tracked a ``track_id``.
     """
 
     name = 'coco-annotations'
@@ -54,12 +63,21 @@ class CocoAnnotations(Writer):
         path = self.context.path('annotations.json')
         with atomic_write(path) as name, open(name, 'w', encoding='utf-8') as file:
             file.write('{"info": {"description": "predictions"},\n"categories": '
-                       f'{json.dumps(self.context.category_list())},\n"images": [')
+                       f'{json.dumps(self.context.category_list())},\n')
+            films = {}
+            if self.context.frames is not None:
+                films = {film.name: number for number, film in
+                         enumerate(self.context.frames.films, 1)}
+                file.write('"videos": ' + json.dumps(
+                    [dict(id=number, name=name) for name, number in films.items()]) + ',\n')
+            file.write('"images": [')
             separator = '\n'
             for image_id, result in numbered(results()):
                 file.write(separator + json.dumps(dict(
                     id=image_id, file_name=result.file or result.name, width=result.size[1],
-                    height=result.size[0])))
+                    height=result.size[0], **(dict(
+                        video_id=films[result.film], frame_id=result.frame - 1,
+                        time_s=round(result.time, 6)) if result.film in films else {}))))
                 separator = ',\n'
             file.write('],\n"annotations": [')
             separator = '\n'
@@ -70,6 +88,7 @@ class CocoAnnotations(Writer):
 
     def _entries(self, results: Results) -> Iterator[dict]:
         for image_id, result in numbered(results()):
+            tracks = track_entries(result)
             for i, rle in enumerate(result.masks):
                 y, x, bitmap = result.crop(i)
                 parts = outlines_of(bitmap, y, x, self.context.simplify)
@@ -82,4 +101,5 @@ class CocoAnnotations(Writer):
                 yield dict(
                     image_id=image_id, category_id=self.context.category_id(int(result.labels[i])),
                     iscrowd=0, bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]],
-                    area=area, segmentation=segmentation, score=float(result.scores[i]))
+                    area=area, segmentation=segmentation, score=float(result.scores[i]),
+                    **tracks[i])

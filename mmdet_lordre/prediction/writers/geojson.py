@@ -5,9 +5,9 @@ import numpy as np
 
 from ...masks.outlines import ring_area
 from ..georeference import georeference_of
-from ..pictures import Picture
 from ..result import Result
 from .base import Writer, write_whole
+from .coco import track_entries
 
 
 class GeoJSON(Writer):
@@ -19,9 +19,10 @@ class GeoJSON(Writer):
 
     name = 'geojson'
 
-    def write(self, result: Result, picture: Picture) -> None:
+    def write(self, result: Result) -> None:
         place = georeference_of(result.path)
         features, names, areas = [], result.names, result.areas.tolist()
+        tracks = track_entries(result)
         for i in range(len(result)):
             parts = [[self._ring(part.exterior, place, result.size, 1)]
                      + [self._ring(hole, place, result.size, -1) for hole in part.holes]
@@ -33,7 +34,7 @@ class GeoJSON(Writer):
                 type='Feature', id=i + 1,
                 properties={'class': names[i], 'label': int(result.labels[i]),
                             'score': round(float(result.scores[i]), 6),
-                            'area_px': areas[i]},
+                            'area_px': areas[i], **tracks[i]},
                 geometry=dict(type='Polygon' if single else 'MultiPolygon',
                               coordinates=parts[0] if single else parts)))
         content = dict(type='FeatureCollection', features=features)

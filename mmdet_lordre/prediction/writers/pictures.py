@@ -6,9 +6,10 @@ import numpy as np
 
 from ...errors import UserError
 from ...visualization import draw_results
-from ..pictures import Picture
+from ...visualization.frames import draw_frame, track_color
+from ...visualization.palette import class_palette
 from ..result import Result
-from .base import Writer, write_whole
+from .base import Context, Writer, write_whole
 from .png import file_part, png_bytes
 
 #: Rows whose colors are changed at once.
@@ -21,9 +22,12 @@ class Pictures(Writer):
     name = 'pictures'
     needs_image = True
 
-    def write(self, result: Result, picture: Picture) -> None:
-        drawn = draw_results(shown(result.image)[..., ::-1], result.instances(),
-                             self.context.classes, self.context.palette)
+    def write(self, result: Result) -> None:
+        if result.film is not None:
+            drawn = drawn_frame(result, self.context)
+        else:
+            drawn = draw_results(shown(result.image)[..., ::-1], result.instances(),
+                                 self.context.classes, self.context.palette)
         jpeg = os.path.splitext(result.file or '')[1].lower() in ('.jpg', '.jpeg')
         ending = '.jpg' if jpeg and max(drawn.shape) < 65500 else '.png'
         path = self.context.path('pictures', result.name + ending)
@@ -43,16 +47,29 @@ class CutOuts(Writer):
     name = 'cutouts'
     needs_image = True
 
-    def write(self, result: Result, picture: Picture) -> None:
-        names = result.names
-        for number, crop in enumerate(result.crops(), 1):
+    def write(self, result: Result) -> None:
+        for number, name, crop in zip(result.numbers, result.names, result.crops()):
             height, width = crop.bitmap.shape
             if not height:
                 continue
             part = shown(result.image[crop.y:crop.y + height, crop.x:crop.x + width])
             pixels = np.dstack([part, crop.bitmap * 255])
-            name = f'{number:04d}_{file_part(names[number - 1])}.png'
-            write_whole(self.context.path('cutouts', result.name, name), png_bytes(pixels))
+            write_whole(self.context.path('cutouts', result.name,
+                                          f'{number:04d}_{file_part(name)}.png'),
+                        png_bytes(pixels))
+
+
+def drawn_frame(result: Result, context: Context) -> np.ndarray:
+    """A frame with its objects, RGB: colors of identities, or else of classes."""
+    if result.track_ids is None:
+        palette = context.palette or class_palette(max(1, len(context.classes)))
+        colors = [tuple(palette[label % len(palette)]) for label in result.labels.tolist()]
+        texts = [f'{100 * score:.0f}' for score in result.scores.tolist()]
+    else:
+        colors = [track_color(number) for number in result.track_ids.tolist()]
+        texts = [f'#{number}' for number in result.track_ids.tolist()]
+    return draw_frame(shown(result.image)[..., ::-1], list(result.crops()), result.names, texts,
+                      colors, result.marks)
 
 
 def shown(pixels: np.ndarray) -> np.ndarray:

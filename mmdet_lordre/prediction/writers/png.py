@@ -7,7 +7,6 @@ import numpy as np
 
 from ...errors import UserError
 from ...files import atomic_write
-from ..pictures import Picture
 from ..result import Result
 from .base import Results, Writer, write_whole
 
@@ -27,7 +26,7 @@ def png_bytes(pixels: np.ndarray, *options: int) -> bytes:
 
 
 class InstancePNG(Writer):
-    """``png/NAME.png``: 16 bit, 0 for background, else the number of the object.
+    """``png/NAME.png``: 16 bit, 0 for background, else the number or identity of the object.
 
     The numbers are those of ``png/instances.csv``, which says what they are. Where objects lie
     over each other the surest one is shown.
@@ -35,13 +34,15 @@ class InstancePNG(Writer):
 
     name = 'png'
 
-    def write(self, result: Result, picture: Picture) -> None:
-        if len(result) > _LARGEST_ID:
-            raise UserError(f'{result.path or result.name}: {len(result)} objects, and 16 bits '
+    def write(self, result: Result) -> None:
+        numbers = result.numbers
+        if max(numbers, default=0) > _LARGEST_ID:
+            raise UserError(f'{result.path or result.name}: object {max(numbers)}, and 16 bits '
                             f'tell {_LARGEST_ID} apart: leave out --save png')
         pixels = np.zeros(result.size, np.uint16)
-        for number in range(len(result), 0, -1):
-            y, x, bitmap = result.crop(number - 1)
+        for place in reversed(range(len(result))):
+            y, x, bitmap = result.crop(place)
+            number = numbers[place]
             window = pixels[y:y + bitmap.shape[0], x:x + bitmap.shape[1]]
             window[bitmap > 0] = number
         write_whole(self.context.path('png', f'{result.name}.png'), png_bytes(pixels))
@@ -53,8 +54,8 @@ class InstancePNG(Writer):
             rows.writerow(['picture', 'id', 'class', 'score'])
             for result in results():
                 rows.writerows(
-                    [result.name, number, name, f'{score:.6f}'] for number, (name, score) in
-                    enumerate(zip(result.names, result.scores.tolist(), strict=True), 1))
+                    [result.name, number, name, f'{score:.6f}'] for number, name, score in
+                    zip(result.numbers, result.names, result.scores.tolist(), strict=True))
 
 
 class MaskPNG(Writer):
@@ -62,14 +63,13 @@ class MaskPNG(Writer):
 
     name = 'masks'
 
-    def write(self, result: Result, picture: Picture) -> None:
-        names = result.names
-        for number, crop in enumerate(result.crops(), 1):
+    def write(self, result: Result) -> None:
+        for number, name, crop in zip(result.numbers, result.names, result.crops()):
             pixels = np.zeros(result.size, np.uint8)
             pixels[crop.y:crop.y + crop.bitmap.shape[0],
                    crop.x:crop.x + crop.bitmap.shape[1]] = crop.bitmap * 255
-            name = f'{number:04d}_{file_part(names[number - 1])}.png'
-            write_whole(self.context.path('masks', result.name, name),
+            write_whole(self.context.path('masks', result.name,
+                                          f'{number:04d}_{file_part(name)}.png'),
                         png_bytes(pixels, cv2.IMWRITE_PNG_BILEVEL, 1))
 
 

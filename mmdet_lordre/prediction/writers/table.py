@@ -20,17 +20,20 @@ class _Table(Writer):
         for name, power in MEASURES.items():
             unit = 'mm' if self.context.mm_per_pixel else 'px'
             names[f'{name}_{unit}{power if power > 1 else ""}' if power else name] = float
-        return dict(picture=str, id=int, **{'class': str}, score=float, **names,
+        place = dict(frame=int, time_s=float) if self.context.frames else {}
+        number = 'track_id' if self.context.tracked else 'id'
+        return dict(picture=str, **place, **{number: int, 'class': str}, score=float, **names,
                     touches_border=bool)
 
     def rows(self, results: Results) -> Iterator[list]:
         """Values in the order of the columns."""
         scale = self.context.mm_per_pixel or 1
         for result in results():
-            names = result.names
-            for i, crop in enumerate(result.crops()):
+            place = [result.frame, round(result.time, 6)] if self.context.frames else []
+            for number, name, score, crop in zip(result.numbers, result.names,
+                                                 result.scores.tolist(), result.crops()):
                 measures = measures_of(crop)
-                yield [result.name, i + 1, names[i], round(float(result.scores[i]), 6),
+                yield [result.name, *place, number, name, round(score, 6),
                        *(measures[name] * scale ** power for name, power in MEASURES.items()),
                        touches_border(crop, result.size)]
 

@@ -2,7 +2,6 @@
 import json
 
 from ...masks.outlines import one_ring
-from ..pictures import Picture
 from ..result import Result
 from .base import Results, Writer, write_whole
 
@@ -12,18 +11,22 @@ class YOLO(Writer):
 
     A line is a class and the corners of one polygon, in shares of width and height. Parts and
     holes are joined to it by cuts of no width, which the format's own tools do, too. A picture
-    without objects has an empty file.
+    without objects has an empty file. An identity stands at the end of the line, where
+    Ultralytics writes it.
     """
 
     name = 'yolo'
 
-    def write(self, result: Result, picture: Picture) -> None:
+    def write(self, result: Result) -> None:
         height, width = result.size
         lines = []
+        ends = [''] * len(result) if result.track_ids is None else [
+            f' {number}' for number in result.track_ids.tolist()]
         for i, label in enumerate(result.labels.tolist()):
             ring = one_ring(result.outlines(i, self.context.simplify)) / (width, height)
             if len(ring) > 2:
-                lines.append(f'{label} ' + ' '.join(f'{v:.9g}' for v in ring.ravel()))
+                lines.append(f'{label} ' + ' '.join(f'{v:.9g}' for v in ring.ravel())
+                             + ends[i])
         write_whole(self.context.path('yolo', 'labels', f'{result.name}.txt'),
                     ''.join(f'{line}\n' for line in lines).encode())
 
