@@ -154,8 +154,9 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     low_precision = None
     for family in families:
         say(f'fitting {FAMILIES.get(family, family)}')
-        one = crops.fit(family, size) if crops.tiling else fit(
-            train, looks, family, size, batch_size=min(4, len(train.files)))
+        batch = rules.batch_size(len(train.files), device)
+        one = crops.fit(family, size, batch) if crops.tiling else fit(
+            train, looks, family, size, batch_size=batch)
         if measured:
             one, plan.costs[family] = _affordable(one, train, looks, minutes, device, memory,
                                                   low_precision)
@@ -208,10 +209,10 @@ class _Crops:
         if self.tiling:
             self.tiles = cut(train, self.tiling.tile)
 
-    def fit(self, family: str, size: str) -> Fit:
+    def fit(self, family: str, size: str, batch_size: int) -> Fit:
         """Of a family."""
         train, tile, crop = self.train, self.tiling.tile, self.tiling.crop
-        one = fit(self.tiles, self.looks, family, size, crop, tile=tile,
+        one = fit(self.tiles, self.looks, family, size, crop, batch_size, tile=tile,
                   sparse=empty_share(train, self.tiles, tile) > 0.5)
         why = (f'objects of {np.median(train.sides):.0f} px in pictures of up to '
                f'{train.sizes.max()} px: crops keep their pixels')
@@ -229,17 +230,19 @@ def _affordable(one: Fit, train: Objects, looks: Looks, minutes: float, device: 
     if one.tile:
         cost = _cost(one, train, device, precisions)
         whole = cost.step * (least / one.longer)**2
-        if steps_of(minutes, whole) < rules.LEAST_STEPS or least < rules.needed_size(train):
+        seen = one.batch_size * steps_of(minutes, whole)
+        if seen < rules.LEAST_SEEN or least < rules.needed_size(train):
             if memory and cost.memory > 1024 * memory:
                 one = replace(one, batch_size=max(
                     1, int(one.batch_size * 1024 * memory / cost.memory)))
                 cost = _cost(one, train, device, _same(cost))
             return one, cost
-        one = fit(train, looks, one.family, one.size, batch_size=min(4, len(train.files)))
+        one = fit(train, looks, one.family, one.size,
+                  batch_size=rules.batch_size(len(train.files), device))
         precisions = _same(cost)
     one = _resized(one, train, longer)
     cost = _cost(one, train, device, precisions)
-    wanted = 60 * minutes / rules.LEAST_STEPS
+    wanted = 60 * minutes * one.batch_size / rules.LEAST_SEEN
     if memory and cost.memory == cost.memory and cost.memory > 1024 * memory:
         one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
     if cost.step > 2 * wanted and one.batch_size > 2:

@@ -13,8 +13,8 @@ from .objects import Objects
 
 #: Pixels of the network input that half of the objects shall measure: wished for, and at least.
 WISHED_SIDE, LEAST_SIDE = 48, 20
-#: Steps of training that a larger image must leave room for.
-LEAST_STEPS = 1500
+#: Images seen in training that larger ones must leave room for.
+LEAST_SEEN = 6000
 #: Share of the objects that may share their cell with another.
 SHARED = 0.005
 #: Cells along a side of a grid, at least and at most.
@@ -165,8 +165,17 @@ def ray_search(sides: np.ndarray) -> int:
     return int(min(45, max(3, math.ceil(2 * 360 / (math.pi * small) / 2))))
 
 
+def batch_size(images: int, device: str) -> int:
+    """Images a step: two on a CPU, where more steps are worth more than surer ones; four on a
+    GPU, which two do not fill."""
+    return max(1, min(images, 2 if device == 'cpu' else 4))
+
+
 def learning_rate(batch_size: int, family: str) -> float:
-    """AdamW's, by the square root of the batch size; measured for batches of 8 (Lordre: 4)."""
+    """AdamW's, by the square root of the batch size; measured for batches of 2 (Lordre and SOLOv2)
+    and 8 (the others)."""
     if family == 'lordre':  # nothing is matched: early steps do no harm
-        return round(3e-3 * math.sqrt(batch_size / 4), 5)
+        return round(2.1e-3 * math.sqrt(batch_size / 2), 5)
+    if family == 'solov2':
+        return round(1e-3 * math.sqrt(batch_size / 2), 5)
     return round(1.5e-3 * math.sqrt(batch_size / 8), 5)

@@ -2,9 +2,12 @@
 from collections.abc import Sequence
 
 import torch
+from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
+from mmdet.structures import SampleList
 from torch import Tensor, nn
 
+from ..grid import collect_ground_truths
 from ..grid.windows import (
     POSITIONAL,
     positional_features,
@@ -28,13 +31,16 @@ class SOLOv2WindowHead(SOLOv2KernelHead):
 
     Args:
         radius: Size of an ellipse before anything is learned, in cells of its grid.
+        region_classifier: Config of a training-only task that teaches classes (see
+            :class:`~mmdet_lordre.lordre.RegionClassifier`), on the pyramid's finest level.
         others: As :class:`SOLOv2KernelHead`; ``dynamic_conv_size`` is 1.
 
     Raises:
         ValueError: Kernels of another size, or what :class:`SOLOv2KernelHead` raises.
     """
 
-    def __init__(self, *args, radius: float = 1.5, **kwargs):
+    def __init__(self, *args, radius: float = 1.5, region_classifier: dict | None = None,
+                 **kwargs):
         super().__init__(*args, **kwargs)
         if self.dynamic_conv_size != 1:
             raise ValueError(f'dynamic_conv_size must be 1 with windows, not '
@@ -44,6 +50,9 @@ class SOLOv2WindowHead(SOLOv2KernelHead):
         self.conv_kernel = nn.Conv2d(self.feat_channels, features + POSITIONAL, 3, padding=1)
         self.conv_vote = nn.Conv2d(features, 2, 1)
         self.kernel_out_channels += POSITIONAL
+        self.region_classifier = region_classifier and MODELS.build(dict(
+            type='RegionClassifier', in_channels=self.in_channels, num_classes=self.num_classes)
+            | region_classifier)
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """As :meth:`SOLOv2KernelHead.forward`; kernels and mask features have six channels more,
@@ -57,6 +66,19 @@ class SOLOv2WindowHead(SOLOv2KernelHead):
                                  dim=1) for level in kernels]
             features = torch.cat([features.float(), positional_features(votes)], dim=1)
         return kernels, logits, features
+
+    def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList, **kwargs) -> dict:
+        """As :meth:`SOLOv2KernelHead.loss`, with the losses of ``region_classifier``."""
+        losses = super().loss(x, batch_data_samples, **kwargs)
+        if self.region_classifier is not None:
+            instances = unpack_gt_instances(batch_data_samples)[0]
+            size = tuple(x[0].shape[-2:])
+            truths = collect_ground_truths(instances, {self.mask_stride: size}, x[0].device)
+            counts = [len(gt) for gt in instances]
+            losses |= self.region_classifier(
+                x[0], list(truths.masks[self.mask_stride].float().split(counts)),
+                list(truths.labels.split(counts)))
+        return losses
 
     def _windows(self, raw, size):
         """Coefficients of the windows of a level's cells, (B, 6, S, S)."""
