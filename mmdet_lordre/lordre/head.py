@@ -78,7 +78,7 @@ class LordreHead(LordreBaseHead):
                                           num_classes, kernel_dim, groups, normalization, norm_cfg)
         self.mask_branch = MaskBranch(in_channels + 2, channels, depth, kernel_dim, norm_cfg)
         self.matcher = TASK_UTILS.build(matcher)
-        self.region_classifier = region_classifier and MODELS.build(
+        self.region_classifier = None if region_classifier is None else MODELS.build(
             dict(type='RegionClassifier', in_channels=channels, num_classes=num_classes)
             | region_classifier)
         self.loss_cls = MODELS.build(loss_cls)

@@ -85,7 +85,7 @@ class LordrePlaceHead(LordreBaseHead):
                                         norm_cfg)
         # the last two channels are votes: how far each pixel is from the middle of its object
         self.mask_branch = MaskBranch(in_channels, channels, depth, kernel_dim + 2, norm_cfg)
-        self.region_classifier = region_classifier and MODELS.build(
+        self.region_classifier = None if region_classifier is None else MODELS.build(
             dict(type='RegionClassifier', in_channels=channels, num_classes=num_classes)
             | region_classifier)
         self.loss_place = MODELS.build(loss_place)

@@ -50,7 +50,7 @@ class SOLOv2WindowHead(SOLOv2KernelHead):
         self.conv_kernel = nn.Conv2d(self.feat_channels, features + POSITIONAL, 3, padding=1)
         self.conv_vote = nn.Conv2d(features, 2, 1)
         self.kernel_out_channels += POSITIONAL
-        self.region_classifier = region_classifier and MODELS.build(dict(
+        self.region_classifier = None if region_classifier is None else MODELS.build(dict(
             type='RegionClassifier', in_channels=self.in_channels, num_classes=self.num_classes)
             | region_classifier)
 

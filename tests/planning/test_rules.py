@@ -200,3 +200,14 @@ def test_ten_thousand_classes():
     assert '10000: ' in text and len(text) < 3000
     assert len(config_of(config_text(fit(data, Looks(), 'solov2'), ('a.json', 'a'),
                                      None)).metainfo.classes) == 10_000
+
+
+def test_two_images_a_step_on_a_cpu():
+    assert [rules.batch_size(n, 'cpu') for n in (1, 2, 500)] == [1, 2, 2]
+    assert [rules.batch_size(n, 'cuda:0') for n in (1, 500)] == [1, 4]
+
+
+def test_the_learning_rate_follows_the_root_of_the_batch():
+    for family in FAMILIES:
+        assert rules.learning_rate(8, family) == pytest.approx(
+            2 * rules.learning_rate(2, family), rel=1e-2)

@@ -88,3 +88,22 @@ def test_kernels_of_one_pixel_only():
 
 def test_registered():
     assert MODELS.get('SOLOv2WindowHead') is SOLOv2WindowHead
+
+
+def test_classes_can_be_learned_from_regions():
+    plain, head = build(), build(region_classifier=dict(hidden_channels=8))
+    head.load_state_dict(plain.state_dict(), strict=False)
+    losses, others = train_step(head, pyramid(), samples()), train_step(plain, pyramid(), samples())
+    assert {'loss_region', 'loss_region_dense'} <= set(losses)
+    for name, value in others.items():
+        torch.testing.assert_close(losses[name], value)
+    assert head.region_classifier.dense.weight.grad.abs().sum() > 0
+    # nothing of it is left in inference
+    with torch.no_grad():
+        for ours, theirs in zip(head.eval()(pyramid()), plain.eval()(pyramid())):
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_regions_of_a_batch_without_objects():
+    losses = train_step(build(region_classifier={}), pyramid(), samples((0, 0)))
+    assert float(losses['loss_region']) == 0 and float(losses['loss_mask']) == 0
