@@ -49,8 +49,8 @@ def register_safe_globals() -> None:
     written with numpy 1 and numpy 2 name the same functions differently; both names are
     allowed, whichever is installed. Arrays of Python objects stay refused.
     """
-    multiarray = getattr(np, '_core', None) or np.core
-    multiarray = multiarray.multiarray
+    # as numpy's own objects name them: 1.26 has a _core, with nothing in it but names
+    reconstruct, scalar = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
     allowed = [HistoryBuffer, (_history_statistic, 'builtins.getattr'), np.ndarray, np.dtype]
     dtypes = getattr(np, 'dtypes', None)
     if dtypes is not None:
@@ -58,7 +58,7 @@ def register_safe_globals() -> None:
     else:
         allowed += [type(np.dtype(name.lower())) for name in _DTYPES]
     for package in ('numpy.core', 'numpy._core'):
-        for function in (multiarray._reconstruct, multiarray.scalar):
+        for function in (reconstruct, scalar):
             allowed.append((function, f'{package}.multiarray.{function.__name__}'))
     torch.serialization.add_safe_globals(allowed)
 

@@ -2,8 +2,6 @@
 
 For inference: it has no gradient. It computes in float32 where mmcv has no kernel for the type.
 """
-from typing import Optional
-
 import torch
 from mmcv.ops import DeformConv2dPack, ModulatedDeformConv2dPack
 from mmcv.ops.deform_conv import DeformConv2dFunction
@@ -11,10 +9,12 @@ from mmcv.ops.modulated_deform_conv import ModulatedDeformConv2dFunction
 from torch import Tensor, nn
 
 
-# The schema of an operator is read from these annotations, in their old form.
-@torch.library.custom_op('mmdet_lordre::deform_conv2d', mutates_args=())
-def deform_conv2d(x: Tensor, offset: Tensor, mask: Optional[Tensor], weight: Tensor,  # noqa: UP045
-                  bias: Optional[Tensor], stride: list[int], padding: list[int],  # noqa: UP045
+# torch 2.6 does not read a schema from annotations like these
+@torch.library.custom_op('mmdet_lordre::deform_conv2d', mutates_args=(), schema=(
+    '(Tensor x, Tensor offset, Tensor? mask, Tensor weight, Tensor? bias, SymInt[] stride, '
+    'SymInt[] padding, SymInt[] dilation, SymInt groups, SymInt deform_groups) -> Tensor'))
+def deform_conv2d(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor,
+                  bias: Tensor | None, stride: list[int], padding: list[int],
                   dilation: list[int], groups: int, deform_groups: int) -> Tensor:
     """Deformable convolution, modulated if there is a mask (B, deform_groups * k * k, h, w)."""
     settings = (tuple(stride), tuple(padding), tuple(dilation), groups, deform_groups)
