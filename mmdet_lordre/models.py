@@ -1,4 +1,5 @@
 """From a folder, a checkpoint, or a config and a checkpoint to a model that is ready to predict."""
+import difflib
 import os
 from typing import NamedTuple
 
@@ -75,6 +76,9 @@ def open_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = 
         raise UserError(f'{model} is a config: give a checkpoint with it')
     else:
         checkpoint = model
+        near = difflib.get_close_matches(model, model_index(), n=1, cutoff=0.8)
+        if near and not os.path.exists(model):
+            raise UserError(f'no such checkpoint or model: {model} (did you mean {near[0]}?)')
     if os.path.isdir(checkpoint):
         checkpoint = str(checkpoint_of_folder(checkpoint))
     if config is not None:  # the smaller of the two files first

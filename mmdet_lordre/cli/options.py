@@ -2,13 +2,15 @@
 import argparse
 import difflib
 import os
-from collections.abc import Callable
-from typing import NoReturn
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import torch
 from mmengine.config import DictAction
 
 from ..errors import UserError
+from ..text import printable
 
 
 class UsageError(UserError):
@@ -20,6 +22,18 @@ class UsageError(UserError):
 class Parser(argparse.ArgumentParser):
     """argparse's, with its errors in one line as all others are."""
 
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Sequence[str] | None = None,
+                         namespace: argparse.Namespace | None = None) -> Any:
+        """As argparse does; what was typed is kept for its errors."""
+        self._words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
+    def _meant(self, word):
+        near = difflib.get_close_matches(word.split('=')[0], self._option_string_actions, n=1)
+        return f' (did you mean {near[0]}?)' if near else ''
+
     def error(self, message: str) -> NoReturn:
         """Raise the message, with the option that was probably meant.
 
@@ -27,9 +41,14 @@ class Parser(argparse.ArgumentParser):
             UsageError: Always.
         """
         if message.startswith('unrecognized arguments: --'):
-            word = message.split()[2].split('=')[0]
-            near = difflib.get_close_matches(word, self._option_string_actions, n=1)
-            message += f' (did you mean {near[0]}?)' if near else ''
+            message += self._meant(message.split()[2])
+        if message.startswith('the following arguments are required: -'):
+            # one that was misspelt is missing, and says more than that it is
+            unknown = [word for word in self._words if word.startswith('--')
+                       and not any(option.startswith(word.split('=')[0])
+                                   for option in self._option_string_actions)]
+            if unknown:
+                message += f'; there is no {printable(unknown[0], 80)}{self._meant(unknown[0])}'
         raise UsageError(f'{message}; {self.prog} --help lists the options')
 
 

@@ -66,7 +66,7 @@ def check_keys(cfg: Config, name: str) -> None:
         if key not in known and not key.endswith('_pipeline') \
                 and (near := _nearest(key, known, 0.88)) \
                 and not (key.startswith(near) or key.endswith(near)):
-            raise UserError(f'config {name}: nothing reads {key!r}: did you mean {near!r}?')
+            raise UserError(f'{name}: nothing reads {key!r}: did you mean {near!r}?')
     for key in known & set(cfg):
         for place, node in nodes_of(cfg[key], key):
             _check_node(node, place, name)
@@ -130,14 +130,14 @@ def _check_new(node, part, place, key):
 def _check_node(node, place, name):
     kind = node.get('type')
     if kind is not None and not isinstance(kind, str) and not callable(kind):
-        raise UserError(f'config {name}: {place}.type must be a name, not {kind!r}')
+        raise UserError(f'{name}: {place}.type must be a name, not {kind!r}')
     if isinstance(kind, str) and '.' not in kind and not _untyped(place) and not _classes(kind):
         near = _nearest(kind, _type_names(), 0.7)
         if kind in OF_OUR_SCOPE.module_dict:
             near = f'mmdet_lordre.{kind}'
         # elsewhere a short or a strange one may be a word of the class that it is given to
         if _REGISTERED.fullmatch(place) or (near and len(kind) > 4):
-            raise UserError(f'config {name}: {place}.type: there is no {kind!r}'
+            raise UserError(f'{name}: {place}.type: there is no {kind!r}'
                             + (f': did you mean {near!r}?' if near else
                                '; a module that registers it is named by custom_imports'))
     allowed = _allowed(node, place)
@@ -145,7 +145,7 @@ def _check_node(node, place, name):
         near = _nearest(key, allowed, 0.82)
         if near or place in _CONTAINERS:
             what = kind if isinstance(kind, str) else getattr(kind, '__name__', place)
-            raise UserError(f'config {name}: {place}.{key}: {what} has no such argument'
+            raise UserError(f'{name}: {place}.{key}: {what} has no such argument'
                             + (f': did you mean {near!r}?' if near else
                                f'; it takes {", ".join(sorted(allowed - {"type"}))}'))
 

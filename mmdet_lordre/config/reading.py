@@ -81,13 +81,17 @@ def finish_config(cfg: Config, where: str, options: dict | None = None,
             cfg.merge_from_dict(options)
         except (KeyError, TypeError, IndexError, ValueError) as error:
             raise UserError(f'--cfg-options does not fit {path}: {error}') from error
-    check_values(cfg, path)
-    check_keys(cfg, path)
+    check_values(cfg, where)
+    check_keys(cfg, where)
     return cfg
 
 
 def _read(path, source):
     refuse_large(source, CONFIG)
+    if not source.endswith(('.py', '.json', '.yml', '.yaml')):
+        raise UserError(f'{path} is no config, which ends in .py, .json or .yml'
+                        + ': the config comes first, then the checkpoint'
+                        * source.endswith(('.pth', '.pt')))
     try:
         with plain_yaml():
             cfg = Config.fromfile(source)

@@ -82,7 +82,7 @@ def check_values(cfg: Config, name: str) -> None:
     """
     for key, (kind, text) in _KINDS.items():
         if cfg.get(key) is not None and not isinstance(cfg[key], kind):
-            raise UserError(f'config {name}: {key} must be {text}, not {cfg[key]!r}')
+            raise UserError(f'{name}: {key} must be {text}, not {cfg[key]!r}')
     for top in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'model',
                 'default_hooks', 'optim_wrapper', 'param_scheduler', 'randomness',
                 'auto_scale_lr'):
@@ -94,14 +94,14 @@ def check_values(cfg: Config, name: str) -> None:
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader') or {}
         if loader.get('persistent_workers') and not loader.get('num_workers'):
-            raise UserError(f'config {name}: {split}_dataloader.persistent_workers=True needs '
+            raise UserError(f'{name}: {split}_dataloader.persistent_workers=True needs '
                             'num_workers of 1 or more')
 
 
 def _check(place: str, value: Any, name: str) -> None:
     for pattern, text, fits in _RULES:
         if pattern.fullmatch(place) and not fits(value):
-            raise UserError(f'config {name}: {place} must be {text}, not {value!r}')
+            raise UserError(f'{name}: {place} must be {text}, not {value!r}')
 
 
 def check_kind(place: str, before: Any, value: Any) -> None:

@@ -74,13 +74,17 @@ def leads_out(folder: str, name: str) -> bool:
 
 
 def path_inside(folder: str, name: str, follow_links: bool = True) -> str | None:
-    """Path of a file that lies in a folder, None for a name that leads out of it.
+    """Path of a file that lies in a folder, None for a name that no file in it can have.
 
     Args:
         folder: What the name is relative to.
         name: As an annotation file gives it.
         follow_links: Whether a link may lead out of the folder.
     """
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # half of a character, which JSON may hold
+        return None
     if '\0' in name or leads_out(folder, name):
         return None
     path = os.path.join(folder, name)

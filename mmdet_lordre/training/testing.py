@@ -67,6 +67,9 @@ class Testing:
                                 f'{", ".join(CocoMaskMetric.METRICS)}')
         if self.out and not self.out.endswith(('.pkl', '.pickle')):
             raise UserError(f'--out: the file must end in .pkl or .pickle: {self.out}')
+        if self.json_out and not os.path.basename(self.json_out):
+            raise UserError(f'--json-out: {self.json_out} is a folder: give the beginning of file '
+                            f'names, such as {self.json_out}results')
 
     @property
     def prefix(self) -> str | None:

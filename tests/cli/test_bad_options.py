@@ -14,6 +14,8 @@ from mmdet_lordre.cli.main import COMMANDS, one_line_errors
 from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.config.values import value_at
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.models import open_model
 
 from .tiny import ROOT, write_config
 
@@ -157,6 +159,26 @@ def test_command_lines_that_do_not_parse(capsys, name, monkeypatch):
 def test_options_that_do_not_parse(capsys, args, said):
     status, lines = ends(capsys, command.main, ['train', *args])
     assert status == 2 and len(lines) == 1 and said in lines[0], lines
+
+
+def test_a_demanded_option_that_is_misspelt(capsys):
+    status, lines = ends(capsys, command.main, ['predict', 'a.png', '--modle=w', '--out', 'x'])
+    assert status == 2 and len(lines) == 1, lines
+    assert 'required: --model; there is no --modle=w (did you mean --model?)' in lines[0]
+
+
+def test_arguments_in_another_order(tmp_path, capsys):
+    (tmp_path / 'a.pth').write_bytes(b'x')
+    (tmp_path / 'c.py').write_text('')
+    status, lines = ends(capsys, command.main, ['test', f'{tmp_path}/a.pth', f'{tmp_path}/c.py'])
+    assert status == 1 and len(lines) == 1, lines
+    assert 'a.pth is no config, which ends in .py, .json or .yml: the config comes first' \
+        in lines[0]
+
+
+def test_a_model_that_is_not_in_the_zoo():
+    with pytest.raises(UserError, match=r'_2x_coco \(did you mean solov2_r50_fpn_1x_coco\?\)'):
+        open_model('solov2_r50_fpn_2x_coco')
 
 
 @pytest.mark.parametrize('args, said', [

@@ -105,6 +105,8 @@ def test_results_of_earlier_tests(trained, data, tmp_path, error_line):
         assert f'{path} is there already' in error_line(run_test, *command, *options[kind])
         assert path.read_text() == 'of mine'
     assert not (tmp_path / 'r.segm.json').exists()
+    assert 'give the beginning of file names, such as' in error_line(
+        run_test, *command, '--json-out', f'{tmp_path}/show/')
     # nor is a test begun whose results have no place
     for kind in ('--out', '--json-out', '--show-dir'):
         assert 'cannot be written: there is a file' in error_line(

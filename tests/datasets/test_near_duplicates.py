@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
+from mmdet_lordre.datasets.file_names import path_inside
 from mmdet_lordre.datasets.fingerprints import Fingerprints, fingerprint, fingerprint_images
 from mmdet_lordre.datasets.near_duplicates import (
     TURNS,
@@ -14,6 +15,7 @@ from mmdet_lordre.datasets.near_duplicates import (
     linked_groups,
     near_duplicates,
 )
+from mmdet_lordre.datasets.pictures_twice import pictures_twice
 
 from .pictures import texture
 
@@ -147,6 +149,13 @@ def test_what_cannot_be_read_is_like_nothing(tmp_path):
     os.mkfifo(tmp_path / 'pipe.png')
     prints = fingerprint_images([*paths, str(tmp_path / 'pipe.png'), str(tmp_path)])
     assert len(prints) == 6 and not prints.usable.any() and len(near_duplicates(prints)) == 0
+
+
+@pytest.mark.parametrize('name', ['\ud800.png', 'a\0.png', '../a.png', '/a.png'])
+def test_names_that_no_file_there_has(name, tmp_path):
+    data = dict(images=[dict(id=1, file_name=name)])
+    assert path_inside(str(tmp_path), name) is None
+    assert pictures_twice({'train': (data, str(tmp_path))}) == {'train': []}
 
 
 def test_turned_by_its_tag(tmp_path):
