@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What dist_train.sh and dist_test.sh share: launch.sh PROCESSES SCRIPT [arguments].
+# What dist_train.sh, dist_test.sh and dist_predict.sh share: launch.sh PROCESSES SCRIPT [arguments].
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 GPUS=$1

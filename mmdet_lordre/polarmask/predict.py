@@ -63,8 +63,9 @@ def predict_batch(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
     """
     device = points.device
     shapes = [tuple(meta['img_shape'][:2]) for meta in metas]
-    scales = torch.tensor([meta['scale_factor'] if rescale else (1.0, 1.0) for meta in metas],
-                          dtype=points.dtype)
+    # mmcv gives arrays, of which torch takes a list only with a warning
+    scales = torch.tensor([tuple(meta['scale_factor']) if rescale else (1.0, 1.0)
+                           for meta in metas], dtype=points.dtype)
     scale_of = upload(scales, device)
 
     def contours_of(image, chosen):

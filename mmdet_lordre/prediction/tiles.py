@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from mmengine.config import Config
 from torch import nn
 
 from ..errors import UserError
@@ -15,11 +14,10 @@ from .regions import InMemory, Regions, open_regions, overview
 from .result import Result
 from .settings import Settings
 from .stream import Finish, Stream
+from .trained_size import tile_of, trained_side
 
 #: Pixels that COCO's run lengths can count.
 _MOST_PIXELS = 2**32 - 1
-#: Side of tiles where nothing says what a model was trained at.
-_SIDE = 1024
 #: Longer side of the picture of the whole, before the model's own preparation.
 _OVERVIEW = 2048
 #: Objects of the pass over the whole picture count from this share of a tile's side on.
@@ -53,37 +51,6 @@ def open_stream(model: nn.Module, settings: Settings, keep_image: bool = False) 
         settings = replace(settings, tile='auto')
     kind = Stream if settings.tile is None and not settings.level else TiledStream
     return kind(model, settings, keep_image)
-
-
-def tile_of(cfg: Config) -> int | None:
-    """Side of the tiles that a config trains and tests on, None where it takes whole pictures."""
-    tile = (cfg.get('test_cfg') or {}).get('tile')
-    return int(tile) if tile else None
-
-
-def trained_side(cfg: Config) -> int:
-    """Side of the tiles that a config is for.
-
-    Where it names none, that of the square that its test pipeline leaves as it is: the shorter side
-    of its resize; where it has none with a fixed size, that of the crops of the training pipeline,
-    or else 1024.
-    """
-    def steps(split):
-        dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
-        while 'dataset' in dataset:
-            dataset = dataset['dataset']
-        return dataset.get('pipeline') or []
-
-    if (tile := tile_of(cfg)) is not None:
-        return tile
-    for split, kind, key in (('test', 'Resize', 'scale'), ('train', 'RandomCrop', 'crop_size')):
-        for step in steps(split):
-            value = step.get(key)
-            if str(step.get('type', '')).split('.')[-1] == kind and value \
-                    and isinstance(value, (list, tuple)) and len(value) == 2 \
-                    and all(isinstance(v, int) and v > 0 for v in value):
-                return max(32, min(value))
-    return _SIDE
 
 
 def windows_of(size: tuple[int, int], side: int, overlap: float) -> list[Window]:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from mmdet_lordre.checkpoints.safe_load import read_checkpoint
+from mmdet_lordre.cli.predict import main as predict
 from mmdet_lordre.cli.test import main as run_test
 
 from ..on_device import several_processes
+from ..prediction.conftest import pictures, work_folder  # noqa: F401
 from .tiny import ROOT, free_port, read_json, write_config
 
 
@@ -43,6 +45,21 @@ def test_two_processes_train_and_test(run_script, data, tmp_path):
     assert f'coco/segm_mAP: {alone["coco/segm_mAP"]:.4f}' in done.stdout
 
 
+@pytest.mark.long
+@several_processes
+def test_two_processes_share_a_folder(run_script, pictures, work_folder,  # noqa: F811
+                                      tmp_path):
+    """Each does a share, and the files are those of one process."""
+    options = ['--score-thr', '0', '--save', 'coco', 'png']
+    done = run_script('dist_predict.sh', pictures / 'val', work_folder, 2, '--out',
+                      tmp_path / 'two', *options, PORT=free_port())
+    assert done.returncode == 0, done.stderr
+    predict([f'{pictures}/val', '--model', str(work_folder), '--out', f'{tmp_path}/one', *options])
+    for name in ('results.json', 'png/03.png', 'png/04.png'):
+        assert (tmp_path / 'one' / name).read_bytes() == (tmp_path / 'two' / name).read_bytes()
+    assert (tmp_path / 'two' / 'progress' / '2-of-2.done').exists()
+
+
 @pytest.mark.parametrize('script, first', [
     ('slurm_train.sh', ['part', 'job', 'config.py', 'work']),
     ('slurm_test.sh', ['part', 'job', 'config.py', 'model.pth'])])
@@ -64,8 +81,8 @@ def test_slurm_command_line(run_script, tmp_path, script, first):
     assert words[-4:] == ['--seed', '1', '--launcher', 'slurm']
 
 
-@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh',
-                                    'slurm_test.sh'])
+@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'dist_predict.sh',
+                                    'slurm_train.sh', 'slurm_test.sh', 'slurm_predict.sh'])
 def test_usage(run_script, script):
     done = run_script(script, 'config.py')
     assert done.returncode == 2 and done.stderr.startswith('usage: ')

@@ -23,7 +23,8 @@ from mmdet_lordre.planning.warnings import warnings_of
 from mmdet_lordre.planning.writing import config_text
 from mmdet_lordre.prediction.settings import Settings
 from mmdet_lordre.prediction.sources import open_source
-from mmdet_lordre.prediction.tiles import open_stream, tile_of, trained_side
+from mmdet_lordre.prediction.tiles import open_stream
+from mmdet_lordre.prediction.trained_size import tile_of, trained_side
 from mmdet_lordre.segmenter import Segmenter
 
 from .data import coco, square, write

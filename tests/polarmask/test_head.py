@@ -1,5 +1,6 @@
 import copy
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -233,7 +234,11 @@ class TestPredict:
     def test_images_of_a_batch_do_not_mix(self):
         head = build(test_cfg=dict(score_thr=0.0, nms_pre=20))
         x = features(2)
-        both = head.predict_by_feat(*head(x), [META, META], rescale=True)
+        # mmcv's scale factors are arrays, which torch takes without a warning
+        metas = [dict(META, scale_factor=np.array([2.0, 2.0])), META]
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            both = head.predict_by_feat(*head(x), metas, rescale=True)
         for i in range(2):
             alone = head.predict_by_feat(*head(tuple(f[i:i + 1] for f in x)), [META],
                                          rescale=True)[0]

@@ -1,7 +1,9 @@
 """Runs that are stopped, shared, refused; what a full disk leaves."""
 import errno
 import json
+import os
 import shutil
+import signal
 
 import cv2
 import pytest
@@ -81,6 +83,34 @@ def test_a_stopped_run_goes_on(source, whole, tmp_path, calls):
     assert files_of(out) == whole
     assert summary.before == done
     assert summary.pictures + summary.left_out == 12 - done
+
+
+class DiesAt(StopsAt):
+    """Killed by SIGKILL: nothing is closed, nothing is flushed."""
+
+    def test_step(self, data):
+        self.left -= 1
+        if self.left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return PerfectModel.test_step(self, data)
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='a process of its own that needs no imports')
+def test_a_killed_process_is_gone_on_with(source, whole, tmp_path):
+    out = tmp_path / 'out'
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(60)
+            run(source, out, DiesAt(7), quiet=True)
+        finally:
+            os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    done = (out / 'progress' / '1-of-1.jsonl').read_bytes().count(b'\n')
+    assert done < 12 and not (out / 'results.json').exists()
+    summary = run(source, out, resume=True)
+    assert summary.before == done and files_of(out) == whole
 
 
 def test_shares(source, whole, tmp_path):

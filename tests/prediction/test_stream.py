@@ -1,5 +1,7 @@
 """Pictures to results: order, batches, thresholds, broken files."""
+import dataclasses
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -100,6 +102,28 @@ def test_a_model_without_masks(perfect):
     perfect.sample = lambda image, sample=perfect.sample: _without_masks(sample(image))
     with pytest.raises(UserError, match='no masks'):
         run(perfect, scene(20, 20, (1, 1, 5, 5)))
+
+
+def test_to_supervision(perfect):
+    supervision = pytest.importorskip('supervision')
+    result, = run(perfect, scene(20, 40, (1, 2, 5, 6), (8, 20, 4, 3)))
+    found = dataclasses.replace(result, track_ids=np.array([7, 9])).to_supervision()
+    assert isinstance(found, supervision.Detections) and len(found) == 2
+    assert found.xyxy.tolist() == result.boxes.tolist() and found.tracker_id.tolist() == [7, 9]
+    assert np.array_equal(found.mask, result.bitmaps()) and found.mask.dtype == bool
+    assert found.class_id.tolist() == result.labels.tolist()
+    assert found.data['class_name'].tolist() == result.names
+    assert np.array_equal(found.confidence, result.scores)
+    assert found[found.confidence > 0.95].xyxy.tolist() == result.boxes[:1].tolist()
+    empty, = run(perfect, scene(20, 40))
+    assert len(empty.to_supervision()) == 0
+
+
+def test_supervision_is_missing(perfect, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'supervision', None)
+    result, = run(perfect, scene(20, 40, (1, 2, 5, 6)))
+    with pytest.raises(UserError, match='supervision is not installed: pip install supervision'):
+        result.to_supervision()
 
 
 def _without_masks(sample):

@@ -15,7 +15,8 @@ from mmdet_lordre.prediction.regions import InMemory, overview
 from mmdet_lordre.prediction.settings import Settings
 from mmdet_lordre.prediction.sources import open_source
 from mmdet_lordre.prediction.stream import Stream
-from mmdet_lordre.prediction.tiles import TiledStream, open_stream, trained_side, windows_of
+from mmdet_lordre.prediction.tiles import TiledStream, open_stream, windows_of
+from mmdet_lordre.prediction.trained_size import trained_side
 
 from .conftest import PerfectModel
 
@@ -207,6 +208,17 @@ def test_the_size_that_a_model_was_trained_at():
     free = dict(type='Resize', scale_factor=1.0)
     assert trained_side(cfg([free], [dict(type='RandomCrop', crop_size=(512, 640))])) == 512
     assert trained_side(cfg([free])) == 1024
+    # of several sizes the middle one, also deeper in the pipeline
+    choice = dict(type='RandomChoiceResize', scales=[(853, 416), (853, 480), (853, 608)])
+    assert trained_side(cfg([free], [choice])) == 480
+    deep = dict(type='RandomChoice', transforms=[[dict(choice, scales=[400, 500, 600])], [choice]])
+    assert trained_side(cfg([free], [dict(type='RandomFlip'), deep])) == 500
+    ranged = dict(type='mmdet.RandomResize', scale=(640, 512), ratio_range=(0.5, 1.0))
+    assert trained_side(cfg([free], [ranged])) == 384
+    between = dict(type='RandomResize', scale=[(1333, 640), (1333, 800)])
+    assert trained_side(cfg([free], [between])) == 720
+    # what is tested at one size is cut at that size
+    assert trained_side(cfg([resize], [choice])) == 800
 
 
 class TestTIFF:
