@@ -30,7 +30,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--family', nargs='+', choices=list(FAMILIES), metavar='NAME',
                         help=f'families that come into question: {", ".join(FAMILIES)}')
     parser.add_argument('--size', choices=list(SIZES),
-                        help='of the model (default: small on a CPU, medium on a GPU)')
+                        help='of the model (default: by device, minutes and memory)')
+    parser.add_argument('--pretrained', metavar='FILE',
+                        help="weights that the backbone begins with, or 'none' (default: those of "
+                             'ImageNet in the cache of torch, where they fit)')
     parser.add_argument('--out', metavar='CONFIG.py',
                         help='write the config of the recommended family')
     parser.add_argument('--no-cost', action='store_true',
@@ -68,7 +71,8 @@ def _plan(args, own):
     shown = sys.stderr.isatty()
     plan = make_plan(
         train, val, minutes=args.minutes, device=args.device, memory=args.memory,
-        families=args.family, size=args.size, measured=not args.no_cost, seed=args.seed,
+        families=args.family, size=args.size, pretrained=args.pretrained,
+        measured=not args.no_cost, seed=args.seed,
         say=lambda line: print(f'\r{line} ...'.ljust(60), end='', file=sys.stderr, flush=True)
         if shown else None)
     if shown:

@@ -45,6 +45,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--family', nargs='+', choices=list(FAMILIES), metavar='NAME',
                         help=f'families that --auto may choose: {", ".join(FAMILIES)}')
     parser.add_argument('--size', choices=list(SIZES), help='of the model that --auto trains')
+    parser.add_argument('--pretrained', metavar='FILE',
+                        help="weights that the backbone of --auto begins with, or 'none' (default: "
+                             'those of ImageNet in the cache of torch, where they fit)')
     parser.add_argument('--amp', action='store_true',
                         help='mixed precision: float16 on a GPU, bfloat16 on the CPU')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
@@ -141,8 +144,9 @@ def _check_auto(args):
     if args.minutes is not None and not 0 < args.minutes < math.inf:
         raise UserError(f'--minutes must be more than 0, not {args.minutes}')
     if not args.auto:
-        if args.family or args.size:
-            raise UserError('--family and --size are for --auto, which makes a config')
+        if args.family or args.size or args.pretrained:
+            raise UserError('--family, --size and --pretrained are for --auto, which makes a '
+                            'config')
         return
     if not (args.train_ann or args.data or args.resume):
         raise UserError('--auto needs data: --train-ann ANN, or --data DATA with all parts')
@@ -171,8 +175,9 @@ def _train_auto(args, began):
     return train_auto(
         args.train_ann, args.val_ann, data=args.data, train_images=args.train_images,
         val_images=args.val_images, minutes=args.minutes, work_dir=args.work_dir,
-        families=args.family, size=args.size, seed=args.seed, resume=bool(args.resume),
-        skip_bad=args.skip_bad, keep_empty_classes=args.keep_empty_classes,
+        families=args.family, size=args.size, pretrained=args.pretrained, seed=args.seed,
+        resume=bool(args.resume), skip_bad=args.skip_bad,
+        keep_empty_classes=args.keep_empty_classes,
         crowd_as_instances=args.crowd_as_instances, began=began, start=start)
 
 

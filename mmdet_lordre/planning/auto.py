@@ -36,8 +36,8 @@ _VALIDATING = 0.1
 
 def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
                 families: list[str] | None = None, size: str | None = None,
-                device: str | None = None, seed: int = 0, clock: str = 'wall',
-                say: Callable[[str], object] = print) -> Config:
+                device: str | None = None, pretrained: str | None = None, seed: int = 0,
+                clock: str = 'wall', say: Callable[[str], object] = print) -> Config:
     """Plan, write the plan down, and give the config to train with.
 
     Args:
@@ -48,6 +48,7 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
         families: That come into question.
         size: Of the model.
         device: Where the training is to run.
+        pretrained: File of weights that the backbone begins with, or ``'none'``.
         seed: Of samples and of what is set aside.
         clock: By which the schedule runs, ``'wall'`` or ``'cpu'``.
         say: Takes what a person is told.
@@ -64,7 +65,8 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     short = minutes < 5
     families = families or _candidates(train, minutes)
     plan = make_plan(train, val, minutes=minutes, device=device, families=families, size=size,
-                     ceilings=not (short and len(families) == 1), divided=divided, seed=seed)
+                     pretrained=pretrained, ceilings=not (short and len(families) == 1),
+                     divided=divided, seed=seed)
     say(describe(plan))
     _write(plan, folder)
     cfg = load_config(os.path.join(folder, 'planned.py'))
@@ -78,6 +80,8 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
                 f'by {count} of them (seed {seed}), the model by all: lordre test')
         validation = 2 + a_picture * min(len(val.files), max(count, 1))
     judge_by_part(cfg, folder)
+    # the minutes are a promise: what there is of them is used
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'EarlyStoppingHook']
     by_the_clock(cfg, minutes, began, validation, clock, plan.costs[plan.best].step)
     return cfg
 

@@ -1,6 +1,8 @@
 """What a config costs, measured on this machine."""
 import contextlib
 import copy
+import ctypes
+import gc
 import io
 import logging
 import sys
@@ -102,7 +104,7 @@ def measure(cfg: Config, device: str | None = None, steps: int = 4,
     found = {}
     for precision in precisions:
         model = build(cfg, device).train()
-        before = _held(device)
+        before = _from_here(device)
         wrapper = build_optim_wrapper(model, _wrapper(cfg, precision, device))
         seconds = []
         for k in range(steps + 1):
@@ -132,7 +134,7 @@ def _wrapper(cfg, precision, device):
 @torch.no_grad()
 def _inference(model, batch, device):
     model.eval()
-    before = _held(device)
+    before = _from_here(device)
     one = dict(inputs=batch['inputs'][:1], data_samples=batch['data_samples'][:1])
     for sample in one['data_samples']:
         sample.set_metainfo(dict(ori_shape=sample.ori_shape, batch_input_shape=None))
@@ -150,10 +152,26 @@ def _time(call, device):
     return seconds if device != 'cpu' else min(seconds, time.process_time() - worked)
 
 
+def _from_here(device):
+    """MiB held now; from here on :func:`_held` counts, where that can be had."""
+    if device != 'cpu' and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device) / 2**20
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # Linux with glibc
+        ctypes.CDLL(None).malloc_trim(0)
+        with open('/proc/self/clear_refs', 'w') as file:
+            file.write('5')  # the peak is what is held now
+    return _held(device)
+
+
 def _held(device):
     """MiB held at most so far: by the process, or on the GPU."""
     if device != 'cpu' and torch.cuda.is_available():
         return torch.cuda.max_memory_allocated(device) / 2**20
+    with contextlib.suppress(OSError, StopIteration), open('/proc/self/status') as file:
+        return int(next(line for line in file if line.startswith('VmHWM:')).split()[1]) / 2**10
     try:
         import resource
     except ImportError:  # Windows

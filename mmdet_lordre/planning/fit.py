@@ -1,6 +1,7 @@
 """All numbers of a config for one family, fitted to a data set."""
 import math
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +9,9 @@ from ..errors import UserError
 from . import rules
 from .objects import Objects
 from .sample import Looks
+
+if TYPE_CHECKING:
+    from .pretrained import Pretrained
 
 FAMILIES = {'lordre': 'Lordre', 'solov2': 'SOLOv2', 'aggmask': 'AggMask',
             'aggmask_star': 'AggMask*', 'polarmask': 'PolarMask'}
@@ -67,6 +71,8 @@ class Fit:
         tile: Side in pixels of the file of the crops that are learned from; None for whole
             pictures.
         sparse: Whether most crops show no object.
+        gamma: Steps after which the average is one over its whole horizon.
+        weights: What the backbone begins with, None for random numbers.
         why: Reasons by name, for the comments.
     """
     family: str
@@ -88,6 +94,8 @@ class Fit:
     workers: int = 0
     tile: int | None = None
     sparse: bool = False
+    gamma: int = 2000
+    weights: 'Pretrained | None' = None
     why: dict = field(default_factory=dict)
 
     @property
@@ -95,9 +103,18 @@ class Fit:
         """Full learning rate."""
         return rules.learning_rate(self.batch_size, self.family)
 
+    @property
+    def dimensions(self) -> Size:
+        """Widths and depths: those of the size, with the backbone of the weights."""
+        size = SIZES[self.size]
+        return replace(size, depth=self.weights.depth, base=self.weights.base) \
+            if self.weights else size
+
     def with_steps(self, steps: int) -> 'Fit':
-        """The same with another length."""
-        return replace(self, steps=max(1, int(steps)))
+        """The same with another length, and an average of the weights over a part of that."""
+        steps = max(1, int(steps))
+        ema, gamma = rules.averaging(steps)
+        return replace(self, steps=steps, ema=ema, gamma=gamma)
 
 
 def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
@@ -126,6 +143,8 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
     quantiles = tuple(float(q) for q in np.percentile(sides, (5, 50, 95)))
     # a stage more sees twice as far; it pays where objects are large
     stages = 4 if quantiles[2] > 160 or SIZES[size].stages == 4 else 3
+    if others.get('weights'):
+        stages = min(stages, others['weights'].stages)
     rule = {'lordre': _lordre, 'polarmask': _polarmask}.get(family, _grid)
     heads = rule(objects, sides, longer, stages)
     heads['num_classes'] = len(objects.classes)

@@ -1,10 +1,10 @@
 """Neck and head of each family, as text of a config."""
-from .fit import SIZES, Fit
+from .fit import Fit
 
 
 def head_text(fit: Fit) -> str:
     """The lines of ``model`` that follow the backbone, without its closing bracket."""
-    size = SIZES[fit.size]
+    size = fit.dimensions
     write = dict(lordre=_lordre, polarmask=_polarmask, solov2=_solov2).get(fit.family, _aggmask)
     return write(fit, size, size.stage_channels(fit.stages))
 

@@ -18,9 +18,10 @@ from . import rules
 from .card import Card
 from .ceiling import Ceiling, ceiling_of
 from .cost import Cost, measure
-from .fit import FAMILIES, Fit, fit, steps_of
+from .fit import FAMILIES, SIZES, Fit, fit, steps_of
 from .leaks import find_leaks
 from .objects import Objects, read_objects
+from .pretrained import Pretrained, find_pretrained, read_pretrained
 from .recommend import Choice, rank
 from .sample import Looks, choose_images, look
 from .tiling import cut, empty_share, tiling_of
@@ -111,8 +112,8 @@ def relabeled(objects: Objects, classes: tuple[str, ...], source: str) -> Object
 def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | None = None,
               device: str | None = None, memory: float | None = None,
               families: Sequence[str] | None = None, size: str | None = None,
-              measured: bool = True, ceilings: bool = True, divided: bool = False,
-              seed: int = 0,
+              pretrained: str | None = None, measured: bool = True, ceilings: bool = True,
+              divided: bool = False, seed: int = 0,
               say: Callable[[str], object] = lambda line: None) -> Plan:
     """Fit a model to data.
 
@@ -124,6 +125,8 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
         memory: GiB that a training step may take.
         families: Those that come into question; all five if not given.
         size: A step of the ladder of sizes; by device and minutes if not given.
+        pretrained: File of weights that the backbone begins with, ``'none'`` for random ones;
+            ImageNet weights in torch's cache, where they fit, if not given.
         measured: Whether steps are measured; else sizes are as wished for.
         ceilings: Whether ceilings are computed; one family alone can do without.
         divided: Whether the data were divided so that nothing can be on both sides.
@@ -142,7 +145,10 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     if memory is not None and not memory > 0:
         raise UserError(f'--memory must be more than 0 GiB, not {memory}')
     families = list(families or FAMILIES)
-    size = size or ('small' if device == 'cpu' else 'medium')
+    chosen, why = (size, 'as asked for') if size else rules.size_of(
+        device, minutes, memory, len(train.files))
+    path, weights_why = _weights_of(pretrained, chosen)
+    weights = read_pretrained(path) if path else None
     say('looking at the images')
     looks = look(train, seed=seed)
     leaks = None
@@ -155,19 +161,24 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     for family in families:
         say(f'fitting {FAMILIES.get(family, family)}')
         batch = rules.batch_size(len(train.files), device)
-        one = crops.fit(family, size, batch) if crops.tiling else fit(
-            train, looks, family, size, batch_size=batch)
+        for smaller in _sizes_from(chosen, bool(size)):
+            one = crops.fit(family, smaller, batch, weights) if crops.tiling else fit(
+                train, looks, family, smaller, batch_size=batch, weights=weights)
+            if not measured:
+                break
+            one, cost = _affordable(one, train, looks, minutes, device, memory, low_precision)
+            low_precision, plan.costs[family] = cost.low_precision, cost
+            if not memory or not cost.memory > 1024 * memory:
+                break
         if measured:
-            one, plan.costs[family] = _affordable(one, train, looks, minutes, device, memory,
-                                                  low_precision)
-            low_precision = plan.costs[family].low_precision
-            one = replace(one, low_precision=low_precision,
-                          on_gpu=device != 'cpu').with_steps(
-                steps_of(minutes, plan.costs[family].step))
+            cost = plan.costs[family]
+            one = replace(one, low_precision=low_precision, on_gpu=device != 'cpu').with_steps(
+                steps_of(minutes, cost.step))
             one.why['precision'] = ('bfloat16 was faster here than float32' if low_precision else
                                     'float32 was faster here than bfloat16')
-            one.why['steps'] = (f'{minutes:g} minutes, at {plan.costs[family].step * 1e3:.0f} ms a '
-                                'step')
+            one.why['steps'] = f'{minutes:g} minutes, at {cost.step * 1e3:.0f} ms a step'
+        one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
+        one.why['weights'] = weights_why
         plan.fits[family] = one
         plan.configs[family] = config_text(
             one, *[data and (_absolute(data.path), _absolute(data.folder))
@@ -201,6 +212,22 @@ def config_of(text: str) -> Config:
         return load_config(str(path))
 
 
+def _weights_of(pretrained, size):
+    """(file or None, why)."""
+    if pretrained == 'none':
+        return None, 'from scratch, as asked for'
+    if pretrained:
+        return pretrained, f'the weights of {pretrained}'
+    return find_pretrained(size)
+
+
+def _sizes_from(size, asked):
+    """Sizes that are tried until a step fits into the memory: where none was asked for, smaller
+    ones, too."""
+    ladder = list(SIZES)
+    return [size] if asked else ladder[ladder.index(size)::-1]
+
+
 class _Crops:
     """Fits to crops of large pictures, where they are called for."""
 
@@ -209,10 +236,12 @@ class _Crops:
         if self.tiling:
             self.tiles = cut(train, self.tiling.tile)
 
-    def fit(self, family: str, size: str, batch_size: int) -> Fit:
+    def fit(self, family: str, size: str, batch_size: int,
+            weights: Pretrained | None) -> Fit:
         """Of a family."""
         train, tile, crop = self.train, self.tiling.tile, self.tiling.crop
-        one = fit(self.tiles, self.looks, family, size, crop, batch_size, tile=tile,
+        one = fit(self.tiles, self.looks, family, size, crop, batch_size,
+                  tile=tile, weights=weights,
                   sparse=empty_share(train, self.tiles, tile) > 0.5)
         why = (f'objects of {np.median(train.sides):.0f} px in pictures of up to '
                f'{train.sizes.max()} px: crops keep their pixels')
@@ -237,7 +266,7 @@ def _affordable(one: Fit, train: Objects, looks: Looks, minutes: float, device: 
                     1, int(one.batch_size * 1024 * memory / cost.memory)))
                 cost = _cost(one, train, device, _same(cost))
             return one, cost
-        one = fit(train, looks, one.family, one.size,
+        one = fit(train, looks, one.family, one.size, weights=one.weights,
                   batch_size=rules.batch_size(len(train.files), device))
         precisions = _same(cost)
     one = _resized(one, train, longer)
@@ -245,6 +274,7 @@ def _affordable(one: Fit, train: Objects, looks: Looks, minutes: float, device: 
     wanted = 60 * minutes * one.batch_size / rules.LEAST_SEEN
     if memory and cost.memory == cost.memory and cost.memory > 1024 * memory:
         one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
+        cost = _cost(one, train, device, _same(cost))
     if cost.step > 2 * wanted and one.batch_size > 2:
         one = replace(one, batch_size=2)
         cost = _cost(one, train, device, _same(cost))
@@ -264,7 +294,8 @@ def _same(cost):
 
 def _resized(one: Fit, train: Objects, longer: int) -> Fit:
     looks_kept = dict(flips=one.flips, jitter=one.jitter)
-    fresh = fit(train, Looks(), one.family, one.size, longer, one.batch_size, one.steps)
+    fresh = fit(train, Looks(), one.family, one.size, longer, one.batch_size, one.steps,
+                weights=one.weights)
     return replace(fresh, **looks_kept)
 
 
@@ -283,6 +314,7 @@ def describe(plan: Plan) -> str:
         lines += [f'costs on {plan.device}, for {plan.minutes:g} minutes', _costs(plan), '']
     best = plan.choices[0]
     one = plan.fits[best.family]
+    lines += [f'size         {one.size} ({one.why["size"]})', f'backbone     {one.why["weights"]}']
     if one.tile:
         lines.append(f'crops        {one.why["longer"]}; {one.tile} px of the file make '
                      f'{one.longer} px. Judged and predicted tile by tile, also by lordre predict')

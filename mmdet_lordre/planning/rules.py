@@ -171,6 +171,40 @@ def batch_size(images: int, device: str) -> int:
     return max(1, min(images, 2 if device == 'cpu' else 4))
 
 
+def averaging(steps: int) -> tuple[float | None, int]:
+    """(momentum, gamma) of the exponential average of the weights, which looks back on a fiftieth
+    of the training; None where that is fewer than 20 steps, in which nothing is averaged."""
+    if steps < 1000:
+        return None, 2000
+    return round(50 / steps, 6), steps // 20
+
+
+def validations(steps: int) -> int:
+    """How often a training is judged: at its end, or evenly spread where it is long."""
+    return 1 if steps < 4000 else 5 if steps < 20_000 else 10
+
+
+def size_of(device: str, minutes: float, memory: float | None, images: int) -> tuple[str, str]:
+    """A step of the ladder of sizes, and why.
+
+    Args:
+        device: Where the training is to run.
+        minutes: Of the training.
+        memory: GiB that a step may take, None if that does not matter.
+        images: To train on.
+    """
+    memory = math.inf if memory is None else memory
+    if device == 'cpu':
+        size = 'nano' if minutes < 1 or memory < 0.5 else 'medium' if minutes >= 600 else 'small'
+        why = 'on a CPU small is trained in minutes, medium in ten hours'
+    else:
+        size = 'small' if minutes < 10 or memory < 2 else 'medium'
+        if minutes >= 240 and images >= 500 and memory >= 12:
+            size = 'large'
+        why = 'on a GPU medium, and large for four hours, 500 images and 12 GiB'
+    return size, f'{minutes:g} minutes: {why}'
+
+
 def learning_rate(batch_size: int, family: str) -> float:
     """AdamW's, by the square root of the batch size; measured for batches of 2 (Lordre and SOLOv2)
     and 8 (the others)."""

@@ -74,7 +74,8 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
                data: str | None = None, train_images: str | None = None,
                val_images: str | None = None, minutes: float | None = None,
                work_dir: str | None = None, families: list[str] | None = None,
-               size: str | None = None, seed: int | None = None, resume: bool = False,
+               size: str | None = None, pretrained: str | None = None,
+               seed: int | None = None, resume: bool = False,
                skip_bad: bool = False, keep_empty_classes: bool = False,
                crowd_as_instances: bool = False, began: float | None = None,
                start: Callable[[Config], Runner] = _start,
@@ -89,6 +90,7 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
         minutes: From ``began`` to the end; 30 on a CPU, 120 on a GPU.
         work_dir: Of the run; ``work_dirs/auto`` or the next one that is free.
         families, size: That come into question.
+        pretrained: File of weights that the backbone begins with, or ``'none'``.
         seed: Of all random numbers.
         resume: Go on with what was planned, from the last checkpoint.
         skip_bad, keep_empty_classes, crowd_as_instances: As of ``lordre train``.
@@ -127,6 +129,7 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             own = find_own_data(train_ann, val_ann, train_images, val_images, data,
                                 os.path.join(work_dir, CONVERTED), keep_empty_classes, say)
             cfg = auto_config(own, work_dir, minutes, began, families=families, size=size,
+                              pretrained=pretrained,
                               seed=seed or 0, say=say)
             with atomic_write(os.path.join(work_dir, PLAN, ASKED)) as path, open(path, 'w') as file:
                 json.dump(_whole_paths(asked), file)

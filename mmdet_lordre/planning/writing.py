@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import atomic_write
-from .fit import FAMILIES, SIZES, Fit
+from . import rules
+from .fit import FAMILIES, Fit
 from .heads import head_text
 
 
@@ -43,13 +44,15 @@ def write_config(text: str, path: str) -> None:
 
 def _top(fit, command):
     return (f'# {FAMILIES[fit.family]}, {fit.size}: fitted by `{command}`.\n'
+            + (f'# {fit.why["size"]}.\n' if 'size' in fit.why else '')
+            + (f'# Backbone: {fit.why["weights"]}.\n' if 'weights' in fit.why else '') +
             f'# Objects measure {fit.sides[0]:.0f} (5 %), {fit.sides[1]:.0f} (median) and '
             f'{fit.sides[2]:.0f} px (95 %) in the network input.\n'
             "_base_ = 'mmdet_lordre::_base_/planned.py'\n")
 
 
 def _model(fit):
-    size = SIZES[fit.size]
+    size, weights = fit.dimensions, fit.weights
     kind = dict(lordre='Lordre', solov2='SOLOv2', polarmask='PolarMask').get(
         fit.family, 'SingleStageInstanceSegmentor')
     outs = tuple(range(fit.stages))
@@ -65,8 +68,12 @@ def _model(fit):
         f'        dilations={(1,) * fit.stages},\n'
         f'        base_channels={size.base},\n'
         f'        stem_channels={size.base},\n'
-        '        deep_stem=True,\n'
-        f'        out_indices={outs}),')
+        f'        deep_stem={not weights or weights.deep_stem},\n'
+        f'        out_indices={outs}' + (
+            # batches are too small to measure what these weights were made with
+            f',\n        norm_eval=True,\n'
+            f'        init_cfg=dict(\n            type=\'Pretrained\', prefix={weights.prefix!r},\n'
+            f'            checkpoint={weights.path!r})' if weights else '') + '),')
 
 
 def _data(fit, train, val):
@@ -156,21 +163,27 @@ def _augmentation(fit):
 
 def _schedule(fit, validated):
     warmup = max(1, min(200, fit.steps // 20))
-    interval = fit.steps if fit.steps < 4000 else fit.steps // 5
+    count = rules.validations(fit.steps)
     wrapper = "'OptimWrapper'" if not fit.low_precision else \
         "'AmpOptimWrapper', dtype='bfloat16'" if fit.on_gpu else "'BFloat16OptimWrapper'"
     hooks = ["dict(type='ChannelsLastHook')"] * fit.channels_last
     if fit.ema:
         hooks.append(f"dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum={fit.ema}, "
-                     'update_buffers=True)')
+                     f'gamma={fit.gamma}, update_buffers=True)')
+    if validated and count >= 10:
+        hooks.append("dict(type='EarlyStoppingHook', monitor='coco/segm_mAP', rule='greater', "
+                     'min_delta=0.001, patience=5)')
     lines = ([f'# {fit.why["precision"]}'] if 'precision' in fit.why else []) + [
         'optim_wrapper = dict(', f'    type={wrapper},',
         f"    optimizer=dict(type='AdamW', lr={fit.lr}, weight_decay=0.05, fused=True),",
+        *(['    # what the backbone knows already changes slowly',
+           "    paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.1)}),"]
+          if fit.weights else []),
         '    clip_grad=dict(max_norm=5.0))']
     if 'steps' in fit.why:
         lines.append(f'# {fit.why["steps"]}')
     lines += [
-        f'train_cfg = dict(max_iters={fit.steps}, val_interval={interval})',
+        f'train_cfg = dict(max_iters={fit.steps}, val_interval={fit.steps // count})',
         'param_scheduler = [',
         f"    dict(type='LinearLR', start_factor=0.01, begin=0, end={warmup}, by_epoch=False),",
         f"    dict(type='CosineAnnealingLR', begin={warmup}, end={fit.steps}, eta_min="
@@ -179,7 +192,8 @@ def _schedule(fit, validated):
         f'    checkpoint=dict(interval={max(1, fit.steps // 10)}'
         + (", save_best='coco/segm_mAP', rule='greater'" if validated else '') + '),',
         f'    logger=dict(interval={min(50, max(1, fit.steps // 20))}))',
-        f'custom_hooks = [{", ".join(hooks)}]']
+        *(['# weights are averaged over a fiftieth of the steps'] if fit.ema else []),
+        'custom_hooks = [', *(f'    {hook},' for hook in hooks), ']']
     if fit.tile:
         lines += ["val_cfg = dict(type='TiledValLoop', tile=tile)",
                   "test_cfg = dict(type='TiledTestLoop', tile=tile)"]
