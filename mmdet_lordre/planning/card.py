@@ -130,6 +130,9 @@ class Card:
         if self.leaks and self.leaks.pairs:
             said.append('Images to judge on that were learned by heart make figures too good: '
                         'divide the data anew, by lordre split or without validation data.')
+        if len(data) < 20:
+            said.append(f'Only {plural(len(data), "object")}: what is learned of so few says '
+                        'nothing of others.')
         if len(data.files) < 100:
             said.append(f'Only {plural(len(data.files), "image")}: strong augmentation, a small '
                         'network, and figures that jump.')

@@ -1,17 +1,14 @@
 """All numbers of a config for one family, fitted to a data set."""
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import UserError
 from . import rules
 from .objects import Objects
+from .pretrained import Pretrained
 from .sample import Looks
-
-if TYPE_CHECKING:
-    from .pretrained import Pretrained
 
 FAMILIES = {'lordre': 'Lordre', 'solov2': 'SOLOv2', 'aggmask': 'AggMask',
             'aggmask_star': 'AggMask*', 'polarmask': 'PolarMask'}
@@ -95,7 +92,7 @@ class Fit:
     tile: int | None = None
     sparse: bool = False
     gamma: int = 2000
-    weights: 'Pretrained | None' = None
+    weights: Pretrained | None = None
     why: dict = field(default_factory=dict)
 
     @property

@@ -167,15 +167,17 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
             if not measured:
                 break
             one, cost = _affordable(one, train, looks, minutes, device, memory, low_precision)
-            low_precision, plan.costs[family] = cost.low_precision, cost
+            plan.costs[family] = cost
+            if minutes < 5:  # else each family is tried in both precisions
+                low_precision = cost.low_precision
             if not memory or not cost.memory > 1024 * memory:
                 break
         if measured:
             cost = plan.costs[family]
-            one = replace(one, low_precision=low_precision, on_gpu=device != 'cpu').with_steps(
-                steps_of(minutes, cost.step))
-            one.why['precision'] = ('bfloat16 was faster here than float32' if low_precision else
-                                    'float32 was faster here than bfloat16')
+            one = replace(one, low_precision=cost.low_precision,
+                          on_gpu=device != 'cpu').with_steps(steps_of(minutes, cost.step))
+            faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
+            one.why['precision'] = f'{faster} was faster here than {slower}'
             one.why['steps'] = f'{minutes:g} minutes, at {cost.step * 1e3:.0f} ms a step'
         one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
         one.why['weights'] = weights_why
@@ -218,7 +220,7 @@ def _weights_of(pretrained, size):
         return None, 'from scratch, as asked for'
     if pretrained:
         return pretrained, f'the weights of {pretrained}'
-    return find_pretrained(size)
+    return find_pretrained(SIZES[size].depth, SIZES[size].base)
 
 
 def _sizes_from(size, asked):
@@ -311,7 +313,7 @@ def describe(plan: Plan) -> str:
         lines += ['ceilings: AP of a network without any error, by the heads\' own targets and '
                   'decoders', _table(plan), '']
     if plan.costs:
-        lines += [f'costs on {plan.device}, for {plan.minutes:g} minutes', _costs(plan), '']
+        lines += [f'costs on {plan.device}, for {plan.minutes:g} min', _costs(plan), '']
     best = plan.choices[0]
     one = plan.fits[best.family]
     lines += [f'size         {one.size} ({one.why["size"]})', f'backbone     {one.why["weights"]}']

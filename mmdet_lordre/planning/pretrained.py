@@ -9,7 +9,6 @@ import torch
 from ..checkpoints.partial_load import state_dict_of
 from ..checkpoints.safe_load import read_checkpoint
 from ..errors import UserError
-from .fit import SIZES
 
 #: Blocks of the stages of each ResNet, and whether they are bottlenecks.
 _DEPTHS = {(False, (2, 2, 2, 2)): 18, (False, (3, 4, 6, 3)): 34, (True, (3, 4, 6, 3)): 50,
@@ -63,16 +62,16 @@ def read_pretrained(path: str | os.PathLike) -> Pretrained:
     return Pretrained(path, prefix, depth, len(first), 'stem.6.weight' in state, len(counts))
 
 
-def find_pretrained(size: str) -> tuple[str | None, str]:
-    """A file of ImageNet weights in torch's cache that fits a step of the ladder of sizes.
+def find_pretrained(depth: int, base: int) -> tuple[str | None, str]:
+    """A file of ImageNet weights in torch's cache that fits a ResNet.
 
     Args:
-        size: A key of :data:`.fit.SIZES`.
+        depth: Of the ResNet.
+        base: Channels of its first stage.
 
     Returns:
         Its path, or None, and the reason in words.
     """
-    depth, base = SIZES[size].depth, SIZES[size].base
     if base != 64:
         return None, f'from scratch: no published ResNet-{depth} has {base} channels'
     folder = Path(torch.hub.get_dir()) / 'checkpoints'

@@ -80,11 +80,11 @@ def test_a_planned_model_begins_with_them(tmp_path, capsys, cache):
 
 
 def test_the_cache_is_looked_into(cache, tmp_path, capsys):
-    assert 'no published ResNet-18 has 32 channels' in find_pretrained('small')[1]
-    path, why = find_pretrained('medium')
+    assert 'no published ResNet-18 has 32 channels' in find_pretrained(18, 32)[1]
+    path, why = find_pretrained(18, 64)
     assert path is None and 'from scratch' in why and str(cache) in why
     saved(cache / 'resnet18-f37072fd.pth', depth=18)
-    path, why = find_pretrained('medium')
+    path, why = find_pretrained(18, 64)
     assert path == str(cache / 'resnet18-f37072fd.pth') and path in why
     data = write(tmp_path, coco([PICTURE] * 3, size=(64, 64)))
     for options, said in (([], 'ImageNet weights of'), (['--pretrained', 'none'], 'as asked for')):
