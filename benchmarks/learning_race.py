@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
@@ -14,6 +15,8 @@ from pycocotools.coco import COCO
 
 from mmdet_lordre.evaluation.coco_backend import pick_backend, run_coco_eval, summarize
 from mmdet_lordre.evaluation.coco_mask_metric import to_rles
+from mmdet_lordre.prediction.tiled_loops import OnlyTheName, TiledPredictor
+from mmdet_lordre.prediction.tiles import tile_of
 from mmdet_lordre.training.runner import ToolRunner
 
 WARMUP = 100  # iterations
@@ -98,6 +101,7 @@ def run(cfg, annotations: str, seed: int, seconds: float, points: int, images: i
     """
     cfg.work_dir = folder
     cfg.param_scheduler = None
+    tile = tile_of(cfg)
     cfg.val_cfg = cfg.val_evaluator = None
     cfg.test_cfg = cfg.test_evaluator = None
     val_loader, cfg.val_dataloader, cfg.test_dataloader = cfg.val_dataloader, None, None
@@ -111,7 +115,7 @@ def run(cfg, annotations: str, seed: int, seconds: float, points: int, images: i
     cfg.visualizer = dict(type='Visualizer', name=cfg.experiment_name, vis_backends=[])
     if amp:
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
-    judge = Judge(val_loader, annotations, images, images_before or images)
+    judge = Judge(val_loader, annotations, images, images_before or images, tile)
     budget = Budget(seconds, points, judge)
     with contextlib.redirect_stderr(io.StringIO()):
         runner = ToolRunner.from_cfg(cfg)
@@ -132,15 +136,19 @@ class Judge:
         annotations: COCO annotation file of the same images.
         last: Images of the last evaluation.
         before: Images of the evaluations before it.
+        tile: Side of the tiles that a model for large pictures is judged by.
     """
 
-    def __init__(self, loader, annotations: str, last: int, before: int):
+    def __init__(self, loader, annotations: str, last: int, before: int, tile: int | None = None):
+        self.tile, self.cfg = tile, Config(dict(default_scope='mmdet', test_dataloader=loader))
         loader.update(num_workers=0, persistent_workers=False)
         with contextlib.redirect_stdout(io.StringIO()):
             self.loader = Runner.build_dataloader(loader, seed=0)
             self.truth = COCO(annotations)
         self.last, self.before = last, before
         self.meta = self.loader.dataset.metainfo
+        if tile:
+            self.loader.dataset.pipeline = OnlyTheName()
         names = {c['name']: c['id'] for c in self.truth.dataset['categories']}
         self.categories = [names[name] for name in self.meta['classes']]
 
@@ -149,7 +157,7 @@ class Judge:
         model.eval()
         wanted, found = (self.last if final else self.before), {}
         for batch in self.loader:
-            for sample in model.test_step(batch):
+            for sample in self._predicted(model, batch):
                 results = sample.pred_instances
                 found[sample.img_id] = (results.scores.float().numpy(), results.labels.numpy(),
                                         to_rles(results.masks))
@@ -157,6 +165,11 @@ class Judge:
                 break
         return dict(AP=self._precision(found)[0], AP50=self._precision(found)[1],
                     **self._details(found))
+
+    def _predicted(self, model, batch):
+        if not self.tile:
+            return model.test_step(batch)
+        return map(TiledPredictor(model, self.cfg, self.meta, self.tile), batch['data_samples'])
 
     def _precision(self, found):
         entries = [dict(image_id=image, category_id=self.categories[label], score=float(score),

@@ -25,6 +25,7 @@ from scipy import stats
 import mmdet_lordre  # noqa: F401 - registers everything
 from mmdet_lordre.config.own_data import use_own_data
 from mmdet_lordre.config.reading import load_config
+from mmdet_lordre.files import atomic_write
 from mmdet_lordre.planning.fit import FAMILIES
 from mmdet_lordre.planning.plan import config_of, make_plan, read_both
 
@@ -77,7 +78,7 @@ def one(args, kind, runner, seed, fold, path):
         cfg, notes = config(runner, files, images, args.seconds / 60)
         curve = run(cfg, files[1], seed, args.seconds, 1, 10**6, folder,
                     amp=runner != 'mmdet-mask-rcnn')
-    with open(path, 'w') as file:
+    with atomic_write(path) as unfinished, open(unfinished, 'w') as file:
         json.dump(dict(notes, kind=kind, runner=runner, seed=seed, fold=fold, curve=curve), file)
 
 

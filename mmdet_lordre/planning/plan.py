@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from ..config.reading import load_config
-from ..datasets.coco_file import find_images, read_annotations
+from ..datasets.coco_file import find_images, read_annotations, write_annotations
+from ..datasets.parts import subset
 from ..errors import UserError
 from ..text import listed, quoted
 from . import rules
@@ -31,6 +32,8 @@ from .writing import config_text
 MINUTES = {'cpu': 30., 'cuda': 120.}
 #: Images and objects that ceilings are computed of.
 _CEILING_IMAGES, _CEILING_OBJECTS = 50, 1200
+#: Images that steps are measured on.
+_COST_IMAGES = 64
 
 
 @dataclass
@@ -302,8 +305,18 @@ def _resized(one: Fit, train: Objects, longer: int) -> Fit:
 
 
 def _cost(one: Fit, train: Objects, device: str, precisions) -> Cost:
-    text = config_text(one, (_absolute(train.path), _absolute(train.folder)), None)
-    return measure(config_of(text), device, steps=2, precisions=precisions)
+    with tempfile.TemporaryDirectory() as folder:
+        text = config_text(one, (_few_images(train, folder), _absolute(train.folder)), None)
+        return measure(config_of(text), device, steps=2, precisions=precisions)
+
+
+def _few_images(train: Objects, folder: str) -> str:
+    """A file of some of the images, as reading many takes longer than the steps; else their own."""
+    data, chosen = read_annotations(train.path), np.zeros(len(train.files), bool)
+    if len(chosen) <= 2 * _COST_IMAGES or len(chosen) != len(data['images']):
+        return _absolute(train.path)
+    chosen[choose_images(train, _COST_IMAGES, len(train))] = True
+    return write_annotations(subset(data, chosen), str(Path(folder) / 'some.json'))
 
 
 def describe(plan: Plan) -> str:

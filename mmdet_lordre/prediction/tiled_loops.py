@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.runner import TestLoop, ValLoop
 from mmengine.runner.amp import autocast
+from torch import nn
 
 from ..errors import UserError
 from ..masks import MaskInstances, upload
@@ -29,50 +30,71 @@ class OnlyTheName(BaseTransform):
         return dict(inputs=torch.zeros(0), data_samples=DetDataSample(metainfo=meta))
 
 
+class TiledPredictor:
+    """A model that fills data samples with what it finds in tiles of their pictures.
+
+    Args:
+        model: In training or not.
+        cfg: Whose test pipeline is that of the tiles.
+        meta: ``classes`` of the data.
+        tile: Side of the tiles in pixels of the file.
+        overlap: Share of a tile that it has in common with the next one.
+    """
+
+    def __init__(self, model: nn.Module, cfg: Config, meta: dict, tile: int,
+                 overlap: float = 0.2) -> None:
+        model.cfg, model.dataset_meta = cfg, meta
+        self.device = next(model.parameters()).device
+        self.stream = TiledStream(model, Settings(score_thr=0, tile=int(tile), overlap=overlap))
+
+    def __call__(self, sample: DetDataSample) -> DetDataSample:
+        """The sample with ``pred_instances``.
+
+        Raises:
+            UserError: The picture cannot be read.
+        """
+        try:
+            result = self.stream.predict(Picture(str(sample.img_id), 0, sample.img_path))
+        except BrokenPictureError as error:
+            raise UserError(f'{sample.img_path}: {error}') from error
+        sample.set_metainfo(dict(ori_shape=result.size, img_shape=result.size))
+        sample.pred_instances = MaskInstances(masks=result.masks, **{
+            name: upload(torch.as_tensor(getattr(result, name)), self.device)
+            for name in ('scores', 'labels')},
+            bboxes=upload(torch.as_tensor(result.boxes), self.device))
+        return sample
+
+
 class _Tiled:
     """What both loops do with a batch; see :class:`TiledValLoop`."""
 
     def __init__(self, *args, tile: int, overlap: float = 0.2, **kwargs):
         super().__init__(*args, **kwargs)
-        self.settings = Settings(score_thr=0, tile=int(tile), overlap=overlap)
+        self.tile, self.overlap = int(tile), overlap
         # the pictures are read tile by tile: their pipeline is that of the tiles
         self.dataloader.dataset.pipeline = OnlyTheName()
-        self._stream = None
+        self._predictor = None
 
     @property
-    def stream(self) -> TiledStream:
-        """Of the model as it is now."""
-        if self._stream is None:
+    def predictor(self) -> TiledPredictor:
+        """With the model as it is now."""
+        if self._predictor is None:
             runner = self.runner
             model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            model.cfg = _with_tests(runner.cfg)
-            model.dataset_meta = self.dataloader.dataset.metainfo
-            self._stream = TiledStream(model, self.settings)
-        return self._stream
+            self._predictor = TiledPredictor(model, _with_tests(runner.cfg),
+                                             self.dataloader.dataset.metainfo, self.tile,
+                                             self.overlap)
+        return self._predictor
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: dict[str, Sequence]) -> None:
         """Predict the pictures of a batch, and evaluate them."""
         self.runner.call_hook(f'before_{self.mode}_iter', batch_idx=idx, data_batch=data_batch)
         with autocast(enabled=self.fp16):
-            samples = [self._predicted(sample) for sample in data_batch['data_samples']]
+            samples = [self.predictor(sample) for sample in data_batch['data_samples']]
         self.evaluator.process(data_samples=samples, data_batch=data_batch)
         self.runner.call_hook(f'after_{self.mode}_iter', batch_idx=idx, data_batch=data_batch,
                               outputs=samples)
-
-    def _predicted(self, sample: DetDataSample) -> DetDataSample:
-        picture = Picture(str(sample.img_id), 0, sample.img_path)
-        try:
-            result = self.stream.predict(picture)
-        except BrokenPictureError as error:
-            raise UserError(f'{sample.img_path}: {error}') from error
-        device = next(self.runner.model.parameters()).device
-        sample.set_metainfo(dict(ori_shape=result.size, img_shape=result.size))
-        sample.pred_instances = MaskInstances(
-            scores=upload(torch.as_tensor(result.scores), device), masks=result.masks,
-            labels=upload(torch.as_tensor(result.labels), device),
-            bboxes=upload(torch.as_tensor(result.boxes), device))
-        return sample
 
 
 def _with_tests(cfg: Config) -> Config:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmdet_lordre.cli import train as command
@@ -16,6 +17,7 @@ from mmdet_lordre.models import build_model
 from mmdet_lordre.planning import auto, run
 from mmdet_lordre.planning.holdout import set_aside
 from mmdet_lordre.segmenter import Segmenter
+from mmdet_lordre.training.bfloat16 import BFloat16OptimWrapper
 
 from .data import coco, square, write
 
@@ -42,9 +44,14 @@ def quick(monkeypatch):
 
 def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
     work = tmp_path / 'work'
-    command.main(['--auto', '--train-ann', data, '--minutes', quick, '--size', 'nano', '--family',
-                  'solov2', '--work-dir', str(work), '--seed', '3'])
+    runner = command.main(['--auto', '--train-ann', data, '--minutes', quick, '--size', 'nano',
+                           '--family', 'solov2', '--work-dir', str(work), '--seed', '3'])
     said = capsys.readouterr().out
+    # what was measured as the faster one is what has trained
+    low = '# bfloat16 was faster here' in (work / 'plan' / 'planned.py').read_text()
+    assert isinstance(runner.optim_wrapper, BFloat16OptimWrapper) == low
+    assert runner.model.backbone.layer1[0].conv1.weight.is_contiguous(
+        memory_format=torch.channels_last)
     assert 'images are set aside' in said and 'recommended' in said
     # the plan, with its comments, and the files that it divided
     plan = work / 'plan'

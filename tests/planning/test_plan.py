@@ -1,5 +1,6 @@
 """``lordre plan``: from a file to a config that trains."""
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,8 +8,10 @@ import torch
 from mmdet_lordre.cli.main import one_line_errors
 from mmdet_lordre.cli.plan import main
 from mmdet_lordre.config.reading import load_config
+from mmdet_lordre.planning import plan
 from mmdet_lordre.planning.cost import batches_of, build
 from mmdet_lordre.planning.fit import FAMILIES
+from mmdet_lordre.planning.plan import read_both
 
 from .data import coco, square, write
 
@@ -106,6 +109,31 @@ def test_one_image_of_one_object(picture, size, tmp_path, capsys):
     plan = main([path, '--no-cost'])
     assert len(plan.choices) == 5
     assert 'Only 1 image' in capsys.readouterr().out
+
+
+def test_one_object_in_several_images(tmp_path, capsys):
+    main([write(tmp_path, coco([PICTURE[:1], [], []], size=(64, 64))), '--no-cost', '--family',
+          'solov2'])
+    said = capsys.readouterr().out
+    assert '2 images without any' in said and 'Only 1 object: ' in said
+
+
+def test_ten_thousand_classes(tmp_path, capsys):
+    pictures = [[(square(4 + 9 * i, 6, 8), label) for i, label in enumerate((3, 500, 9999))]] * 2
+    path = write(tmp_path, coco(pictures, [f'class {i}' for i in range(10_000)], (64, 64)))
+    plan = main([path, '--no-cost', '--family', 'lordre'])
+    assert plan.ceilings['lordre'].by_class.keys() <= {'class 3', 'class 500', 'class 9999'}
+    said = capsys.readouterr().out
+    assert len(said) < 5000 and 'recommended  Lordre' in said
+
+
+def test_steps_are_measured_on_a_part_of_many_images(data, monkeypatch, tmp_path):
+    train, _ = read_both(data)
+    assert plan._few_images(train, str(tmp_path)) == data
+    monkeypatch.setattr(plan, '_COST_IMAGES', 2)
+    part = json.loads(Path(plan._few_images(train, str(tmp_path))).read_text())
+    assert len(part['images']) == 2 and len(part['annotations']) == 4
+    assert len(part['categories']) == 2
 
 
 @pytest.mark.parametrize('options, said', [
