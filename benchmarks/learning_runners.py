@@ -50,7 +50,7 @@ FOLDS = dict(shapes=1, nuclei=1, nuts=6)
 
 
 def race_config(which: str, runner: str, data: str, fold: int, folder: str,
-                options: dict | None = None) -> tuple[Config, str]:
+                options: dict | None = None, given: tuple | None = None) -> tuple[Config, str]:
     """The config of a run, and the annotation file that it is judged by.
 
     Args:
@@ -60,6 +60,7 @@ def race_config(which: str, runner: str, data: str, fold: int, folder: str,
         fold: Of nuts, which three photographs are held out.
         folder: Where the files of a fold are written.
         options: Values that override the config, by dotted key.
+        given: Annotation files and image folders, of training and validation, in place of those.
     """
     path, own = RUNNERS[which].get(runner, (runner, {}))
     if path in _MODELS:
@@ -72,7 +73,7 @@ def race_config(which: str, runner: str, data: str, fold: int, folder: str,
         files = [os.path.join(data, 'annotations', f'{split}.json') for split in ('train', 'val')]
         images = [os.path.join(data, split) for split in ('train', 'val')]
     else:
-        files, images = _files(which, data, fold, folder)
+        files, images = given or _files(which, data, fold, folder)
         if 'small-data' not in path and runner in RUNNERS[which]:
             _photographs(cfg, polar='polarmask' in path)
     use_own_data(cfg, files[0], files[1], images[0], images[1])

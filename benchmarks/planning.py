@@ -93,7 +93,7 @@ def config(runner, files, images, minutes):
     if runner in ADVICE:
         cfg = load_config(os.path.join(ROOT, ADVICE[runner]))
     else:
-        cfg, _ = race_config('nuclei', runner, os.path.dirname(files[0]), 0, '')
+        cfg, _ = race_config('nuclei', runner, '', 0, '', given=(files, images))
     use_own_data(cfg, files[0], files[1], images[0], images[1])
     return cfg, {}
 
