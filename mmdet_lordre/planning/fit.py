@@ -67,6 +67,7 @@ class Fit:
         workers: Processes that load data.
         tile: Side in pixels of the file of the crops that are learned from; None for whole
             pictures.
+        most: Objects of a picture at most, where it is judged tile by tile.
         sparse: Whether most crops show no object.
         gamma: Steps after which the average is one over its whole horizon.
         weights: What the backbone begins with, None for random numbers.
@@ -90,6 +91,7 @@ class Fit:
     ema: float | None = None
     workers: int = 0
     tile: int | None = None
+    most: int = 0
     sparse: bool = False
     gamma: int = 2000
     weights: Pretrained | None = None

@@ -251,7 +251,7 @@ class _Crops:
         why = (f'objects of {np.median(train.sides):.0f} px in pictures of up to '
                f'{train.sizes.max()} px: crops keep their pixels')
         return replace(one, jitter=len(train.files) < 200 and not self.looks.colored,
-                       why=dict(longer=why))
+                       most=int(train.counts.max()), why=dict(longer=why))
 
 
 def _affordable(one: Fit, train: Objects, looks: Looks, minutes: float, device: str,

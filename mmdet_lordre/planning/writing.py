@@ -119,7 +119,8 @@ def _data(fit, train, val):
     where = val or train
     lines += ['val_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
               f'    dataset=dict(\n{_dataset(where, "test_pipeline", 8)}))',
-              'test_dataloader = val_dataloader', f'val_evaluator = dict(ann_file={where[0]!r})',
+              'test_dataloader = val_dataloader',
+              f'val_evaluator = dict(ann_file={where[0]!r}{_counted(fit)})',
               'test_evaluator = val_evaluator', '']
     return '\n'.join(lines)
 
@@ -143,6 +144,11 @@ def _sizes(fit):
              f'        [{crop(False)}]]),' if fit.sparse else f'{crop(True)},']
     return [*steps, "dict(type='FilterAnnotations', min_gt_bbox_wh=(2, 2), keep_empty=False),",
             "dict(type='Resize', scale=scale, keep_ratio=True),"]
+
+
+def _counted(fit):
+    """COCO counts 100 detections of an image: of a large picture with more objects, more."""
+    return f', max_dets=(10, 100, {fit.most})' if fit.most > 100 else ''
 
 
 def _dataset(files, pipeline, indent):

@@ -22,6 +22,7 @@ def pictures(count):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize('family, steps', [('lordre', 900), ('solov2', 1500), ('polarmask', 1500),
                                            ('aggmask', 1500), ('aggmask_star', 1500)])
 def test_a_network_comes_to_its_ceiling(family, steps, tmp_path):

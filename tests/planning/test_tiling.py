@@ -155,3 +155,11 @@ def test_the_plan_says_it(tmp_path, capsys):
     assert 'crops keep their pixels' in capsys.readouterr().out
     cfg = load_config(str(out))
     assert (cfg.tile, cfg.scale) == (320, (320, 320)) and cfg.val_dataloader is None
+
+
+def test_of_crowded_pictures_all_detections_count():
+    whole = objects([spread(150, 20, 1024)], size=(1024, 1024))
+    for most, expected in ((100, None), (150, (10, 100, 150))):
+        cfg = config_of(config_text(fit(cut(whole, 320), Looks(), 'lordre', longer=320, tile=320,
+                                        most=most), ('a.json', 'a'), ('b.json', 'b')))
+        assert cfg.test_evaluator.get('max_dets') == expected
