@@ -28,6 +28,19 @@ def test_predict(segmenter, pictures):  # noqa: F811
         assert np.allclose(one.scores, other.scores, atol=1e-5)
 
 
+def test_a_film(segmenter, tmp_path):
+    pytest.importorskip('av')
+    from tests.prediction.films import moving_scene, write_film
+    path = write_film(tmp_path / 'a.mkv', [moving_scene(frame) for frame in range(4)])
+    results = list(segmenter.predict(path, score_thr=0.0, track=True, every=2))
+    assert [(r.film, r.frame, r.time) for r in results] == [('a', 1, 0.0), ('a', 3, 0.2)]
+    assert all(len(r.track_ids) == len(r) for r in results)
+    content = json.loads(json.dumps(results[0].to_dict()))
+    assert content['frame'] == 1 and all('track_id' in one for one in content['objects'])
+    with pytest.raises(UserError, match='--track is for films'):
+        segmenter.predict(moving_scene(0), track=True)
+
+
 def test_evaluate(segmenter, pictures, tmp_path):  # noqa: F811
     figures = segmenter.evaluate(pictures / 'val.json')
     assert 0 <= figures['coco/segm_mAP'] <= 1

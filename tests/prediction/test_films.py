@@ -15,6 +15,7 @@ from mmdet_lordre.prediction.films import Film, is_film
 from mmdet_lordre.prediction.run import predict_files
 from mmdet_lordre.prediction.settings import Settings
 from mmdet_lordre.prediction.sources import open_source
+from mmdet_lordre.prediction.writers.film import fitted
 
 from .conftest import PerfectModel
 
@@ -113,6 +114,30 @@ def test_every_nth_frame(films, tmp_path):
     assert times == pytest.approx([0, 0.6, 1.2, 1.8]) and heard
     with pytest.raises(UserError, match='every: 2 is for films'):
         run(np.zeros((4, 4, 3), np.uint8), tmp_path / 'none', every=2)
+
+
+def test_few_frames_are_ahead(films, monkeypatch):
+    """However long a film is, a few of its frames are decoded before they are needed."""
+    taken, shots = [], Film.shots
+
+    def counted(self, step=1):
+        for shot in shots(self, step):
+            taken.append(shot.number)
+            yield shot
+    monkeypatch.setattr(Film, 'shots', counted)
+    for done, _ in enumerate(open_source(films / 'a.mkv')):
+        assert len(taken) <= done + 6
+    assert len(taken) == 24
+
+
+def test_frames_of_other_sizes_are_fitted():
+    """An odd side gets a row or column like its last one; what is wider is put into the middle."""
+    image = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+    even = fitted(image, (6, 8))
+    assert np.array_equal(even[:5, :7], image) and np.array_equal(even[5, :7], image[4])
+    assert np.array_equal(even[:5, 7], image[:, 6]) and fitted(image, (5, 7)) is image
+    wide = fitted(np.full((10, 40, 3), 9, np.uint8), (40, 40))
+    assert not wide[:15].any() and (wide[16:24] == 9).all() and not wide[25:].any()
 
 
 def test_several_films_and_their_files(films, tmp_path):
