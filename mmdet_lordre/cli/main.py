@@ -25,7 +25,7 @@ COMMANDS = {
     'plan': 'fit a model to data, and say beforehand what it can reach',
     'train': 'train a model',
     'test': 'test a model',
-    'predict': 'find the objects in pictures and write them to files',
+    'predict': 'find the objects in pictures and films and write them to files',
     'report': 'a page that shows how good a model is and where it fails',
     'demo': 'draw what a model finds in images',
     'check': 'find what is wrong, doubtful or twice in a data set',

@@ -51,7 +51,6 @@ class Source:
             yield Picture(_free(stem, ending, taken), index, path, file.replace(os.sep, '/'),
                           image_id=image_id)
 
-
     def every(self, step: int) -> 'Source':
         """The same: a film has frames that can be passed over, pictures are all meant.
 
@@ -136,7 +135,7 @@ def _open(source: Any, recursive: bool, images: str | None, without: str | None)
         if 0 < len(films) < len(found):
             print(f'left out: {plural(len(films), "film")} among the pictures of {said}; give '
                   f'films by name, such as {printable(films[0], 80)}')
-            found = [name for name in found if name not in set(films)]
+            found = [name for name in found if not name.lower().endswith(FILM_ENDINGS)]
         if not found:
             deeper = '' if recursive else '; folders in it are looked into with --recursive'
             raise UserError(f'no pictures and no films in {said} (looked for '
