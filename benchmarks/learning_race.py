@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from mmdet_lordre.evaluation.coco_backend import pick_backend, run_coco_eval, summarize
 from mmdet_lordre.evaluation.coco_mask_metric import to_rles
 from mmdet_lordre.prediction.tiled_loops import OnlyTheName, TiledPredictor
-from mmdet_lordre.prediction.tiles import tile_of
+from mmdet_lordre.prediction.trained_size import tile_of
 from mmdet_lordre.training.runner import ToolRunner
 
 WARMUP = 100  # iterations

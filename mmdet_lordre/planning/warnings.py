@@ -8,7 +8,7 @@ from ..config.checks import reads_coco
 from ..config.reading import dataset_files, split_datasets
 from ..datasets.coco_file import read_annotations
 from ..datasets.parts import subset
-from ..prediction.tiles import tile_of
+from ..prediction.trained_size import tile_of
 from .ceiling import Ceiling, build_head, ceiling_of
 from .objects import read_objects
 from .plan import relabeled
