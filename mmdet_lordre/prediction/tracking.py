@@ -2,7 +2,7 @@
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +65,8 @@ class Track:
         label: Class of the last of these.
         area: Pixels of its whole shape.
         hidden: Frames since its shape was seen whole.
-        number: Its identity, 0 while it is not known to be an object.
+        number: Its identity, 0 until somebody asks for it.
+        confirmed: Whether it was seen often enough to be an object.
         colors: Histogram of its colors.
     """
     hits: int
@@ -177,8 +178,7 @@ class Tracker:
         for row, column, share in zip(rows.tolist(), columns.tolist(), seen.tolist()):
             track = self.tracks[row]
             track.hits, track.seen = track.hits + 1, self.frame
-            if found.scores[column] >= 0 and track.label != found.labels[column]:
-                track.label = int(found.labels[column])
+            track.label = int(found.labels[column])
             if track.colors is not None and share > _WHOLE:
                 track.colors = 0.9 * track.colors + 0.1 * found.colors[column]
             if share > _WHOLE or track.hidden > _PATIENCE:
@@ -265,7 +265,7 @@ class _Found:
 
 
 def tracked(results: Iterable[Result], settings: Tracking, thresholds: np.ndarray,
-            rate_of: object = None) -> Iterator[Result]:
+            rate_of: Callable[[str], float] | None = None) -> Iterator[Result]:
     """Results with identities, and without what is no object of several frames.
 
     A result is held back for :attr:`Tracking.delay` frames, so that an object has its identity
