@@ -131,6 +131,10 @@ def _warn(cfg, args):
 
 
 def _of_the_config(args, error):
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return UserError(f'config {args.config} needs the package {error.name}, which is not '
+                         'installed here: install it, or change what asks for it '
+                         '(MMDET_LORDRE_TRACEBACK=1 shows where)')
     what = error.args[0] if isinstance(error, KeyError) and error.args else error
     return UserError(f'config {args.config}: {type(error).__name__}: {what} '
                      '(MMDET_LORDRE_TRACEBACK=1 shows where)')

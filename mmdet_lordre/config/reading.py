@@ -107,11 +107,14 @@ def _read(path, source):
     except yaml.YAMLError as error:
         raise UserError(f'config {path} is not YAML: {" ".join(str(error).split())}') from error
     except SyntaxError as error:
-        raise UserError(f'config {path} is not Python: {error.msg} '
-                        f'(line {error.lineno})') from error
-    except (OSError, KeyError, ValueError, TypeError, NameError) as error:
-        raise UserError(f'config {path} cannot be read: '
-                        f'{type(error).__name__}: {error}') from error
+        at = f' (line {error.lineno})' if error.lineno else ''
+        raise UserError(f'config {path} is not Python: {error.msg}{at}') from error
+    except RecursionError as error:
+        raise UserError(f'config {path} inherits from itself, by its _base_ or that of another '
+                        'one') from error
+    except Exception as error:  # a config is a program, in which anything may fail
+        raise UserError(f'config {path} cannot be read: {type(error).__name__}: {error} '
+                        '(MMDET_LORDRE_TRACEBACK=1 shows where)') from error
 
 
 def _restore_tuples(cfg):

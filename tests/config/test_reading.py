@@ -19,6 +19,9 @@ def test_a_name_that_is_nearly_right(tmp_path):
     ('model = dict(', r'not Python: .*\(line 1\)'),
     ('_base_ = "gone.py"', 'does not exist'),
     ('model = undefined', 'cannot be read: NameError'),
+    ('_base_ = "c.py"', 'inherits from itself'),
+    ('model = dict()\0', r'not Python: [^(]*$'),
+    ('import os\nos.getcwd()\nmodel = dict()', 'cannot be read: RuntimeError'),
     ('data = 1', 'has no "model"')])
 def test_files_that_are_no_configs(tmp_path, text, said):
     path = tmp_path / 'c.py'
