@@ -150,8 +150,8 @@ def main():
     if args.compile:
         ways['published way, plainly, compiled'] = Plain(model, compiled=True)
         best = dict(compiled=True, fuse=True, channels_last=True)
-        ways['the same, compiled'] = TimedDetector(model, **best)
-        ways['the same, compiled, Winograd'] = TimedDetector(model, winograd=True, **best)
+        ways['ours, the same compiled'] = TimedDetector(model, **best)
+        ways['ours, the same compiled, Winograd'] = TimedDetector(model, winograd=True, **best)
     plain = ways['published way, plainly'].run(images, metas)[0]
     for way in list(ways.values())[1:]:
         found = way.run(images, metas)[0]

@@ -119,9 +119,15 @@ def demand_writable(targets: Iterable[str | os.PathLike]) -> None:
                 file.write(bytes(2**20))
                 file.flush()
         except OSError as error:
-            why = ('there is a file where a folder should be'
-                   if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror)
-            raise UserError(f'{target} cannot be written: {why}; choose another place') from error
+            raise UserError(f'{target} cannot be written: {reason(error)}; choose another '
+                            'place') from error
+
+
+def reason(error: OSError) -> str:
+    """Why a file cannot be written, in words."""
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return 'there is a file where a folder should be'
+    return error.strerror or type(error).__name__
 
 
 def _identity(path):

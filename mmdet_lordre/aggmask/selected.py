@@ -18,7 +18,9 @@ class SelectedCells:
 
     def _predicted(self, conv: nn.Conv2d, patches: Tensor) -> Tensor:
         """What a convolution gives at the cells whose patches (n, C * k * k) are given."""
-        return F.linear(patches, conv.weight.flatten(1), conv.bias)
+        # half outputs of the network, where nothing casts them; autocast does otherwise
+        return F.linear(patches.to(conv.weight.dtype), conv.weight.flatten(1),
+                        conv.bias).to(patches.dtype)
 
     def fusion_weights(self, table: Tensor, cells: Tensor) -> tuple[Tensor, Tensor | None]:
         """Numbers of the fusion network of a few cells.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import ANNOTATIONS, NO_LIMITS, atomic_write, refuse_large
+from ..files import ANNOTATIONS, NO_LIMITS, atomic_write, reason, refuse_large
 from ..text import printable, quoted
 from .annotation_rules import category_name, check_structure
 from .file_names import base_names, leads_out
@@ -205,7 +205,7 @@ def write_annotations(data: dict, path: str) -> str:
         with atomic_write(path) as name, open(name, 'w', encoding='utf-8') as file:
             file.writelines(_pieces(data))
     except OSError as error:
-        raise UserError(f'{path} cannot be written: {error.strerror}') from error
+        raise UserError(f'{path} cannot be written: {reason(error)}') from error
     except RecursionError as error:
         raise UserError(f'{path} cannot be written: its entries are nested too deeply') from error
     return path

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..config.reading import input_size
 from ..errors import UserError
-from ..files import refuse_overwriting
+from ..files import reason, refuse_overwriting
 from ..models import head_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
     except ValueError as error:
         raise UserError(f'{name}: {error}') from error
     except OSError as error:
-        raise UserError(f'{out} cannot be written: {error.strerror}') from error
+        raise UserError(f'{out} cannot be written: {reason(error)}') from error
     text = 'batch x 3 x height x width' if dynamic else f'1 x 3 x {size[0]} x {size[1]}'
     print(f'{out}: input {text}')
     return compare_with_torch(model, out, size, dynamic, half, end_to_end, image)

@@ -11,7 +11,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from ..errors import UserError
-from ..files import atomic_write
+from ..files import atomic_write, reason
 from ..text import plural, printable
 
 #: Templates that all pages share: ``base.html``, ``base.css``, ``base.js``.
@@ -64,7 +64,7 @@ def write_page(path: str | Path, template: str, folder: str | Path, **values: An
         with atomic_write(str(path)) as name, open(name, 'wb') as file:
             file.write(text)
     except OSError as error:
-        raise UserError(f'{path} cannot be written: {error.strerror}') from error
+        raise UserError(f'{path} cannot be written: {reason(error)}') from error
     return len(text)
 
 

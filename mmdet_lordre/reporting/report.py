@@ -8,7 +8,7 @@ from typing import Any
 
 from ..datasets.coco_file import find_images
 from ..errors import UserError
-from ..files import atomic_write
+from ..files import atomic_write, reason
 from ..pages import write_page
 from ..text import listed, printable
 from . import page
@@ -201,7 +201,7 @@ def _write_json(path: str, data: Any) -> None:
         with atomic_write(path) as name, open(name, 'w', encoding='utf-8') as file:
             json.dump(data, file, indent=1, allow_nan=False)
     except OSError as error:
-        raise UserError(f'{path} cannot be written: {error.strerror}') from error
+        raise UserError(f'{path} cannot be written: {reason(error)}') from error
 
 
 def _version() -> str:

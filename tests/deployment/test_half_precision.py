@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 from mmdet_lordre.deployment.onnx.check import compare
+from mmdet_lordre.models import head_of
 
 from ..on_device import needs_gpu
 from .models import FAMILIES
@@ -44,6 +45,28 @@ def batch(device='cpu'):
                                            bboxes=masks.get_bboxes('hbox').tensor)
         samples.append(sample.to(device))
     return dict(inputs=torch.stack(inputs).to(device), data_samples=samples)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_half_outputs_are_decoded_without_autocast(family):
+    """As of a network that runs in half precision as a whole, elsewhere."""
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    model = MODELS.build(ConfigDict(FAMILIES[family]())).eval()
+    head = head_of(model)
+    meta = dict(img_shape=(64, 96), ori_shape=(64, 96), batch_input_shape=(64, 96),
+                pad_shape=(64, 96), scale_factor=(1., 1.))
+
+    def halved(part):
+        if isinstance(part, (list, tuple)):
+            return type(part)(halved(one) for one in part)
+        return part.bfloat16() if torch.is_tensor(part) and part.is_floating_point() else part
+    with torch.no_grad():
+        outputs = head(model.extract_feat(torch.randn(1, 3, 64, 96)))
+        whole, = head.predict_by_feat(*outputs, batch_img_metas=[meta], rescale=False)
+        half, = head.predict_by_feat(*halved(outputs), batch_img_metas=[meta], rescale=False)
+    assert len(half) == len(whole) > 0
+    assert (half.scores.float() - whole.scores).abs().max() < 0.05
 
 
 def half_precision_wrapper(optimizer, device, dtype):

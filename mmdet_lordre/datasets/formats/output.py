@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ...errors import UserError
-from ...files import UNFINISHED
+from ...files import UNFINISHED, reason
 from ...text import printable, quoted
 from ..annotation_rules import encode_segmentation
 from .folder import Folder
@@ -40,14 +40,14 @@ def new_folder(path: str) -> Iterator[str]:
         raise UserError(f'{unfinished} is left of a conversion that was interrupted, or another '
                         'one is running: remove it') from None
     except OSError as error:
-        raise UserError(f'{path} cannot be written: {error.strerror}') from error
+        raise UserError(f'{path} cannot be written: {reason(error)}') from error
     try:
         yield unfinished
         with suppress(FileNotFoundError):
             os.rmdir(path)
         os.rename(unfinished, path)
     except OSError as error:
-        raise UserError(f'{path} cannot be written: {error.strerror}') from error
+        raise UserError(f'{path} cannot be written: {reason(error)}') from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
