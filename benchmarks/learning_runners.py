@@ -23,6 +23,7 @@ _SHAPES = {
     'lordre': ('lordre/lordre_r18_giam_shapes.py', {}),
     'lordre-places': ('lordre/lordre-places_r18_shapes.py', {}),
     'solov2': ('solov2/solov2_r18_fpn_shapes.py', {}),
+    'solov2-windows': ('solov2/solov2-windows_r18_fpn_shapes.py', {}),
     'aggmask': ('aggmask/aggmask_r18_fpn_shapes.py', {}),
     'aggmask-star': ('aggmask/aggmask_star_r18_fpn_shapes.py', {}),
     'polarmask': ('polarmask/polarmask_r18_fpn_shapes.py', {}),
@@ -32,18 +33,19 @@ _SHAPES = {
 }
 # Nuclei have a side of 16 px at 320, and there are up to 151: finer grids, more results.
 _NUCLEI_GRID = _grid((40, 24, 12), ((1, 32), (24, 64), (48, 512))) | {
+    'model.mask_head.strides': (1, 4, 8),
     'model.test_cfg.nms_pre': 500, 'model.test_cfg.max_per_img': 150}
 _NUCLEI = dict(_SHAPES, **{
     'lordre': ('lordre/lordre_r18_giam_small-data.py', {'model.mask_head.num_queries': 100}),
     'lordre-places': ('lordre/lordre-places_r18_small-data.py', {}),
 } | {name: (_SHAPES[name][0], _NUCLEI_GRID)
-     for name in ('solov2', 'aggmask', 'aggmask-star', 'mmdet-solov2')})
+     for name in ('solov2', 'solov2-windows', 'aggmask', 'aggmask-star', 'mmdet-solov2')})
 _NUTS_GRID = _grid((24, 16, 10), ((1, 48), (32, 96), (64, 512)))
 _NUTS = dict(_SHAPES, **{
     'lordre': ('lordre/lordre_r18_giam_small-data.py', {}),
     'lordre-places': ('lordre/lordre-places_r18_small-data.py', {}),
 } | {name: (_SHAPES[name][0], _NUTS_GRID)
-     for name in ('solov2', 'aggmask', 'aggmask-star', 'mmdet-solov2')})
+     for name in ('solov2', 'solov2-windows', 'aggmask', 'aggmask-star', 'mmdet-solov2')})
 #: set -> name -> (config below configs/, or a model of this file; options)
 RUNNERS = dict(shapes=_SHAPES, nuclei=_NUCLEI, nuts=_NUTS)
 FOLDS = dict(shapes=1, nuclei=1, nuts=6)

@@ -22,16 +22,15 @@ test_pipeline = [
     dict(type='PackDetInputs',
          meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
-train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=2, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=1, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-max_iters = 1600
+max_iters = 3200
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
-# the rate that the nuclei of docs/learning.md were learned with
-optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
+optim_wrapper = dict(optimizer=dict(lr=2.1e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
     dict(type='CosineAnnealingLR', begin=100, end=max_iters, eta_min=1e-5, by_epoch=False),
 ]
-default_hooks = dict(checkpoint=dict(interval=500), logger=dict(interval=50))
+default_hooks = dict(checkpoint=dict(interval=800), logger=dict(interval=50))
