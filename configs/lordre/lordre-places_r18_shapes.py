@@ -15,16 +15,19 @@ model = dict(
         num_queries=40,
         kernel_dim=16,
         norm_cfg=dict(type='BN'),
+        # masks of stride 2; their losses look at points around the objects
+        mask_upsample=2,
+        crop_size=32,
         region_classifier=dict(hidden_channels=128),
         loss_cls=dict(type='CrossEntropyLoss', loss_weight=2.0)),
     test_cfg=dict(score_thr=0.005, mask_thr=0.45))
 
 # twice the rate of the other examples: nothing is matched, so early steps do no harm
 optim_wrapper = dict(optimizer=dict(lr=3e-3, fused=True))
-train_cfg = dict(max_iters=3000, val_interval=3000)
+train_cfg = dict(max_iters=4500, val_interval=4500)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=100, end=3000, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=4500, eta_min=1e-5, by_epoch=False),
 ]
 train_dataloader = dict(sampler=dict(type='InfiniteSampler', shuffle=True))
 custom_hooks = [dict(type='ChannelsLastHook')]
