@@ -10,6 +10,7 @@ from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
+from mmengine.model import normal_init
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -23,15 +24,16 @@ from ..grid.heads import (
     counts_of_batch,
 )
 from ..grid.norm_relu import Remake, run_layer
+from ..grid.windows import POSITIONAL
 from ..masks import upload
 from .context import ContextBranch
 from .fusion import FusionNetwork
 from .layers import NormalLayers
 from .neighbors import neighbor_pattern
-from .prediction import cell_scores, to_instances, to_map_size
+from .prediction import cell_scores, to_instances
 from .selected import SelectedCells
 from .tables import CellTables
-from .targets import MapGroup, head_targets
+from .targets import MapGroup, draw_masks, head_targets
 
 Layer = tuple[Tensor, Remake | None]
 
@@ -75,6 +77,11 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         cls_down_index: Convolution of a tower before which its input is resized to the grid.
         deformable: Also predict, per cell and neighbor, an offset at which the mask grid is read
             bilinearly (from the journal edition, SODAR). The offsets start at zero.
+        windows: Also predict, per cell, an ellipse that is added to its mask's logits; see
+            :mod:`mmdet_lordre.aggmask.windows`. An addition to the published method.
+        max_masks: Positive cells an image, on average over the batch, that learn their masks in a
+            step; of more, which ones is drawn at random. Fusion is most of the time of a step
+            where objects are many. All as published by default.
         loss_mask: Config of the mask loss on probabilities, averaged over the positive cells.
         loss_cls: Config of the class loss, divided by the number of positive cells + 1.
         sync_normalizers: Whether losses are divided by counts over all processes, so that they
@@ -117,6 +124,8 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                  weight_activation: str | None = None,
                  cls_down_index: int = 0,
                  deformable: bool = False,
+                 windows: bool = False,
+                 max_masks: int | None = None,
                  loss_mask: dict = dict(type='DiceLoss', use_sigmoid=True, activate=False,
                                         loss_weight=3.0),
                  loss_cls: dict = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
@@ -139,6 +148,8 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         if weight_activation not in (None, 'tanh'):
             raise ValueError(f"weight_activation must be None or 'tanh', not "
                              f'{weight_activation!r}')
+        if max_masks is not None and max_masks < 1:
+            raise ValueError(f'max_masks must be at least 1 or None, not {max_masks!r}')
         check_groups(norm_cfg, feat_channels=feat_channels)
         self.num_classes = num_classes
         self.in_channels = in_channels
@@ -153,7 +164,8 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         self.cls_down_index = cls_down_index
         self.norm_cfg = norm_cfg
         self.weight_activation = weight_activation
-        self.deformable = deformable
+        self.windows = windows
+        self.max_masks = max_masks
         self.train_cfg = train_cfg
         self.sync_normalizers = sync_normalizers
         self.test_cfg = ConfigDict(complete_test_cfg(
@@ -179,6 +191,10 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                                                padding=padding)
             nn.init.zeros_(self.neighbor_offsets.weight)
             nn.init.zeros_(self.neighbor_offsets.bias)
+        if windows:
+            self.conv_window = nn.Conv2d(feat_channels, POSITIONAL, weight_kernel,
+                                         padding=padding)
+            normal_init(self.conv_window, std=0.01)
         if context_channels:
             self.context_fusion_convs = ContextBranch(in_channels, len(strides), context_channels,
                                                       context_layers, norm_cfg)
@@ -272,12 +288,14 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         targets = head_targets(batch_gt_instances, groups, self.num_grids, self.scale_ranges,
                                self.num_classes, self.pos_scale, self.min_mask_area,
                                table.device)
+        chosen = targets.selections if self.max_masks is None else draw_masks(
+            targets.selections, self.max_masks * len(batch_gt_instances))
         needed = sum(len(selection.cells) * group.size[0] * group.size[1] * self.fusion.width
-                     for group, selections in zip(groups, targets.selections, strict=True)
+                     for group, selections in zip(groups, chosen, strict=True)
                      for selection in selections)
         run = self._chunk_losses if needed <= _KEPT else _recomputed(self._chunk_losses)
         pieces = []
-        for feats, group, selections in zip(mask_feats, groups, targets.selections, strict=True):
+        for feats, group, selections in zip(mask_feats, groups, chosen, strict=True):
             shared = self.resized_context(context, group.size)
             for image, selection in enumerate(selections):
                 if len(selection.cells):
@@ -301,20 +319,17 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
     def _mask_losses(self, features, kernels, context, table, selection, size, run):
         """Weighted loss of each selected cell, (n,), in chunks."""
         cells, gts, masks = selection
-        weights, offsets = self.fusion_weights(table, upload(cells, table.device))
+        numbers = self.fusion_numbers(table, upload(cells, table.device))
         losses = []
         step = self.chunk(size, features.device)
         for start in range(0, len(cells), step):
             part = slice(start, start + step)
             losses.append(run(features, kernels, context, self.tables.lookup(cells[part]),
-                              weights[part],
-                              None if offsets is None else offsets[part], masks, gts[part],
-                              size))
+                              numbers.part(part), masks, gts[part], size))
         return torch.cat(losses)
 
-    def _chunk_losses(self, features, kernels, context, lookup, weights, offsets, masks, gts,
-                      size):
-        logits = self.fuse(features, kernels, context, lookup, weights, offsets, size)
+    def _chunk_losses(self, features, kernels, context, lookup, numbers, masks, gts, size):
+        logits = self.fuse(features, kernels, context, lookup, numbers, size)
         return self.loss_mask(logits.float().sigmoid(), masks[gts].float(),
                               reduction_override='none')
 
@@ -323,7 +338,7 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         parts = [*mask_feats, kernels, table]
         if context is not None:
             parts.append(context)
-        parts += [parameter for name in ('learned_weights', 'neighbor_offsets')
+        parts += [parameter for name in ('learned_weights', 'neighbor_offsets', 'conv_window')
                   if hasattr(self, name) for parameter in getattr(self, name).parameters()]
         return sum(part.float().sum() * 0 for part in parts)
 
@@ -364,35 +379,6 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                 result.neighbor_cells = self.tables.positions[upload(one.cells, table.device)]
             results.append(result)
         return results
-
-    def _by_group(self, groups, sources, cells):
-        """(group, its source, its cells) of class cells, on the CPU, in rising order."""
-        stops = torch.tensor([self.tables.class_starts[group.stop] for group in groups])
-        stretches = torch.searchsorted(cells, stops).diff(prepend=stops.new_zeros(1)).tolist()
-        return zip(groups, sources, cells.split(stretches), strict=True)
-
-    def _fused_probs(self, groups, sources, table, cells):
-        """Yield probabilities at the finest map's size of class cells in rising order."""
-        size = groups[0].size
-        for group, source, part in self._by_group(groups, sources, cells):
-            for chunk in part.split(self.chunk(size, table.device)):
-                if len(chunk):
-                    lookup = self.tables.lookup(chunk)
-                    logits = self.fuse(*source, lookup, *self.fusion_weights(table, lookup.cells),
-                                       group.size)
-                    yield to_map_size(logits.float().sigmoid(), size)
-
-    def _maps_to_show(self, groups, sources, table, cells):
-        """Neighbors' maps (n, k, H, W) at the finest map's size, of class cells in any order."""
-        cells, back = cells.unique(return_inverse=True)
-        maps = []
-        for group, (features, kernels, _), part in self._by_group(groups, sources, cells):
-            lookup = self.tables.lookup(part)
-            offsets = self.fusion_weights(table, lookup.cells)[1]
-            some = self.neighbor_maps(features, kernels, lookup, offsets, group.size).float()
-            maps.append(to_map_size(some.flatten(0, 1), groups[0].size).unflatten(
-                0, some.shape[:2]))
-        return torch.cat(maps)[upload(back, table.device)]
 
 
 def _recomputed(function):

@@ -1,19 +1,40 @@
 """Masks of selected class cells."""
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..masks import chunk_size
+from ..masks import chunk_size, upload
 from .context import resize_corners
 from .fusion import mask_maps
+from .prediction import to_map_size
 from .tables import Lookup
+from .windows import add_windows
+
+
+class FusionNumbers(NamedTuple):
+    """What a few class cells predict for the fusion of their masks.
+
+    Attributes:
+        weights: Of the fusion network, (n, num_weights).
+        offsets: Of the neighbors in a deformable head, (n, k, 2), else None.
+        windows: Raw numbers of the windows in a head with windows, (n, 6), else None.
+    """
+    weights: Tensor
+    offsets: Tensor | None
+    windows: Tensor | None
+
+    def part(self, which: slice) -> 'FusionNumbers':
+        """Those of some of the cells."""
+        return FusionNumbers(*(None if one is None else one[which] for one in self))
 
 
 class SelectedCells:
     """The part of a head that makes masks of the cells it is given, and of no others.
 
-    It needs ``tables``, ``fusion``, ``learned_weights``, ``weight_activation``, ``deformable`` and,
-    of a deformable head, ``neighbor_offsets``.
+    It needs ``tables``, ``fusion``, ``learned_weights``, ``weight_activation``, ``deformable`` with
+    ``neighbor_offsets`` and ``windows`` with ``conv_window``.
     """
 
     def _predicted(self, conv: nn.Conv2d, patches: Tensor) -> Tensor:
@@ -22,23 +43,22 @@ class SelectedCells:
         return F.linear(patches.to(conv.weight.dtype), conv.weight.flatten(1),
                         conv.bias).to(patches.dtype)
 
-    def fusion_weights(self, table: Tensor, cells: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Numbers of the fusion network of a few cells.
+    def fusion_numbers(self, table: Tensor, cells: Tensor) -> FusionNumbers:
+        """What a few cells predict for the fusion of their masks.
 
         Args:
             table: (C, positions) of one image, see :meth:`CellTables.flatten`.
             cells: (n,) class cells.
-
-        Returns:
-            weights (n, num_weights) and, of a deformable head, offsets (n, k, 2), else None.
         """
         patches = self.tables.gather_patches(table, cells)
         weights = self._predicted(self.learned_weights, patches)
         if self.weight_activation == 'tanh':
             weights = weights.tanh()
-        if not self.deformable:
-            return weights, None
-        return weights, self._predicted(self.neighbor_offsets, patches).unflatten(1, (-1, 2))
+        return FusionNumbers(
+            weights,
+            self._predicted(self.neighbor_offsets, patches).unflatten(1, (-1, 2))
+            if self.deformable else None,
+            self._predicted(self.conv_window, patches) if self.windows else None)
 
     def neighbor_maps(self, features: Tensor, kernels: Tensor, lookup: Lookup,
                        offsets: Tensor | None, size: tuple[int, int]) -> Tensor:
@@ -63,10 +83,13 @@ class SelectedCells:
         return mask_maps(features, kernels[lookup.needed], size)[lookup.inverse]
 
     def fuse(self, features: Tensor, kernels: Tensor, context: Tensor | None, lookup: Lookup,
-             weights: Tensor, offsets: Tensor | None, size: tuple[int, int]) -> Tensor:
+             numbers: FusionNumbers, size: tuple[int, int]) -> Tensor:
         """Mask logits (n, H, W) of class cells of one image; arguments as above."""
-        maps = self.neighbor_maps(features, kernels, lookup, offsets, size)
-        return self.fusion(maps, context, weights)
+        maps = self.neighbor_maps(features, kernels, lookup, numbers.offsets, size)
+        logits = self.fusion(maps, context, numbers.weights)
+        if numbers.windows is None:
+            return logits
+        return add_windows(logits, numbers.windows, *self.tables.places_of(lookup.cells))
 
     def chunk(self, size: tuple[int, int], device: torch.device | str) -> int:
         """Cells that are fused at once."""
@@ -75,3 +98,32 @@ class SelectedCells:
     def resized_context(self, context: Tensor | None, size: tuple[int, int]) -> Tensor | None:
         """Context (B, c, *size)."""
         return None if context is None else resize_corners(context, size)
+
+    def _by_group(self, groups, sources, cells):
+        """(group, its source, its cells) of class cells, on the CPU, in rising order."""
+        stops = torch.tensor([self.tables.class_starts[group.stop] for group in groups])
+        stretches = torch.searchsorted(cells, stops).diff(prepend=stops.new_zeros(1)).tolist()
+        return zip(groups, sources, cells.split(stretches), strict=True)
+
+    def _fused_probs(self, groups, sources, table, cells):
+        """Yield probabilities at the finest map's size of class cells in rising order."""
+        size = groups[0].size
+        for group, source, part in self._by_group(groups, sources, cells):
+            for chunk in part.split(self.chunk(size, table.device)):
+                if len(chunk):
+                    lookup = self.tables.lookup(chunk)
+                    logits = self.fuse(*source, lookup, self.fusion_numbers(table, lookup.cells),
+                                       group.size)
+                    yield to_map_size(logits.float().sigmoid(), size)
+
+    def _maps_to_show(self, groups, sources, table, cells):
+        """Neighbors' maps (n, k, H, W) at the finest map's size, of class cells in any order."""
+        cells, back = cells.unique(return_inverse=True)
+        maps = []
+        for group, (features, kernels, _), part in self._by_group(groups, sources, cells):
+            lookup = self.tables.lookup(part)
+            offsets = self.fusion_numbers(table, lookup.cells).offsets
+            some = self.neighbor_maps(features, kernels, lookup, offsets, group.size).float()
+            maps.append(to_map_size(some.flatten(0, 1), groups[0].size).unflatten(
+                0, some.shape[:2]))
+        return torch.cat(maps)[upload(back, table.device)]

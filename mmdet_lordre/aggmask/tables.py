@@ -55,6 +55,11 @@ class CellTables(nn.Module):
         self._buffer('neighbors', self._flat(self.positions, self.sides, self.bases))
         # beside the buffer: a choice by values on a GPU would wait for it
         self._neighbors_on_cpu = self.neighbors.clone()
+        # whole numbers: a head in half precision must not round where its cells are
+        self._buffer('places', torch.cat([
+            torch.stack(torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing='xy'),
+                        dim=-1).flatten(0, 1) for grid in class_grids]))
+        self._buffer('class_sides', self._of_level(class_grids))
         self._buffer('patches', torch.cat([*self._patch_index(kernel_size)]))
 
     def _buffer(self, name, value):
@@ -78,6 +83,12 @@ class CellTables(nn.Module):
     def num_neighbors(self) -> int:
         """Neighbors of a cell."""
         return self.neighbors.shape[1]
+
+    def places_of(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Where class cells (...) are: centers (..., 2), x and y, and sides (...), all float32
+        shares of the image's sides."""
+        sides = self.class_sides[cells].float()
+        return (self.places[cells] + 0.5) / sides[..., None], 1 / sides
 
     def flatten(self, feats: Sequence[Tensor]) -> Tensor:
         """Features (B, C, S, S) of all levels as one (B, C, positions), zero-padded."""

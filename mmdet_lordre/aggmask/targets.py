@@ -101,3 +101,30 @@ def head_targets(batch_gt_instances: InstanceList, groups: Sequence[MapGroup],
         selections.append([Selection(*parts, truths.masks[group.factor])
                            for parts in zip(cells[stretch], gts[stretch], strict=True)])
     return HeadTargets(targets.labels, len(targets.cells), selections)
+
+
+def draw_masks(selections: list[list[Selection]], most: int) -> list[list[Selection]]:
+    """A random part of what all cells learn, with the same expected mean loss.
+
+    Args:
+        selections: By group of levels, then by image.
+        most: Cells to keep of the whole batch.
+    """
+    lengths = [len(one.cells) for images in selections for one in images]
+    total = sum(lengths)
+    if total <= most:
+        return selections
+    # drawn on the CPU, where the cells are
+    kept = torch.randperm(total)[:most].sort().values
+    ends = torch.tensor(lengths).cumsum(0)
+    counts = torch.searchsorted(kept, ends).diff(prepend=ends.new_zeros(1)).tolist()
+    parts = iter(zip(kept.split(counts), (ends - torch.tensor(lengths)).tolist(), strict=True))
+    drawn = []
+    for images in selections:
+        drawn.append([])
+        for one in images:
+            rows, start = next(parts)
+            rows = rows - start
+            drawn[-1].append(Selection(one.cells[rows], one.gts[upload(rows, one.gts.device)],
+                                       one.masks))
+    return drawn

@@ -16,7 +16,7 @@ def without_autocast(x: Tensor) -> torch.autocast:
 
 
 def positional_kernels(raw: Tensor, centers: Tensor,
-                       radius: float | tuple[float, float]) -> Tensor:
+                       radius: float | tuple[float, float] | tuple[Tensor, Tensor]) -> Tensor:
     """Coefficients of an elliptic window around every place.
 
     The window is ``bias - u^2 - v^2 - r u v``, where u and v are the distances of a pixel's vote
@@ -29,7 +29,7 @@ def positional_kernels(raw: Tensor, centers: Tensor,
             r, bias.
         centers: x and y of the places in cells, (B, n, 2).
         radius: Size of the window, in cells, where its raw value is 0; of x and y where they
-            differ.
+            differ, and of every place, (B, n) or (n,), where these do.
 
     Returns:
         (B, n, 6) float32, in the order of :func:`positional_features`.

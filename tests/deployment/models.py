@@ -64,6 +64,10 @@ def aggmask_star(**head):
                                                  **head))
 
 
+def aggmask_star_windows(**head):
+    return aggmask_star(windows=True, **head)
+
+
 def polarmask(**head):
     return dict(
         type='PolarMask', backbone=backbone(),
@@ -78,7 +82,8 @@ def polarmask(**head):
 
 FAMILIES = dict(lordre=lordre, lordre_places=lordre_places, solov2=solov2,
                 solov2_windows=solov2_windows, aggmask=aggmask,
-                aggmask_star=aggmask_star, polarmask=polarmask)
+                aggmask_star=aggmask_star, aggmask_star_windows=aggmask_star_windows,
+                polarmask=polarmask)
 
 
 def build(config, seed=0):

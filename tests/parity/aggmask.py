@@ -86,7 +86,7 @@ def raw_outputs(head, feats):
     for level, logits in enumerate(cls_logits):
         out[f'cate{level}_sample'] = logits[:, ::8]
         cells = torch.arange(*head.tables.class_starts[level:level + 2])
-        weights = torch.stack([head.fusion_weights(one, cells)[0].t() for one in table])
+        weights = torch.stack([head.fusion_numbers(one, cells).weights.t() for one in table])
         out[f'comb_weights{level}_sample'] = weights.unflatten(2, logits.shape[2:])[:, ::31]
         out[f'spatial_index{level}'] = head.tables.positions[cells]
     if context is not None:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...aggmask.context import resize_corners
+from ...aggmask.windows import positions, window_kernels
 from .graph import masks_of, occupied, shifts, take
 from .grid import cell_scores, cell_strides, full_size, select
 
@@ -100,7 +101,12 @@ class AggMaskInstances(nn.Module):
                 shared = weight[:, :, head.fusion.neighbors:].unflatten(0, (batch, count))
                 total = total + _conv(shared.flatten(1, 2), context).reshape(*total.shape)
             x = total.unflatten(2, tuple(size))
-        return x.reshape(batch, count, *size)
+        x = x.reshape(batch, count, *size)
+        if head.windows:
+            windows = window_kernels(_linear(head.conv_window, patches),
+                                     *head.tables.places_of(cells), size)
+            x = x + (windows @ positions(size, x).flatten(1)).unflatten(2, tuple(size))
+        return x
 
     def _neighbors(self, features, kernels, cells, size) -> Tensor:
         """Maps (B * n, k, H, W) of the neighbors of class cells (B, n)."""
