@@ -77,7 +77,11 @@ def _aggmask(fit, size, channels):
               f'        num_classes={fit.heads["num_classes"]}, in_channels={size.neck},\n'
               f'        feat_channels={size.neck}, stacked_convs={size.convs},\n'
             + _grid_numbers(fit)
-            + f'        loss_cls={_FOCAL},\n'
+            + '        # windows: each cell knows from the first step on where its mask is\n'
+              '        windows=True,\n'
+              '        # cells an image, drawn in each step: fusing all masks takes longest\n'
+              '        max_masks=32,\n'
+              f'        loss_cls={_FOCAL},\n'
               f'        norm_cfg={_norm(size.neck)}),\n'
             + _grid_test(fit))
 
