@@ -116,7 +116,7 @@ def _lordre(fit, size, channels):
                '        region_classifier=dict(hidden_channels=128),\n'
                if heads['num_classes'] > 1 else '')
     return (
-        '    # finest features of stride 4: masks are as fine as they are\n'
+        '    # features of stride 4\n'
         '    neck=dict(\n'
         f"        type='LordreEncoder', in_channels={tuple(channels)}, out_channels={width}),\n"
         '    # queries that come from places: they learn from scratch what filters do not\n'
@@ -127,8 +127,8 @@ def _lordre(fit, size, channels):
         '        # half as many again as nearly all images have objects\n'
         f'        num_queries={heads["num_queries"]},\n'
         "        norm_cfg=dict(type='BN'),\n"
-        '        # mask losses look closely around the objects, not at every pixel\n'
-        '        crop_size=24,\n'
+        '        # masks of stride 2; their losses look closely around the objects\n'
+        '        mask_upsample=2, crop_size=32,\n'
         + regions +
         "        loss_cls=dict(type='CrossEntropyLoss', loss_weight=2.0)),\n"
         "    test_cfg=dict(score_thr=0.005, mask_thr=0.45, mask_format='rle')")
