@@ -188,10 +188,17 @@ def run_command_line(line, monkeypatch):
     elif program.endswith('.sh'):
         assert (ROOT / program).is_file(), line
         # config (and checkpoint), number of processes, options
-        name = re.fullmatch(r'tools/dist_(test|train)\.sh', program)[1]
-        place = 2 if name == 'test' else 1
-        assert argv[place].isdigit(), line
-        check_arguments(parse(name, argv[:place] + argv[place + 1:], monkeypatch).options)
+        launcher, name = re.fullmatch(r'tools/(dist|slurm)_(predict|test|train)\.sh',
+                                      program).groups()
+        place = 1 if name == 'train' else 2
+        if launcher == 'slurm':  # partition and job come first, the number of processes from GPUS
+            argv = argv[2:]
+        else:
+            assert argv[place].isdigit(), line
+            argv = argv[:place] + argv[place + 1:]
+        if name == 'predict':
+            argv = [argv[0], '--model', *argv[1:]]
+        check_arguments(parse(name, argv, monkeypatch).options)
     else:
         path = ROOT / program
         assert path.is_file(), line

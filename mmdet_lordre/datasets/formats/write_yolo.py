@@ -65,9 +65,17 @@ def one_polygon(annotation: dict, encoded: dict, lost: Counter) -> list[float]:
     holes = sum(len(holes) for _, holes in found)
     if holes:
         lost['holes (YOLO has none: they are filled)'] += holes
+        # with what lies in them, which a second line around it would cut out again
+        found = outlines(_union([outer for outer, _ in found], height, width))
     if not found:
         lost['objects without a pixel'] += 1
     return _joined([outer for outer, _ in found])
+
+
+def _union(polygons, height, width):
+    drawn = mask_api.frPyObjects([list(map(float, one)) for one in polygons], height, width)
+    union = mask_api.merge(drawn)
+    return dict(union, counts=union['counts'].decode())
 
 
 def _draws(polygon, encoded):
@@ -84,7 +92,9 @@ def _joined(parts):
         a, b = _nearest(joined, part)
         # there, around the part, and back
         around = part[2 * b:] + part[:2 * b] + part[2 * b:2 * b + 2]
-        joined = joined[:2 * a + 2] + around + joined[2 * a:]
+        # along the axes: pycocotools rounds a slanting line differently there and back
+        turn = [part[2 * b], joined[2 * a + 1]]
+        joined = joined[:2 * a + 2] + turn + around + turn + joined[2 * a:]
     return joined
 
 
