@@ -32,6 +32,7 @@ from .layers import NormalLayers
 from .neighbors import neighbor_pattern
 from .prediction import cell_scores, to_instances
 from .selected import SelectedCells
+from .spelling import OldSpelling, renamed
 from .tables import CellTables
 from .targets import MapGroup, draw_masks, head_targets
 
@@ -41,7 +42,7 @@ Layer = tuple[Tensor, Remake | None]
 _KEPT = 2**25
 
 
-class BaseAggMaskHead(SelectedCells, BaseMaskHead):
+class BaseAggMaskHead(OldSpelling, SelectedCells, BaseMaskHead):
     """Two grids a level, and a network a cell that fuses neighboring masks.
 
     Cells of the *class grid* say which object is where. Cells of the *mask grid* have a mask
@@ -93,6 +94,7 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
             ``max_per_img``, ``mask_format`` (``'bitmap'`` or ``'rle'``) and
             ``neighbor_maps`` (results then have the neighbors' maps and cells, to draw).
         init_cfg: Initialization of the head.
+        num_neighbours: ``num_neighbors`` as earlier configs spell it.
 
     Raises:
         ValueError: If settings contradict each other.
@@ -134,7 +136,8 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
                  norm_cfg: dict = dict(type='GN', num_groups=32, requires_grad=True),
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
-                 init_cfg: dict | list | None = None):
+                 init_cfg: dict | list | None = None,
+                 num_neighbours: int | None = None):
         if init_cfg is None:
             init_cfg = dict(type='Normal', layer=[], std=0.01, bias_prob=0.01,
                             override=dict(name='solo_cate'))
@@ -169,12 +172,13 @@ class BaseAggMaskHead(SelectedCells, BaseMaskHead):
         self.train_cfg = train_cfg
         self.sync_normalizers = sync_normalizers
         self.test_cfg = ConfigDict(complete_test_cfg(
-            type(self).__name__, test_cfg, dict(TEST_CFG, neighbor_maps=False)))
+            type(self).__name__, renamed(test_cfg), dict(TEST_CFG, neighbor_maps=False)))
         # the mask loss is given probabilities
         self.loss_mask = MODELS.build({**loss_mask, 'activate': False}
                                       if loss_mask['type'] == 'DiceLoss' else loss_mask)
         self.loss_cls = MODELS.build(loss_cls)
 
+        num_neighbors = num_neighbors if num_neighbours is None else num_neighbours
         pattern = neighbor_pattern(num_neighbors, num_grids, mask_grids, interpolation_mode)
         self.tables = CellTables(num_grids, mask_grids, pattern, weight_kernel)
         neighbors = self.tables.num_neighbors

@@ -388,3 +388,15 @@ def test_levels_are_counted():
 def test_contradictions_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         make_head('AggMaskHead', **settings)
+
+
+@pytest.mark.parametrize('kind', ['AggMaskHead', 'AggMaskStarHead'])
+def test_the_spelling_of_earlier_configs_and_checkpoints(kind):
+    head = make_head(kind, deformable=True, num_neighbors=5)
+    torch.nn.init.normal_(head.neighbor_offsets.weight)
+    old = make_head(kind, deformable=True, num_neighbours=5,
+                    test_cfg=dict(score_thr=0.1, neighbour_maps=True))
+    assert old.test_cfg.neighbor_maps and old.tables.num_neighbors == 5
+    old.load_state_dict({name.replace('neighbor', 'neighbour'): value
+                         for name, value in head.state_dict().items()})
+    assert torch.equal(old.neighbor_offsets.weight, head.neighbor_offsets.weight)
