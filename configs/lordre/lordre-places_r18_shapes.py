@@ -15,6 +15,8 @@ model = dict(
         num_queries=40,
         kernel_dim=16,
         norm_cfg=dict(type='BN'),
+        # objects are four cells wide and more: places of two are not side by side
+        peak=5,
         # masks of stride 2; their losses look at points around the objects
         mask_upsample=2,
         crop_size=32,

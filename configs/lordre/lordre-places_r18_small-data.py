@@ -4,7 +4,7 @@
 # About 20 minutes on one CPU core. Larger pictures or more of them: `scale` and `max_iters`.
 _base_ = './lordre-places_r18_shapes.py'
 
-model = dict(mask_head=dict(num_queries=150))
+model = dict(mask_head=dict(num_queries=150, peak=3))
 
 scale = (320, 320)
 train_pipeline = [

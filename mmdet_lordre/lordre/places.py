@@ -17,18 +17,19 @@ from .branches import conv_stack
 _NOWHERE = -1e4
 
 
-def find_places(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def find_places(logits: Tensor, count: int, peak: int = 3) -> tuple[Tensor, Tensor]:
     """The best local maxima of maps.
 
     Args:
         logits: (B, h, w) float32.
         count: How many of each map, at most.
+        peak: Side of the square that a maximum is the highest of, odd.
 
     Returns:
         Logits of the places (B, n), falling, with -1e4 where a map has fewer maxima, and their
         cells (B, n), row-major; n = min(count, h * w).
     """
-    highest = F.max_pool2d(logits[:, None], 3, stride=1, padding=1)[:, 0]
+    highest = F.max_pool2d(logits[:, None], peak, stride=1, padding=peak // 2)[:, 0]
     peaks = torch.where(logits >= highest, logits, _NOWHERE).flatten(1)
     if not torch.jit.is_tracing():  # a graph for any size takes the maps to be large enough
         count = min(count, peaks.shape[1])

@@ -178,7 +178,7 @@ def _polarmask(objects: Objects, sides: np.ndarray, longer: int, stages: int) ->
 
 
 def _lordre(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict:
-    return dict(num_queries=rules.num_queries(objects))
+    return dict(num_queries=rules.num_queries(objects), peak=rules.peak(sides))
 
 
 def steps_of(minutes: float, seconds_a_step: float) -> int:

@@ -126,6 +126,8 @@ def _lordre(fit, size, channels):
         f'        depth={size.convs}, kernel_dim=16,\n'
         '        # half as many again as nearly all images have objects\n'
         f'        num_queries={heads["num_queries"]},\n'
+        '        # 5 where places of two objects are not nearer, else 3\n'
+        f'        peak={heads["peak"]},\n'
         "        norm_cfg=dict(type='BN'),\n"
         '        # masks of stride 2; their losses look closely around the objects\n'
         '        mask_upsample=2, crop_size=32,\n'

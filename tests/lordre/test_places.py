@@ -24,6 +24,16 @@ def test_places_by_hand():
     assert find_places(maps, 100)[0].shape == (2, 20)
 
 
+def test_places_are_the_highest_of_a_square():
+    maps = torch.zeros(1, 6, 6)
+    maps[0, 1, 1], maps[0, 3, 3] = 3, 1
+    assert find_places(maps, 2, peak=3)[0][0].tolist() == [3, 1]
+    assert find_places(maps, 2, peak=5)[0][0].tolist()[0] == 3
+    assert 1 not in find_places(maps, 36, peak=5)[0][0].tolist()
+    maps[0, 3, 3], maps[0, 4, 1] = 0, 1
+    assert find_places(maps, 2, peak=5)[0][0].tolist() == [3, 1]
+
+
 def test_values_at_places():
     x = torch.arange(24.).view(1, 2, 3, 4)
     assert at_places(x, torch.tensor([[5, 0, 11]])).tolist() == [[[5, 17], [0, 12], [11, 23]]]

@@ -202,6 +202,11 @@ def test_ten_thousand_classes():
                                      None)).metainfo.classes) == 10_000
 
 
+def test_one_place_in_five_cells_where_objects_are_wide():
+    assert rules.peak(np.array([12.] * 20)) == 5
+    assert rules.peak(np.array([4.] * 3 + [40.] * 17)) == 3
+
+
 def test_two_images_a_step_on_a_cpu():
     assert [rules.batch_size(n, 'cpu') for n in (1, 2, 500)] == [1, 2, 2]
     assert [rules.batch_size(n, 'cuda:0') for n in (1, 500)] == [1, 4]
