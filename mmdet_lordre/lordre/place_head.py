@@ -220,6 +220,7 @@ class LordrePlaceHead(LordreBaseHead):
         under = pad_sequence(coverage, batch_first=True)
         true = pool(features, under).flatten(0, 1)[
             held_rows(coverage, under.shape[1], cells.device).repeat_interleave(2)]
+        del masks, under  # as large as the logits of all masks
         drawn, quality = branch.tell(at_place, drawn)
         told, _ = branch.tell(at_place, true)
 
@@ -229,28 +230,31 @@ class LordrePlaceHead(LordreBaseHead):
                                      avg_factor=4 * number)
             logits, target, weights = self._looked_at(kernels, held, upsampled_bases, targets,
                                                       torch.cat(boxes))
-            target, weights = (values.repeat_interleave(2, dim=0) for values in (target, weights))
+            target = target.repeat_interleave(2, dim=0)
             area = torch.cat([part.sum(dim=(1, 2)) for part in targets]).repeat_interleave(2)
             loss_objectness = self.loss_objectness(
                 quality.float(), mask_iou(logits.detach(), target, weights),
                 avg_factor=2 * number)
-            scale = weights / (area + self.mask_upsample**2)[:, None]
-            root = weights.sqrt()
+            scale, probs = 1 / (area + self.mask_upsample**2)[:, None], logits.sigmoid()
+            whole = target
+            if weights is not None:
+                root = weights.sqrt()
+                scale, probs, whole = scale * weights, probs * root, target * root
             return dict(
                 loss_cls=loss_cls,
-                loss_mask=self.loss_mask(logits, target, scale, avg_factor=2 * number),
-                loss_dice=self.loss_dice(logits.sigmoid() * root, target * root,
+                loss_mask=self.loss_mask(logits, target, scale.expand_as(target),
                                          avg_factor=2 * number),
+                loss_dice=self.loss_dice(probs, whole, avg_factor=2 * number),
                 loss_objectness=loss_objectness)
 
     def _looked_at(self, kernels, held, bases, targets, boxes):
-        """Logits (2 T, points), targets and weights (T, points) of the points that mask losses
-        look at; of each ground truth both masks in turn."""
+        """Logits (2 T, points), targets (T, points) and weights (2 T, points) of the points that
+        mask losses look at; of each ground truth both masks in turn. No weights: all pixels."""
         counts = [len(part) for part in targets]
         if self.crop_size is None:
             logits = torch.bmm(kernels, bases.flatten(2)).flatten(0, 1)[held]
             target = torch.cat([part.flatten(1) for part in targets])
-            return logits, target, torch.ones_like(target)
+            return logits, target, None
         size = bases.shape[-2:]
         lattice = lattice_around(boxes, size, self.crop_size)
         image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
@@ -259,7 +263,7 @@ class LordrePlaceHead(LordreBaseHead):
         near = torch.bmm(kernels.flatten(0, 1)[held].unflatten(0, (-1, 2)), own.transpose(1, 2))
         far = torch.bmm(kernels, coarse(bases).flatten(2)).flatten(0, 1)[held]
         return (torch.cat([near.flatten(0, 1), far], dim=1), lattice.values(torch.cat(targets)),
-                lattice.weights)
+                lattice.weights.repeat_interleave(2, dim=0))
 
 
 def held_rows(listed: list, length: int, device: torch.device) -> Tensor:
