@@ -1,6 +1,7 @@
 # Your own small data set with many or small objects, without a GPU and without pretrained weights:
 #   python tools/train.py configs/lordre/lordre-places_r18_small-data.py --amp \
 #       --train-ann my/train.json --val-ann my/val.json
+# `lordre plan` fits these numbers to the data, and says what can be reached.
 # About 20 minutes on one CPU core. Larger pictures or more of them: `scale` and `max_iters`.
 _base_ = './lordre-places_r18_shapes.py'
 
