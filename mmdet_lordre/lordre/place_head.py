@@ -155,8 +155,8 @@ class LordrePlaceHead(LordreBaseHead):
                                         self.sync_normalizers)
         number = number.clamp(min=least)
 
-        boxes = [getattr(gt.bboxes, 'tensor', gt.bboxes) for gt in instances]
-        places = [places_of(part, upload(box, device), meta['batch_input_shape'][0] / size[0])
+        boxes = [upload(getattr(gt.bboxes, 'tensor', gt.bboxes), device) for gt in instances]
+        places = [places_of(part, box, meta['batch_input_shape'][0] / size[0])
                   for part, box, meta in zip(coverage, boxes, metas)]
         heat = torch.stack([place_heat(spots, part.sum((1, 2)), size, self.spread)
                             for spots, part in zip(places, coverage)])
@@ -177,8 +177,8 @@ class LordrePlaceHead(LordreBaseHead):
             for gt, meta in zip(instances, metas)]
         bases = branch.bases(mask_features)
         upsampled_bases = self.upsample(bases)
-        boxes = [upload(box, device) * self.mask_upsample * size[0]
-                 / meta['batch_input_shape'][0] for box, meta in zip(boxes, metas)]
+        boxes = [box * self.mask_upsample * size[0] / meta['batch_input_shape'][0]
+                 for box, meta in zip(boxes, metas)]
         pieces = self._pieces(list(map(len, labels)), targets)
         for images, part in pieces:
             some = [[values[part] for values in listed[images]]
