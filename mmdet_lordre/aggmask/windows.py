@@ -8,29 +8,7 @@ coordinates relative to the cell, so that all cells of a grid share what is lear
 import torch
 from torch import Tensor
 
-from ..grid.windows import positional_features, positional_kernels, without_autocast
-
-#: Size of a window before anything is learned, in cells of its grid.
-RADIUS = 1.5
-
-
-def window_kernels(raw: Tensor, centers: Tensor, sides: Tensor,
-                   size: tuple[int, int]) -> Tensor:
-    """Coefficients of the windows of class cells.
-
-    Args:
-        raw: (..., n, 6), what the cells predict.
-        centers: (..., n, 2), x and y of the cells as shares of the map's sides.
-        sides: (..., n), of the cells, likewise.
-        size: (H, W) of the maps.
-
-    Returns:
-        (..., n, 6) float32, in the order of
-        :func:`~mmdet_lordre.grid.windows.positional_features`.
-    """
-    height, width = size
-    at = torch.stack([centers[..., 0] * width, centers[..., 1] * height], dim=-1) - 0.5
-    return positional_kernels(raw, at, (RADIUS * width * sides, RADIUS * height * sides))
+from ..grid.windows import cell_kernels, positional_features, without_autocast
 
 
 def positions(size: tuple[int, int], like: Tensor) -> Tensor:
@@ -43,13 +21,13 @@ def add_windows(logits: Tensor, raw: Tensor, centers: Tensor, sides: Tensor) -> 
 
     Args:
         logits: (n, H, W), fused.
-        raw: (n, 6), as in :func:`window_kernels`; the others too.
+        raw: (n, 6), as in :func:`~mmdet_lordre.grid.windows.cell_kernels`; the others too.
 
     Returns:
         (n, H, W) float32: squares of coordinates have more digits than half precision.
     """
     size = logits.shape[-2:]
     with without_autocast(logits):
-        kernels = window_kernels(raw, centers, sides, size)
+        kernels = cell_kernels(raw, centers, sides, size)
         terms = positions(size, logits).flatten(1)
         return torch.addmm(logits.flatten(1).float(), kernels, terms).unflatten(1, size)

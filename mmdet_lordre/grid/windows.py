@@ -8,6 +8,8 @@ from torch import Tensor
 
 #: Coefficients of a positional term: 1, x, y, x^2, y^2, xy.
 POSITIONAL = 6
+#: Size of a cell's window before anything is learned, in cells of its grid.
+RADIUS = 1.5
 
 
 def without_autocast(x: Tensor) -> torch.autocast:
@@ -45,6 +47,25 @@ def positional_kernels(raw: Tensor, centers: Tensor,
     c = 1.5 * raw[..., 4].tanh() * scale_x * scale_y
     return torch.stack([raw[..., 5] - a * x * x - b * y * y - c * x * y,
                         2 * a * x + c * y, 2 * b * y + c * x, -a, -b, -c], dim=-1)
+
+
+def cell_kernels(raw: Tensor, centers: Tensor, sides: Tensor | float, size: tuple[int, int],
+                 radius: float = RADIUS) -> Tensor:
+    """Coefficients of the windows of grid cells.
+
+    Args:
+        raw: (..., n, 6), what the cells predict.
+        centers: (..., n, 2), x and y of the cells as shares of the map's sides.
+        sides: (..., n), of the cells, likewise; or one for all.
+        size: (H, W) of the maps.
+        radius: Size of a window before anything is learned, in cells of its grid.
+
+    Returns:
+        (..., n, 6) float32, in the order of :func:`positional_features`.
+    """
+    height, width = size
+    at = torch.stack([centers[..., 0] * width, centers[..., 1] * height], dim=-1) - 0.5
+    return positional_kernels(raw, at, (radius * width * sides, radius * height * sides))
 
 
 def positional_features(votes: Tensor) -> Tensor:

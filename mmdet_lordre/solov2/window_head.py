@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from ..grid import collect_ground_truths
 from ..grid.windows import (
     POSITIONAL,
+    RADIUS,
+    cell_kernels,
     positional_features,
-    positional_kernels,
     without_autocast,
 )
 from .head import SOLOv2KernelHead
@@ -39,7 +40,7 @@ class SOLOv2WindowHead(SOLOv2KernelHead):
         ValueError: Kernels of another size, or what :class:`SOLOv2KernelHead` raises.
     """
 
-    def __init__(self, *args, radius: float = 1.5, region_classifier: dict | None = None,
+    def __init__(self, *args, radius: float = RADIUS, region_classifier: dict | None = None,
                  **kwargs):
         super().__init__(*args, **kwargs)
         if self.dynamic_conv_size != 1:
@@ -83,10 +84,7 @@ class SOLOv2WindowHead(SOLOv2KernelHead):
     def _windows(self, raw, size):
         """Coefficients of the windows of a level's cells, (B, 6, S, S)."""
         grid = raw.shape[-1]
-        height, width = size[0] / grid, size[1] / grid
-        along = torch.arange(grid, device=raw.device) + 0.5
-        centers = torch.stack(torch.meshgrid(along * width - 0.5, along * height - 0.5,
-                                             indexing='xy'), dim=-1)
-        windows = positional_kernels(raw.permute(0, 2, 3, 1), centers,
-                                     (self.radius * width, self.radius * height))
+        along = (torch.arange(grid, device=raw.device) + 0.5) / grid
+        centers = torch.stack(torch.meshgrid(along, along, indexing='xy'), dim=-1)
+        windows = cell_kernels(raw.permute(0, 2, 3, 1), centers, 1 / grid, size, self.radius)
         return windows.permute(0, 3, 1, 2)

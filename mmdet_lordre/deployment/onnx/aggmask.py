@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...aggmask.context import resize_corners
-from ...aggmask.windows import positions, window_kernels
+from ...aggmask.windows import positions
+from ...grid.windows import cell_kernels
 from .graph import masks_of, occupied, shifts, take
 from .grid import cell_scores, cell_strides, full_size, select
 
@@ -103,8 +104,8 @@ class AggMaskInstances(nn.Module):
             x = total.unflatten(2, tuple(size))
         x = x.reshape(batch, count, *size)
         if head.windows:
-            windows = window_kernels(_linear(head.conv_window, patches),
-                                     *head.tables.places_of(cells), size)
+            windows = cell_kernels(_linear(head.conv_window, patches),
+                                   *head.tables.places_of(cells), size)
             x = x + (windows @ positions(size, x).flatten(1)).unflatten(2, tuple(size))
         return x
 
