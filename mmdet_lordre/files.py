@@ -1,4 +1,5 @@
 """Reading files no larger than their kind is, and writing them whole or not at all."""
+import errno
 import os
 import re
 import tempfile
@@ -124,10 +125,23 @@ def demand_writable(targets: Iterable[str | os.PathLike]) -> None:
 
 
 def reason(error: OSError) -> str:
-    """Why a file cannot be written, in words."""
+    """Why a file cannot be read or written, in words."""
     if isinstance(error, (FileExistsError, NotADirectoryError)):
         return 'there is a file where a folder should be'
+    if error.errno == errno.ELOOP:
+        return 'it is a link that leads in a circle'
     return error.strerror or type(error).__name__
+
+
+def is_circle(path: str | os.PathLike) -> bool:
+    """Whether a path is a link that leads in a circle, or goes through one."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    except ValueError:
+        pass
+    return False
 
 
 def _identity(path):

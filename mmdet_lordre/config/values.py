@@ -15,8 +15,8 @@ def _whole(least: int, *others: Any) -> Callable[[Any], bool]:
     def fits(value: Any) -> bool:
         if value in others and not isinstance(value, bool):
             return True
-        return not isinstance(value, bool) and isinstance(value, (int, float)) \
-            and math.isfinite(value) and value == int(value) and value >= least
+        # 1e3 is no whole number to mmengine, which would count with it
+        return not isinstance(value, bool) and isinstance(value, int) and value >= least
     return fits
 
 
@@ -101,7 +101,9 @@ def check_values(cfg: Config, name: str) -> None:
 def _check(place: str, value: Any, name: str) -> None:
     for pattern, text, fits in _RULES:
         if pattern.fullmatch(place) and not fits(value):
-            raise UserError(f'{name}: {place} must be {text}, not {value!r}')
+            whole = isinstance(value, float) and value.is_integer() and fits(int(value))
+            raise UserError(f'{name}: {place} must be {text}, not {value!r}'
+                            + (f': write {int(value)}' if whole else ''))
 
 
 def check_kind(place: str, before: Any, value: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import ANNOTATIONS, NO_LIMITS, atomic_write, reason, refuse_large
+from ..files import ANNOTATIONS, NO_LIMITS, atomic_write, is_circle, reason, refuse_large
 from ..text import printable, quoted
 from .annotation_rules import category_name, check_structure
 from .file_names import base_names, leads_out
@@ -164,6 +164,11 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
                          if not leads_out(place, c)) for name in names) for place in places]
         if not names or max(found):
             return str(places[found.index(max(found))])
+    circle = next((path for path in (os.path.join(place, names[0]) for place in places)
+                   if is_circle(path)), None)
+    if circle is not None:
+        raise UserError(f'{ann_path}: its image {printable(circle, 200)} is a link that leads in a '
+                        'circle: put the file there')
     missing = printable(names[0], 80)
     if os.path.isabs(names[0]) and os.path.isfile(names[0]):
         raise UserError(f'{ann_path} names its images by their whole paths ({missing!r}): say '

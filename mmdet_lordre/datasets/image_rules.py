@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UserError
+from ..files import is_circle
 from ..text import printable, quoted
 from .annotation_rules import CROWDED, MOST_PIXELS, SMALLEST_SIDE, Problem, size_problem
 from .file_names import Listing
@@ -96,10 +97,11 @@ def image_file_problems(data: dict, folder: str, seconds: float | None = None,
         there = listing.look(image['file_name'])
         if not there:
             missing.add(index)
-            path = printable(listing.path(image['file_name']), 200)
-            yield Problem(*(('image missing', _where(image), f'image missing on disk: {path}')
-                            if there is None else ('image unreadable', _where(image),
-                                                   f'{path} is no file')), index, True)
+            path = listing.path(image['file_name'])
+            kind, what = ('image unreadable', f'{path} is no file') if there is not None else (
+                'image missing', f'{path} is a link that leads in a circle' if is_circle(path)
+                else f'image missing on disk: {path}')
+            yield Problem(kind, _where(image), printable(what, 250), index, True)
     # spread over the file, so that a time limit does not leave out its end
     step, count = 7919, len(images)
     order = [i * step % count for i in range(count)] if count and count % step else range(count)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ..errors import UserError
+from ..files import reason
 from ..text import printable
 
 #: Files that are read as pictures when a folder is given.
@@ -69,7 +70,7 @@ class Picture:
             with open(self.path, 'rb') as file:
                 return file.read()
         except OSError as error:
-            raise BrokenPictureError(error.strerror or str(error)) from error
+            raise BrokenPictureError(reason(error)) from error
 
 
 def pixels_of(array: object) -> np.ndarray:
@@ -107,8 +108,8 @@ def _fetch(address: str) -> bytes:
     except urllib.error.HTTPError as error:
         raise BrokenPictureError(f'the server answers {error.code} {error.reason}') from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, 'reason', error)
-        raise BrokenPictureError(printable(reason, 120)) from error
+        why = getattr(error, 'reason', error)
+        raise BrokenPictureError(printable(why, 120)) from error
     if len(data) > _MOST_BYTES:
         raise BrokenPictureError(f'it has more than {_MOST_BYTES >> 20} MiB')
     return data

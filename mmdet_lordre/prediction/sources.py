@@ -9,6 +9,7 @@ import numpy as np
 
 from ..datasets.coco_file import class_names, find_images, forget_annotations, read_annotations
 from ..errors import UserError
+from ..files import is_circle
 from ..text import plural, printable
 from .cameras import camera_of
 from .films import FILM_ENDINGS, is_film
@@ -158,7 +159,8 @@ def _open(source: Any, recursive: bool, images: str | None, without: str | None)
                 break
             fixed.append(part)
         return Source([(found, os.path.abspath(os.path.join(*fixed) if fixed else '.'))], said)
-    raise UserError(f'no such picture, film, folder or file: {said}')
+    raise UserError(f'{said} is a link that leads in a circle: give the file itself'
+                    if is_circle(path) else f'no such picture, film, folder or file: {said}')
 
 
 def _pictures_in(folder: str, recursive: bool, without: str | None) -> Iterator[str]:
@@ -167,7 +169,9 @@ def _pictures_in(folder: str, recursive: bool, without: str | None) -> Iterator[
         with os.scandir(folder) as entries:
             names, folders = [], []
             for entry in entries:
-                if entry.name.lower().endswith(_ENDINGS) and entry.is_file():
+                # one that leads in a circle is named where it is read
+                if entry.name.lower().endswith(_ENDINGS) and (is_circle(entry.path)
+                                                              or entry.is_file()):
                     names.append(entry.name)
                 elif recursive and entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)

@@ -63,6 +63,7 @@ BAD = [
     ('train_dataloader.sampler.shuffle=perhaps', 'must be True or False'),
     ('train_cfg.max_epochs=0', 'must be a whole number from 1, not 0'),
     ('train_cfg.max_epochs=1.5', 'must be a whole number from 1, not 1.5'),
+    ('train_cfg.max_epochs=1e3', 'must be a whole number from 1, not 1000.0: write 1000'),
     ('train_cfg.val_interval=0', 'must be a whole number from 1, not 0'),
     ('default_hooks.logger.interval=0', 'must be a whole number from 1, not 0'),
     ('default_hooks.checkpoint.interval=0', 'must be a whole number from 1, or -1'),

@@ -58,6 +58,15 @@ def test_there_and_back(source, tmp_path, target, scene, said, capsys):
     assert not list(tmp_path.glob('*.tmp'))
 
 
+def test_yolo_without_a_val_part_comes_back_once(source, tmp_path, capsys):
+    written = str(tmp_path / 'new')
+    convert([str(source), written, '--to', 'yolo', '--part', 'train'])
+    assert 'YOLO demands a val part, which is the training part here' in capsys.readouterr().out
+    convert([written, str(tmp_path / 'back.json'), '--copy-images'])
+    assert 'val names the images of train: read once' in capsys.readouterr().out
+    assert found(open_data(tmp_path / 'back.json')['train'].data) == expected(FILLED)
+
+
 @pytest.mark.parametrize('write', [e for e in exports.EXPORTS if e is not exports.cvat_coco])
 def test_any_format_to_one_file(write, tmp_path):
     given, wanted = write(tmp_path / 'set')

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mmdet_lordre.errors import UserError
-from mmdet_lordre.prediction.pictures import pixels_of
+from mmdet_lordre.prediction.pictures import BrokenPictureError, pixels_of
 from mmdet_lordre.prediction.sources import open_source
 from tests.cli.tiny import write_json
 
@@ -52,6 +52,16 @@ def test_patterns_lists_and_files(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     listing.write_text('photos/a.png\n')
     assert os.path.samefile(next(iter(open_source(listing))).path, folder / 'a.png')
+
+
+def test_links_in_a_circle(folder):
+    (folder / 'c.png').symlink_to(folder / 'c.png')
+    assert 'c' in names(folder)
+    picture = next(one for one in open_source(folder) if one.name == 'c')
+    with pytest.raises(BrokenPictureError, match='it is a link that leads in a circle'):
+        picture.data()
+    with pytest.raises(UserError, match=r'c\.png is a link that leads in a circle'):
+        open_source(folder / 'c.png')
 
 
 def test_coco_files(pictures):

@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Iterator
 
 from ...errors import UserError
+from ...files import is_circle
 from ...text import printable
 from ..file_names import base_names
 from .options import part_of_folders
@@ -183,6 +184,8 @@ class Folder:
 
     def _kind_of(self, entry):
         if entry.is_symlink():
+            if is_circle(entry.path):
+                return ''
             real = os.path.realpath(entry.path)
             if real != self._real and not real.startswith(self._real.rstrip(os.sep) + os.sep):
                 return _OUTSIDE

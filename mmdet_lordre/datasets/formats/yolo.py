@@ -117,18 +117,22 @@ class _Reader:
         return names
 
     def parts(self):
-        """Read all parts."""
+        """Read all parts; one whose images are those of another is not read again."""
+        read = {}
         for part, keys in _SPLITS.items():
             said = next((self.said[key] for key in keys if self.said.get(key)), None)
             entries = said if isinstance(said, list) else [said] if said else []
             if self.file is None:
                 entries = self._places(part)
-            seen = set()
-            for name in (name for entry in entries for name in self._images(part, entry)):
-                if name not in seen:
-                    seen.add(name)
-                    self._read_image(part, name)
-            self._orphans(part, seen)
+            names = dict.fromkeys(name for entry in entries for name in self._images(part, entry))
+            same = next((other for other in read if names and read[other] == names.keys()), None)
+            if same:
+                self.builder.note(f'{part} names the images of {same}: read once, as {same}')
+                continue
+            read[part] = names.keys()
+            for name in names:
+                self._read_image(part, name)
+            self._orphans(part, names)
         if 'train' not in self.builder.parts and self.file and not self.builder.parts:
             raise UserError(f'{self.path}: no images found under {quoted(self.said.get("train"))}; '
                             f'in {self.folder.path} there are {self.folder.sample()}')

@@ -8,9 +8,10 @@ import zlib
 import numpy as np
 import pytest
 
-from mmdet_lordre.datasets.coco_file import read_annotations
+from mmdet_lordre.datasets.coco_file import find_images, read_annotations
 from mmdet_lordre.datasets.formats import open_data, reading
 from mmdet_lordre.datasets.formats.folder import Folder
+from mmdet_lordre.datasets.image_rules import image_file_problems
 from mmdet_lordre.errors import UserError
 
 from . import exports
@@ -63,6 +64,21 @@ def test_links_that_lead_out(write, what, tmp_path):
     (source / what).symlink_to(tmp_path / 'elsewhere')
     with pytest.raises(UserError, match=r'is a link out of .*: nothing is read there'):
         open_data(source)
+
+
+def test_links_in_a_circle(tmp_path):
+    exports.yolo(tmp_path)
+    (tmp_path / 'images/circle.jpg').symlink_to(tmp_path / 'images/circle.jpg')
+    assert 'train' in open_data(tmp_path)  # the others are read
+    image = next((tmp_path / 'images/train').glob('*.jpg'))
+    image.unlink()
+    image.symlink_to(image)
+    coco = dict(images=[dict(id=1, file_name=image.name, width=8, height=8)], categories=[],
+                annotations=[])
+    with pytest.raises(UserError, match='is a link that leads in a circle'):
+        find_images(coco, tmp_path / 'ann.json', str(image.parent))
+    assert [p.what for p in image_file_problems(coco, str(image.parent))] == [
+        f'{image} is a link that leads in a circle']
 
 
 def test_links_within(tmp_path):

@@ -64,6 +64,22 @@ def test_parts_and_what_is_not_there(tmp_path):
     assert '1 label file without an image left out (train/labels/z.txt)' in line
 
 
+@pytest.mark.parametrize('yaml, parts, said', [
+    ('train: images/train\nval: images/train', {'train': 'abc'}, 'val names the images of train'),
+    ('train: images/train\nval: val.txt\ntest: images/val', {'train': 'abc', 'val': 'c'},
+     'test names the images of val'),
+    ('train: images/train\nval: val.txt', {'train': 'abc', 'val': 'c'}, None)])
+def test_parts_with_the_same_images_are_read_once(tmp_path, yaml, parts, said):
+    write(tmp_path)
+    write(tmp_path, 'images/val', 'labels/val', 'c')
+    text(tmp_path / 'val.txt', 'images/val/c.jpg\n')
+    text(tmp_path / 'data.yaml', f'{yaml}\nnames: [cat, dog]')
+    read = open_data(tmp_path)
+    assert {name: ''.join(found(part.data)) for name, part in read.items()} == parts
+    line = read['train'].line() or ''
+    assert said in line if said else 'read once' not in line
+
+
 @pytest.mark.parametrize('names', ['classes.txt', 'obj.names', '_darknet.labels'])
 def test_without_a_yaml(tmp_path, names):
     write(tmp_path, 'images', 'labels')
