@@ -16,6 +16,8 @@ from rich.progress import track
 from ..errors import UserError
 from ..models import build_model
 from ..prediction.pictures import IMAGE_ENDINGS
+from ..prediction.tiled_loops import TiledPredictor
+from ..prediction.trained_size import tile_of
 from ..text import plural
 from ..visualization import PICTURE_MODES
 from ..visualization.modes import PictureMode
@@ -54,6 +56,10 @@ def main(argv: list[str] | None = None) -> list[Path]:
     model = build_model(args.config, args.checkpoint, args.device, args.cfg_options,
                         mode.test_cfg)
     pipeline = Compose(get_test_pipeline_cfg(model.cfg))
+    tile = tile_of(model.cfg)
+    # what a mode draws beside masks is that of one pass of the network
+    tiled = TiledPredictor(model, model.cfg, model.dataset_meta, tile) \
+        if tile and not mode.needs else None
     found, written, skipped = 0, [], []
     for path, target in track([*zip(paths, targets)], description='Drawing',
                               disable=len(paths) < 2):
@@ -62,7 +68,8 @@ def main(argv: list[str] | None = None) -> list[Path]:
             skipped.append(path)
             continue
         image = image[..., ::-1]
-        sample = inference_detector(model, str(path), test_pipeline=pipeline)
+        sample = tiled(DetDataSample(metainfo=dict(img_id=str(path), img_path=str(path)))) \
+            if tiled else inference_detector(model, str(path), test_pipeline=pipeline)
         found += int((sample.pred_instances.scores > args.score_thr).sum())
         cv2_write(target, picture_of(mode, image, sample, model.dataset_meta, args.score_thr))
         written.append(target)

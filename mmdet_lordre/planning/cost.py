@@ -5,11 +5,11 @@ import ctypes
 import gc
 import io
 import logging
+import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import torch
 from mmdet.registry import MODELS
@@ -21,9 +21,13 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..analysis.complexity import complexity
+from .reading_once import ReadOnce
+from .stopwatch import seconds_of
 
 #: Seconds of a precision's steps after which no more are taken.
 _ENOUGH = 3.
+#: That are loaded, to choose a typical one of them.
+_BATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -32,22 +36,22 @@ class Cost:
 
     Attributes:
         step: Seconds of a training step, loading included.
-        image: Seconds of an image in inference, with its masks.
         load: Seconds that loading a batch takes, part of ``step``.
         memory: MiB that a step takes beyond what the process held before; NaN where unknown.
-        image_memory: The same of inference.
+        low_precision: Whether bfloat16 was the faster one.
+        image: Seconds of an image in inference, with its masks.
+        image_memory: MiB that inference takes.
         params: Parameters of the model.
         macs: Multiply-adds of the network for one image.
-        low_precision: Whether bfloat16 was the faster one.
     """
     step: float
-    image: float
     load: float
     memory: float
-    image_memory: float
-    params: int
-    macs: int
-    low_precision: bool = False
+    low_precision: bool
+    image: float = math.nan
+    image_memory: float = math.nan
+    params: int = 0
+    macs: int = 0
 
 
 def build(cfg: Config, device: str | None = None) -> nn.Module:
@@ -81,46 +85,73 @@ def batches_of(cfg: Config, count: int) -> tuple[list[dict], float]:
         loader = Runner.build_dataloader(loader, seed=0)
     found = iter(loader)
     batches = [next(found)]  # the first one opens files
-    seconds = [_time(lambda: batches.append(next(found)), 'cpu') for _ in range(count - 1)]
-    return batches, sum(seconds) / max(1, count - 1)
+    start, worked, read = time.perf_counter(), time.process_time(), ReadOnce.spent()
+    batches += [next(found) for _ in range(count - 1)]
+    # where other processes compute, too: what this one did
+    seconds = min(time.perf_counter() - start, time.process_time() - worked)
+    # pictures that were kept are read in training
+    seconds = max(0., seconds - (ReadOnce.spent() - read)) / max(1, count - 1)
+    return batches, seconds + ReadOnce.a_picture() * len(batches[0]['inputs'])
 
 
-def measure(cfg: Config, device: str | None = None, steps: int = 4,
-            precisions: Sequence[str] = ('float32', 'bfloat16')) -> Cost:
-    """Train for a few steps and predict a few images.
+def _typical(cfg):
+    """(batch of as many objects as most, seconds that loading one takes)."""
+    batches, load = batches_of(cfg, _BATCHES)
+    return sorted(batches, key=lambda batch: sum(
+        len(sample.gt_instances) for sample in batch['data_samples']))[_BATCHES // 2], load
 
-    Times are the medians after a first step that does not count; of the precisions the faster one
-    is taken.
+
+def measure_steps(cfg: Config, device: str | None = None, steps: int = 3,
+                  precisions: Sequence[str] = ('float32', 'bfloat16')) -> Cost:
+    """Train for a few steps.
+
+    Times are those of :func:`.seconds_of`; of the precisions the faster one is taken.
 
     Args:
         cfg: With training data.
         device: ``'cpu'``, ``'cuda:0'``, ...; a GPU if there is one.
         steps: That count, of each precision; fewer where they are slow.
         precisions: That are tried.
+
+    Returns:
+        What is known without inference, in which ``load`` has no part where processes beside the
+        network load.
     """
     device = device or get_device()
-    batches, load = batches_of(cfg, min(steps + 1, 4))
-    workers = cfg.train_dataloader.get('num_workers', 0)
+    # one batch in all steps, so that they differ by what disturbs them alone
+    batch, load = _typical(cfg)
     found = {}
     for precision in precisions:
         model = build(cfg, device).train()
         before = _from_here(device)
         wrapper = build_optim_wrapper(model, _wrapper(cfg, precision, device))
-        seconds = []
-        for k in range(steps + 1):
-            # copies: what has been on the device once would not have to go there
-            batch = copy.deepcopy(batches[k % len(batches)])
-            seconds.append(_time(partial(model.train_step, batch, wrapper), device))
-            if k and sum(seconds) > _ENOUGH:
-                break
-        seconds = seconds[1:]
-        found[precision] = (sorted(seconds)[len(seconds) // 2], model, _held(device) - before)
+
+        def step(model=model, wrapper=wrapper):
+            # a copy: what has been on the device once would not have to go there
+            model.train_step(copy.deepcopy(batch), wrapper)
+        found[precision] = (seconds_of(step, device, steps, _ENOUGH), _held(device) - before)
     precision = min(found, key=lambda name: found[name][0])
-    seconds, model, memory = found[precision]
-    image, image_memory = _inference(model, batches[0], device)
-    cost = complexity(cfg, (cfg.scale[1], cfg.scale[0]) if 'scale' in cfg else None)
-    return Cost(seconds + (0 if workers else load), image, load, memory, image_memory, cost.params,
-                cost.macs, precision == 'bfloat16')
+    seconds, memory = found[precision]
+    if cfg.train_dataloader.get('num_workers', 0):
+        load = 0.
+    return Cost(seconds + load, load, memory, precision == 'bfloat16')
+
+
+def measure_images(cfg: Config, cost: Cost, device: str | None = None) -> Cost:
+    """Predict an image.
+
+    Args:
+        cfg: With training data.
+        cost: Of its steps.
+        device: As of :func:`measure_steps`.
+
+    Returns:
+        The same with what inference costs.
+    """
+    device = device or get_device()
+    image, memory = _inference(build(cfg, device), _typical(cfg)[0], device)
+    found = complexity(cfg, (cfg.scale[1], cfg.scale[0]) if 'scale' in cfg else None)
+    return replace(cost, image=image, image_memory=memory, params=found.params, macs=found.macs)
 
 
 def _wrapper(cfg, precision, device):
@@ -138,18 +169,8 @@ def _inference(model, batch, device):
     one = dict(inputs=batch['inputs'][:1], data_samples=batch['data_samples'][:1])
     for sample in one['data_samples']:
         sample.set_metainfo(dict(ori_shape=sample.ori_shape, batch_input_shape=None))
-    seconds = [_time(lambda: model.test_step(copy.deepcopy(one)), device) for _ in range(3)]
-    return sorted(seconds)[1], _held(device) - before
-
-
-def _time(call, device):
-    """Seconds of a call; of a process that has to wait for others those that it computed."""
-    start, worked = time.perf_counter(), time.process_time()
-    call()
-    if device != 'cpu':
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - start
-    return seconds if device != 'cpu' else min(seconds, time.process_time() - worked)
+    seconds = seconds_of(lambda: model.test_step(copy.deepcopy(one)), device, 2)
+    return seconds, _held(device) - before
 
 
 def _from_here(device):

@@ -1,26 +1,24 @@
 """The plan: card, fits, ceilings, costs and a recommendation, made in this order."""
 import math
-import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.device import get_device
 
-from ..config.reading import load_config
-from ..datasets.coco_file import find_images, read_annotations, write_annotations
-from ..datasets.parts import subset
+from ..datasets.coco_file import find_images, read_annotations
 from ..errors import UserError
 from ..text import listed, quoted
 from . import rules
+from .affordable import affordable
 from .card import Card
 from .ceiling import Ceiling, ceiling_of
-from .cost import Cost, measure
+from .cost import Cost
 from .fit import FAMILIES, SIZES, Fit, fit, steps_of
 from .leaks import find_leaks
+from .measuring import Measuring, absolute, config_of
 from .objects import Objects, read_objects
 from .pretrained import Pretrained, find_pretrained, read_pretrained
 from .recommend import Choice, rank
@@ -32,8 +30,6 @@ from .writing import config_text
 MINUTES = {'cpu': 30., 'cuda': 120.}
 #: Images and objects that ceilings are computed of.
 _CEILING_IMAGES, _CEILING_OBJECTS = 50, 1200
-#: Images that steps are measured on.
-_COST_IMAGES = 64
 
 
 @dataclass
@@ -159,35 +155,9 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
         say('comparing images to train on and to judge on')
         leaks = find_leaks(train, val, seed)
     plan = Plan(Card(train, looks, val, leaks), minutes, device)
-    crops = _Crops(train, looks)
-    low_precision = None
-    for family in families:
-        say(f'fitting {FAMILIES.get(family, family)}')
-        batch = rules.batch_size(len(train.files), device)
-        for smaller in _sizes_from(chosen, bool(size)):
-            one = crops.fit(family, smaller, batch, weights) if crops.tiling else fit(
-                train, looks, family, smaller, batch_size=batch, weights=weights)
-            if not measured:
-                break
-            one, cost = _affordable(one, train, looks, minutes, device, memory, low_precision)
-            plan.costs[family] = cost
-            if minutes < 5:  # else each family is tried in both precisions
-                low_precision = cost.low_precision
-            if not memory or not cost.memory > 1024 * memory:
-                break
-        if measured:
-            cost = plan.costs[family]
-            one = replace(one, low_precision=cost.low_precision,
-                          on_gpu=device != 'cpu').with_steps(steps_of(minutes, cost.step))
-            faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
-            one.why['precision'] = f'{faster} was faster here than {slower}'
-            one.why['steps'] = f'{minutes:g} minutes, at {cost.step * 1e3:.0f} ms a step'
-        one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
-        one.why['weights'] = weights_why
-        plan.fits[family] = one
-        plan.configs[family] = config_text(
-            one, *[data and (_absolute(data.path), _absolute(data.folder))
-                   for data in (train, val)])
+    with Measuring(train, device) if measured else nullcontext() as measuring:
+        _fit_all(plan, families, measuring, memory, (chosen, why, bool(size)),
+                 (weights, weights_why), say)
     if ceilings:
         say('computing ceilings')
         seen = {}
@@ -205,16 +175,41 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     return plan
 
 
-def _absolute(path):
-    return str(Path(path).resolve())
-
-
-def config_of(text: str) -> Config:
-    """A config from its text, checked like one from a file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / 'planned.py'
-        path.write_text(text, encoding='utf-8')
-        return load_config(str(path))
+def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memory: float | None,
+             size: tuple[str, str, bool], weights: tuple[Pretrained | None, str],
+             say: Callable[[str], object]) -> None:
+    """Fits, costs and configs of all families, into the plan."""
+    train, looks, device, minutes = plan.card.objects, plan.card.looks, plan.device, plan.minutes
+    chosen, why, asked = size
+    crops = _Crops(train, looks)
+    low_precision = None
+    for family in families:
+        say(f'fitting {FAMILIES.get(family, family)}')
+        batch = rules.batch_size(len(train.files), device)
+        for smaller in _sizes_from(chosen, asked):
+            one = crops.fit(family, smaller, batch, weights[0]) if crops.tiling else fit(
+                train, looks, family, smaller, batch_size=batch, weights=weights[0])
+            if measuring is None:
+                break
+            one, cost = affordable(one, measuring, looks, minutes, memory, low_precision)
+            plan.costs[family] = cost
+            if minutes < 5:  # else each family is tried in both precisions
+                low_precision = cost.low_precision
+            if not memory or not cost.memory > 1024 * memory:
+                break
+        if measuring is not None:
+            cost = plan.costs[family]
+            one = replace(one, low_precision=cost.low_precision,
+                          on_gpu=device != 'cpu').with_steps(steps_of(minutes, cost.step))
+            faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
+            one.why['precision'] = f'{faster} was faster here than {slower}'
+            one.why['steps'] = f'{minutes:g} minutes, at {cost.step * 1e3:.0f} ms a step'
+        one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
+        one.why['weights'] = weights[1]
+        plan.fits[family] = one
+        plan.configs[family] = config_text(
+            one, *[data and (absolute(data.path), absolute(data.folder))
+                   for data in (train, plan.card.val)])
 
 
 def _weights_of(pretrained, size):
@@ -252,71 +247,6 @@ class _Crops:
                f'{train.sizes.max()} px: crops keep their pixels')
         return replace(one, jitter=len(train.files) < 200 and not self.looks.colored,
                        most=int(train.counts.max()), why=dict(longer=why))
-
-
-def _affordable(one: Fit, train: Objects, looks: Looks, minutes: float, device: str,
-                memory: float | None, low_precision: bool | None) -> tuple[Fit, Cost]:
-    """The largest images, and the batch, that leave enough steps; and what a step costs."""
-    least, most, _ = rules.image_sizes(train)
-    longer, precisions = least, ('float32', 'bfloat16')
-    if low_precision is not None:
-        precisions = ('bfloat16' if low_precision else 'float32',)
-    if one.tile:
-        cost = _cost(one, train, device, precisions)
-        whole = cost.step * (least / one.longer)**2
-        seen = one.batch_size * steps_of(minutes, whole)
-        if seen < rules.LEAST_SEEN or least < rules.needed_size(train):
-            if memory and cost.memory > 1024 * memory:
-                one = replace(one, batch_size=max(
-                    1, int(one.batch_size * 1024 * memory / cost.memory)))
-                cost = _cost(one, train, device, _same(cost))
-            return one, cost
-        one = fit(train, looks, one.family, one.size, weights=one.weights,
-                  batch_size=rules.batch_size(len(train.files), device))
-        precisions = _same(cost)
-    one = _resized(one, train, longer)
-    cost = _cost(one, train, device, precisions)
-    wanted = 60 * minutes * one.batch_size / rules.LEAST_SEEN
-    if memory and cost.memory == cost.memory and cost.memory > 1024 * memory:
-        one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
-        cost = _cost(one, train, device, _same(cost))
-    if cost.step > 2 * wanted and one.batch_size > 2:
-        one = replace(one, batch_size=2)
-        cost = _cost(one, train, device, _same(cost))
-    room = longer * math.sqrt(max(1., wanted / cost.step))
-    if memory and cost.memory > 0:
-        room = min(room, longer * math.sqrt(max(1., 1024 * memory / cost.memory)))
-    longer = int(min(most, room) // 32 * 32)
-    if longer > one.longer:
-        one = _resized(one, train, longer)
-        cost = _cost(one, train, device, _same(cost))
-    return one, cost
-
-
-def _same(cost):
-    return ('bfloat16' if cost.low_precision else 'float32',)
-
-
-def _resized(one: Fit, train: Objects, longer: int) -> Fit:
-    looks_kept = dict(flips=one.flips, jitter=one.jitter)
-    fresh = fit(train, Looks(), one.family, one.size, longer, one.batch_size, one.steps,
-                weights=one.weights)
-    return replace(fresh, **looks_kept)
-
-
-def _cost(one: Fit, train: Objects, device: str, precisions) -> Cost:
-    with tempfile.TemporaryDirectory() as folder:
-        text = config_text(one, (_few_images(train, folder), _absolute(train.folder)), None)
-        return measure(config_of(text), device, steps=2, precisions=precisions)
-
-
-def _few_images(train: Objects, folder: str) -> str:
-    """A file of some of the images, as reading many takes longer than the steps; else their own."""
-    data, chosen = read_annotations(train.path), np.zeros(len(train.files), bool)
-    if len(chosen) <= 2 * _COST_IMAGES or len(chosen) != len(data['images']):
-        return _absolute(train.path)
-    chosen[choose_images(train, _COST_IMAGES, len(train))] = True
-    return write_annotations(subset(data, chosen), str(Path(folder) / 'some.json'))
 
 
 def describe(plan: Plan) -> str:

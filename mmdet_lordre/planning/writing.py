@@ -95,7 +95,8 @@ def _data(fit, train, val):
     # Lordre's head draws what it needs of the masks by itself
     train_steps += [targets[fit.family]] if fit.family in targets else []
     train_steps.append("dict(type='PackDetInputs'),")
-    test_steps = [load[0], "dict(type='Resize', scale=scale, keep_ratio=True),", load[1],
+    test_steps = [load[0], *_hint(fit),
+                  "dict(type='Resize', scale=scale, keep_ratio=True),", load[1],
                   "dict(type='PackDetInputs', meta_keys=(\n"
                   "        'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),"]
     lines = [f'# {fit.why["longer"]}', *_tiles(fit), f'scale = ({fit.longer}, {fit.longer})',
@@ -128,6 +129,10 @@ def _data(fit, train, val):
 def _tiles(fit):
     return [f'tile = {fit.tile}  # pixels of the file; judged and predicted tile by tile'
             ] if fit.tile else []
+
+
+def _hint(fit):
+    return ["dict(type='WarnOfWholePictures', tile=tile),"] if fit.tile else []
 
 
 def _sizes(fit):

@@ -4,5 +4,6 @@ A source (:mod:`.sources`) yields pictures, the stream (:mod:`.stream`) turns ea
 :class:`~.result.Result`, and writers (:mod:`.writers`) make files of it.
 """
 from .tiled_loops import TiledTestLoop, TiledValLoop
+from .whole_pictures import WarnOfWholePictures
 
-__all__ = ['TiledTestLoop', 'TiledValLoop']
+__all__ = ['TiledTestLoop', 'TiledValLoop', 'WarnOfWholePictures']

@@ -9,6 +9,9 @@ from mmengine.registry import init_default_scope
 from ..errors import UserError
 from .pictures import BrokenPictureError, Picture
 
+#: Steps that have no part here: nothing is annotated, and who wants tiles has them cut.
+_LEFT_OUT = 'LoadAnnotations', 'WarnOfWholePictures'
+
 
 class Preparation:
     """The test pipeline of a config in two steps: read, then prepare.
@@ -31,8 +34,8 @@ class Preparation:
             'imdecode_backend', 'cv2')
         self.as_float = loader.get('to_float32', False)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
-        self.rest = Compose([step for step in steps[1:] if 'LoadAnnotations' not in str(
-            step.get('type', ''))])
+        self.rest = Compose([step for step in steps[1:] if not any(
+            name in str(step.get('type', '')) for name in _LEFT_OUT)])
 
     def read(self, picture: Picture) -> np.ndarray:
         """The pixels of a picture, (height, width, channels), BGR.

@@ -8,7 +8,7 @@ import torch
 from mmdet_lordre.cli.main import one_line_errors
 from mmdet_lordre.cli.plan import main
 from mmdet_lordre.config.reading import load_config
-from mmdet_lordre.planning import plan
+from mmdet_lordre.planning import measuring
 from mmdet_lordre.planning.cost import batches_of, build
 from mmdet_lordre.planning.fit import FAMILIES
 from mmdet_lordre.planning.plan import read_both
@@ -129,9 +129,9 @@ def test_ten_thousand_classes(tmp_path, capsys):
 
 def test_steps_are_measured_on_a_part_of_many_images(data, monkeypatch, tmp_path):
     train, _ = read_both(data)
-    assert plan._few_images(train, str(tmp_path)) == data
-    monkeypatch.setattr(plan, '_COST_IMAGES', 2)
-    part = json.loads(Path(plan._few_images(train, str(tmp_path))).read_text())
+    assert measuring.few_images(train, str(tmp_path)) == data
+    monkeypatch.setattr(measuring, '_PIXELS', 2 * 64 * 64)
+    part = json.loads(Path(measuring.few_images(train, str(tmp_path))).read_text())
     assert len(part['images']) == 2 and len(part['annotations']) == 4
     assert len(part['categories']) == 2
 

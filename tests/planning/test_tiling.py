@@ -1,14 +1,17 @@
 """Large pictures of small objects: learned on crops, judged and predicted by tiles."""
 import json
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mmdet.apis import inference_detector
 from mmengine.config import Config
 from pycocotools import mask as mask_api
 
 from mmdet_lordre.cli import train as command
+from mmdet_lordre.cli.demo import main as demo
 from mmdet_lordre.cli.plan import main as plan_main
 from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.models import build_model
@@ -25,6 +28,7 @@ from mmdet_lordre.prediction.settings import Settings
 from mmdet_lordre.prediction.sources import open_source
 from mmdet_lordre.prediction.tiles import open_stream
 from mmdet_lordre.prediction.trained_size import tile_of, trained_side
+from mmdet_lordre.prediction.whole_pictures import WarnOfWholePictures
 from mmdet_lordre.segmenter import Segmenter
 
 from .data import coco, square, write
@@ -127,8 +131,23 @@ def test_from_large_pictures_to_a_model_that_cuts_them(tmp_path, quick, capsys):
     for tile in (None, 'auto'):
         stream = open_stream(model, Settings(tile=tile, score_thr=0))
         assert stream.side == trained_side(model.cfg) < 320
-    result, = stream.run(open_source(str(tmp_path / 'val' / '1.png')))
-    assert result.size == (500, 500)
+    picture = str(tmp_path / 'val' / '1.png')
+    with warnings.catch_warnings():
+        warnings.filterwarnings('error', '.*crops')
+        result, = stream.run(open_source(picture))
+        assert result.size == (500, 500)
+        # the demo draws what is found in tiles
+        capsys.readouterr()
+        demo([picture, str(work / 'plan' / 'planned.py'), model.checkpoint, '--out',
+              str(tmp_path / 'drawn'), '--score-thr', '0', '--device', 'cpu'])
+    assert f'{len(result.scores)} instance' in capsys.readouterr().out
+    # mmdet's own ways take the whole picture, and say so once
+    WarnOfWholePictures.said = False
+    with pytest.warns(UserWarning, match='crops of .* px, and a picture of 500 px is reduced'):
+        inference_detector(model, picture)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('error', '.*crops')
+        inference_detector(model, picture)
 
 
 def test_of_many_images_a_part_is_judged(tmp_path):

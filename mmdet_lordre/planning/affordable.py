@@ -1,0 +1,88 @@
+"""The largest images, and the batch, that leave enough steps in the time."""
+import math
+from dataclasses import replace
+
+from . import rules
+from .cost import Cost
+from .fit import Fit, fit, steps_of
+from .measuring import Measuring
+from .objects import Objects
+from .sample import Looks
+
+_BOTH = 'float32', 'bfloat16'
+
+
+def affordable(one: Fit, measuring: Measuring, looks: Looks, minutes: float,
+               memory: float | None = None, low_precision: bool | None = None) -> tuple[Fit, Cost]:
+    """Choose the size of the images and the batch by what a step costs here.
+
+    Args:
+        one: A fit as it is wished for.
+        measuring: Of the data that it is for.
+        looks: What a sample of them shows.
+        minutes: Of the training.
+        memory: GiB that a step may take.
+        low_precision: Whether bfloat16 is taken; both are tried if not given.
+
+    Returns:
+        The fit, and what its steps and inference cost.
+    """
+    precisions = _BOTH if low_precision is None else (_BOTH[low_precision],)
+    if one.tile:
+        one, cost, enough = _of_crops(one, measuring, minutes, memory, precisions)
+        if enough:
+            return one, measuring.whole(one, cost)
+        one = fit(measuring.train, looks, one.family, one.size, weights=one.weights,
+                  batch_size=rules.batch_size(len(measuring.train.files), measuring.device))
+        precisions = _same(cost)
+    one, cost = _of_pictures(one, measuring, minutes, memory, precisions)
+    return one, measuring.whole(one, cost)
+
+
+def _of_crops(one: Fit, measuring: Measuring, minutes: float, memory: float | None, precisions):
+    """(fit, cost, whether crops it shall be)."""
+    train = measuring.train
+    cost = measuring.steps(one, precisions)
+    least = rules.image_sizes(train)[0]
+    whole = cost.step * (least / one.longer)**2
+    seen = one.batch_size * steps_of(minutes, whole)
+    if seen >= rules.LEAST_SEEN and least >= rules.needed_size(train):
+        return one, cost, False
+    if memory and cost.memory > 1024 * memory:
+        one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
+        cost = measuring.steps(one, _same(cost))
+    return one, cost, True
+
+
+def _of_pictures(one: Fit, measuring: Measuring, minutes: float, memory: float | None,
+                 precisions) -> tuple[Fit, Cost]:
+    train = measuring.train
+    longer, most, _ = rules.image_sizes(train)
+    one = _resized(one, train, longer)
+    cost = measuring.steps(one, precisions)
+    wanted = 60 * minutes * one.batch_size / rules.LEAST_SEEN
+    if memory and cost.memory == cost.memory and cost.memory > 1024 * memory:
+        one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
+        cost = measuring.steps(one, _same(cost))
+    if cost.step > 2 * wanted and one.batch_size > 2:
+        one = replace(one, batch_size=2)
+        cost = measuring.steps(one, _same(cost))
+    room = longer * math.sqrt(max(1., wanted / cost.step))
+    if memory and cost.memory > 0:
+        room = min(room, longer * math.sqrt(max(1., 1024 * memory / cost.memory)))
+    longer = int(min(most, room) // 32 * 32)
+    if longer > one.longer:
+        one = _resized(one, train, longer)
+        cost = measuring.steps(one, _same(cost))
+    return one, cost
+
+
+def _same(cost):
+    return (_BOTH[cost.low_precision],)
+
+
+def _resized(one: Fit, train: Objects, longer: int) -> Fit:
+    looks_kept = dict(flips=one.flips, jitter=one.jitter)
+    fresh = fit(train, Looks(), one.family, one.size, longer, one.batch_size, one.steps,
+                weights=one.weights)
+    return replace(fresh, **looks_kept)

@@ -1,0 +1,97 @@
+"""What fits cost on this machine, measured on a part of the data that they are for."""
+import gc
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from mmengine.config import Config
+
+from ..config.reading import load_config
+from ..datasets.coco_file import read_annotations, write_annotations
+from ..datasets.parts import subset
+from .cost import Cost, measure_images, measure_steps
+from .fit import Fit
+from .objects import Objects
+from .reading_once import ReadOnce
+from .sample import choose_images
+from .writing import config_text
+
+#: Images that steps are measured on: so many, of no more pixels than these together.
+_IMAGES, _PIXELS = 64, 3e8
+
+
+class Measuring:
+    """Measures fits to a data set; a context, which keeps pictures and files while it lasts.
+
+    Args:
+        train: Data to train on.
+        device: Where.
+    """
+
+    def __init__(self, train: Objects, device: str) -> None:
+        self.train, self.device = train, device
+        self._folder = tempfile.TemporaryDirectory()
+        self._file = None
+
+    def __enter__(self) -> 'Measuring':
+        # measuring memory takes many collections, which need not look through all annotations
+        self._froze = not gc.get_freeze_count()
+        if self._froze:
+            gc.collect()
+            gc.freeze()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self._froze:
+            gc.unfreeze()
+        ReadOnce.forget()
+        self._folder.cleanup()
+
+    def steps(self, one: Fit, precisions: tuple[str, ...]) -> Cost:
+        """What a training step costs."""
+        return measure_steps(self._config(one), self.device, precisions=precisions)
+
+    def whole(self, one: Fit, cost: Cost) -> Cost:
+        """The same cost, with that of inference."""
+        return measure_images(self._config(one), cost, self.device)
+
+    def _config(self, one):
+        if self._file is None:
+            self._file = few_images(self.train, self._folder.name)
+        cfg = config_of(config_text(one, (self._file, absolute(self.train.folder)), None))
+        dataset = cfg.train_dataloader.dataset
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+        dataset.pipeline[0] = dict(dataset.pipeline[0], type=ReadOnce)
+        return cfg
+
+
+def few_images(train: Objects, folder: str) -> str:
+    """A file of some of the images, as reading many takes longer than the steps; else their own.
+
+    Args:
+        train: Data to train on.
+        folder: Where a file is written.
+    """
+    pixels = train.sizes.prod(1).mean()
+    count = int(min(_IMAGES, max(1, _PIXELS // max(1, pixels))))
+    data, chosen = read_annotations(train.path), np.zeros(len(train.files), bool)
+    if len(chosen) <= count or len(chosen) != len(data['images']):
+        return absolute(train.path)
+    chosen[choose_images(train, count, len(train))] = True
+    return write_annotations(subset(data, chosen), str(Path(folder) / 'some.json'))
+
+
+def absolute(path: str) -> str:
+    """A path that holds from anywhere."""
+    return str(Path(path).resolve())
+
+
+def config_of(text: str) -> Config:
+    """A config from its text, checked like one from a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'planned.py'
+        path.write_text(text, encoding='utf-8')
+        return load_config(str(path))

@@ -1,0 +1,42 @@
+"""Pictures that are read once, however often steps are measured on them."""
+import time
+
+from mmcv.transforms import LoadImageFromFile
+
+
+class ReadOnce(LoadImageFromFile):
+    """Keeps what it has read: reading large pictures anew would take most of the time.
+
+    Not thread-safe, and meant for the few pictures that a plan measures steps on.
+    """
+
+    _read: dict[str, dict] = {}
+    _seconds: list[float] = []
+
+    def transform(self, results: dict) -> dict:
+        """As mmcv's ``LoadImageFromFile``."""
+        path, before = results['img_path'], set(results)
+        if path not in self._read:
+            began, worked = time.perf_counter(), time.process_time()
+            found = super().transform(results)
+            # where other processes compute, too: what this one did
+            self._seconds.append(min(time.perf_counter() - began, time.process_time() - worked))
+            self._read[path] = {key: found[key] for key in found if key not in before}
+        results.update(self._read[path])
+        return results
+
+    @classmethod
+    def spent(cls) -> float:
+        """Seconds that reading has taken so far."""
+        return sum(cls._seconds)
+
+    @classmethod
+    def a_picture(cls) -> float:
+        """Seconds that reading one takes; 0 where none was read here."""
+        return cls.spent() / max(1, len(cls._seconds))
+
+    @classmethod
+    def forget(cls) -> None:
+        """Free the pictures."""
+        cls._read.clear()
+        cls._seconds.clear()
