@@ -9,7 +9,7 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
-from ..config.checks import check_class_counts, check_data, use_files
+from ..config.checks import check_best, check_class_counts, check_data, check_start, use_files
 from ..config.classes import class_names_of
 from ..config.own_data import CONVERTED, find_own_data, set_own_data
 from ..config.reading import load_config
@@ -28,7 +28,7 @@ from ..training.live import add_backends, demand_packages
 from ..training.lock import work_folder
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner, device_name, work_dir_of
-from .options import Parser, add_common, is_main_process, set_local_rank
+from .options import Parser, add_common, is_main_process, set_local_rank, whole_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -56,7 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--load-from', metavar='CHECKPOINT',
                         help='start from the weights of a checkpoint; what does not fit '
                              '(other classes) is left out and listed')
-    parser.add_argument('--skip-nonfinite', type=int, metavar='N',
+    parser.add_argument('--skip-nonfinite', type=whole_number(0), metavar='N',
                         help='leave out up to N batches whose losses are NaN or infinite '
                              '(default: stop at the first)')
     parser.add_argument('--auto-scale-lr', action='store_true',
@@ -199,6 +199,8 @@ def _set_options(cfg, args):
     if cfg.get('train_dataloader') is None:
         raise UserError(f'config {args.config} has no train_dataloader: nothing to train on')
     check_class_counts(cfg)
+    check_best(cfg)
+    check_start(cfg)
     if is_main_process():
         _say_what_is_replaced(cfg, args.cfg_options or {})
 

@@ -17,6 +17,7 @@ from ..datasets.usable import usable_annotations
 from ..errors import UserError
 from ..text import listed, plural, printable, quoted
 from .classes import class_names_of, label_counts_of
+from .keys import nodes_of
 from .reading import dataset_files, dicts_in, evaluators, model_class_counts, split_datasets
 
 #: Headers of images are read for at most this many seconds for each data set.
@@ -226,6 +227,45 @@ def use_files(cfg: Config, copies: dict[str, str]) -> None:
             ann_file = _whole_path(metric.get('ann_file') or '')
             if ann_file in copies:
                 metric['ann_file'] = copies[ann_file]
+
+
+def check_best(cfg: Config) -> None:
+    """The figure that the best checkpoint is kept by must be one that the evaluation gives.
+
+    mmengine looks for it after the first evaluation. Only COCO's metrics are known here.
+
+    Raises:
+        UserError: Naming the figures that there are.
+    """
+    best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
+    figures = []
+    for metric in evaluators(cfg, 'val'):
+        kinds = metric.get('metric') or ('segm' if metric.get('type') == 'CocoMaskMetric' else
+                                         'bbox')
+        kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+        if metric.get('type') not in ('CocoMaskMetric', 'CocoMetric') or metric.get('classwise') \
+                or metric.get('metric_items') or not {*kinds} <= {'segm', 'bbox'}:
+            return
+        figures += [f'{metric.get("prefix") or "coco"}/{kind}_{item}' for kind in kinds
+                    for item in ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')]
+    for name in (best if isinstance(best, (list, tuple)) else [best]):
+        if figures and isinstance(name, str) and name not in ('auto', *figures):
+            raise UserError(f'default_hooks.checkpoint.save_best is {quoted(name)}, which the '
+                            f'evaluation does not give: choose from auto, {listed(figures, 12)}')
+
+
+def check_start(cfg: Config) -> None:
+    """The files must be there that parts of the model begin with (``init_cfg``).
+
+    Raises:
+        UserError: Naming the key and the file.
+    """
+    for place, node in nodes_of(cfg.model, 'model'):
+        path = node.get('checkpoint')
+        if node.get('type') == 'Pretrained' and isinstance(path, str) and '://' not in path \
+                and not os.path.isfile(os.path.expanduser(path)):
+            raise UserError(f'{place}.checkpoint: no such file: {path}; give the weights that this '
+                            f'part begins with, or set {place}=None to begin with random ones')
 
 
 def check_class_counts(cfg: Config) -> None:

@@ -19,6 +19,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import Registry
 from mmengine.runner import LogProcessor, Runner
 from torch import nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
 from ..errors import UserError
@@ -140,6 +141,7 @@ def _check_node(node, place, name):
             raise UserError(f'{name}: {place}.type: there is no {kind!r}'
                             + (f': did you mean {near!r}?' if near else
                                '; a module that registers it is named by custom_imports'))
+    _check_defaults(node, place, name)
     allowed = _allowed(node, place)
     for key in () if allowed is None else set(node) - allowed:
         near = _nearest(key, allowed, 0.82)
@@ -148,6 +150,25 @@ def _check_node(node, place, name):
             raise UserError(f'{name}: {place}.{key}: {what} has no such argument'
                             + (f': did you mean {near!r}?' if near else
                                f'; it takes {", ".join(sorted(allowed - {"type"}))}'))
+
+
+def _check_defaults(node, place, name):
+    """A dictionary in place of an argument's default needs a type: nothing joins the two."""
+    for _, cls in _classes(node['type']) if isinstance(node.get('type'), str) else ():
+        for key, parameter in _parameters(cls).items():
+            given, default = node.get(key), parameter.default
+            if isinstance(default, dict) and 'type' in default and isinstance(given, dict) \
+                    and given and 'type' not in given:
+                whole = ', '.join(f'{k}={v!r}' for k, v in (default | given).items())
+                raise UserError(f'{name}: {place}.{key} has no type: it stands in place of the '
+                                f'default of {node["type"]}; set all of it: {whole}')
+
+
+def _parameters(cls) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(cls).parameters)
+    except (ValueError, TypeError):
+        return {}
 
 
 def _untyped(place):
@@ -267,4 +288,6 @@ _CONTAINERS = dict(
     train_dataloader=_LOADER, val_dataloader=_LOADER, test_dataloader=_LOADER,
     env_cfg={'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
     randomness={'seed', 'deterministic', 'diff_rank_seed'},
-    auto_scale_lr={'enable', 'base_batch_size'})
+    auto_scale_lr={'enable', 'base_batch_size'}, **{'optim_wrapper.clip_grad': {
+        'type', *inspect.signature(clip_grad_norm_).parameters,
+        *inspect.signature(clip_grad_value_).parameters} - {'parameters'}})

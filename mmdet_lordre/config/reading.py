@@ -81,6 +81,9 @@ def finish_config(cfg: Config, where: str, options: dict | None = None,
             cfg.merge_from_dict(options)
         except (KeyError, TypeError, IndexError, ValueError) as error:
             raise UserError(f'--cfg-options does not fit {path}: {error}') from error
+        if cfg.get('model') is None:
+            raise UserError(f'--cfg-options model={cfg.model!r}: without a model nothing can be '
+                            'built')
     check_values(cfg, where)
     check_keys(cfg, where)
     return cfg

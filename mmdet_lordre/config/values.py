@@ -1,6 +1,7 @@
 """Values that no training can use, found before anything is built."""
 import logging
 import math
+import multiprocessing
 import re
 from collections.abc import Callable
 from typing import Any
@@ -58,6 +59,8 @@ _RULES = tuple((re.compile(pattern), text, fits) for pattern, text, fits in (
     (r'randomness\.(deterministic|diff_rank_seed)', 'True or False', _boolean),
     (r'auto_scale_lr\.base_batch_size', 'a whole number from 1', _whole(1)),
     (r'auto_scale_lr\.enable', 'True or False', _boolean),
+    (r'env_cfg\.mp_cfg\.mp_start_method', ' or '.join(multiprocessing.get_all_start_methods()),
+     lambda value: value is None or value in multiprocessing.get_all_start_methods()),
     (r'log_level', 'the name of a level, such as INFO', _level)))
 
 #: Keys of the runner, and what stands there.
@@ -85,12 +88,15 @@ def check_values(cfg: Config, name: str) -> None:
             raise UserError(f'{name}: {key} must be {text}, not {cfg[key]!r}')
     for top in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'model',
                 'default_hooks', 'optim_wrapper', 'param_scheduler', 'randomness',
-                'auto_scale_lr'):
+                'auto_scale_lr', 'env_cfg'):
         for place, node in nodes_of(cfg.get(top), top):
             for key, value in node.items():
                 _check(f'{place}.{key}', value, name)
     if 'log_level' in cfg:
         _check('log_level', cfg.log_level, name)
+    if cfg.model.get('data_preprocessor', 0) is None and not cfg.get('data_preprocessor'):
+        raise UserError(f'{name}: model.data_preprocessor=None: images would reach the model as '
+                        'they are; take DetDataPreprocessor, with the mean and std of its weights')
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader') or {}
         if loader.get('persistent_workers') and not loader.get('num_workers'):

@@ -84,7 +84,13 @@ BAD = [
     ('optim_wrapper.optimizer.eps=-1', 'eps'),
     ('model.mask_head.normalization=no_such', 'no_such'),
     ('param_scheduler.0.begin=9', 'end'),
-    ('default_hooks.checkpoint.save_best=nothing_like', 'nothing_like')]
+    ('default_hooks.checkpoint.save_best=nothing_like', 'nothing_like'),
+    ('optim_wrapper.clip_grad.max_nrom=1', "did you mean 'max_norm'?"),
+    ('model.mask_head.loss_dice.loss_weight=4',
+     "set all of it: type='DiceLoss', eps=5e-05, loss_weight=4"),
+    ('env_cfg.mp_cfg.mp_start_method=teleport', 'must be fork or spawn or forkserver'),
+    ('model.data_preprocessor=None', 'images would reach the model as they are'),
+    ('model=None', 'without a model nothing can be built')]
 
 
 @pytest.fixture(scope='module')
@@ -123,6 +129,23 @@ def test_keys_in_the_file(tmp_path, error_line):
         assert said in line and path in line
 
 
+def test_weights_that_a_backbone_begins_with(data, tmp_path, error_line):
+    config = write_config(tmp_path / 'start.py', "model['backbone']['init_cfg'] = dict("
+                          "type='Pretrained', checkpoint='nowhere.pth')\n")
+    line = error_line(train, config, '--train-ann', f'{data}/train.json', '--work-dir',
+                      tmp_path / 'w')
+    assert 'model.backbone.init_cfg.checkpoint: no such file: nowhere.pth' in line
+
+
+@pytest.mark.parametrize('best', ['coco/bbox_mAP', 'segm_mAP', "['auto','coco/AP']"])
+def test_a_best_checkpoint_by_what_is_not_evaluated(data, tmp_path, error_line, best):
+    line = error_line(train, write_config(tmp_path / 'best.py'), '--train-ann',
+                      f'{data}/train.json', '--val-ann', f'{data}/val.json', '--work-dir',
+                      tmp_path / 'w', '--cfg-options', f'default_hooks.checkpoint.save_best={best}')
+    assert 'default_hooks.checkpoint.save_best is' in line
+    assert 'choose from auto, coco/segm_mAP, coco/segm_mAP_50' in line
+
+
 def test_an_option_that_another_one_replaces_is_said(config, data, tmp_path, capsys):
     train([config, '--train-ann', f'{data}/train.json', '--work-dir', f'{tmp_path}/w', '--seed',
            '4', '--cfg-options', 'model.mask_head.num_classes=5', 'randomness.seed=9',
@@ -151,6 +174,7 @@ def test_command_lines_that_do_not_parse(capsys, name, monkeypatch):
 
 @pytest.mark.parametrize('args, said', [
     (['c.py', '--sed', '3'], 'unrecognized arguments: --sed 3 (did you mean --seed?)'),
+    (['c.py', '--skip-nonfinite', '-2'], "--skip-nonfinite: '-2' is no whole number from 0"),
     (['c.py', '--seed', 'three'], "argument --seed: invalid int value: 'three'"),
     (['c.py', '--launcher', 'ssh'], "invalid choice: 'ssh'"),
     (['c.py', '--cfg-options', 'lr'], "'lr' is not KEY=VALUE"),
