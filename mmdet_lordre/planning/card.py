@@ -51,8 +51,16 @@ class Card:
                               f'share pixels with one; {self.cut_off():.0%} are cut off at the '
                               'border'),
                 ('orientation', self._orientation())]
-        if data.crowds or data.left_out:
-            rows.append(('not learned', f'{data.crowds} crowd regions, {data.left_out} others'))
+        if data.not_learned:
+            rows.append(('not learned', ', '.join(
+                f'{count} {reason}' for reason, count in data.not_learned.items())
+                + '; lordre check lists each'))
+        for which, one in (('', data), ('val: ', self.val)):
+            if one and one.wrong_images:
+                rows.append(('wrong images', f'{which}training stops at '
+                             f'{plural(len(one.wrong_images), "image")}, or leaves them out with '
+                             f'--skip-bad: {printable("; ".join(one.wrong_images[:2]), 300)}'
+                             + (', ...' if len(one.wrong_images) > 2 else '')))
         if self.leaks:
             rows.append(('near-duplicates', self._leaks()))
         return rows

@@ -36,13 +36,17 @@ def set_aside(own: OwnData, folder: str, seed: int = 0) -> tuple[OwnData, str]:
     names = [image['file_name'] for image in data['images']]
     prints = fingerprint_images([path_inside(images, name) or '' for name in names])
     groups = merged(by_version(names), linked_groups(len(names), near_duplicates(prints).images))
-    if groups.max() < 1:
-        return own, (f'{printable(path)}: {plural(len(names), "image")} that cannot be divided: '
+    objects = objects_by_class(data)
+    shown = objects.any(1)
+    with_objects, numbers = np.unique(groups[shown], return_counts=True)
+    if len(with_objects) < 2:
+        return own, (f'{printable(path)}: {plural(int(shown.sum()), "image")} with objects '
+                     f'{"cannot be divided" if shown.sum() < 2 else "that are the same picture"}: '
                      'nothing is set aside, and there will be no figure')
     share = min(SHARE, MOST / len(names))
-    placed = balanced_parts(objects_by_class(data), groups, [1 - share, share], seed)
-    if len(np.unique(placed)) < 2:  # a few images, all of which training would get
-        placed = np.where(groups == groups[-1], 1, 0)
+    placed = balanced_parts(objects, groups, [1 - share, share], seed)
+    if len(np.unique(placed[shown])) < 2:  # a few images, all of which one part would get
+        placed = np.where(groups == with_objects[numbers.argmin()], 1, 0)
     files = []
     for number, name in enumerate(('train', 'val')):
         file = os.path.abspath(os.path.join(folder, f'{name}.json'))

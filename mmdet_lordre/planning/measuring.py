@@ -4,17 +4,15 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
 from mmengine.config import Config
 
 from ..config.reading import load_config
-from ..datasets.coco_file import read_annotations, write_annotations
-from ..datasets.parts import subset
+from ..datasets.coco_file import write_annotations
 from .cost import Cost, measure_images, measure_steps
 from .fit import Fit
 from .objects import Objects
 from .reading_once import ReadOnce
-from .sample import choose_images
+from .sample import choose_images, objects_of
 from .writing import config_text
 
 #: Images that steps are measured on: so many, of no more pixels than these together.
@@ -69,19 +67,26 @@ class Measuring:
 
 
 def few_images(train: Objects, folder: str) -> str:
-    """A file of some of the images, as reading many takes longer than the steps; else their own.
+    """Write a file of some of the images, with those annotations alone that can be learned.
 
     Args:
         train: Data to train on.
-        folder: Where a file is written.
+        folder: Where it is written.
     """
     pixels = train.sizes.prod(1).mean()
     count = int(min(_IMAGES, max(1, _PIXELS // max(1, pixels))))
-    data, chosen = read_annotations(train.path), np.zeros(len(train.files), bool)
-    if len(chosen) <= count or len(chosen) != len(data['images']):
-        return absolute(train.path)
-    chosen[choose_images(train, count, len(train))] = True
-    return write_annotations(subset(data, chosen), str(Path(folder) / 'some.json'))
+    chosen = choose_images(train, count, len(train)).tolist()
+    images = [dict(id=i + 1, file_name=train.files[i], height=int(train.sizes[i, 0]),
+                   width=int(train.sizes[i, 1])) for i in chosen]
+    annotations = [
+        dict(id=number + 1, image_id=i + 1, category_id=int(train.labels[number]) + 1, iscrowd=0,
+             bbox=[*train.boxes[number, :2].tolist(),
+                   *(train.boxes[number, 2:] - train.boxes[number, :2]).tolist()],
+             area=float(train.areas[number]), segmentation=train.segments[number])
+        for i in chosen for number in objects_of(train, i)]
+    categories = [dict(id=i, name=name) for i, name in enumerate(train.classes, 1)]
+    return write_annotations(dict(images=images, annotations=annotations, categories=categories),
+                             str(Path(folder) / 'some.json'))
 
 
 def absolute(path: str) -> str:

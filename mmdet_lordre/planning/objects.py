@@ -5,7 +5,7 @@ import numpy as np
 
 from ..datasets.annotation_rules import KEPT, annotation_problems
 from ..datasets.coco_file import class_names
-from ..datasets.image_rules import listed_image_problems
+from ..datasets.image_rules import image_file_problems, listed_image_problems
 from ..datasets.repairs import Repairs
 from ..datasets.units import refuse_other_units
 from ..datasets.usable import usable_annotations
@@ -26,8 +26,8 @@ class Objects:
         boxes: float (N, 4): x1, y1, x2, y2 in pixels, inside the image.
         areas: float (N,) annotated areas in pixels.
         segments: list of N polygons or run lengths, as in the file.
-        crowds: Number of crowd regions, which are not learned.
-        left_out: Annotations that cannot be learned for another reason.
+        not_learned: Numbers of the other annotations, by the reason why.
+        wrong_images: What is wrong with images that cannot be learned.
     """
     path: str
     folder: str
@@ -39,8 +39,8 @@ class Objects:
     boxes: np.ndarray
     areas: np.ndarray
     segments: list
-    crowds: int
-    left_out: int
+    not_learned: dict[str, int]
+    wrong_images: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -62,13 +62,14 @@ class Objects:
         return np.minimum(longer / long, shorter / short)
 
 
-def read_objects(data: dict, path: str, folder: str) -> Objects:
+def read_objects(data: dict, path: str, folder: str, seconds: float = 0) -> Objects:
     """Gather the objects that training would learn.
 
     Args:
         data: COCO annotations, not changed.
         path: Their file, for messages.
         folder: Of the images.
+        seconds: For looking at the image files; 0 to look at none.
 
     Raises:
         UserError: Nothing can be learned from them, and why.
@@ -77,15 +78,21 @@ def read_objects(data: dict, path: str, folder: str) -> Objects:
     classes = class_names(data, path)
     refuse_other_units(data, path)
     problems = list(annotation_problems(data, need_masks=True))
-    usable = usable_annotations(data, problems + list(listed_image_problems(data, True)))
+    problems += listed_image_problems(data, True)
+    if seconds:
+        problems += image_file_problems(data, folder, seconds)
+    usable = usable_annotations(data, problems)
     usable.demand_some(path)
     bad = {p.index for p in problems if not p.of_image and p.treatment != KEPT}
+    # of two images of one id one is left
+    wrong = [p for p in problems if p.of_image and p.treatment != KEPT
+             and p.kind != 'duplicate image id']
+    gone = {data['images'][p.index].get('id') for p in wrong}
     image_of = {image['id']: i for i, image in enumerate(data['images'])}
     label_of = {category['id']: i for i, category in enumerate(data['categories'])}
     annotations = data.get('annotations', ())
-    crowds = sum(bool(a.get('iscrowd')) for a in annotations)
     kept = [a for i, a in enumerate(annotations) if i not in bad and not a.get('iscrowd')
-            and a.get('segmentation')]
+            and a.get('segmentation') and a['image_id'] not in gone]
     kept.sort(key=lambda a: image_of[a['image_id']])
     sizes = np.array([(i.get('height') or 0, i.get('width') or 0) for i in data['images']])
     images = np.array([image_of[a['image_id']] for a in kept], int)
@@ -96,5 +103,5 @@ def read_objects(data: dict, path: str, folder: str) -> Objects:
     return Objects(
         path, folder, classes, [i['file_name'] for i in data['images']], sizes, images,
         np.array([label_of[a['category_id']] for a in kept], int), boxes,
-        np.array([a['area'] for a in kept], float), [a['segmentation'] for a in kept], crowds,
-        len(annotations) - crowds - len(kept))
+        np.array([a['area'] for a in kept], float), [a['segmentation'] for a in kept],
+        dict(usable.reasons.most_common()), tuple(p.what for p in wrong))

@@ -30,6 +30,8 @@ from .writing import config_text
 MINUTES = {'cpu': 30., 'cuda': 120.}
 #: Images and objects that ceilings are computed of.
 _CEILING_IMAGES, _CEILING_OBJECTS = 50, 1200
+#: For looking whether image files are there, and as large as the annotations say.
+_HEADER_SECONDS = 5.
 
 
 @dataclass
@@ -85,7 +87,7 @@ def read_both(train: str, train_images: str | None = None, val: str | None = Non
 
 def _read(path, images):
     data = read_annotations(path)
-    return read_objects(data, str(path), find_images(data, path, images))
+    return read_objects(data, str(path), find_images(data, path, images), _HEADER_SECONDS)
 
 
 def relabeled(objects: Objects, classes: tuple[str, ...], source: str) -> Objects:
@@ -203,7 +205,7 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
                           on_gpu=device != 'cpu').with_steps(steps_of(minutes, cost.step))
             faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
             one.why['precision'] = f'{faster} was faster here than {slower}'
-            one.why['steps'] = f'{minutes:g} minutes, at {cost.step * 1e3:.0f} ms a step'
+            one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step'
         one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
         one.why['weights'] = weights[1]
         plan.fits[family] = one

@@ -211,7 +211,7 @@ def size_of(device: str, minutes: float, memory: float | None, images: int) -> t
         if minutes >= 240 and images >= 500 and memory >= 12:
             size = 'large'
         why = 'on a GPU medium, and large for four hours, 500 images and 12 GiB'
-    return size, f'{minutes:g} minutes: {why}'
+    return size, f'{minutes:g} min: {why}'
 
 
 def learning_rate(batch_size: int, family: str) -> float:

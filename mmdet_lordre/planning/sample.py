@@ -13,6 +13,8 @@ from .objects import Objects
 _FORM = 24
 #: Pixels of an image on which neighbors are looked for.
 _MOST_PIXELS = 2**22
+#: Pixels that are decoded for colors at most: some ten seconds of one core.
+_DECODED = 3e8
 #: Pixels within which objects count as touching.
 _NEAR = 2
 
@@ -87,11 +89,12 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
     found = dict(holes=[], parts=[], overlap=[], touching=[], elongated=[], fill=[])
     forms = np.zeros((len(objects.classes), _FORM, _FORM))
     seen = np.zeros(len(objects.classes))
-    colors, labels = [], []
+    colors, labels, decoded = [], [], 0
     for image in chosen:
         drawn = [(i, *draw_segment(objects.segments[i], *objects.sizes[image].tolist()))
                  for i in objects_of(objects, image)]
-        picture = _picture(objects, image) if with_pixels else None
+        decoded += objects.sizes[image].prod()
+        picture = _picture(objects, image) if with_pixels and decoded <= _DECODED else None
         _crossings(drawn, objects.sizes[image], found)
         for i, (top, left), mask in drawn:
             if not mask.any():

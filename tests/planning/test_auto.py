@@ -132,10 +132,18 @@ class TestSetAside:
         ids = {image['id'] for image in json.loads(Path(own.val.ann_file).read_text())['images']}
         assert ids in ({1, 2}, {3, 4}, {5, 6})
 
-    def test_one_image_cannot_be_divided(self, tmp_path):
-        own = self.own(write(tmp_path, coco(pictures(1), ('a', 'b'), (64, 64))))
+    @pytest.mark.parametrize('shown', [pictures(1), [*pictures(1), [], []], pictures(1) * 3],
+                             ids=['one image', 'one with objects', 'the same'])
+    def test_one_image_cannot_be_divided(self, shown, tmp_path):
+        own = self.own(write(tmp_path, coco(shown, ('a', 'b'), (64, 64))))
         same, line = set_aside(own, str(tmp_path / 'out'))
         assert same is own and 'no figure' in line
+
+    def test_both_sides_have_objects(self, tmp_path):
+        own, _ = set_aside(self.own(write(tmp_path, coco([*pictures(2), [], [], []], ('a', 'b'),
+                                                         (64, 64)))), str(tmp_path / 'out'))
+        for part in (own.train, own.val):
+            assert json.loads(Path(part.ann_file).read_text())['annotations']
 
 
 @pytest.mark.parametrize('options, said', [

@@ -23,22 +23,24 @@ def pictures(count):
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize('family, steps', [('lordre', 900), ('solov2', 1500), ('polarmask', 1500),
-                                           ('aggmask', 1500), ('aggmask_star', 1500)])
-def test_a_network_comes_to_its_ceiling(family, steps, tmp_path):
-    path = write(tmp_path, coco(pictures(10), size=(64, 64)))
+@pytest.mark.parametrize('family, steps, count, batch', [
+    ('lordre', 900, 10, 4), ('solov2', 1500, 10, 4), ('polarmask', 1500, 10, 4),
+    # a step of these takes several times as long
+    ('aggmask', 700, 4, 2), ('aggmask_star', 700, 4, 2)])
+def test_a_network_comes_to_its_ceiling(family, steps, count, batch, tmp_path):
+    path = write(tmp_path, coco(pictures(count), size=(64, 64)))
     objects, _ = read_both(path)
-    text = config_text(fit(objects, Looks(), family, longer=96, steps=steps),
+    text = config_text(fit(objects, Looks(), family, longer=96, steps=steps, batch_size=batch),
                        (path, str(tmp_path)), (path, str(tmp_path)))
     # the same picture in every step
     text = re.sub(r"dict\(type='RandomFlip'.*\n", '', text).replace(
         'ratio_range=(0.8, 1.2)', 'ratio_range=(1.0, 1.0)')
     config = tmp_path / 'overfit.py'
     config.write_text(text)
-    ceiling = ceiling_of(config_of(text), objects, range(10))
+    ceiling = ceiling_of(config_of(text), objects, range(count))
     runner = main([str(config), '--work-dir', str(tmp_path / 'work'), '--seed', '0',
                    '--no-report'])
     reached = runner.message_hub.runtime_info['best_score']
     print(f'{family}: ceiling {ceiling.ap:.3f}, reached {reached:.3f}')
-    # of ten images; a target that is nearly reached may happen to round better here and there
+    # of so few images; a target that is nearly reached may happen to round better here and there
     assert ceiling.ap - 0.03 <= reached <= ceiling.ap + 0.01

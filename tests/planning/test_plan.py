@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from mmdet_lordre.cli.main import one_line_errors
 from mmdet_lordre.cli.plan import main
@@ -104,8 +105,8 @@ def test_a_class_that_training_lacks(data, tmp_path, capsys):
     ids=['30 px', 'larger than the image', '10,000 px'])
 def test_one_image_of_one_object(picture, size, tmp_path, capsys):
     path = write(tmp_path, coco([picture], size=size), draw=size[0] < 1000)
-    if size[0] > 1000:  # a file that is there, and is not read
-        (tmp_path / '1.png').write_bytes(b'')
+    if size[0] > 1000:
+        Image.new('1', size[::-1]).save(tmp_path / '1.png')
     plan = main([path, '--no-cost'])
     assert len(plan.choices) == 5
     assert 'Only 1 image' in capsys.readouterr().out
@@ -129,11 +130,27 @@ def test_ten_thousand_classes(tmp_path, capsys):
 
 def test_steps_are_measured_on_a_part_of_many_images(data, monkeypatch, tmp_path):
     train, _ = read_both(data)
-    assert measuring.few_images(train, str(tmp_path)) == data
     monkeypatch.setattr(measuring, '_PIXELS', 2 * 64 * 64)
     part = json.loads(Path(measuring.few_images(train, str(tmp_path))).read_text())
     assert len(part['images']) == 2 and len(part['annotations']) == 4
-    assert len(part['categories']) == 2
+    assert [c['name'] for c in part['categories']] == ['a', 'b']
+    assert part['annotations'][1]['bbox'] == [36, 30, 24, 16]
+    assert part['annotations'][1]['segmentation'] == [[36, 30, 60, 30, 60, 46, 36, 46]]
+
+
+def test_what_cannot_be_learned_is_said_and_not_measured(tmp_path, capsys):
+    content = coco([PICTURE] * 5, ('a', 'b'), (64, 64))
+    path = write(tmp_path, content)
+    content['annotations'][0]['segmentation'] = []      # a box
+    content['images'][3].update(width=640)              # not the picture's
+    (tmp_path / '2.png').unlink()
+    (tmp_path / '3.png').write_bytes(b'no picture')
+    Path(path).write_text(json.dumps(content))
+    plan = main([path, '--family', 'solov2', '--minutes', '0.2', '--size', 'nano'])
+    said = capsys.readouterr().out
+    assert plan.costs['solov2'].step > 0 and len(plan.card.objects) == 3
+    for part in ('training stops at 3 images', 'image missing on disk', '1 no mask'):
+        assert part in said
 
 
 @pytest.mark.parametrize('options, said', [

@@ -42,7 +42,8 @@ class TestObjects:
         data['annotations'][0]['iscrowd'] = 1
         data['annotations'][1]['image_id'] = 77
         found = read_objects(data, 'hand.json', None)
-        assert (len(found), found.crowds, found.left_out) == (1, 1, 1)
+        assert len(found) == 1 and found.not_learned['crowd'] == 1
+        assert sum(found.not_learned.values()) == 2
 
     @pytest.mark.parametrize('change, said', [
         (lambda a: a.clear(), 'has none'), (lambda a: a[0].update(iscrowd=1), 'crowds'),
