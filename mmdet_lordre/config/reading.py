@@ -37,13 +37,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
         UserError: No such file, a file that cannot be read as a config, an option that does not
             fit the config, or keys and values that nothing can use.
     """
-    source = path
-    if '::' in path:
-        package, _, name = path.partition('::')
-        spec = importlib.util.find_spec(package) if package.isidentifier() else None
-        if spec is None or not spec.submodule_search_locations:
-            raise UserError(f'no such config: {path} ({package} is not installed)')
-        source = os.path.join(spec.submodule_search_locations[0], '.mim', 'configs', name)
+    source = file_of(path)
     if not os.path.isfile(source):
         if os.path.exists(source):
             raise UserError(f'config {path} is no file: '
@@ -52,6 +46,21 @@ def load_config(path: str, options: dict | None = None) -> Config:
         raise UserError(f'no such config: {path}{_similar(source)}')
     cfg = _read(path, source)
     return finish_config(cfg, f'config {path}', options, path)
+
+
+def file_of(path: str) -> str:
+    """The file of a config: its path, or of ``package::folder/name.py`` that in the package.
+
+    Raises:
+        UserError: The package is not installed.
+    """
+    package, separator, name = path.partition('::')
+    if not separator:
+        return path
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f'no such config: {path} ({package} is not installed)')
+    return os.path.join(spec.submodule_search_locations[0], '.mim', 'configs', name)
 
 
 def finish_config(cfg: Config, where: str, options: dict | None = None,

@@ -8,6 +8,7 @@ from .fit import Fit, fit, steps_of
 from .measuring import Measuring
 from .objects import Objects
 from .sample import Looks
+from .sizing import best_size, sizes_for
 
 _BOTH = 'float32', 'bfloat16'
 
@@ -57,23 +58,36 @@ def _of_crops(one: Fit, measuring: Measuring, minutes: float, memory: float | No
 def _of_pictures(one: Fit, measuring: Measuring, minutes: float, memory: float | None,
                  precisions) -> tuple[Fit, Cost]:
     train = measuring.train
-    longer, most, _ = rules.image_sizes(train)
-    one = _resized(one, train, longer)
+    start, sizes = rules.image_sizes(train)[0], sizes_for(train)
+    one = _resized(one, train, start)
     cost = measuring.steps(one, precisions)
-    wanted = 60 * minutes * one.batch_size / rules.LEAST_SEEN
     if memory and cost.memory == cost.memory and cost.memory > 1024 * memory:
         one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
         cost = measuring.steps(one, _same(cost))
-    if cost.step > 2 * wanted and one.batch_size > 2:
-        one = replace(one, batch_size=2)
-        cost = measuring.steps(one, _same(cost))
-    room = longer * math.sqrt(max(1., wanted / cost.step))
     if memory and cost.memory > 0:
-        room = min(room, longer * math.sqrt(max(1., 1024 * memory / cost.memory)))
-    longer = int(min(most, room) // 32 * 32)
-    if longer > one.longer:
-        one = _resized(one, train, longer)
-        cost = measuring.steps(one, _same(cost))
+        room = start * math.sqrt(max(1., 1024 * memory / cost.memory))
+        sizes = [size for size in sizes if size <= room] or [start]
+    # what a step takes whatever the size, and what grows with the pixels
+    other = _resized(one, train, min(sizes, key=lambda size: abs(size - 2 * start)))
+    second = cost if other.longer == start else measuring.steps(other, _same(cost))
+    slope = (second.step - cost.step) / max(1, other.longer**2 - start**2)
+    slope = max(slope, cost.step / start**2 / 10)
+
+    def seen(longer):
+        step = max(cost.step / 10, cost.step + slope * (longer**2 - start**2))
+        return one.batch_size * steps_of(minutes, step)
+
+    longer, ceiling = best_size(
+        sizes, start, lambda size: measuring.ceiling(_resized(one, train, size)), seen, one.family,
+        len(train.classes))
+    known = {start: (one, cost), other.longer: (other, second)}
+    if longer not in known:
+        fitted = _resized(one, train, longer)
+        known[longer] = fitted, measuring.steps(fitted, _same(cost))
+    one, cost = known[longer]
+    one.why['longer'] = (f'{one.sides[1]:.0f} px for the middle object: larger images reach more, '
+                         f'smaller ones are learned sooner (masks of AP {ceiling:.2f} at best, '
+                         f'{one.batch_size * steps_of(minutes, cost.step)} images seen)')
     return one, cost
 
 

@@ -6,17 +6,20 @@ from types import TracebackType
 
 from mmengine.config import Config
 
-from ..config.reading import load_config
+from ..config.reading import file_of, load_config
 from ..datasets.coco_file import write_annotations
+from .ceiling import ceiling_of
 from .cost import Cost, measure_images, measure_steps
 from .fit import Fit
 from .objects import Objects
 from .reading_once import ReadOnce
 from .sample import choose_images, objects_of
-from .writing import config_text
+from .writing import BASE, config_text
 
 #: Images that steps are measured on: so many, of no more pixels than these together.
 _IMAGES, _PIXELS = 64, 3e8
+#: Images and objects, about, whose ceiling is computed at several sizes.
+_CEILING = 15, 150
 
 
 class Measuring:
@@ -30,7 +33,7 @@ class Measuring:
     def __init__(self, train: Objects, device: str) -> None:
         self.train, self.device = train, device
         self._folder = tempfile.TemporaryDirectory()
-        self._file = None
+        self._file = self._chosen = None
 
     def __enter__(self) -> 'Measuring':
         # measuring memory takes many collections, which need not look through all annotations
@@ -54,6 +57,14 @@ class Measuring:
     def whole(self, one: Fit, cost: Cost) -> Cost:
         """The same cost, with that of inference."""
         return measure_images(self._config(one), cost, self.device)
+
+    def ceiling(self, one: Fit) -> float:
+        """AP that it can reach on a few of the images."""
+        if self._chosen is None:
+            self._chosen = choose_images(self.train, *_CEILING)
+        cfg = config_of(config_text(one, (absolute(self.train.path), absolute(self.train.folder)),
+                                    None))
+        return max(0., ceiling_of(cfg, self.train, self._chosen).ap)
 
     def _config(self, one):
         if self._file is None:
@@ -96,6 +107,8 @@ def absolute(path: str) -> str:
 
 def config_of(text: str) -> Config:
     """A config from its text, checked like one from a file."""
+    # looking for a package takes longer than reading the file
+    text = text.replace(repr(BASE), repr(file_of(BASE)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'planned.py'
         path.write_text(text, encoding='utf-8')

@@ -1,18 +1,15 @@
 """Which family to train: what it can reach, by how much of that is learned in the time."""
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from .ceiling import Ceiling
 from .fit import FAMILIES, Fit
+from .learned import learned
 from .objects import Objects
 
-#: Share of its ceiling that a family reaches from scratch in a thousand steps of four images, on
-#: data of few objects and of many: 10 an image or fewer, 40 or more (docs/planning.md).
-LEARNED = {'lordre': (0.89, 0.65), 'solov2': (0.86, 0.77), 'aggmask': (0.45, 0.37),
-           'aggmask_star': (0.45, 0.37), 'polarmask': (0.50, 0.43)}
-_STEPS = 1000
+#: Steps that are assumed where none were counted.
+_STEPS = 2000
 
 
 @dataclass(frozen=True)
@@ -40,15 +37,10 @@ def rank(objects: Objects, fits: dict[str, Fit], ceilings: dict[str, Ceiling],
         steps: That fit into the time, by family.
     """
     crowd = float(np.percentile(objects.counts, 75))
-    many = min(1., max(0., math.log(max(crowd, 1) / 10) / math.log(4)))
     found = []
-    for family in fits:
-        few_share, many_share = LEARNED[family]
-        share = few_share + many * (many_share - few_share)
-        done = steps.get(family, _STEPS) * fits[family].batch_size / 4
-        # half of what is missing is learned in four times the steps
-        learned = 1 - (1 - share) * (1 + done / _STEPS) ** -0.5 * math.sqrt(2)
-        expected = ceilings[family].ap * max(0.02, learned)
+    for family, one in fits.items():
+        seen = one.batch_size * steps.get(family, _STEPS)
+        expected = ceilings[family].ap * learned(family, len(objects.classes), one.longer, seen)
         found.append((expected, family))
     found.sort(reverse=True)
     return [Choice(family, expected, _reason(family, ceilings, crowd, found))

@@ -9,6 +9,9 @@ from . import rules
 from .fit import FAMILIES, Fit
 from .heads import head_text
 
+#: What planned configs inherit from.
+BASE = 'mmdet_lordre::_base_/planned.py'
+
 
 def config_text(fit: Fit, train: tuple[str, str], val: tuple[str, str] | None,
                 command: str = 'lordre plan') -> str:
@@ -48,7 +51,7 @@ def _top(fit, command):
             + (f'# Backbone: {fit.why["weights"]}.\n' if 'weights' in fit.why else '') +
             f'# Objects measure {fit.sides[0]:.0f} (5 %), {fit.sides[1]:.0f} (median) and '
             f'{fit.sides[2]:.0f} px (95 %) in the network input.\n'
-            "_base_ = 'mmdet_lordre::_base_/planned.py'\n")
+            f'_base_ = {BASE!r}\n')
 
 
 def _model(fit):

@@ -119,15 +119,16 @@ class TestRulesOfSize:
 
 
 def test_where_memory_is_short_the_model_is_smaller(tmp_path, monkeypatch, cache):
-    from mmdet_lordre.planning import plan
     from mmdet_lordre.planning.cost import Cost
+    from mmdet_lordre.planning.measuring import Measuring
     seen = []
 
-    def measured(one, *others):
+    def measured(self, one, precisions):
         seen.append((one.size, one.batch_size))
-        return Cost(0.1, 0.1, 0, one.batch_size * dict(nano=200., small=900.)[one.size], 1, 1, 1)
+        return Cost(0.1, 0, one.batch_size * dict(nano=200., small=900.)[one.size], False)
 
-    monkeypatch.setattr(plan, '_cost', measured)
+    monkeypatch.setattr(Measuring, 'steps', measured)
+    monkeypatch.setattr(Measuring, 'whole', lambda self, one, cost: cost)
     data = write(tmp_path, coco([PICTURE] * 5, size=(64, 64)))
     found = main([data, '--family', 'lordre', '--memory', '0.6', '--minutes', '5'])
     assert found.fits['lordre'].size == 'nano' and found.fits['lordre'].batch_size <= 3

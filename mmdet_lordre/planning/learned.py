@@ -1,0 +1,25 @@
+"""How much of its ceiling a family learns from scratch in a time."""
+import math
+
+#: Square root of the thousands of images after which a family comes to half of its ceiling, at
+#: images of 200 px: of one class, and how much more for each time that there are e times as many
+#: (docs/planning.md).
+EFFORT = {'lordre': (0.5, 1.1), 'solov2': (0.4, 2.6), 'polarmask': (1.6, 2.6),
+          'aggmask': (4., 3.), 'aggmask_star': (4., 3.)}
+#: Larger images show more and are learned more slowly: the effort grows with this power.
+_GROWTH = 0.85
+
+
+def learned(family: str, classes: int, longer: int, seen: float) -> float:
+    """Share of its ceiling that a family reaches.
+
+    Args:
+        family: Its key.
+        classes: Of the data.
+        longer: Longer side of the network input in pixels.
+        seen: Images that are seen in training, each as often as it is.
+    """
+    least, more = EFFORT[family]
+    effort = (least + more * math.log(max(classes, 1))) * (longer / 200)**_GROWTH
+    done = math.sqrt(max(seen, 1) / 1000)
+    return done / (done + effort)

@@ -1,0 +1,61 @@
+"""The size of the images: what can be reached against what is learned in the time."""
+import pytest
+
+from mmdet_lordre.planning.fit import FAMILIES
+from mmdet_lordre.planning.learned import EFFORT, learned
+from mmdet_lordre.planning.sizing import best_size, sizes_for
+
+from .test_rules import grid_of, objects
+
+SIZES = [96, 128, 160, 192, 224, 256, 320]
+
+
+def test_half_of_the_ceiling_worked_by_hand():
+    # 0.4 is the root of 0.16 thousand images
+    assert learned('solov2', 1, 200, 160) == pytest.approx(0.5)
+    assert learned('solov2', 1, 200, 640) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_more_images_are_worth_more_and_larger_ones_take_longer(family):
+    assert family in EFFORT
+    few, many = learned(family, 1, 256, 1000), learned(family, 1, 256, 9000)
+    assert 0 < few < many < 1
+    assert learned(family, 1, 512, 1000) < few and learned(family, 5, 256, 1000) < few
+
+
+def choose(minutes, ceiling, start=160, asked=None):
+    """Steps cost by the pixels; ``asked`` collects the sizes whose ceilings were computed."""
+    def known(size):
+        if asked is not None:
+            asked.append(size)
+        return ceiling(size)
+
+    return best_size(SIZES, start, known, lambda size: 6e4 * minutes * (160 / size)**2 / 60,
+                     'solov2', 1)
+
+
+def test_large_images_where_small_ones_can_reach_little():
+    size, ceiling = choose(10, lambda size: size / 400)
+    assert size == 320 and ceiling == 0.8
+
+
+def test_small_images_where_they_reach_as_much():
+    asked = []
+    assert choose(10, lambda size: 0.9, asked=asked) == (96, 0.9)
+    assert len(asked) == len(set(asked))
+
+
+def test_longer_trainings_have_larger_images():
+    chosen = [choose(minutes, lambda size: 1 - 40 / size)[0] for minutes in (0.1, 1, 10, 100)]
+    assert chosen == sorted(chosen) and chosen[0] < chosen[-1]
+
+
+def test_a_ceiling_of_zero_is_left_behind():
+    assert choose(1, lambda size: max(0, size - 200) / 400, start=96)[0] > 200
+
+
+def test_no_larger_than_twice_the_pixels_there_are():
+    found = sizes_for(objects([grid_of(5, 16)], size=(100, 100)))
+    assert found[0] == 96 and found[-1] == 192
+    assert sizes_for(objects([grid_of(2, 8)], size=(40, 40))) == [96]
