@@ -8,7 +8,7 @@ from .fit import Fit, fit, steps_of
 from .measuring import Measuring
 from .objects import Objects
 from .sample import Looks
-from .sizing import best_size, sizes_for
+from .sizing import best_size, sizes_up_to
 
 _BOTH = 'float32', 'bfloat16'
 
@@ -58,7 +58,8 @@ def _of_crops(one: Fit, measuring: Measuring, minutes: float, memory: float | No
 def _of_pictures(one: Fit, measuring: Measuring, minutes: float, memory: float | None,
                  precisions) -> tuple[Fit, Cost]:
     train = measuring.train
-    start, sizes = rules.image_sizes(train)[0], sizes_for(train)
+    start, most, _ = rules.image_sizes(train)
+    sizes = sizes_up_to(most)
     one = _resized(one, train, start)
     cost = measuring.steps(one, precisions)
     if memory and cost.memory == cost.memory and cost.memory > 1024 * memory:

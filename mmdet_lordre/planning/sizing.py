@@ -1,10 +1,7 @@
 """The size of the images: larger ones can reach more, smaller ones are learned sooner."""
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from .learned import learned
-from .objects import Objects
 
 #: Longer sides in pixels that come into question, each a quarter more than the one before or less.
 _SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536)
@@ -12,9 +9,8 @@ _SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 
 _WORTH = 1.01
 
 
-def sizes_for(objects: Objects) -> list[int]:
-    """Longer sides that come into question: up to twice the pixels that the pictures have."""
-    most = 2 * float(np.percentile(objects.sizes.max(1), 90))
+def sizes_up_to(most: int) -> list[int]:
+    """Longer sides in pixels that come into question; at least the smallest."""
     return [size for size in _SIZES if size <= max(most, _SIZES[0])]
 
 

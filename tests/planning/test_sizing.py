@@ -3,9 +3,7 @@ import pytest
 
 from mmdet_lordre.planning.fit import FAMILIES
 from mmdet_lordre.planning.learned import EFFORT, learned
-from mmdet_lordre.planning.sizing import best_size, sizes_for
-
-from .test_rules import grid_of, objects
+from mmdet_lordre.planning.sizing import best_size, sizes_up_to
 
 SIZES = [96, 128, 160, 192, 224, 256, 320]
 
@@ -55,7 +53,5 @@ def test_a_ceiling_of_zero_is_left_behind():
     assert choose(1, lambda size: max(0, size - 200) / 400, start=96)[0] > 200
 
 
-def test_no_larger_than_twice_the_pixels_there_are():
-    found = sizes_for(objects([grid_of(5, 16)], size=(100, 100)))
-    assert found[0] == 96 and found[-1] == 192
-    assert sizes_for(objects([grid_of(2, 8)], size=(40, 40))) == [96]
+def test_sizes_end_at_the_largest_of_use():
+    assert sizes_up_to(192) == [96, 128, 160, 192] and sizes_up_to(32) == [96]
