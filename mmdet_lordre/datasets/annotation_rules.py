@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from pycocotools import mask as mask_api
 
 from ..errors import UserError
+from ..masks.runs import checked_counts
 from ..text import printable, quoted
 
 STOP, LEFT_OUT, KEPT = 'stop', 'left out', 'kept'
@@ -262,45 +262,19 @@ def run_length_problem(segmentation: dict, height: int, width: int) -> str | Non
     if not all(type(side) is int for side in size) or list(size) != [height, width]:
         return (f'its run-length encoding is {printable(size[0], 40)}x{printable(size[1], 40)} '
                 f'(height x width), the image {height}x{width}')
+    least, total = -1, 0
     if isinstance(counts, (str, bytes)):
-        runs = decompress(counts)
+        runs = checked_counts(counts)
+        if runs is not None:
+            least, total = runs.min(initial=0), int(runs.sum())
     elif isinstance(counts, list) and set(map(type, counts)) <= {int}:
-        runs = counts
-    else:
-        runs = None
-    if runs is None or min(runs, default=0) < 0:
+        least, total = min(counts, default=0), sum(counts)
+    if least < 0:
         return 'its run-length encoding is damaged'
-    total = sum(runs)
     if total != height * width:
         return (f'its run lengths add up to {printable(total, 40)} px, the image has '
                 f'{height * width}')
     return None
-
-
-def decompress(counts: str | bytes) -> list[int] | None:
-    """Run lengths of pycocotools' text, or None where it is none."""
-    try:
-        raw = counts.encode('ascii') if isinstance(counts, str) else bytes(counts)
-    except UnicodeEncodeError:
-        return None
-    digits = np.frombuffer(raw, np.uint8).astype(np.int64) - 48
-    if not len(digits):
-        return []
-    if digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
-        return None
-    last = np.flatnonzero(~digits & 32)
-    first = np.concatenate([[0], last[:-1] + 1])
-    lengths = last - first + 1
-    if lengths.max() > 10:
-        return None
-    place = np.arange(len(digits)) - np.repeat(first, lengths)
-    runs = np.add.reduceat((digits & 31) << (5 * place), first)
-    negative = (digits[last] & 16) > 0
-    runs = np.where(negative, runs - (np.int64(1) << (5 * lengths)), runs)
-    # from the third on, each is the difference to the one before the last
-    for start in (1, 2):
-        runs[start::2] = np.cumsum(runs[start::2])
-    return runs.tolist()
 
 
 def _left_out(annotation, image):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .runs import counts_of
+from .runs import filled_runs
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,9 @@ class RunBatch:
         height = int(size[0])
         parts, lengths = [], []
         for rle in masks:
-            ends = np.cumsum(counts_of(rle))
-            begin, end = ends[:-1:2], ends[1::2]
-            begin = begin[:len(end)]
-            filled = end > begin
-            parts.append((begin[filled], end[filled]))
-            lengths.append(int(filled.sum()))
+            begin, end = filled_runs(rle)
+            parts.append((begin, end))
+            lengths.append(len(begin))
         if not parts:
             empty = np.zeros(0, np.int64)
             return cls(empty, empty, empty, np.zeros(1, np.int64), tuple(size))

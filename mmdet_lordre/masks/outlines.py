@@ -18,11 +18,9 @@ class Outline(NamedTuple):
     holes: list[np.ndarray]
 
 
-def outlines_of(bitmap: np.ndarray, y: float = 0, x: float = 0,
-                simplify: float = 0) -> list[Outline]:
+def outlines_of(bitmap: np.ndarray, y: float = 0, x: float = 0, simplify: float = 0,
+                connectivity: int = 4) -> list[Outline]:
     """Outlines of the parts of a mask, holes kept.
-
-    Pixels belong together that share a side: no ring touches itself, and polygons are valid.
 
     Args:
         bitmap: uint8 or bool (h, w).
@@ -30,40 +28,20 @@ def outlines_of(bitmap: np.ndarray, y: float = 0, x: float = 0,
         x: Column where it begins.
         simplify: Distance in pixels that the outline may move to have fewer corners; a ring that
             would vanish stays as it is.
+        connectivity: 4 where pixels belong together that share a side: no ring touches itself, and
+            polygons are valid. 8 where those do, too, that touch at a corner: fewer parts, sooner.
 
     Returns:
         By falling area of the exterior; empty for an empty mask.
     """
     bitmap = np.ascontiguousarray(bitmap, np.uint8)
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(bitmap, connectivity=4)
     outlines = []
-    for number in range(1, count):
-        left, top, width, height = boxes[number, :4].tolist()
-        part = bitmap
-        if count > 2:
-            part = labels[top:top + height, left:left + width] == number
-        else:
-            left = top = 0
-        exterior, *holes = (_simpler(ring, simplify) + (x + left, y + top)
-                            for ring in _rings(part))
-        outlines.append(Outline(exterior, holes))
+    for part, top, left in _parts(bitmap) if connectivity == 4 else [(bitmap, 0, 0)]:
+        for rings in _rings(part):
+            exterior, *holes = (_simpler(ring, simplify) + (x + left, y + top) for ring in rings)
+            outlines.append(Outline(exterior, holes))
     outlines.sort(key=lambda part: -abs(_area(part.exterior)))
     return outlines
-
-
-def bitmap_of_outlines(outlines: Sequence[Outline], size: tuple[int, int]) -> np.ndarray:
-    """Pixels whose center lies inside, bool (height, width): the way back.
-
-    Args:
-        outlines: In pixels; corners need not be whole numbers.
-        size: (height, width).
-    """
-    height, width = size
-    inside = np.zeros((height, width), bool)
-    for part in outlines:
-        for ring in (part.exterior, *part.holes):
-            inside ^= _inside_of_ring(np.asarray(ring, float), height, width)
-    return inside
 
 
 def one_ring(outlines: Sequence[Outline]) -> np.ndarray:
@@ -97,14 +75,27 @@ def _area(ring):
     return (ring[:, 0] * following[:, 1] - following[:, 0] * ring[:, 1]).sum() / 2
 
 
+def _parts(bitmap):
+    """(bitmap, top, left) of the parts whose pixels are connected by their sides."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(bitmap, connectivity=4)
+    if count == 2:
+        return [(bitmap, 0, 0)]
+    return [(labels[top:top + height, left:left + width] == number, top, left)
+            for number, (left, top, width, height) in enumerate(boxes[1:, :4].tolist(), 1)]
+
+
 def _rings(part):
-    """Exterior and holes of pixels that are connected by their sides."""
+    """[exterior, *holes] of each part whose pixels are connected by their sides or corners."""
     # at twice the size, corners of pixels are between pixels: (p + 1) // 2 is the corner
     double = part.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
     contours, links = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    # the exterior has no parent, and is the only one
-    return [_corners((contours[i][:, 0] + 1) // 2) for i in np.argsort(links[0, :, 3] >= 0,
-                                                                       kind='stable')]
+    rings: dict[int, list] = {}
+    # first the exteriors, which have no parent, then their holes
+    parents = links[0, :, 3].tolist() if contours else []
+    for index in sorted(range(len(contours)), key=lambda i: parents[i] >= 0):
+        corners = _corners((contours[index][:, 0] + 1) // 2)
+        rings.setdefault(index if parents[index] < 0 else parents[index], []).append(corners)
+    return rings.values()
 
 
 def _corners(points):
@@ -112,7 +103,10 @@ def _corners(points):
     points = points.astype(np.int64)
     points = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
-    return points[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    # back along the same side, where pixels touch at a corner
+    turns |= (before * after).sum(axis=1) < 0
+    return points[turns]
 
 
 def _simpler(ring, tolerance):
@@ -120,18 +114,3 @@ def _simpler(ring, tolerance):
         return ring
     points = cv2.approxPolyDP(ring.astype(np.float32)[:, None], tolerance, True)[:, 0]
     return points.astype(ring.dtype) if len(points) > 2 and _area(points) else ring
-
-
-def _inside_of_ring(ring, height, width):
-    """Centers of pixels that a ring goes around an odd number of times, bool (height, width)."""
-    following = np.roll(ring, -1, axis=0)
-    crossings = np.zeros((height, width + 1), bool)
-    for (x1, y1), (x2, y2) in zip(ring, following):
-        if y1 == y2:
-            continue
-        rows = np.arange(max(0, int(np.ceil(min(y1, y2) - 0.5))),
-                         min(height, int(np.ceil(max(y1, y2) - 0.5))))
-        at = x1 + (rows + 0.5 - y1) * (x2 - x1) / (y2 - y1)
-        columns = np.clip(np.ceil(at - 0.5), 0, width).astype(int)
-        crossings[rows, columns] ^= True
-    return np.logical_xor.accumulate(crossings, axis=1)[:, :width]

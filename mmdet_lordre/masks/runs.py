@@ -9,6 +9,8 @@ from pycocotools import mask as mask_api
 
 #: Five bits of a number in a character, and what says that more follow.
 _BITS, _MORE, _SIGN, _FIRST = 5, 0x20, 0x10, 48
+#: Characters of a number: 35 bits are more than the pixels of any image.
+MOST_DIGITS = 7
 
 
 class Crop(NamedTuple):
@@ -30,26 +32,102 @@ def counts_of(rle: dict) -> np.ndarray:
     Args:
         rle: ``size`` and ``counts``: text or bytes as pycocotools writes them, or a list.
     """
-    text = rle['counts']
-    if isinstance(text, list):
-        return np.asarray(text, np.int64)
-    if isinstance(text, str):
-        text = text.encode()
-    characters = np.frombuffer(text, np.uint8).astype(np.int64) - _FIRST
-    if not len(characters):
-        return np.zeros(0, np.int64)
-    ends = np.flatnonzero((characters & _MORE) == 0)
-    starts = np.r_[0, ends[:-1] + 1]
-    lengths = ends - starts + 1
-    places = np.arange(ends[-1] + 1) - np.repeat(starts, lengths)
-    digits = (characters[:ends[-1] + 1] & (_MORE - 1)) << (_BITS * places)
-    values = np.add.reduceat(digits, starts)
-    negative = (characters[ends] & _SIGN) > 0
+    counts = rle['counts']
+    if isinstance(counts, list):
+        return np.asarray(counts, np.int64)
+    return _undone(characters_of(counts))
+
+
+def checked_counts(text: str | bytes) -> np.ndarray | None:
+    """Run lengths of a text that may be anything, int64 (n,); None where it is damaged.
+
+    Args:
+        text: Damaged are characters of another kind, a number that does not end, and one of more
+            digits than the pixels of any image have.
+    """
+    try:
+        characters = characters_of(text)
+    except UnicodeEncodeError:
+        return None
+    if len(characters) and (characters.min() < 0 or characters.max() > _MORE + _MORE - 1
+                            or characters[-1] & _MORE):
+        return None
+    return _undone(characters, MOST_DIGITS)
+
+
+def characters_of(text: str | bytes) -> np.ndarray:
+    """What the characters of run lengths stand for, int64: 0 to 63 where they are such."""
+    raw = text.encode('ascii') if isinstance(text, str) else bytes(text)
+    return np.frombuffer(raw, np.uint8).astype(np.int64) - _FIRST
+
+
+def signed_numbers(characters: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of one or more characters each, of five bits, the lowest first.
+
+    Args:
+        characters: int64 (n,), 0 to 63.
+        last: int64 (m,), places of the last character of each, ascending.
+
+    Returns:
+        The numbers and how many characters they have, int64 (m,) each.
+    """
+    first = np.empty_like(last)
+    first[:1], first[1:] = 0, last[:-1] + 1
+    lengths = last - first + 1
+    places = np.arange(lengths.sum()) - np.repeat(first, lengths)
+    if not len(last):
+        return np.zeros(0, np.int64), lengths
+    digits = (characters[:len(places)] & (_MORE - 1)) << (_BITS * places)
+    values = np.add.reduceat(digits, first)
+    negative = (characters[last] & _SIGN) > 0
     values[negative] -= np.int64(1) << (_BITS * lengths[negative])
+    return values, lengths
+
+
+def _undone(characters, most=None):
+    values, lengths = signed_numbers(characters, np.flatnonzero((characters & _MORE) == 0))
+    if most is not None and len(lengths) and lengths.max() > most:
+        return None
     # from the fourth on they are differences from the last but one
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
     return values
+
+
+def filled_runs(rle: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Where the runs of pixels begin and end (after the last pixel), down the columns; none empty.
+
+    Args:
+        rle: As for :func:`counts_of`.
+    """
+    ends = np.cumsum(counts_of(rle))
+    stops = ends[1::2]
+    starts = ends[::2][:len(stops)]
+    filled = stops > starts
+    return (starts, stops) if filled.all() else (starts[filled], stops[filled])
+
+
+def rle_of_runs(starts: np.ndarray, stops: np.ndarray, size: tuple[int, int]) -> dict:
+    """The other way: ``size`` and ``counts`` (bytes), as pycocotools writes them.
+
+    Args:
+        starts, stops: (N,) ascending places down the columns; runs may touch, not overlap.
+        size: (height, width) of the image.
+    """
+    height, width = (int(v) for v in size)
+    # a run that ends where the next one begins goes on in it
+    apart = starts[1:] != stops[:-1]
+    borders = np.empty(2 * np.count_nonzero(apart) + 2 * (len(starts) > 0) + 1, np.int64)
+    if len(starts):
+        borders[0], borders[-2] = starts[0], stops[-1]
+        borders[1:-2:2], borders[2:-2:2] = stops[:-1][apart], starts[1:][apart]
+    borders[-1] = height * width
+    counts = np.diff(borders, prepend=0)
+    if counts[-1] == 0 and len(counts) > 1:
+        counts = counts[:-1]
+    if height * width >= 2**32:  # which pycocotools cannot count
+        return rle_of_counts(counts, (height, width))
+    return mask_api.frPyObjects(dict(size=[height, width], counts=counts.tolist()), height, width)
 
 
 def rle_of_counts(counts: np.ndarray, size: tuple[int, int]) -> dict:
@@ -76,17 +154,17 @@ def crop_of_rle(rle: dict) -> Crop:
     left, top, width, height = (int(v) for v in mask_api.toBbox(rle))
     if not width or not height:
         return Crop(0, 0, np.zeros((0, 0), np.uint8))
-    ends = np.cumsum(counts_of(rle))
-    starts, stops = ends[:-1:2], ends[1::2]
-    filled = stops > starts[:len(stops)]
-    starts, stops = starts[:len(stops)][filled], stops[filled] - 1
+    starts, stops = filled_runs(rle)
+    stops = stops - 1
     rows = rle['size'][0]
     # a run over several columns fills them from top to bottom, and so do the bounds
-    changes = np.zeros(width * height + 1, np.int8)
-    changes[(starts // rows - left) * height + starts % rows - top] = 1
-    changes[(stops // rows - left) * height + stops % rows - top + 1] -= 1
-    bitmap = np.cumsum(changes[:-1], dtype=np.int8).view(np.uint8)
-    return Crop(top, left, np.ascontiguousarray(bitmap.reshape(width, height).T))
+    borders = np.empty(2 * len(starts) + 2, np.int64)
+    borders[0], borders[-1] = 0, width * height
+    borders[1:-1:2] = (starts // rows - left) * height + starts % rows - top
+    borders[2:-1:2] = (stops // rows - left) * height + stops % rows - top + 1
+    values = np.arange(len(borders) - 1, dtype=np.uint8) & 1
+    bitmap = np.repeat(values, np.diff(borders)).reshape(width, height)
+    return Crop(top, left, np.ascontiguousarray(bitmap.T))
 
 
 def rle_of_crop(bitmap: np.ndarray, y: int, x: int, size: tuple[int, int]) -> dict:
@@ -107,10 +185,4 @@ def rle_of_crop(bitmap: np.ndarray, y: int, x: int, size: tuple[int, int]) -> di
     changes = columns[:, 1:] - columns[:, :-1]
     column, row = np.nonzero(changes)
     places = (x + column) * height + y + row
-    if len(places):
-        # a run that ends with its column goes on where the next one begins with it
-        joined = np.flatnonzero(places[1:-1:2] == places[2::2])
-        places = np.delete(places, np.r_[2 * joined + 1, 2 * joined + 2])
-    counts = np.diff(np.r_[0, places, height * width])
-    return rle_of_counts(counts[:-1] if counts[-1] == 0 and len(counts) > 1 else counts,
-                         (height, width))
+    return rle_of_runs(places[::2], places[1::2], (height, width))

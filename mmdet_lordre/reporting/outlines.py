@@ -2,7 +2,7 @@
 import cv2
 import numpy as np
 
-from .crops import crop_of
+from ..masks.runs import crop_of_rle
 
 #: Units of the drawing for a pixel of the thumbnail.
 UNITS = 4
@@ -22,12 +22,12 @@ def outline(mask: dict, x: float, y: float, scale: float, most: int = POINTS) ->
     Returns:
         SVG's ``M x yL...Z`` in units of the drawing; '' for a mask without pixels.
     """
-    crop = crop_of(mask)
-    if not crop.mask.size:
+    crop = crop_of_rle(mask)
+    if not crop.bitmap.size:
         return ''
     # outlines go through the middles of pixels: small masks are enlarged, so that it is their rim
-    grow = max(1, min(8, 96 // max(crop.mask.shape)))
-    enlarged = np.repeat(np.repeat(crop.mask, grow, 0), grow, 1)
+    grow = max(1, min(8, 96 // max(crop.bitmap.shape)))
+    enlarged = np.repeat(np.repeat(crop.bitmap, grow, 0), grow, 1)
     found, _ = cv2.findContours(enlarged, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     tolerance = 0.4 * grow / scale
     while True:

@@ -3,6 +3,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..masks.runs import MOST_DIGITS, characters_of, signed_numbers
+
 #: Characters that are looked at in one go.
 _CHARACTERS = 4_000_000
 
@@ -33,27 +35,22 @@ def run_totals(counts: Sequence[str | bytes]) -> np.ndarray:
 def _totals(texts: list[bytes]) -> np.ndarray:
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     owner = np.repeat(np.arange(len(texts)), lengths)
-    digits = np.frombuffer(b''.join(texts), np.uint8).astype(np.int64) - 48
+    characters = characters_of(b''.join(texts))
     bad = np.zeros(len(texts), bool)
-    wrong = (digits < 0) | (digits > 63)
+    wrong = (characters < 0) | (characters > 63)
     bad[owner[wrong]] = True
-    digits[wrong] = 0
-    goes_on = (digits & 32) > 0
+    characters[wrong] = 0
+    goes_on = (characters & 32) > 0
     ends = np.cumsum(lengths) - 1
-    open_end = (lengths > 0) & goes_on[np.where(lengths > 0, ends, 0)] if len(digits) else bad
+    open_end = (lengths > 0) & goes_on[np.where(lengths > 0, ends, 0)] if len(characters) else bad
     bad |= open_end
     goes_on[ends[lengths > 0]] = False  # a number never reaches into the next text
     last = np.flatnonzero(~goes_on)
-    first = np.concatenate([[0], last[:-1] + 1]) if len(last) else last
-    size = last - first + 1
+    runs, size = signed_numbers(characters, last)
     owner = owner[last]
-    long = size > 7  # seven digits of five bits: more than any image has
+    long = size > MOST_DIGITS
     bad[owner[long]] = True
-    place = np.arange(len(digits)) - np.repeat(first, size)
-    parts = (digits & 31) << (5 * np.minimum(place, 7))
-    runs = np.add.reduceat(parts, first) if len(first) else parts
-    negative = (digits[last] & 16) > 0
-    runs = np.where(negative & ~long, runs - (np.int64(1) << (5 * np.minimum(size, 7))), runs)
+    runs[long] = 0
     # from the third on, each is the difference to the one before the last
     number = np.arange(len(runs)) - np.searchsorted(owner, owner)
     for parity in (0, 1):
@@ -68,23 +65,3 @@ def _totals(texts: list[bytes]) -> np.ndarray:
     totals = np.bincount(owner, runs, len(texts)).astype(np.int64)
     totals[bad] = -1
     return totals
-
-
-def runs_of(counts: str | bytes) -> np.ndarray:
-    """Run lengths of one mask, background first.
-
-    Args:
-        counts: Text that :func:`run_totals` has found whole.
-    """
-    digits = np.frombuffer(counts.encode() if isinstance(counts, str) else counts,
-                           np.uint8).astype(np.int64) - 48
-    last = np.flatnonzero(digits < 32)
-    first = np.empty_like(last)
-    first[0], first[1:] = 0, last[:-1] + 1
-    size = last - first + 1
-    place = np.arange(len(digits)) - np.repeat(first, size)
-    runs = np.add.reduceat((digits & 31) << (5 * place), first)
-    runs -= np.where(digits[last] & 16, np.int64(1) << (5 * size), 0)
-    for start in (1, 2):
-        runs[start::2] = np.cumsum(runs[start::2])
-    return runs

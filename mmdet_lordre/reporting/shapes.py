@@ -4,7 +4,8 @@ from dataclasses import dataclass, fields
 import cv2
 import numpy as np
 
-from .crops import Crop, boundary, boundary_distance, crop_of, frame
+from ..masks.runs import Crop, crop_of_rle
+from .crops import boundary, boundary_distance, frame, window
 from .table import Overlaps, Table
 
 #: Holes and parts below this share of the object are not looked at.
@@ -57,7 +58,7 @@ def measure(table: Table, pairs: Overlaps, shapes: np.ndarray) -> Shapes:
             d, t = int(pairs.detection[i]), int(pairs.truth[i])
             for key, masks in ((('d', d), table.detections.masks), (('t', t), table.truth.masks)):
                 if key not in seen:
-                    seen[key] = _Mask(crop_of(masks[key[1]]), distance)
+                    seen[key] = _Mask(crop_of_rle(masks[key[1]]), distance)
             found, true = seen['d', d], seen['t', t]
             result.boundary[i] = _boundary_iou(found, true, pairs.iou[i])
             if shapes[i]:
@@ -70,7 +71,7 @@ class _Mask:
 
     def __init__(self, crop: Crop, distance: int):
         self.crop, self.distance = crop, distance
-        self.thin = min(crop.mask.shape) <= 2 * distance
+        self.thin = min(crop.bitmap.shape) <= 2 * distance
         self._edge = self._length = self._holes = None
 
     @property
@@ -95,7 +96,7 @@ class _Mask:
     def _trace(self):
         if self._length is not None:
             return
-        mask = self.crop.mask
+        mask = self.crop.bitmap
         outlines, levels = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         self._length = sum(cv2.arcLength(outline, True) for outline in outlines)
         if levels is not None and (levels[0, :, 3] >= 0).any():
@@ -118,8 +119,8 @@ def _boundary_iou(found, true, iou):
     inside, outside = found.edge, true.edge
     a, b = found.crop, true.crop
     x, y = max(a.x, b.x), max(a.y, b.y)
-    right = min(a.x + a.mask.shape[1], b.x + b.mask.shape[1])
-    bottom = min(a.y + a.mask.shape[0], b.y + b.mask.shape[0])
+    right = min(a.x + a.bitmap.shape[1], b.x + b.bitmap.shape[1])
+    bottom = min(a.y + a.bitmap.shape[0], b.y + b.bitmap.shape[0])
     if right <= x or bottom <= y:
         return 0.0
     both = np.count_nonzero(inside[y - a.y:bottom - a.y, x - a.x:right - a.x]
@@ -129,7 +130,7 @@ def _boundary_iou(found, true, iou):
 
 def _compare(result, i, found, true):
     part = frame(found.crop, true.crop)
-    a, b = found.crop.window(*part), true.crop.window(*part)
+    a, b = window(found.crop, *part), window(true.crop, *part)
     area = max(np.count_nonzero(b), 1)
     result.ragged[i] = found.length / max(true.length, 1)
     # what is as thin as a twelfth of the object's side is a matter of its border
@@ -139,7 +140,7 @@ def _compare(result, i, found, true):
         result.lost[i] = _largest(lost, area, width)
         result.added[i] = _largest(added, area, width)
     if true.holes is not None:
-        holes = true.crop.window(*part, of=true.holes)
+        holes = window(true.crop, *part, of=true.holes)
         count = np.count_nonzero(holes)
         result.hole[i] = count / area
         result.filled[i] = np.count_nonzero(holes & a) / count

@@ -1,17 +1,18 @@
 """Polygons of masks: the same pixels when they are drawn again, by our and by others' rules."""
+import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as mask_api
 from shapely.geometry import Polygon
 
-from mmdet_lordre.masks.outlines import bitmap_of_outlines, one_ring, outlines_of, ring_area
+from mmdet_lordre.masks.outlines import one_ring, outlines_of, ring_area
 
+from .filled import bitmap_of_outlines
 from .test_runs import bitmaps
 
 
 def blobs(count=25):
     """Smooth random shapes with parts, holes and islands in holes."""
-    import cv2
     rng = np.random.default_rng(1)
     for number in range(count):
         noise = cv2.GaussianBlur(rng.standard_normal((40, 50)), (0, 0), 1 + number % 4)
@@ -31,6 +32,24 @@ def test_drawn_again(mask):
         assert abs(ring_area(ring)) >= 0
         runs = mask_api.frPyObjects([ring.astype(float).ravel().tolist()], *mask.shape)
         assert np.array_equal(mask_api.decode(mask_api.merge(runs)), mask)
+
+
+def test_corners_can_join_parts():
+    mask = np.eye(3, dtype=np.uint8)
+    mask[0, 2] = mask[2, 0] = 1
+    assert len(outlines_of(mask)) == 5
+    part, = outlines_of(mask, connectivity=8)
+    assert np.array_equal(bitmap_of_outlines([part], mask.shape), mask.astype(bool))
+
+
+@pytest.mark.parametrize('mask', [*bitmaps(30, seed=4), *blobs(8)],
+                         ids=lambda m: 'x'.join(map(str, m.shape)))
+def test_parts_that_are_joined_by_corners_are_drawn_again(mask):
+    outlines = outlines_of(mask, 2, 3, connectivity=8)
+    whole = np.pad(mask.astype(bool), ((2, 0), (3, 0)))
+    assert np.array_equal(bitmap_of_outlines(outlines, whole.shape), whole)
+    count = cv2.connectedComponents(mask, connectivity=8)[0] - 1
+    assert len(outlines) == count <= len(outlines_of(mask))
 
 
 def test_holes_and_parts_by_hand():

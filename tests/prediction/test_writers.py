@@ -12,12 +12,13 @@ from pycocotools.coco import COCO
 
 from mmdet_lordre.datasets.formats import open_data
 from mmdet_lordre.errors import UserError
-from mmdet_lordre.masks.outlines import Outline, bitmap_of_outlines
+from mmdet_lordre.masks.outlines import Outline
 from mmdet_lordre.prediction.run import predict_files
 from mmdet_lordre.prediction.settings import Settings
 from mmdet_lordre.prediction.sources import open_source
 from mmdet_lordre.prediction.stream import Stream
 from tests.cli.tiny import NAMES, write_json
+from tests.masks.filled import bitmap_of_outlines
 
 from .conftest import PerfectModel
 from .scenes import blobs

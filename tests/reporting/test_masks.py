@@ -6,8 +6,9 @@ import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 from pycocotools import mask as mask_api
 
+from mmdet_lordre.masks.runs import Crop, crop_of_rle
 from mmdet_lordre.reporting.average_precision import curves
-from mmdet_lordre.reporting.crops import Crop, boundary, boundary_distance, crop_of
+from mmdet_lordre.reporting.crops import boundary, boundary_distance, window
 from mmdet_lordre.reporting.mask_errors import mask_errors
 from mmdet_lordre.reporting.matching import match
 from mmdet_lordre.reporting.measure import measured
@@ -21,12 +22,13 @@ from .scenes import Scene, box, random_scene, rle
     box(3, 5, 7, 9), box(0, 0, 60, 40), box(59, 39, 1, 1), box(0, 0, 1, 40), box(2, 2, 0, 0),
     np.random.default_rng(0).random((40, 60)) < 0.3])
 def test_a_crop_is_the_mask(mask):
-    crop = crop_of(rle(mask))
-    assert (crop.window(0, 0, 60, 40) == mask).all()
+    crop = crop_of_rle(rle(mask))
+    assert (window(crop, 0, 0, 60, 40) == mask).all()
     if mask.any():
         x, y, w, h = (int(v) for v in mask_api.toBbox(rle(mask)))
-        assert (crop.x, crop.y, *crop.mask.shape) == (x, y, h, w)
-    assert crop.window(-5, -5, 4, 4).sum() == 0 and crop.window(50, 30, 20, 20)[10:, 10:].sum() == 0
+        assert (crop.x, crop.y, *crop.bitmap.shape) == (x, y, h, w)
+    assert window(crop, -5, -5, 4, 4).sum() == 0
+    assert window(crop, 50, 30, 20, 20)[10:, 10:].sum() == 0
 
 
 def test_boundaries():

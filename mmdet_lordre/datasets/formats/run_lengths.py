@@ -6,18 +6,19 @@ claims to describe. Pixels count as in COCO: column by column, pixel (x, y) cove
 """
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from pycocotools import mask as mask_api
 
-from ..annotation_rules import decompress
+from ...masks import runs
+from ...masks.outlines import outlines_of
+from ...masks.runs import crop_of_rle, filled_runs, rle_of_runs
 
 #: Pixels of a box in which a shape is drawn.
 _MOST_DRAWN = 2**28
 
 
 def runs_to_rle(starts: np.ndarray, ends: np.ndarray, height: int, width: int) -> dict:
-    """Run lengths of the pixels ``starts[i] <= p < ends[i]``.
+    """Run lengths of the pixels ``starts[i] <= p < ends[i]``, as text.
 
     Args:
         starts, ends: (N,) ascending places in column-major order; runs may touch, not overlap.
@@ -26,27 +27,11 @@ def runs_to_rle(starts: np.ndarray, ends: np.ndarray, height: int, width: int) -
     Returns:
         ``{'size': [height, width], 'counts': str}``
     """
-    first = np.ones(len(starts), bool)
-    first[1:] = starts[1:] != ends[:-1]
-    last = np.ones(len(ends), bool)
-    last[:-1] = first[1:]
-    borders = np.stack([starts[first], ends[last]], 1).reshape(-1)
-    height, width = int(height), int(width)
-    counts = np.diff(np.concatenate([[0], borders, [height * width]])).tolist()
-    if not counts[-1]:  # as pycocotools writes it
-        counts.pop()
-    encoded = mask_api.frPyObjects(dict(size=[height, width], counts=counts), height, width)
-    return dict(size=[height, width], counts=encoded['counts'].decode())
+    return _as_text(rle_of_runs(starts, ends, (height, width)))
 
 
-def runs_of(encoded: dict) -> tuple[np.ndarray, np.ndarray]:
-    """(starts, ends) of run lengths, in column-major places."""
-    counts = encoded['counts']
-    if not isinstance(counts, list):
-        counts = decompress(counts)
-    borders = np.cumsum(np.array(counts, np.int64))
-    starts, ends = borders[:-1:2], borders[1::2]
-    return starts[starts < ends], ends[starts < ends]
+def _as_text(rle):
+    return dict(rle, counts=rle['counts'].decode())
 
 
 def rle_of_crop(mask: np.ndarray, x: int, y: int, height: int, width: int) -> dict:
@@ -59,13 +44,7 @@ def rle_of_crop(mask: np.ndarray, x: int, y: int, height: int, width: int) -> di
     """
     mask = mask[max(-y, 0):max(height - y, 0), max(-x, 0):max(width - x, 0)]
     x, y = max(x, 0), max(y, 0)
-    columns = np.zeros((mask.shape[1], mask.shape[0] + 2), np.int8)
-    columns[:, 1:-1] = mask.T != 0
-    steps = np.diff(columns, axis=1)
-    column, row = np.nonzero(steps > 0)
-    end = np.nonzero(steps < 0)[1]
-    base = (column.astype(np.int64) + x) * height + y
-    return runs_to_rle(base + row, base + end, height, width)
+    return _as_text(runs.rle_of_crop(mask != 0, y, x, (height, width)))
 
 
 def rles_of_labels(labels: np.ndarray) -> dict[int, dict]:
@@ -103,7 +82,7 @@ def combined(inside: Sequence[dict], outside: Sequence[dict], height: int, width
     places, changes = [], []
     for sign, masks in ((1, inside), (2**20, outside)):
         for mask in masks:
-            starts, ends = runs_of(mask)
+            starts, ends = filled_runs(mask)
             places += [starts, ends]
             changes += [np.full(len(starts), sign), np.full(len(ends), -sign)]
     if not places:
@@ -173,42 +152,10 @@ def outlines(encoded: dict) -> list[tuple[list[float], list[list[float]]]]:
         For every part its outline and those of its holes, ``[x1, y1, x2, y2, ...]`` each. Pixels
         that touch at a corner are one part.
     """
-    left, top, w, h = (int(v) for v in mask_api.toBbox(encoded))
-    if w == 0 or h == 0:
-        return []
-    starts, ends = runs_of(encoded)
-    crop = _crop(starts, ends, encoded['size'][0], left, top, w, h)
-    # at twice the size a contour goes through the outermost half pixels: of the numbers along a
-    # side, 2x is the left half of pixel x and 2x + 1 its right half
-    double = cv2.copyMakeBorder(np.repeat(np.repeat(crop, 2, 0), 2, 1), 2, 2, 2, 2,
-                                cv2.BORDER_CONSTANT)
-    contours, tree = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    corners = [_corners((contour[:, 0] - 1) // 2 + (left, top)) for contour in contours]
-    parts, of_contour = [], {}
-    for index, (_, _, _, parent) in enumerate(tree[0]):
-        if parent < 0:
-            of_contour[index] = len(parts)
-            parts.append((corners[index], []))
-    for index, (_, _, _, parent) in enumerate(tree[0]):
-        if parent >= 0:
-            parts[of_contour[parent]][1].append(corners[index])
-    return parts
+    crop = crop_of_rle(encoded)
+    return [(_flat(part.exterior), [_flat(hole) for hole in part.holes])
+            for part in outlines_of(crop.bitmap, crop.y, crop.x, connectivity=8)]
 
 
-def _crop(starts, ends, height, left, top, w, h):
-    """The (h, w) part of a mask that its runs fill."""
-    change = np.zeros(w * height + 1, np.int8)
-    change[starts - left * height] += 1
-    change[ends - left * height] -= 1
-    return np.ascontiguousarray(
-        np.cumsum(change[:-1], dtype=np.int8).reshape(w, height)[:, top:top + h].T.view(np.uint8))
-
-
-def _corners(points):
-    """The corners of a closed line along borders of pixels (N, 2), as a flat list."""
-    points = points[np.any(points != np.roll(points, 1, 0), axis=1)]
-    before, after = points - np.roll(points, 1, 0), np.roll(points, -1, 0) - points
-    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
-    # back along the same side, where pixels touch at a corner
-    turns |= (before * after).sum(1) < 0
-    return points[turns].reshape(-1).astype(float).tolist()
+def _flat(ring):
+    return ring.reshape(-1).astype(float).tolist()

@@ -6,9 +6,10 @@ from collections import Counter
 import yaml
 from pycocotools import mask as mask_api
 
+from ...masks.runs import filled_runs
 from .coco_data import CocoData
 from .output import Images, objects_of, parts_of, write_text
-from .run_lengths import outlines, runs_of
+from .run_lengths import outlines
 
 
 def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) -> None:
@@ -82,7 +83,7 @@ def _draws(polygon, encoded):
     """Whether a polygon draws a mask exactly."""
     drawn = mask_api.frPyObjects([list(map(float, polygon))], *encoded['size'])[0]
     return all((a.shape == b.shape and (a == b).all())
-               for a, b in zip(runs_of(drawn), runs_of(encoded)))
+               for a, b in zip(filled_runs(drawn), filled_runs(encoded)))
 
 
 def _joined(parts):

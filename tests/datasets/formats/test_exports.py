@@ -35,7 +35,7 @@ def test_masks(write, tmp_path):
     (exports.roboflow, ['train', 'val']), (exports.mmdet, ['train', 'val']),
     (exports.voc, ['train', 'val']), (exports.nuclei, ['train', 'test']),
     (exports.supervisely, ['train', 'val']), (exports.via1_export, ['train', 'val']),
-    (exports.yolo, ['train', 'val']), (exports.labelme, ['train'])])
+    (exports.yolo, ['train']), (exports.labelme, ['train'])])
 def test_parts(write, parts, tmp_path):
     source, _ = write(tmp_path / 'set')
     assert list(open_data(source)) == parts
