@@ -1,12 +1,17 @@
 """One mask drawn inside its bounds, and how rows and columns of an image are picked from it."""
+import math
 from functools import lru_cache
 
 import mmcv
 import numpy as np
 from pycocotools import mask as mask_api
 
+from .runs import crop_of_rle
+
 #: Row or column of a pixel that lies outside of the drawing.
 OUTSIDE = -1
+#: Pixels up to which pycocotools decodes a mask faster than its bounds are found and drawn.
+_DECODED = 2**18
 
 
 @lru_cache(maxsize=1024)
@@ -45,7 +50,9 @@ class Drawing:
         self.columns = (corner[1] + left, corner[1] + left + columns)
         self.pixels = np.zeros((rows + 1, columns + 1), np.uint8)
         if rows and columns:
-            self.pixels[:-1, :-1] = mask_api.decode(runs)[top:top + rows, left:left + columns]
+            # what lies before the bounds is decoded where that takes less than leaving it out
+            self.pixels[:-1, :-1] = crop_of_rle(runs).bitmap if math.prod(runs['size']) > _DECODED \
+                else mask_api.decode(runs)[top:top + rows, left:left + columns]
 
 
 def draw_segment(segment: list | dict, height: int,
