@@ -5,6 +5,7 @@ from dataclasses import replace
 from . import rules
 from .cost import Cost
 from .fit import Fit, fit, steps_of
+from .learned import learned
 from .measuring import Measuring
 from .objects import Objects
 from .sample import Looks
@@ -36,7 +37,7 @@ def affordable(one: Fit, measuring: Measuring, looks: Looks, minutes: float,
         one = fit(measuring.train, looks, one.family, one.size, weights=one.weights,
                   batch_size=rules.batch_size(len(measuring.train.files), measuring.device))
         precisions = _same(cost)
-    one, cost = _of_pictures(one, measuring, minutes, memory, precisions)
+    one, cost = _of_pictures(one, measuring, looks.colored, minutes, memory, precisions)
     return one, measuring.whole(one, cost)
 
 
@@ -55,8 +56,8 @@ def _of_crops(one: Fit, measuring: Measuring, minutes: float, memory: float | No
     return one, cost, True
 
 
-def _of_pictures(one: Fit, measuring: Measuring, minutes: float, memory: float | None,
-                 precisions) -> tuple[Fit, Cost]:
+def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
+                 memory: float | None, precisions) -> tuple[Fit, Cost]:
     train = measuring.train
     start, most, _ = rules.image_sizes(train)
     sizes = sizes_up_to(most)
@@ -79,8 +80,8 @@ def _of_pictures(one: Fit, measuring: Measuring, minutes: float, memory: float |
         return one.batch_size * steps_of(minutes, step)
 
     longer, ceiling = best_size(
-        sizes, start, lambda size: measuring.ceiling(_resized(one, train, size)), seen, one.family,
-        len(train.classes))
+        sizes, start, lambda size: measuring.ceiling(_resized(one, train, size)), seen,
+        lambda size, images: learned(one.family, len(train.classes), size, images, colored))
     known = {start: (one, cost), other.longer: (other, second)}
     if longer not in known:
         fitted = _resized(one, train, longer)

@@ -4,13 +4,15 @@ import math
 #: Square root of the thousands of images after which a family comes to half of its ceiling, at
 #: images of 200 px: of one class, and how much more for each time that there are e times as many
 #: (docs/planning.md).
-EFFORT = {'lordre': (0.5, 1.1), 'solov2': (0.4, 2.6), 'polarmask': (1.6, 2.6),
-          'aggmask': (4., 3.), 'aggmask_star': (4., 3.)}
+EFFORT = {'lordre': (0.3, 0.7), 'solov2': (0.4, 1.6), 'polarmask': (1.6, 1.6),
+          'aggmask': (4., 2.), 'aggmask_star': (4., 2.)}
+#: Part of that which is left where colors tell the classes apart.
+_COLORED = 0.25
 #: Larger images show more and are learned more slowly: the effort grows with this power.
 _GROWTH = 0.85
 
 
-def learned(family: str, classes: int, longer: int, seen: float) -> float:
+def learned(family: str, classes: int, longer: int, seen: float, colored: bool = False) -> float:
     """Share of its ceiling that a family reaches.
 
     Args:
@@ -18,8 +20,10 @@ def learned(family: str, classes: int, longer: int, seen: float) -> float:
         classes: Of the data.
         longer: Longer side of the network input in pixels.
         seen: Images that are seen in training, each as often as it is.
+        colored: Whether colors tell the classes apart.
     """
     least, more = EFFORT[family]
-    effort = (least + more * math.log(max(classes, 1))) * (longer / 200)**_GROWTH
+    more *= math.log(max(classes, 1)) * (_COLORED if colored else 1)
+    effort = (least + more) * (longer / 200)**_GROWTH
     done = math.sqrt(max(seen, 1) / 1000)
     return done / (done + effort)

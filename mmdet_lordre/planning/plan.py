@@ -170,7 +170,8 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
                 seen[tile] = judged, choose_images(judged, _CEILING_IMAGES, _CEILING_OBJECTS, seed)
             plan.ceilings[family] = ceiling_of(config_of(plan.configs[family]), *seen[tile])
         plan.choices = rank(train, plan.fits, plan.ceilings,
-                            {family: plan.fits[family].steps for family in families})
+                            {family: plan.fits[family].steps for family in families},
+                            looks.colored)
     else:
         plan.choices = [Choice(family, math.nan, 'it was asked for') for family in families]
     plan.seconds = time.monotonic() - began

@@ -27,7 +27,7 @@ class Choice:
 
 
 def rank(objects: Objects, fits: dict[str, Fit], ceilings: dict[str, Ceiling],
-         steps: dict[str, int]) -> list[Choice]:
+         steps: dict[str, int], colored: bool = False) -> list[Choice]:
     """Families, the best first.
 
     Args:
@@ -35,12 +35,14 @@ def rank(objects: Objects, fits: dict[str, Fit], ceilings: dict[str, Ceiling],
         fits: By family.
         ceilings: By family.
         steps: That fit into the time, by family.
+        colored: Whether colors tell the classes apart.
     """
     crowd = float(np.percentile(objects.counts, 75))
     found = []
     for family, one in fits.items():
         seen = one.batch_size * steps.get(family, _STEPS)
-        expected = ceilings[family].ap * learned(family, len(objects.classes), one.longer, seen)
+        expected = ceilings[family].ap * learned(family, len(objects.classes), one.longer, seen,
+                                                 colored)
         found.append((expected, family))
     found.sort(reverse=True)
     return [Choice(family, expected, _reason(family, ceilings, crowd, found))

@@ -1,12 +1,11 @@
 """The size of the images: larger ones can reach more, smaller ones are learned sooner."""
 from collections.abc import Callable, Sequence
 
-from .learned import learned
-
 #: Longer sides in pixels that come into question, each a quarter more than the one before or less.
 _SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536)
-#: What a larger size has to win, as a part of what is expected.
-_WORTH = 1.01
+#: A larger size is taken unless less than this part of the best is expected of it: what a small one
+#: cannot draw no time brings back.
+_WORTH = 0.99
 
 
 def sizes_up_to(most: int) -> list[int]:
@@ -15,7 +14,8 @@ def sizes_up_to(most: int) -> list[int]:
 
 
 def best_size(sizes: Sequence[int], start: int, ceiling: Callable[[int], float],
-              seen: Callable[[int], float], family: str, classes: int) -> tuple[int, float]:
+              seen: Callable[[int], float],
+              share: Callable[[int, float], float]) -> tuple[int, float]:
     """The size of which most is expected: of its ceiling, the part that is learned in the time.
 
     Args:
@@ -23,8 +23,7 @@ def best_size(sizes: Sequence[int], start: int, ceiling: Callable[[int], float],
         start: Where to begin to look.
         ceiling: AP that can be reached at a size; asked for few of them.
         seen: Images that are seen in the time at a size.
-        family: A key of :data:`.learned.EFFORT`.
-        classes: Of the data.
+        share: Of the ceiling, that is learned from so many images of a size.
 
     Returns:
         The size and its ceiling.
@@ -35,14 +34,15 @@ def best_size(sizes: Sequence[int], start: int, ceiling: Callable[[int], float],
         if index not in known:
             size = sizes[index]
             top = ceiling(size)
-            known[index] = top * learned(family, classes, size, seen(size)), top
+            known[index] = top * share(size, seen(size)), top
         return known[index][0]
 
-    best = min(range(len(sizes)), key=lambda index: abs(sizes[index] - start))
-    while best + 1 < len(sizes) and (not expected(best)
-                                     or expected(best + 1) > _WORTH * expected(best)):
-        best += 1
-    while best and expected(best - 1) and _WORTH * expected(best - 1) >= expected(best):
-        best -= 1
-    expected(best)
-    return sizes[best], known[best][1]
+    at = min(range(len(sizes)), key=lambda index: abs(sizes[index] - start))
+    # upwards, then downwards: what is expected rises to one size and falls from it
+    most = expected(at)
+    while at + 1 < len(sizes) and (not most or expected(at + 1) >= _WORTH * most):
+        at += 1
+        most = max(most, expected(at))
+    while at and _WORTH * expected(at - 1) > expected(at):
+        at -= 1
+    return sizes[at], known[at][1]

@@ -19,7 +19,9 @@ def test_more_images_are_worth_more_and_larger_ones_take_longer(family):
     assert family in EFFORT
     few, many = learned(family, 1, 256, 1000), learned(family, 1, 256, 9000)
     assert 0 < few < many < 1
-    assert learned(family, 1, 512, 1000) < few and learned(family, 5, 256, 1000) < few
+    assert learned(family, 1, 512, 1000) < few
+    by_form, by_color = (learned(family, 5, 256, 1000, colored) for colored in (False, True))
+    assert by_form < by_color < few
 
 
 def choose(minutes, ceiling, start=160, asked=None):
@@ -30,7 +32,7 @@ def choose(minutes, ceiling, start=160, asked=None):
         return ceiling(size)
 
     return best_size(SIZES, start, known, lambda size: 6e4 * minutes * (160 / size)**2 / 60,
-                     'solov2', 1)
+                     lambda size, images: learned('solov2', 1, size, images))
 
 
 def test_large_images_where_small_ones_can_reach_little():
@@ -40,7 +42,7 @@ def test_large_images_where_small_ones_can_reach_little():
 
 def test_small_images_where_they_reach_as_much():
     asked = []
-    assert choose(10, lambda size: 0.9, asked=asked) == (96, 0.9)
+    assert choose(1, lambda size: 0.9, asked=asked) == (96, 0.9)
     assert len(asked) == len(set(asked))
 
 
