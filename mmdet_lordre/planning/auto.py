@@ -62,10 +62,12 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
         say(line)
     train, val = read_both(*own.train, *(own.val or (None, None)), classes=own.classes)
     short = minutes < 5
+    chosen_by = 'it was asked for' if families else \
+        'in less than five minutes one family alone is planned, by what the objects look like'
     families = families or _candidates(train, minutes)
     plan = make_plan(train, val, minutes=minutes, device=device, families=families, size=size,
                      pretrained=pretrained, ceilings=not (short and len(families) == 1),
-                     divided=divided, seed=seed)
+                     divided=divided, seed=seed, chosen_by=chosen_by)
     say(describe(plan))
     _write(plan, folder)
     cfg = load_config(os.path.join(folder, 'planned.py'))

@@ -26,7 +26,9 @@ from .stopwatch import seconds_of
 
 #: Seconds of a precision's steps after which no more are taken.
 _ENOUGH = 3.
-#: That are loaded, to choose a typical one of them.
+#: Pixels of the longer side of the pictures that masks are drawn on, where they are not cut.
+_LARGEST = 2048
+#: Batches that are loaded, to choose a typical one of them.
 _BATCHES = 4
 
 
@@ -149,7 +151,8 @@ def measure_images(cfg: Config, cost: Cost, device: str | None = None) -> Cost:
         The same with what inference costs.
     """
     device = device or get_device()
-    image, memory = _inference(build(cfg, device), _typical(cfg)[0], device)
+    image, memory = _inference(build(cfg, device), _typical(cfg)[0], device,
+                               cfg.get('tile') or _LARGEST)
     found = complexity(cfg, (cfg.scale[1], cfg.scale[0]) if 'scale' in cfg else None)
     return replace(cost, image=image, image_memory=memory, params=found.params, macs=found.macs)
 
@@ -163,12 +166,16 @@ def _wrapper(cfg, precision, device):
 
 
 @torch.no_grad()
-def _inference(model, batch, device):
+def _inference(model, batch, device, largest):
     model.eval()
     before = _from_here(device)
     one = dict(inputs=batch['inputs'][:1], data_samples=batch['data_samples'][:1])
     for sample in one['data_samples']:
-        sample.set_metainfo(dict(ori_shape=sample.ori_shape, batch_input_shape=None))
+        # what an untrained network finds anywhere would take long to draw on a huge picture
+        shrunk = min(1., largest / max(sample.ori_shape[:2]))
+        shape = tuple(max(1, round(side * shrunk)) for side in sample.ori_shape[:2])
+        sample.set_metainfo(dict(ori_shape=shape, batch_input_shape=None, scale_factor=(
+            sample.img_shape[1] / shape[1], sample.img_shape[0] / shape[0])))
     seconds = seconds_of(lambda: model.test_step(copy.deepcopy(one)), device, 2)
     return seconds, _held(device) - before
 

@@ -153,7 +153,10 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
         family, size, objects.classes, longer, stages, batch_size, steps, quantiles, heads,
         tuple(flips), jitter=len(objects.files) < 200 and not looks.colored,
         balance=len(objects.classes) > 1 and _uneven(objects), why=dict(
-            longer=f'{why}: {quantiles[1]:.0f} px here ({least} to {most} are of use)'), **others)
+            longer=f'{why}: {quantiles[1]:.0f} px here ({least} to {most} are of use)',
+            most=f'an image has at most {objects.counts.max()} objects',
+            queries=f'99 % of the images have at most {np.percentile(objects.counts, 99):.0f} '
+                    'objects; half as many again'), **others)
 
 
 def _uneven(objects):

@@ -28,19 +28,20 @@ def _grid_numbers(fit):
     return (
         '        # samples that a mask must have more of: the smallest objects have few\n'
         f'        strides={heads["strides"]},\n'
-        '        # most of the objects are for the finest level, the largest few for the '
-        'coarsest\n'
+        '        # sides in pixels: most of the objects are for the finest level, the largest '
+        'few\n        # for the coarsest\n'
         f'        scale_ranges={heads["scale_ranges"]},\n'
         '        # three cells across an object, and hardly two objects in one\n'
         f'        num_grids={heads["num_grids"]},\n'
-        '        # more examples of every class than with the published 0.2\n'
+        '        # 0.4, or 0.3 where many images have more than 30 objects: more cells learn '
+        'each\n        # object than with the published 0.2\n'
         f'        pos_scale={heads["pos_scale"]},\n')
 
 
 def _grid_test(fit):
     heads = fit.heads
     return ('    test_cfg=dict(\n'
-            f'        # up to {heads["max_per_img"]} objects an image, several cells each\n'
+            f'        # {fit.why["most"]}, and each is found in several cells\n'
             f'        nms_pre={heads["nms_pre"]}, max_per_img={heads["max_per_img"]},\n'
             "        score_thr=0.05, mask_thr=0.5, filter_thr=0.02, kernel='gaussian', sigma=2.0,\n"
             "        mask_format='rle')")
@@ -103,7 +104,7 @@ def _polarmask(fit, size, channels):
               f'        ray_search={heads["ray_search"]}, wrap_angles=True,\n'
               f'        norm_cfg={_norm(size.neck)}),\n'
               '    test_cfg=dict(\n'
-              f'        # up to {heads["max_per_img"]} objects an image, several points each\n'
+              f'        # {fit.why["most"]}, and each is found at several points\n'
               f'        nms_pre={heads["nms_pre"]}, max_per_img={heads["max_per_img"]},\n'
               "        score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5),\n"
               "        fill='rounded', mask_format='rle')")
@@ -124,7 +125,7 @@ def _lordre(fit, size, channels):
         "        type='LordrePlaceHead',\n"
         f'        num_classes={heads["num_classes"]}, in_channels={width}, channels={width},\n'
         f'        depth={size.convs}, kernel_dim=16,\n'
-        '        # half as many again as nearly all images have objects\n'
+        f'        # {fit.why["queries"]}\n'
         f'        num_queries={heads["num_queries"]},\n'
         '        # 5 where places of two objects are not nearer, else 3\n'
         f'        peak={heads["peak"]},\n'

@@ -114,7 +114,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
               device: str | None = None, memory: float | None = None,
               families: Sequence[str] | None = None, size: str | None = None,
               pretrained: str | None = None, measured: bool = True, ceilings: bool = True,
-              divided: bool = False, seed: int = 0,
+              divided: bool = False, seed: int = 0, chosen_by: str = 'it was asked for',
               say: Callable[[str], object] = lambda line: None) -> Plan:
     """Fit a model to data.
 
@@ -132,6 +132,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
         ceilings: Whether ceilings are computed; one family alone can do without.
         divided: Whether the data were divided so that nothing can be on both sides.
         seed: Of the samples.
+        chosen_by: Why it is one family alone, where no ceilings are computed.
         say: Is told what is being done.
 
     Raises:
@@ -173,7 +174,8 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
                             {family: plan.fits[family].steps for family in families},
                             looks.colored)
     else:
-        plan.choices = [Choice(family, math.nan, 'it was asked for') for family in families]
+        plan.choices = [Choice(family, math.nan, f'{FAMILIES[family]}: {chosen_by}')
+                        for family in families]
     plan.seconds = time.monotonic() - began
     return plan
 
@@ -249,7 +251,7 @@ class _Crops:
         why = (f'objects of {np.median(train.sides):.0f} px in pictures of up to '
                f'{train.sizes.max()} px: crops keep their pixels')
         return replace(one, jitter=len(train.files) < 200 and not self.looks.colored,
-                       most=int(train.counts.max()), why=dict(longer=why))
+                       most=int(train.counts.max()), why=dict(one.why, longer=why))
 
 
 def describe(plan: Plan) -> str:

@@ -110,6 +110,7 @@ def _data(fit, train, val):
              .replace('\n', '\n                        ') + ')']
     loader = f'num_workers={fit.workers}, persistent_workers={fit.workers > 0}'
     inner = _dataset(train, 'train_pipeline', 8)
+    lines.append('# images a step: 2 on a CPU, 4 on a GPU, or what images and memory allow')
     if fit.balance:
         lines += ['# some classes have less than a tenth of the objects of others',
                   'train_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
@@ -189,6 +190,7 @@ def _schedule(fit, validated):
                      'min_delta=0.001, patience=5)')
     lines = ([f'# {fit.why["precision"]}'] if 'precision' in fit.why else []) + [
         'optim_wrapper = dict(', f'    type={wrapper},',
+        '    # for a batch of this size and this family',
         f"    optimizer=dict(type='AdamW', lr={fit.lr}, weight_decay=0.05, fused=True),",
         *(['    # what the backbone knows already changes slowly',
            "    paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.1)}),"]
