@@ -63,8 +63,8 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     train, val = read_both(*own.train, *(own.val or (None, None)), classes=own.classes)
     short = minutes < 5
     chosen_by = 'it was asked for' if families else \
-        'in less than five minutes one family alone is planned, by what the objects look like'
-    families = families or _candidates(train, minutes)
+        'in less than five minutes one family alone is planned, the one that learns soonest'
+    families = families or _candidates(minutes)
     plan = make_plan(train, val, minutes=minutes, device=device, families=families, size=size,
                      pretrained=pretrained, ceilings=not (short and len(families) == 1),
                      divided=divided, seed=seed, chosen_by=chosen_by)
@@ -116,14 +116,11 @@ def judge_by_part(cfg: Config, folder: str) -> None:
         cfg.val_dataloader.dataset.ann_file = cfg.val_evaluator.ann_file = path
 
 
-def _candidates(train: Objects, minutes: float) -> list[str]:
-    """Families worth measuring: all if there is time, else what the classes suggest."""
+def _candidates(minutes: float) -> list[str]:
+    """Families worth measuring: all if there is time, else those that learn soonest."""
     if minutes >= 15:
         return list(FAMILIES)
-    if minutes >= 5:
-        return ['lordre', 'solov2', 'polarmask']
-    # several classes are learned sooner from the features under a mask than from those of a cell
-    return ['solov2' if len(train.classes) == 1 else 'lordre']
+    return ['lordre', 'solov2', 'polarmask'] if minutes >= 5 else ['lordre']
 
 
 def _left(minutes, began):
