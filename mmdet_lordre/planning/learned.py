@@ -2,10 +2,10 @@
 import math
 
 #: Square root of the thousands of images after which a family comes to half of its ceiling, at
-#: images of 200 px: of one class, and how much more for each time that there are e times as many
-#: (docs/planning.md).
-EFFORT = {'lordre': (0.3, 0.7), 'solov2': (0.4, 1.6), 'polarmask': (1.6, 1.6),
-          'aggmask': (4., 2.), 'aggmask_star': (4., 2.)}
+#: images of 200 px: of one class, and how much more by the power of the others (docs/planning.md).
+EFFORT = {'lordre': (0.15, 0.3), 'solov2': (0.4, 0.6), 'polarmask': (1.6, 0.6),
+          'aggmask': (4., 0.8), 'aggmask_star': (4., 0.8)}
+_POWER = 0.75
 #: Part of that which is left where colors tell the classes apart.
 _COLORED = 0.25
 #: Larger images show more and are learned more slowly: the effort grows with this power.
@@ -23,7 +23,7 @@ def learned(family: str, classes: int, longer: int, seen: float, colored: bool =
         colored: Whether colors tell the classes apart.
     """
     least, more = EFFORT[family]
-    more *= math.log(max(classes, 1)) * (_COLORED if colored else 1)
+    more *= max(0, classes - 1)**_POWER * (_COLORED if colored else 1)
     effort = (least + more) * (longer / 200)**_GROWTH
     done = math.sqrt(max(seen, 1) / 1000)
     return done / (done + effort)
