@@ -84,7 +84,7 @@ class Film:
             container.close()
             raise UserError(f'{said} is a list of other films, not a film: give those themselves')
         streams = [one for one in container.streams.video
-                   if not int(one.disposition) & _COVER]
+                   if not getattr(one.disposition, 'value', one.disposition) & _COVER]
         if not streams:
             sound = ', only sound' if container.streams.audio else ''
             container.close()

@@ -33,7 +33,7 @@ def films(tmp_path_factory):
     write_film(folder / 'a.mkv', images, sound='aac')
     write_film(folder / 'uneven.mkv', images[:10], times=UNEVEN)
     large = [cv2.resize(image, None, fx=3, fy=3) for image in images[:3]]
-    write_film(folder / 'turned.mp4', large, turn=90, codec='libx264')
+    write_film(folder / 'turned.mp4', large, turn=True, codec='libx264')
     return folder
 
 
