@@ -17,7 +17,7 @@ from .sample import choose_images, objects_of
 from .writing import BASE, config_text
 
 #: Images that steps are measured on: so many, of no more pixels than these together.
-_IMAGES, _PIXELS = 64, 3e8
+_IMAGES, _PIXELS = 64, 2e8
 #: Images and objects, about, whose ceiling is computed at several sizes.
 _CEILING = 15, 150
 

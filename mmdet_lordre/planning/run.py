@@ -3,13 +3,14 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from ..config.checks import check_class_counts, check_data, use_files
-from ..config.own_data import CONVERTED, find_own_data
+from ..config.own_data import CONVERTED, OwnData, find_own_data
 from ..config.reading import load_config
 from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
@@ -70,6 +71,22 @@ def _demand_same(asked, work_dir):
                             + f'; leave {option} out, or begin anew with another --work-dir')
 
 
+def _checked(own: OwnData, **how) -> OwnData:
+    """The data as training takes them, repaired and without what is left out."""
+    parts = {name: getattr(own, name) for name in ('train', 'val') if getattr(own, name)}
+    cfg = Config({f'{name}_dataloader': dict(dataset=dict(
+        type='CocoDataset', ann_file=part.ann_file, data_prefix=dict(img=part.images),
+        metainfo=dict(classes=own.classes),
+        pipeline=[dict(type='LoadAnnotations', with_bbox=True, with_mask=True)]))
+        for name, part in parts.items()})
+    copies = check_data(cfg, tuple(parts), **how)
+
+    def copy(part):
+        return part and part._replace(
+            ann_file=copies.get(os.path.abspath(part.ann_file), part.ann_file))
+    return replace(own, train=copy(own.train), val=copy(own.val), test=copy(own.test))
+
+
 def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
                data: str | None = None, train_images: str | None = None,
                val_images: str | None = None, minutes: float | None = None,
@@ -128,6 +145,9 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
                                 'begin one with --train-ann ANN or --data DATA')
             own = find_own_data(train_ann, val_ann, train_images, val_images, data,
                                 os.path.join(work_dir, CONVERTED), keep_empty_classes, say)
+            # what training would stop at stops here, before anything is planned
+            own = _checked(own, skip_bad=skip_bad, clean_to=os.path.join(work_dir, 'clean'),
+                           crowd_as_instances=crowd_as_instances, warn=say)
             cfg = auto_config(own, work_dir, minutes, began, families=families, size=size,
                               pretrained=pretrained,
                               seed=seed or 0, say=say)

@@ -13,8 +13,8 @@ from .objects import Objects
 _FORM = 24
 #: Pixels of an image on which neighbors are looked for.
 _MOST_PIXELS = 2**22
-#: Pixels that are decoded for colors at most: some ten seconds of one core.
-_DECODED = 3e8
+#: Pixels that are decoded for colors at most: some seconds of one core.
+_DECODED = 2e8
 #: Pixels within which objects count as touching.
 _NEAR = 2
 

@@ -160,6 +160,41 @@ def test_options_that_do_not_go_together(options, said, capsys):
     assert said in capsys.readouterr().err
 
 
+class TestDataAreCheckedFirst:
+    def change(self, tmp_path, change):
+        path = write(tmp_path / 'data', coco(pictures(6), ('a', 'b'), (64, 64)))
+        data = json.loads(Path(path).read_text())
+        change(data['annotations'])
+        Path(path).write_text(json.dumps(data))
+        return path
+
+    def planned(self, monkeypatch, tmp_path, path, **options):
+        """What is to be planned on."""
+        seen = []
+
+        def auto_config(own, *args, **kwargs):
+            seen.append(own)
+            raise UserError('planned')
+        monkeypatch.setattr(run, 'auto_config', auto_config)
+        with pytest.raises(UserError, match='planned'):
+            run.train_auto(path, work_dir=str(tmp_path / 'work'), minutes=1, **options)
+        return json.loads(Path(seen[0].train.ann_file).read_text())
+
+    def test_what_training_stops_at(self, tmp_path, monkeypatch):
+        path = self.change(tmp_path, lambda found: found[0].update(segmentation=[]))
+        monkeypatch.setattr(run, 'auto_config', pytest.fail)
+        with pytest.raises(UserError, match=re.escape(f'{path}: annotation 1')):
+            run.train_auto(path, work_dir=str(tmp_path / 'work'), minutes=1)
+        monkeypatch.undo()
+        data = self.planned(monkeypatch, tmp_path, path, skip_bad=True)
+        assert [a['id'] for a in data['annotations']] == [2, 3, 4, 5, 6]
+
+    def test_crowds_that_shall_be_objects(self, tmp_path, monkeypatch):
+        path = self.change(tmp_path, lambda found: [a.update(iscrowd=1) for a in found])
+        data = self.planned(monkeypatch, tmp_path, path, crowd_as_instances=True)
+        assert not any(a['iscrowd'] for a in data['annotations'])
+
+
 def test_minutes_that_planning_alone_takes(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, 'time', SimpleNamespace(monotonic=lambda: 0.))
     monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 60.))
