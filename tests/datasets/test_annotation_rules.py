@@ -224,3 +224,12 @@ def test_cleaning_takes_all_that_is_not_kept(data):
 def test_structure(data, spoil):
     with pytest.raises(UserError, match=r'^x\.json: '):
         check_structure(data | spoil, 'x.json')
+
+
+def test_the_smallest_side_that_is_learned(data):
+    image = data['images'][0]
+    for side, kinds in ((1, ['image too small']), (2, [])):
+        image['width'] = side
+        assert [p.kind for p in listed_image_problems(data)] == kinds
+    image['width'] = 1
+    assert not list(listed_image_problems(data, training=False))
