@@ -206,6 +206,8 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
             cost = plan.costs[family]
             one = replace(one, low_precision=cost.low_precision,
                           on_gpu=device != 'cpu').with_steps(steps_of(minutes, cost.step))
+            one = replace(one, jitter=one.jitter and rules.worth_varying(
+                one.batch_size * one.steps, len(train.files)))
             faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
             one.why['precision'] = f'{faster} was faster here than {slower}'
             one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step'

@@ -180,6 +180,12 @@ def batch_size(images: int, device: str) -> int:
     return max(1, min(images, 2 if device == 'cpu' else 4))
 
 
+def worth_varying(seen: int, images: int) -> bool:
+    """Whether images are seen so often in training that varying their colors is worth its time: in
+    16 rounds it was not, and other colors have to be learned first."""
+    return seen >= 100 * images
+
+
 def averaging(steps: int) -> tuple[float | None, int]:
     """(momentum, gamma) of the exponential average of the weights, which looks back on a fiftieth
     of the training; None where that is fewer than 20 steps, in which nothing is averaged."""

@@ -208,6 +208,10 @@ def test_one_place_in_five_cells_where_objects_are_wide():
     assert rules.peak(np.array([4.] * 3 + [40.] * 17)) == 3
 
 
+def test_colors_are_varied_where_images_are_seen_often():
+    assert rules.worth_varying(2000, 20) and not rules.worth_varying(1999, 20)
+
+
 def test_two_images_a_step_on_a_cpu():
     assert [rules.batch_size(n, 'cpu') for n in (1, 2, 500)] == [1, 2, 2]
     assert [rules.batch_size(n, 'cuda:0') for n in (1, 500)] == [1, 4]
