@@ -23,7 +23,7 @@ class Shown:
     note: str = ''
 
 
-def some_objects(objects: Objects, label: int, count: int, seed: int = 0) -> list[Shown]:
+def chosen_objects(objects: Objects, label: int, count: int, seed: int = 0) -> list[Shown]:
     """Objects of a class, drawn by lot, each from another image as long as there are others."""
     rows = np.flatnonzero(objects.label == label)
     rows = np.random.default_rng((seed, label)).permutation(rows)
@@ -62,7 +62,7 @@ def images_by_size(data: dict, count: int, largest: bool) -> list[Shown]:
             for at in order if pixels[at]]
 
 
-def some_images(data: dict, count: int, seed: int = 0) -> list[Shown]:
+def chosen_images(data: dict, count: int, seed: int = 0) -> list[Shown]:
     """Images drawn by lot."""
     order = np.random.default_rng(seed).permutation(len(data['images']))[:count]
     return [Shown(int(at), True) for at in order]

@@ -11,11 +11,11 @@ from ..text import printable
 from .choose import (
     Shown,
     by_area,
+    chosen_images,
+    chosen_objects,
     crowded_images,
     doubtful,
     images_by_size,
-    some_images,
-    some_objects,
 )
 from .tiles import Tiles
 
@@ -74,7 +74,7 @@ def sections_of(part: CheckedPart, tiles: Tiles, count: int = 24, seed: int = 0
 
     wanted = [
         ('pictures', 'Drawn by lot', 'Images with all of their masks.',
-         some_images(data, count, seed)),
+         chosen_images(data, count, seed)),
         ('pictures', 'Most crowded', 'The images with the most objects.',
          crowded_images(objects, count)),
         ('pictures', 'Largest images', 'By pixels.', images_by_size(data, count // 2, True)),
@@ -88,7 +88,7 @@ def sections_of(part: CheckedPart, tiles: Tiles, count: int = 24, seed: int = 0
         number = int((objects.label == label).sum())
         wanted.append(('classes', printable(category_name(category), 60), f'{number} objects'
                        + (f', {each} of them drawn by lot.' if number > each else '.'),
-                       some_objects(objects, label, each, seed)))
+                       chosen_objects(objects, label, each, seed)))
     wanted += [('doubtful', kind[0].upper() + kind[1:], f'{_count(part, kind)} in all; '
                 f'{KINDS[kind][1]}', doubtful(part.problems, kind, count))
                for kind in KINDS_SHOWN if _count(part, kind)]

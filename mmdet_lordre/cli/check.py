@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> list[Problem]:
         return part.problems
     for part in checked.values():
         if not part.stops and 'annotations' in part.data:
-            part.usable.demand_some(part.source)
+            part.usable.demand_usable(part.source)
             part.usable.demand_few_crowds(part.source)
     if stops or any(part.stops for part in checked.values()):
         raise SystemExit(1)

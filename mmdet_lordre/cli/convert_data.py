@@ -102,7 +102,7 @@ def _prepared(part: CocoData, args) -> CocoData:
     problems = [*annotation_problems(data, need_masks=True), *listed_image_problems(data)]
     if data.get('annotations'):
         usable = usable_annotations(data, problems)
-        usable.demand_some(part.source)
+        usable.demand_usable(part.source)
         usable.demand_few_crowds(part.source)
     stopping = [problem for problem in problems if problem.treatment == STOP]
     if stopping and not args.skip_bad:

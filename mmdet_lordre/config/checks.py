@@ -165,7 +165,7 @@ class _FileCheck:
         def usable():
             return usable_annotations(data, found, self.classes, min_size)
         if self.split == 'train':
-            usable().demand_some(self.ann_file)
+            usable().demand_usable(self.ann_file)
         usable().demand_few_crowds(self.ann_file)
         found += listed_image_problems(data, self.split == 'train')
         found += image_file_problems(data, self.folder, HEADER_SECONDS, self.upright)
@@ -175,7 +175,7 @@ class _FileCheck:
             if some:
                 _report(some, self.ann_file, skip, self.warn)
         if self.split == 'train':
-            usable().demand_some(self.ann_file)
+            usable().demand_usable(self.ann_file)
             self.warn(usable().line(self.ann_file))
         turned = [p for p in found if p.kind == 'turned by its tag']
         if turned:

@@ -81,7 +81,7 @@ class Usable:
             raise UserError(f'{path}: {crowds} of {plural(self.total, "annotation")} '
                             f'{_REMEDIES["crowd"]}')
 
-    def demand_some(self, path: str) -> None:
+    def demand_usable(self, path: str) -> None:
         """Refuse a file that nothing can be learned from.
 
         Raises:

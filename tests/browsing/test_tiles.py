@@ -10,11 +10,11 @@ from pycocotools import mask as mask_api
 
 from mmdet_lordre.browsing.choose import (
     by_area,
+    chosen_images,
+    chosen_objects,
     crowded_images,
     doubtful,
     images_by_size,
-    some_images,
-    some_objects,
 )
 from mmdet_lordre.browsing.mosaic import file_name, mosaic
 from mmdet_lordre.browsing.sections import Section, Tile
@@ -151,12 +151,12 @@ def objects(images, labels=None, areas=None):
 
 
 def test_each_object_from_another_image():
-    found = some_objects(objects([0] * 50 + [1, 2, 3]), 0, 4)
+    found = chosen_objects(objects([0] * 50 + [1, 2, 3]), 0, 4)
     images = [0 if one.index < 150 else one.index - 149 for one in found]
     assert sorted(images) == [0, 1, 2, 3]
-    assert len(some_objects(objects([0] * 5), 0, 4)) == 4
-    assert some_objects(objects([0] * 5), 7, 4) == [] and some_objects(objects([]), 0, 4) == []
-    assert some_objects(objects([0] * 50), 0, 4, 1) != some_objects(objects([0] * 50), 0, 4, 2)
+    assert len(chosen_objects(objects([0] * 5), 0, 4)) == 4
+    assert chosen_objects(objects([0] * 5), 7, 4) == [] and chosen_objects(objects([]), 0, 4) == []
+    assert chosen_objects(objects([0] * 50), 0, 4, 1) != chosen_objects(objects([0] * 50), 0, 4, 2)
 
 
 def test_by_area_and_crowds():
@@ -173,7 +173,7 @@ def test_images_by_size():
     assert [one.note for one in images_by_size(data, 2, True)] == ['30x10 px', '20x10 px']
     assert [one.index for one in images_by_size(data, 2, False)] == [1, 2]
     assert images_by_size(dict(images=data['images'][:1] * 4), 2, True) == []
-    assert len(some_images(data, 9)) == 3
+    assert len(chosen_images(data, 9)) == 3
 
 
 def test_doubtful():

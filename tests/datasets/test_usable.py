@@ -28,7 +28,7 @@ def test_the_line():
     assert found.line('a.json') == (
         'a.json: 3 of 5 annotations in 1 image can be learned: dog 2, cat 1; no object of 1 class '
         '(cow); not learned: 1 crowd, 1 empty')
-    found.demand_some('a.json')
+    found.demand_usable('a.json')
 
 
 def test_classes_that_the_config_takes():
@@ -45,7 +45,7 @@ def test_classes_that_the_config_takes():
     ([annotation(1, segmentation=[[1, 2]])], 'bad polygon')])
 def test_nothing_to_learn(annotations, said):
     with pytest.raises(UserError, match=r'a\.json: 0 ') as error:
-        usable(*annotations).demand_some('a.json')
+        usable(*annotations).demand_usable('a.json')
     assert said in str(error.value)
 
 
@@ -56,7 +56,7 @@ def test_images_count_too():
     small = usable_annotations(data, [], None, min_size=32)
     assert small.by_class == dict(cat=1) and small.reasons == {'in small images': 1}
     with pytest.raises(UserError, match=r'filter_cfg\.min_size'):
-        usable_annotations(data, [], None, min_size=99).demand_some('a.json')
+        usable_annotations(data, [], None, min_size=99).demand_usable('a.json')
     gone = [Problem('image missing', '', '', index, True) for index in (0, 1)]
     with pytest.raises(UserError, match='2 are in images that are missing'):
-        usable_annotations(data, gone).demand_some('a.json')
+        usable_annotations(data, gone).demand_usable('a.json')
