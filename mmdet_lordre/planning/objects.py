@@ -82,7 +82,7 @@ def read_objects(data: dict, path: str, folder: str, seconds: float = 0) -> Obje
     if seconds:
         problems += image_file_problems(data, folder, seconds)
     usable = usable_annotations(data, problems)
-    usable.demand_some(path)
+    usable.demand_usable(path)
     bad = {p.index for p in problems if not p.of_image and p.treatment != KEPT}
     # of two images of one id one is left
     wrong = [p for p in problems if p.of_image and p.treatment != KEPT
