@@ -75,12 +75,15 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     slope = (second.step - cost.step) / max(1, other.longer**2 - start**2)
     slope = max(slope, cost.step / start**2 / 10)
 
+    # fine enough to tell the sizes apart
+    longest = max(512, 2 * sizes[-1])
+
     def seen(longer):
         step = max(cost.step / 10, cost.step + slope * (longer**2 - start**2))
         return one.batch_size * steps_of(minutes, step)
 
     longer, ceiling = best_size(
-        sizes, start, lambda size: measuring.ceiling(_resized(one, train, size)), seen,
+        sizes, start, lambda size: measuring.ceiling(_resized(one, train, size), longest), seen,
         lambda size, images: learned(one.family, len(train.classes), size, images, colored))
     known = {start: (one, cost), other.longer: (other, second)}
     if longer not in known:

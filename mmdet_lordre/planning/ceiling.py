@@ -102,14 +102,14 @@ class Resizer:
         return tuple(-(-side // self.divisor) * self.divisor for side in shape)
 
 
-def make_scene(objects: Objects, image: int, resizer: Resizer) -> Scene:
-    """An image as the network sees it."""
+def make_scene(objects: Objects, image: int, resizer: Resizer, longest: int = _LONGEST) -> Scene:
+    """An image as the network sees it, taken smaller if its longer side has more pixels."""
     chosen = objects_of(objects, image)
     size = tuple(int(side) for side in objects.sizes[image])
     shape = resizer.shape(size)
     segments = [objects.segments[i] for i in chosen]
     rows = slice(chosen.start, chosen.stop)
-    boxes, step = objects.boxes[rows], -(-max(size) // _LONGEST)
+    boxes, step = objects.boxes[rows], -(-max(size) // longest)
     if step > 1:
         segments = [_smaller(segment, size, step) for segment in segments]
         size, boxes = tuple(-(-side // step) for side in size), boxes / step
@@ -160,13 +160,15 @@ def build_head(cfg: Config) -> tuple[nn.Module | None, int]:
     return head, stride
 
 
-def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int]) -> Ceiling | None:
+def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int],
+               longest: int = _LONGEST) -> Ceiling | None:
     """The ceiling of a config's head.
 
     Args:
         cfg: With one of the five heads.
         objects: Data that the config is for.
         images: Which of its images are looked at, with an object each.
+        longest: Pixels of the longer side beyond which an image is judged at a smaller size.
 
     Returns:
         None for a head of another kind.
@@ -177,7 +179,7 @@ def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int]) -> Ceiling 
     resizer = Resizer(cfg)
     truths, results, fates = [], [], []
     for image in images:
-        scene = make_scene(objects, int(image), resizer)
+        scene = make_scene(objects, int(image), resizer, longest)
         perfect = predict_perfectly(head, scene, stride)
         rles = to_rles(perfect.found.masks)
         own = _truth_of(scene)

@@ -58,13 +58,13 @@ class Measuring:
         """The same cost, with that of inference."""
         return measure_images(self._config(one), cost, self.device)
 
-    def ceiling(self, one: Fit) -> float:
-        """AP that it can reach on a few of the images."""
+    def ceiling(self, one: Fit, longest: int) -> float:
+        """AP that it can reach on a few of the images, judged at that size at most."""
         if self._chosen is None:
             self._chosen = choose_images(self.train, *_CEILING)
         cfg = config_of(config_text(one, (absolute(self.train.path), absolute(self.train.folder)),
                                     None))
-        return max(0., ceiling_of(cfg, self.train, self._chosen).ap)
+        return max(0., ceiling_of(cfg, self.train, self._chosen, longest).ap)
 
     def _config(self, one):
         if self._file is None:

@@ -53,7 +53,8 @@ def _reason(family, ceilings, crowd, found):
     ceiling = ceilings[family]
     best = max(c.ap for c in ceilings.values())
     said = [f'its ceiling is {ceiling.ap:.2f}'
-            + (', the highest' if ceiling.ap >= best - 0.005 else f' (highest {best:.2f})')]
+            + ('' if len(ceilings) == 1 else ', the highest' if ceiling.ap >= best - 0.005
+               else f' (highest {best:.2f})')]
     if family == 'lordre':
         said.append('its queries come from places, so every object teaches from the first step on, '
                     'and nothing has to be suppressed')
