@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from mmdet.datasets import CocoDataset
-from mmdet.registry import DATASETS
+from mmdet.registry import DATASETS, HOOKS
 from mmengine.config import Config
 
 from ..datasets.annotation_rules import STOP, annotation_problems, cleaned
@@ -20,6 +20,8 @@ from .classes import class_names_of, label_counts_of
 from .keys import nodes_of
 from .reading import dataset_files, dicts_in, evaluators, model_class_counts, split_datasets
 
+#: Packages whose hooks add no figures to an evaluation.
+_OWN_HOOKS = {'mmengine', 'mmdet', 'mmdet_lordre'}
 #: Headers of images are read for at most this many seconds for each data set.
 HEADER_SECONDS = 5.0
 
@@ -232,12 +234,16 @@ def use_files(cfg: Config, copies: dict[str, str]) -> None:
 def check_best(cfg: Config) -> None:
     """The figure that the best checkpoint is kept by must be one that the evaluation gives.
 
-    mmengine looks for it after the first evaluation. Only COCO's metrics are known here.
+    mmengine looks for it after the first evaluation. Only COCO's metrics are known here, and a hook
+    of somebody else's may add figures of its own.
 
     Raises:
         UserError: Naming the figures that there are.
     """
     best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
+    hooks = [HOOKS.get(str(hook.get('type'))) for hook in cfg.get('custom_hooks') or ()]
+    if not all(hook and hook.__module__.split('.')[0] in _OWN_HOOKS for hook in hooks):
+        return
     figures = []
     for metric in evaluators(cfg, 'val'):
         kinds = metric.get('metric') or ('segm' if metric.get('type') == 'CocoMaskMetric' else

@@ -7,11 +7,15 @@ import sys
 
 import pytest
 import torch
+from mmdet.registry import HOOKS
+from mmengine.config import Config
+from mmengine.hooks import Hook
 
 from mmdet_lordre import __version__
 from mmdet_lordre.cli import main as command
 from mmdet_lordre.cli.main import COMMANDS, one_line_errors
 from mmdet_lordre.cli.train import main as train
+from mmdet_lordre.config.checks import check_best
 from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.config.values import value_at
 from mmdet_lordre.errors import UserError
@@ -144,6 +148,21 @@ def test_a_best_checkpoint_by_what_is_not_evaluated(data, tmp_path, error_line, 
                       tmp_path / 'w', '--cfg-options', f'default_hooks.checkpoint.save_best={best}')
     assert 'default_hooks.checkpoint.save_best is' in line
     assert 'choose from auto, coco/segm_mAP, coco/segm_mAP_50' in line
+
+
+def test_a_hook_of_somebody_elses_may_add_figures():
+    @HOOKS.register_module(force=True)
+    class AddsAFigure(Hook):
+        pass
+
+    cfg = Config(dict(
+        model={}, custom_hooks=[dict(type='EMAHook'), dict(type='AddsAFigure')],
+        default_hooks=dict(checkpoint=dict(save_best='drift')),
+        val_evaluator=dict(type='CocoMetric', metric='segm')))
+    check_best(cfg)
+    cfg.custom_hooks.pop()
+    with pytest.raises(UserError, match="save_best is 'drift'"):
+        check_best(cfg)
 
 
 def test_an_option_that_another_one_replaces_is_said(config, data, tmp_path, capsys):
