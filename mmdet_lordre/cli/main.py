@@ -135,7 +135,7 @@ def run(name: str, argv: list[str] | None = None) -> Any:
 
 
 def main(argv: list[str] | None = None) -> Any:
-    """The console command ``lordre``."""
+    """Run ``lordre COMMAND ...``: what the command returns."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ('-h', '--help'):
         width = max(map(len, COMMANDS))
@@ -155,3 +155,8 @@ def main(argv: list[str] | None = None) -> Any:
         sys.exit(2)
     sys.argv[0] = f'lordre {argv[0]}'
     return run(argv[0], argv[1:])
+
+
+def console() -> None:
+    """``lordre`` as a program: what a command returns is not its exit status."""
+    main()

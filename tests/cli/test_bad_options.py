@@ -1,5 +1,6 @@
 """Misspelt keys and impossible values end in one line before anything is built or written."""
 import errno
+import importlib
 import os
 import re
 import subprocess
@@ -308,3 +309,15 @@ def test_help_names_every_command(capsys):
     command.main([])
     out = capsys.readouterr().out
     assert all(f'  {name} ' in out for name in COMMANDS) and '--version' in out
+
+
+def test_the_program_ends_well_whatever_a_command_returns(data, monkeypatch):
+    """An entry point's value is given to sys.exit, for which anything but None is a failure."""
+    with open(os.path.join(ROOT, 'pyproject.toml')) as file:
+        module, function = re.search(r'^lordre = "(.+):(.+)"$', file.read(), re.MULTILINE).groups()
+    program = getattr(importlib.import_module(module), function)
+    monkeypatch.setattr(sys, 'argv', ['lordre', 'check', f'{data}/train.json'])
+    assert command.main(['check', f'{data}/train.json']) is not None
+    with pytest.raises(SystemExit) as ended:
+        sys.exit(program())
+    assert ended.value.code is None
