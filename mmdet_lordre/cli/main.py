@@ -60,12 +60,11 @@ def explain(error: BaseException) -> str | None:
     Args:
         error: What a tool ended with.
     """
-    if isinstance(error, UserError):
+    if isinstance(error, UserError) or (isinstance(error, FileNotFoundError) \
+            and error.errno is None):  # not the system's: it says all
         return printable(' '.join(str(error).split()))
     if isinstance(error, OSError) and error.errno is not None:
         return _of_the_system(error)
-    if isinstance(error, FileNotFoundError):  # not the system's: it says all
-        return printable(' '.join(str(error).split()))
     text = str(error)
     memory = _MEMORY.search(text)
     if memory:

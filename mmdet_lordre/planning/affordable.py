@@ -1,4 +1,4 @@
-"""The largest images, and the batch, that leave enough steps in the time."""
+"""The size of the images and of the batch that are worth most in the time."""
 import math
 from dataclasses import replace
 
@@ -50,10 +50,7 @@ def _of_crops(one: Fit, measuring: Measuring, minutes: float, memory: float | No
     seen = one.batch_size * steps_of(minutes, whole)
     if seen >= rules.LEAST_SEEN and least >= rules.needed_size(train):
         return one, cost, False
-    if memory and cost.memory > 1024 * memory:
-        one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
-        cost = measuring.steps(one, _same(cost))
-    return one, cost, True
+    return *_fitting(one, cost, measuring, memory), True
 
 
 def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
@@ -62,10 +59,7 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     start, most, _ = rules.image_sizes(train)
     sizes = sizes_up_to(most)
     one = _resized(one, train, start)
-    cost = measuring.steps(one, precisions)
-    if memory and cost.memory == cost.memory and cost.memory > 1024 * memory:
-        one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
-        cost = measuring.steps(one, _same(cost))
+    one, cost = _fitting(one, measuring.steps(one, precisions), measuring, memory)
     if memory and cost.memory > 0:
         room = start * math.sqrt(max(1., 1024 * memory / cost.memory))
         sizes = [size for size in sizes if size <= room] or [start]
@@ -78,13 +72,13 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     # fine enough to tell the sizes apart
     longest = max(512, 2 * sizes[-1])
 
-    def seen(longer):
+    def share(longer):
         step = max(cost.step / 10, cost.step + slope * (longer**2 - start**2))
-        return one.batch_size * steps_of(minutes, step)
+        return learned(one.family, len(train.classes), longer,
+                       one.batch_size * steps_of(minutes, step), colored)
 
     longer, ceiling = best_size(
-        sizes, start, lambda size: measuring.ceiling(_resized(one, train, size), longest), seen,
-        lambda size, images: learned(one.family, len(train.classes), size, images, colored))
+        sizes, start, lambda size: measuring.ceiling(_resized(one, train, size), longest), share)
     known = {start: (one, cost), other.longer: (other, second)}
     if longer not in known:
         fitted = _resized(one, train, longer)
@@ -94,6 +88,15 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
                          f'smaller ones are learned sooner (masks of AP {ceiling:.2f} at best, '
                          f'{one.batch_size * steps_of(minutes, cost.step)} images seen)')
     return one, cost
+
+
+def _fitting(one: Fit, cost: Cost, measuring: Measuring, memory: float | None
+             ) -> tuple[Fit, Cost]:
+    """With as many images a step as the memory holds."""
+    if not memory or not cost.memory > 1024 * memory:  # nor where it is unknown
+        return one, cost
+    one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
+    return one, measuring.steps(one, _same(cost))
 
 
 def _same(cost):

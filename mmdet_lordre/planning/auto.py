@@ -40,7 +40,7 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     """Plan, write the plan down, and give the config to train with.
 
     Args:
-        own: Data to train on, and to judge on if there are any.
+        own: Data to train on, and to judge on if there are any; they have been checked.
         work_dir: Of the run; the plan is written to ``plan/`` in it.
         minutes: From ``began`` to the end of the training.
         began: ``time.monotonic()`` of the beginning.
@@ -60,7 +60,7 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     if divided:
         own, line = set_aside(own, folder, seed)
         say(line)
-    train, val = read_both(*own.train, *(own.val or (None, None)), classes=own.classes)
+    train, val = read_both(*own.train, *(own.val or (None, None)), classes=own.classes, seconds=0)
     short = minutes < 5
     chosen_by = 'it was asked for' if families else \
         'in less than five minutes one family alone is planned, the one that learns soonest'

@@ -7,7 +7,6 @@ import io
 import logging
 import math
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,7 +21,7 @@ from torch import nn
 
 from ..analysis.complexity import complexity
 from .reading_once import ReadOnce
-from .stopwatch import seconds_of
+from .stopwatch import seconds_of, working_clock
 
 #: Seconds of a precision's steps after which no more are taken.
 _ENOUGH = 3.
@@ -87,12 +86,10 @@ def batches_of(cfg: Config, count: int) -> tuple[list[dict], float]:
         loader = Runner.build_dataloader(loader, seed=0)
     found = iter(loader)
     batches = [next(found)]  # the first one opens files
-    start, worked, read = time.perf_counter(), time.process_time(), ReadOnce.spent()
+    clock, read = working_clock(), ReadOnce.spent()
     batches += [next(found) for _ in range(count - 1)]
-    # where other processes compute, too: what this one did
-    seconds = min(time.perf_counter() - start, time.process_time() - worked)
     # pictures that were kept are read in training
-    seconds = max(0., seconds - (ReadOnce.spent() - read)) / max(1, count - 1)
+    seconds = max(0., clock() - (ReadOnce.spent() - read)) / max(1, count - 1)
     return batches, seconds + ReadOnce.a_picture() * len(batches[0]['inputs'])
 
 

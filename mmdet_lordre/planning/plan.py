@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from mmengine.device import get_device
 
+from ..config.checks import HEADER_SECONDS
 from ..datasets.coco_file import find_images, read_annotations
 from ..errors import UserError
 from ..text import listed, quoted
@@ -30,8 +31,6 @@ from .writing import config_text
 MINUTES = {'cpu': 30., 'cuda': 120.}
 #: Images and objects that ceilings are computed of.
 _CEILING_IMAGES, _CEILING_OBJECTS = 50, 1200
-#: For looking whether image files are there, and as large as the annotations say.
-_HEADER_SECONDS = 5.
 
 
 @dataclass
@@ -66,28 +65,30 @@ class Plan:
 
 
 def read_both(train: str, train_images: str | None = None, val: str | None = None,
-              val_images: str | None = None, classes: Sequence[str] | None = None
-              ) -> tuple[Objects, Objects | None]:
+              val_images: str | None = None, classes: Sequence[str] | None = None,
+              seconds: float = HEADER_SECONDS) -> tuple[Objects, Objects | None]:
     """Training and, where given, validation data, with the same labels.
 
     Args:
         train, val: COCO files.
         train_images, val_images: Folders of their images.
         classes: In the order of the labels; those of the training data if not given.
+        seconds: For looking whether image files are there, and as large as the annotations say;
+            0 where that has been done.
 
     Raises:
         UserError: A file cannot be read, or nothing of it can be learned; or an object is of none
             of the classes.
     """
-    objects = _read(train, train_images)
+    objects = _read(train, train_images, seconds)
     classes = tuple(classes or objects.classes)
     return (relabeled(objects, classes, train),
-            relabeled(_read(val, val_images), classes, train) if val else None)
+            relabeled(_read(val, val_images, seconds), classes, train) if val else None)
 
 
-def _read(path, images):
+def _read(path, images, seconds):
     data = read_annotations(path)
-    return read_objects(data, str(path), find_images(data, path, images), _HEADER_SECONDS)
+    return read_objects(data, str(path), find_images(data, path, images), seconds)
 
 
 def relabeled(objects: Objects, classes: tuple[str, ...], source: str) -> Objects:
@@ -170,9 +171,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
                 judged = cut(val or train, tile) if tile else val or train
                 seen[tile] = judged, choose_images(judged, _CEILING_IMAGES, _CEILING_OBJECTS, seed)
             plan.ceilings[family] = ceiling_of(config_of(plan.configs[family]), *seen[tile])
-        plan.choices = rank(train, plan.fits, plan.ceilings,
-                            {family: plan.fits[family].steps for family in families},
-                            looks.colored)
+        plan.choices = rank(train, plan.fits, plan.ceilings, looks.colored)
     else:
         plan.choices = [Choice(family, math.nan, f'{FAMILIES[family]}: {chosen_by}')
                         for family in families]

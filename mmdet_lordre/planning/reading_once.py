@@ -1,7 +1,7 @@
 """Pictures that are read once, however often steps are measured on them."""
-import time
-
 from mmcv.transforms import LoadImageFromFile
+
+from .stopwatch import working_clock
 
 
 class ReadOnce(LoadImageFromFile):
@@ -17,10 +17,9 @@ class ReadOnce(LoadImageFromFile):
         """As mmcv's ``LoadImageFromFile``."""
         path, before = results['img_path'], set(results)
         if path not in self._read:
-            began, worked = time.perf_counter(), time.process_time()
+            clock = working_clock()
             found = super().transform(results)
-            # where other processes compute, too: what this one did
-            self._seconds.append(min(time.perf_counter() - began, time.process_time() - worked))
+            self._seconds.append(clock())
             self._read[path] = {key: found[key] for key in found if key not in before}
         results.update(self._read[path])
         return results

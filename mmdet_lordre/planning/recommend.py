@@ -8,9 +8,6 @@ from .fit import FAMILIES, Fit
 from .learned import learned
 from .objects import Objects
 
-#: Steps that are assumed where none were counted.
-_STEPS = 2000
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -27,22 +24,20 @@ class Choice:
 
 
 def rank(objects: Objects, fits: dict[str, Fit], ceilings: dict[str, Ceiling],
-         steps: dict[str, int], colored: bool = False) -> list[Choice]:
+         colored: bool = False) -> list[Choice]:
     """Families, the best first.
 
     Args:
         objects: Of the training data.
         fits: By family.
         ceilings: By family.
-        steps: That fit into the time, by family.
         colored: Whether colors tell the classes apart.
     """
     crowd = float(np.percentile(objects.counts, 75))
     found = []
     for family, one in fits.items():
-        seen = one.batch_size * steps.get(family, _STEPS)
-        expected = ceilings[family].ap * learned(family, len(objects.classes), one.longer, seen,
-                                                 colored)
+        expected = ceilings[family].ap * learned(
+            family, len(objects.classes), one.longer, one.batch_size * one.steps, colored)
         found.append((expected, family))
     found.sort(reverse=True)
     return [Choice(family, expected, _reason(family, ceilings, crowd, found))

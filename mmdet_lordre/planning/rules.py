@@ -13,7 +13,7 @@ from .objects import Objects
 
 #: Pixels of the network input that half of the objects shall measure: wished for, and at least.
 WISHED_SIDE, LEAST_SIDE = 48, 20
-#: Images seen in training that larger ones must leave room for.
+#: Images seen in training that whole pictures must leave room for, else crops are taken.
 LEAST_SEEN = 6000
 #: Share of the objects that may share their cell with another.
 SHARED = 0.005

@@ -14,16 +14,14 @@ def sizes_up_to(most: int) -> list[int]:
 
 
 def best_size(sizes: Sequence[int], start: int, ceiling: Callable[[int], float],
-              seen: Callable[[int], float],
-              share: Callable[[int, float], float]) -> tuple[int, float]:
+              share: Callable[[int], float]) -> tuple[int, float]:
     """The size of which most is expected: of its ceiling, the part that is learned in the time.
 
     Args:
         sizes: That come into question, rising.
         start: Where to begin to look.
         ceiling: AP that can be reached at a size; asked for few of them.
-        seen: Images that are seen in the time at a size.
-        share: Of the ceiling, that is learned from so many images of a size.
+        share: Of the ceiling, that is learned in the time at a size.
 
     Returns:
         The size and its ceiling.
@@ -34,7 +32,7 @@ def best_size(sizes: Sequence[int], start: int, ceiling: Callable[[int], float],
         if index not in known:
             size = sizes[index]
             top = ceiling(size)
-            known[index] = top * share(size, seen(size)), top
+            known[index] = top * share(size), top
         return known[index][0]
 
     at = min(range(len(sizes)), key=lambda index: abs(sizes[index] - start))

@@ -47,17 +47,23 @@ def seconds_of(call: Callable[[], object], device: str, calls: int,
     return min(*found, alone / speedup(threads))
 
 
+def working_clock() -> Callable[[], float]:
+    """A clock that begins now: the seconds that have passed, without those in which this process
+    waited while others computed."""
+    start, worked = time.perf_counter(), time.process_time()
+    return lambda: min(time.perf_counter() - start, time.process_time() - worked)
+
+
 def _once(call, device):
     """(seconds of a call, whether nothing has disturbed it)."""
-    waited, worked = _waited(), time.process_time()
-    start = time.perf_counter()
+    waited, worked, start = _waited(), working_clock(), time.perf_counter()
     call()
     if device != 'cpu':
         torch.cuda.synchronize()
         return time.perf_counter() - start, True
-    passed, worked = time.perf_counter() - start, time.process_time() - worked
     if torch.get_num_threads() == 1:
-        return min(passed, worked), True
+        return worked(), True
+    passed = time.perf_counter() - start
     return passed, _waited() - waited <= _DISTURBED * passed
 
 

@@ -31,8 +31,8 @@ def choose(minutes, ceiling, start=160, asked=None):
             asked.append(size)
         return ceiling(size)
 
-    return best_size(SIZES, start, known, lambda size: 6e4 * minutes * (160 / size)**2 / 60,
-                     lambda size, images: learned('solov2', 1, size, images))
+    return best_size(SIZES, start, known, lambda size: learned(
+        'solov2', 1, size, 6e4 * minutes * (160 / size)**2 / 60))
 
 
 def test_large_images_where_small_ones_can_reach_little():
