@@ -13,6 +13,7 @@ from ..config.checks import check_best, check_class_counts, check_data, check_st
 from ..config.classes import class_names_of
 from ..config.own_data import CONVERTED, find_own_data, set_own_data
 from ..config.reading import load_config
+from ..config.together import check_together
 from ..config.values import MISSING, value_at
 from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
@@ -98,6 +99,7 @@ def main(argv: list[str] | None = None) -> ToolRunner:
     if args.auto:
         return _train_auto(args, began)
     cfg = load_config(args.config, args.cfg_options)
+    check_together(cfg, f'config {args.config}', ['train'], needed='train')
     if args.minutes is not None:
         by_the_clock(cfg, args.minutes, began)
     cfg.launcher = args.launcher
@@ -196,8 +198,7 @@ def _set_options(cfg, args):
     _set_lr_scaling(cfg, args.auto_scale_lr)
     _set_start(cfg, args)
     _set_nonfinite(cfg, args)
-    if cfg.get('train_dataloader') is None:
-        raise UserError(f'config {args.config} has no train_dataloader: nothing to train on')
+    check_together(cfg, f'config {args.config}')
     check_class_counts(cfg)
     check_best(cfg)
     check_start(cfg)

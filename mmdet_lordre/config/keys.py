@@ -40,6 +40,10 @@ _REGISTERED = re.compile(
     r'model|model\.(backbone|neck|\w+_head)|optim_wrapper|optim_wrapper\.optimizer|train_cfg|'
     r'param_scheduler(\.\d+)?|(default|custom)_hooks\.\w+|\w+_dataloader\.(dataset|sampler)|'
     r'\w+_evaluator(\.\d+)?|.*pipeline\.\d+')
+#: Those of them where nothing fills in a type that is left out.
+_TYPED = re.compile(r'model|model\.(backbone|neck|\w+_head)|optim_wrapper\.optimizer|'
+                    r'param_scheduler\.\d+|custom_hooks\.\d+|\w+_dataloader\.sampler|'
+                    r'.*pipeline\.\d+')
 #: Arguments that a builder adds or takes out, by the registry's name.
 _EXTRA = dict(hook={'priority'}, parameter_scheduler={'convert_to_iter_based'},
               transform=set(), loop={'by_epoch'},
@@ -130,7 +134,10 @@ def _check_new(node, part, place, key):
 
 def _check_node(node, place, name):
     kind = node.get('type')
-    if kind is not None and not isinstance(kind, str) and not callable(kind):
+    if kind is None and ('type' in node or _TYPED.fullmatch(place)):
+        if _REGISTERED.fullmatch(place):
+            raise UserError(f'{name}: {place} has no type: set {place}.type to the name of a class')
+    elif kind is not None and not isinstance(kind, str) and not callable(kind):
         raise UserError(f'{name}: {place}.type must be a name, not {kind!r}')
     if isinstance(kind, str) and '.' not in kind and not _untyped(place) and not _classes(kind):
         near = _nearest(kind, _type_names(), 0.7)

@@ -1,4 +1,5 @@
 """Training on one's own data: what ``train.py --train-ann`` and ``--data`` change in a config."""
+import copy
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -162,12 +163,17 @@ def set_own_data(cfg: Config, own: OwnData) -> None:
         own: The data.
 
     Raises:
-        UserError: There is no training data set.
+        UserError: There is no data set to train or to validate on.
     """
     set_dataset_files(cfg, 'train', *own.train)
     if own.val is None:
         cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
     else:
+        # of a config without validation: images are prepared as they are for tests
+        for key, other in (('val_dataloader', cfg.get('test_dataloader')),
+                           ('val_cfg', ConfigDict(type='ValLoop'))):
+            if cfg.get(key) is None:
+                cfg[key] = copy.deepcopy(other)
         set_dataset_files(cfg, 'val', *own.val)
     # other tools read from the test data how images are prepared
     set_dataset_files(cfg, 'test', *(own.test or own.train))
@@ -184,12 +190,14 @@ def set_dataset_files(cfg: Config, split: str, ann_file: str, images: str) -> No
         images: Their folder.
 
     Raises:
-        UserError: there is no training data set.
+        UserError: there is no data set to train or to validate on.
     """
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
-        if split == 'train':
-            raise UserError('the config has no train_dataloader to put your data in')
+        if split != 'test':
+            raise UserError(f'the config has no {split}_dataloader to put your data in: set '
+                            f'{split}_dataloader=dict(dataset=dict(type=\'CocoDataset\', '
+                            'pipeline=[...]))')
         return
     loader['dataset'] = _one_leaf(loader['dataset'])
     for dataset in split_datasets(cfg, split):

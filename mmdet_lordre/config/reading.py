@@ -19,7 +19,8 @@ from .values import MISSING, check_kind, check_values, value_at
 
 _TUPLES = {'scale', 'scales', 'img_scale', 'img_scales', 'crop_size', 'scale_factor',
            'short_edge_length', 'cutout_shape'}
-
+#: Keys whose None stands for mmengine's default, which it takes where the key is missing.
+_DEFAULTS = ('env_cfg', 'randomness')
 
 #: Parts of a model whose ``num_classes`` is not that of the instances: an RPN tells objects from
 #: background, HTC's semantic head knows the 183 classes of COCO-Stuff.
@@ -80,7 +81,8 @@ def finish_config(cfg: Config, where: str, options: dict | None = None,
     if cfg.get('model') is None:
         raise UserError(f'{where} has no "model": is it a _base_ file?')
     # names of types in the config are looked up in this scope
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    scope = cfg.get('default_scope')
+    init_default_scope(scope if isinstance(scope, str) else 'mmdet')
     for key, value in (options or {}).items():
         check_option(cfg, key, path)
         if (before := value_at(cfg, key)) is not MISSING:
@@ -93,6 +95,11 @@ def finish_config(cfg: Config, where: str, options: dict | None = None,
         if cfg.get('model') is None:
             raise UserError(f'--cfg-options model={cfg.model!r}: without a model nothing can be '
                             'built')
+    if cfg.get('default_scope') is None:
+        cfg.default_scope = 'mmdet'
+    for key in _DEFAULTS:
+        if key in cfg and cfg[key] is None:
+            cfg.pop(key)
     check_values(cfg, where)
     check_keys(cfg, where)
     return cfg

@@ -36,10 +36,24 @@ def _level(value: Any) -> bool:
         and not str(logging.getLevelName(value)).startswith('Level ')
 
 
+def _dictionaries(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, (list, tuple)) and bool(value)
+                                       and all(isinstance(item, dict) for item in value))
+
+
+def _transforms(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) \
+        and all(isinstance(item, dict) or callable(item) for item in value)
+
+
 #: Dotted keys, what their values must be, and a test of it.
 _RULES = tuple((re.compile(pattern), text, fits) for pattern, text, fits in (
     (r'(train|val|test)_dataloader\.batch_size', 'a whole number from 1', _whole(1)),
     (r'(train|val|test)_dataloader\.num_workers', 'a whole number from 0', _whole(0)),
+    (r'(train|val|test)_dataloader\.(.+\.)?dataset', 'a dictionary, or a list of them',
+     _dictionaries),
+    (r'(train|val|test)_dataloader\.(.+\.)?pipeline', 'a list of transforms', _transforms),
+    (r'train_dataloader\.(.+\.)?times', 'a whole number from 1', _whole(1)),
     (r'(train|val|test)_dataloader\.(persistent_workers|pin_memory|drop_last)', 'True or False',
      _boolean),
     (r'train_cfg\.(max_epochs|max_iters|val_interval)', 'a whole number from 1', _whole(1)),
@@ -54,6 +68,10 @@ _RULES = tuple((re.compile(pattern), text, fits) for pattern, text, fits in (
     (r'optim_wrapper\.optimizer\.(lr|weight_decay|momentum)', 'a number from 0', _number),
     (r'optim_wrapper\.clip_grad\.max_norm', 'a number from 0', _number),
     (r'param_scheduler\.\d+\.by_epoch', 'True or False', _boolean),
+    (r'optim_wrapper\.clip_grad', 'a dictionary, such as dict(max_norm=1), or None',
+     lambda value: value is None or isinstance(value, dict)),
+    (r'env_cfg\.mp_cfg', 'a dictionary', lambda value: isinstance(value, dict)),
+    (r'model\.backbone', 'a dictionary with a type', lambda value: isinstance(value, dict)),
     (r'model\.(.+\.)?(num_classes|num_queries)', 'a whole number from 1', _whole(1)),
     (r'randomness\.seed', 'a whole number from 0, or None', _whole(0, None)),
     (r'randomness\.(deterministic|diff_rank_seed)', 'True or False', _boolean),
@@ -69,6 +87,9 @@ _KINDS = {**dict.fromkeys((
     'test_cfg', 'optim_wrapper', 'default_hooks', 'env_cfg', 'randomness', 'log_processor',
     'visualizer', 'auto_scale_lr'), (dict, 'a dictionary')),
     'custom_hooks': ((list, tuple), 'a list'),
+    **dict.fromkeys(('val_evaluator', 'test_evaluator'),
+                    ((dict, list, tuple), 'a metric or a list of metrics')),
+    'default_scope': (str, 'the name of a scope, such as mmdet'),
     'param_scheduler': ((list, tuple, dict), 'a list of schedulers'),
     'work_dir': (str, 'a folder'), 'load_from': (str, 'a file'), 'resume': (bool, 'True or False')}
 
@@ -85,7 +106,8 @@ def check_values(cfg: Config, name: str) -> None:
     """
     for key, (kind, text) in _KINDS.items():
         if cfg.get(key) is not None and not isinstance(cfg[key], kind):
-            raise UserError(f'{name}: {key} must be {text}, not {cfg[key]!r}')
+            raise UserError(f'{name}: {key} must be {text}, not {_brief(repr(cfg[key]))}')
+    _check_items(cfg, name)
     for top in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'model',
                 'default_hooks', 'optim_wrapper', 'param_scheduler', 'randomness',
                 'auto_scale_lr', 'env_cfg'):
@@ -104,11 +126,29 @@ def check_values(cfg: Config, name: str) -> None:
                             'num_workers of 1 or more')
 
 
+def _check_items(cfg: Config, name: str) -> None:
+    for key in ('param_scheduler', 'custom_hooks', 'default_hooks', 'val_evaluator',
+                'test_evaluator'):
+        value = cfg.get(key) or ()
+        parts = enumerate(value) if isinstance(value, (list, tuple)) else \
+            value.items() if key == 'default_hooks' else ()
+        for part, item in parts:
+            # a hook is switched off by None
+            if isinstance(item, (str, int, float)) or (item is None and key != 'default_hooks'):
+                raise UserError(f'{name}: {key}.{part} must be a dictionary with a type, not '
+                                f'{item!r}')
+    wrapper = cfg.get('optim_wrapper') or {}
+    # a constructor of its own may have optimizers under other names
+    if wrapper and wrapper.get('optimizer') is None and not wrapper.get('constructor'):
+        raise UserError(f'{name}: optim_wrapper.optimizer is missing (or None): set '
+                        "optim_wrapper.optimizer=dict(type='AdamW', lr=1e-4)")
+
+
 def _check(place: str, value: Any, name: str) -> None:
     for pattern, text, fits in _RULES:
         if pattern.fullmatch(place) and not fits(value):
             whole = isinstance(value, float) and value.is_integer() and fits(int(value))
-            raise UserError(f'{name}: {place} must be {text}, not {value!r}'
+            raise UserError(f'{name}: {place} must be {text}, not {_brief(repr(value))}'
                             + (f': write {int(value)}' if whole else ''))
 
 

@@ -61,6 +61,22 @@ def counts_of_batch(counts: Tensor, sync: bool) -> tuple[Tensor, float]:
     return (reduce_mean(counts), 1 / get_world_size()) if sync else (counts, 1.0)
 
 
+def check_channels(features: Tensor, channels: int) -> None:
+    """See that a head gets the channels that it is built for.
+
+    Args:
+        features: (B, C, h, w).
+        channels: ``in_channels`` of the head.
+
+    Raises:
+        UserError: C is another number.
+    """
+    if features.shape[1] != channels:
+        raise UserError(f'the head gets maps of {features.shape[1]} channels, but has in_channels='
+                        f'{channels}: set model.mask_head.in_channels={features.shape[1]}, or '
+                        f'model.neck to one whose maps have {channels}')
+
+
 def check_mask_sizes(instances: InstanceList, metas: Sequence[dict] | None) -> None:
     """See that ground-truth masks are of the images that the network sees.
 

@@ -9,7 +9,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor
 
 from ..grid import class_loss, coordinate_maps
-from ..grid.heads import check_mask_sizes, counts_of_batch
+from ..grid.heads import check_channels, check_mask_sizes, counts_of_batch
 from ..masks import upload
 from .base_head import LordreBaseHead, mask_iou
 from .branches import InstanceBranch, MaskBranch
@@ -72,6 +72,7 @@ class LordreHead(LordreBaseHead):
                  init_cfg: dict | list | None = None):
         super().__init__(init_cfg)
         self.num_classes, self.num_queries = num_classes, num_queries
+        self.in_channels = in_channels
         self.groups, self.normalization = groups, normalization
         self.in_index, self.mask_upsample = in_index, mask_upsample
         self.inst_branch = InstanceBranch(in_channels + 2, channels, depth, num_queries,
@@ -113,6 +114,7 @@ class LordreHead(LordreBaseHead):
              positive_infos: InstanceList | None = None, **kwargs) -> dict:
         """Losses of a batch; ground-truth masks need no padding."""
         instances, _, metas = unpack_gt_instances(batch_data_samples)
+        check_channels(x[self.in_index], self.in_channels)
         (class_logits, objectness, mask_logits, maps), features = self._decode(x)
         mask_logits = self.upsample(mask_logits)
         size = mask_logits.shape[-2:]

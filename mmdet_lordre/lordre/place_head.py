@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from ..grid.heads import check_mask_sizes, counts_of_batch
+from ..grid.heads import check_channels, check_mask_sizes, counts_of_batch
 from ..masks import upload
 from .base_head import LordreBaseHead, mask_iou
 from .branches import MaskBranch
@@ -81,6 +81,7 @@ class LordrePlaceHead(LordreBaseHead):
                  test_cfg: dict | None = None, init_cfg: dict | list | None = None):
         super().__init__(init_cfg)
         self.num_classes, self.num_queries = num_classes, num_queries
+        self.in_channels = in_channels
         self.in_index, self.mask_upsample = in_index, mask_upsample
         if peak % 2 == 0:
             raise ValueError(f'peak must be odd, not {peak}')
@@ -128,6 +129,7 @@ class LordrePlaceHead(LordreBaseHead):
         """Losses of a batch; ground-truth masks need no padding."""
         instances, _, metas = unpack_gt_instances(batch_data_samples)
         x = x[self.in_index]
+        check_channels(x, self.in_channels)
         return self.loss_by_feat(self.place_branch.inst_convs(x), self.mask_branch(x), instances,
                                  metas)
 

@@ -132,6 +132,8 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
     asked = {'--train-ann': train_ann, '--val-ann': val_ann, '--data': data,
              '--train-images': train_images, '--val-images': val_images,
              '--family': families, '--size': size}
+    how = dict(skip_bad=skip_bad, clean_to=os.path.join(work_dir, 'clean'),
+               crowd_as_instances=crowd_as_instances)
     with work_folder(work_dir):
         if os.path.isfile(planned):
             _demand_same(asked, work_dir)
@@ -139,6 +141,8 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             judge_by_part(cfg, os.path.join(work_dir, PLAN))
             by_the_clock(cfg, minutes, began)
             cfg.resume = bool(checkpoints_of(work_dir))
+            # of a new plan the data have been checked
+            use_files(cfg, check_data(cfg, ('train', 'val'), warn=say, **how))
         else:
             if not (train_ann or data):
                 raise UserError(f'{work_dir} has no plan to go on with: give its --work-dir, or '
@@ -146,8 +150,7 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             own = find_own_data(train_ann, val_ann, train_images, val_images, data,
                                 os.path.join(work_dir, CONVERTED), keep_empty_classes, say)
             # what training would stop at stops here, before anything is planned
-            own = _checked(own, skip_bad=skip_bad, clean_to=os.path.join(work_dir, 'clean'),
-                           crowd_as_instances=crowd_as_instances, warn=say)
+            own = _checked(own, warn=say, **how)
             cfg = auto_config(own, work_dir, minutes, began, families=families, size=size,
                               pretrained=pretrained,
                               seed=seed or 0, say=say)
@@ -157,9 +160,6 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
         if seed is not None:
             cfg.randomness = dict(seed=seed)
         check_class_counts(cfg)
-        use_files(cfg, check_data(cfg, ('train', 'val'), skip_bad, warn=say,
-                                  clean_to=os.path.join(work_dir, 'clean'),
-                                  crowd_as_instances=crowd_as_instances))
         forget_annotations()
         runner = start(cfg)
     best = runner.message_hub.runtime_info.get('best_score')

@@ -235,11 +235,16 @@ class SOLOv2KernelHead(BaseMaskHead):
         Raises:
             UserError: Mask features or masks are not of the input's size.
         """
+        return self._losses(kernels, logits, mask_features, *self._checked_targets(
+            mask_features, batch_gt_instances, batch_img_metas))
+
+    def _checked_targets(self, mask_features, batch_gt_instances, batch_img_metas):
         check_mask_sizes(batch_gt_instances, batch_img_metas)
         check_map_size(mask_features.shape[-2:], self.mask_stride, batch_img_metas,
                        'model.mask_head.mask_feature_head.mask_stride')
-        truths, targets = self.targets(batch_gt_instances, mask_features.shape[-2:],
-                                       mask_features.device)
+        return self.targets(batch_gt_instances, mask_features.shape[-2:], mask_features.device)
+
+    def _losses(self, kernels, logits, mask_features, truths, targets):
         num_cells = (targets.labels < self.num_classes).sum()
         num_pairs = num_cells.new_full((), len(targets.cells))
         counts, least = counts_of_batch(torch.stack([num_cells, num_pairs]).float(),

@@ -2,12 +2,12 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from torch import Tensor, nn
 
-from ..grid import collect_ground_truths
 from ..grid.windows import (
     POSITIONAL,
     RADIUS,
@@ -70,16 +70,17 @@ class SOLOv2WindowHead(SOLOv2KernelHead):
 
     def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList, **kwargs) -> dict:
         """As :meth:`SOLOv2KernelHead.loss`, with the losses of ``region_classifier``."""
-        losses = super().loss(x, batch_data_samples, **kwargs)
-        if self.region_classifier is not None:
-            instances = unpack_gt_instances(batch_data_samples)[0]
-            size = tuple(x[0].shape[-2:])
-            truths = collect_ground_truths(instances, {self.mask_stride: size}, x[0].device)
-            counts = [len(gt) for gt in instances]
-            losses |= self.region_classifier(
-                x[0], list(truths.masks[self.mask_stride].float().split(counts)),
-                list(truths.labels.split(counts)))
-        return losses
+        if self.region_classifier is None:
+            return super().loss(x, batch_data_samples, **kwargs)
+        instances, _, metas = unpack_gt_instances(batch_data_samples)
+        outs = self(x)
+        truths, targets = self._checked_targets(outs[-1], instances, metas)
+        coverage, size = truths.masks[self.mask_stride].float(), x[0].shape[-2:]
+        if coverage.shape[-2:] != size:
+            coverage = F.adaptive_avg_pool2d(coverage, size)
+        counts = [len(gt) for gt in instances]
+        return self._losses(*outs, truths, targets) | self.region_classifier(
+            x[0], list(coverage.split(counts)), list(truths.labels.split(counts)))
 
     def _windows(self, raw, size):
         """Coefficients of the windows of a level's cells, (B, 6, S, S)."""

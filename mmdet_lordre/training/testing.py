@@ -12,6 +12,7 @@ from mmengine.registry import RUNNERS, init_default_scope
 from ..config.checks import check_data, reads_coco, use_files
 from ..config.own_data import CONVERTED, choose_part, set_dataset_files
 from ..config.reading import dataset_files, evaluators, split_datasets
+from ..config.together import check_together
 from ..datasets.coco_file import forget_annotations, read_annotations
 from ..datasets.formats import open_data
 from ..errors import UserError
@@ -78,7 +79,7 @@ class Testing:
 
 
 def demand_test_data(cfg: Config, name: str) -> None:
-    """Refuse a config that says nothing of testing.
+    """Refuse a config that cannot be tested with.
 
     Raises:
         UserError: naming what is missing.
@@ -86,6 +87,7 @@ def demand_test_data(cfg: Config, name: str) -> None:
     if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
         raise UserError(f'config {name} has no test_dataloader and test_evaluator: '
                         'nothing to test on')
+    check_together(cfg, f'config {name}')
 
 
 def test_folder(cfg: Config, config: str, checkpoint: str) -> str:

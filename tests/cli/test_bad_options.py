@@ -17,6 +17,7 @@ from mmdet_lordre.cli import main as command
 from mmdet_lordre.cli.main import COMMANDS, one_line_errors
 from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.config.checks import check_best
+from mmdet_lordre.config.own_data import use_own_data
 from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.config.values import value_at
 from mmdet_lordre.errors import UserError
@@ -95,7 +96,24 @@ BAD = [
      "set all of it: type='DiceLoss', eps=5e-05, loss_weight=4"),
     ('env_cfg.mp_cfg.mp_start_method=teleport', 'must be fork or spawn or forkserver'),
     ('model.data_preprocessor=None', 'images would reach the model as they are'),
-    ('model=None', 'without a model nothing can be built')]
+    ('model=None', 'without a model nothing can be built'),
+    # what is needed, taken away
+    ('train_cfg=None', "set train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=12)"),
+    ('optim_wrapper=None', "set optim_wrapper=dict(type='OptimWrapper', optimizer="),
+    ('train_dataloader=None', 'is missing (or None) beside train_cfg and optim_wrapper'),
+    ('test_cfg=None', "set test_cfg=dict(type='TestLoop'), or test_dataloader"),
+    ('test_dataloader=None', 'or test_cfg, test_evaluator to None, too'),
+    ('train_dataloader.dataset=None', 'must be a dictionary, or a list of them'),
+    ('train_dataloader.dataset.dataset.pipeline=None', 'must be a list of transforms'),
+    ('optim_wrapper.optimizer=None', "set optim_wrapper.optimizer=dict(type='AdamW'"),
+    ('optim_wrapper.type=None', 'optim_wrapper has no type'),
+    ('optim_wrapper.clip_grad=3', 'such as dict(max_norm=1), or None'),
+    ('model.backbone=None', 'must be a dictionary with a type'),
+    ('model.backbone.type=None', 'model.backbone has no type'),
+    ('model.neck=None', 'set model.mask_head.in_channels='),
+    ('param_scheduler=3', 'must be a list of schedulers'),
+    ('custom_hooks=3', 'custom_hooks must be a list'),
+    ('env_cfg.mp_cfg=None', 'must be a dictionary')]
 
 
 @pytest.fixture(scope='module')
@@ -128,10 +146,35 @@ def test_keys_in_the_file(tmp_path, error_line):
     for extra, said in (
             ('optim_wraper = dict(type="OptimWrapper")', "did you mean 'optim_wrapper'?"),
             ('model["mask_head"]["num_classs"] = 3', "LordreHead has no such argument"),
-            ('train_dataloader["batchsize"] = 3', "did you mean 'batch_size'?")):
+            ('train_dataloader["batchsize"] = 3', "did you mean 'batch_size'?"),
+            ('del train_cfg', 'train_cfg is missing (or None) beside train_dataloader'),
+            ('val_evaluator = None', 'val_evaluator is missing (or None) beside val_dataloader'),
+            ('val_evaluator = [3]', 'val_evaluator.0 must be a dictionary with a type, not 3'),
+            ('param_scheduler = [None]', 'param_scheduler.0 must be a dictionary with a type'),
+            ('custom_hooks = [3]', 'custom_hooks.0 must be a dictionary with a type, not 3'),
+            ('default_hooks = dict(logger=3)', 'default_hooks.logger must be a dictionary'),
+            ('default_scope = 3', 'default_scope must be the name of a scope'),
+            ('model = dict()', 'model has no type: set model.type')):
         path = write_config(tmp_path / 'file.py', extra)
         line = error_line(train, path)
         assert said in line and path in line
+
+
+def test_none_stands_for_the_default(config):
+    cfg = load_config(config, dict.fromkeys(('default_scope', 'env_cfg', 'randomness')))
+    assert cfg.default_scope == 'mmdet' and not {'env_cfg', 'randomness'} & set(cfg)
+
+
+def test_validation_data_for_a_config_without_validation(config, data):
+    cfg = load_config(config, dict.fromkeys(('val_dataloader', 'val_cfg', 'val_evaluator')))
+    use_own_data(cfg, f'{data}/train.json', f'{data}/val.json')
+    assert cfg.val_dataloader.dataset.ann_file == f'{data}/val.json'
+    assert cfg.val_dataloader.dataset.pipeline == cfg.test_dataloader.dataset.pipeline
+    assert cfg.val_cfg.type == 'ValLoop'
+    assert cfg.val_evaluator[0].ann_file == f'{data}/val.json'
+    cfg.val_dataloader = cfg.test_dataloader = None
+    with pytest.raises(UserError, match='no val_dataloader to put your data in: set'):
+        use_own_data(cfg, f'{data}/train.json', f'{data}/val.json')
 
 
 def test_weights_that_a_backbone_begins_with(data, tmp_path, error_line):

@@ -53,6 +53,7 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
     assert runner.model.backbone.layer1[0].conv1.weight.is_contiguous(
         memory_format=torch.channels_last)
     assert 'images are set aside' in said and 'recommended' in said
+    assert said.count(' can be learned: ') == 1
     # the plan, with its comments, and the files that it divided
     plan = work / 'plan'
     assert 'fitted by' in (plan / 'planned.py').read_text()
@@ -78,10 +79,13 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
             run.train_auto(work_dir=str(work), resume=True, start=pytest.fail,
                            **{option[2:].replace('-', '_'): value for option, value in
                               zip(options[::2], options[1::2])})
-    begun = []
+    begun, lines = [], []
     with pytest.raises(AttributeError):  # a runner that is none
-        run.train_auto(data, work_dir=str(work), resume=True, start=begun.append, minutes=1)
+        run.train_auto(data, work_dir=str(work), resume=True, start=begun.append, minutes=1,
+                       say=lines.append)
     assert begun[0].resume
+    # the data may have changed since
+    assert sum(' can be learned: ' in line for line in lines) == 1
 
 
 def test_segmenter_trains_what_it_is_told_to(data, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
+from mmdet_lordre.grid import ground_truths
 from mmdet_lordre.grid.windows import positional_features, positional_kernels
 from mmdet_lordre.solov2 import SOLOv2WindowHead
 
@@ -102,6 +103,14 @@ def test_classes_can_be_learned_from_regions():
     with torch.no_grad():
         for ours, theirs in zip(head.eval()(pyramid()), plain.eval()(pyramid())):
             torch.testing.assert_close(ours, theirs)
+
+
+def test_masks_are_read_once_an_image(monkeypatch):
+    seen = []
+    read = ground_truths.read_masks
+    monkeypatch.setattr(ground_truths, 'read_masks', lambda *args: seen.append(0) or read(*args))
+    train_step(build(region_classifier={}), pyramid(), samples())
+    assert len(seen) == 2
 
 
 def test_regions_of_a_batch_without_objects():
