@@ -1,9 +1,10 @@
 """Training that can be stopped, resumed and repeated: mmengine's Runner and what it lacks."""
 from .bfloat16 import BFloat16OptimWrapper
 from .channels_last import ChannelsLastHook
+from .muon import MuonWithAdamW
 from .pictures import PicturesHook
 from .runner import ToolRunner
 from .timed import TimedSchedule
 
-__all__ = ['BFloat16OptimWrapper', 'ChannelsLastHook', 'PicturesHook', 'TimedSchedule',
-           'ToolRunner']
+__all__ = ['BFloat16OptimWrapper', 'ChannelsLastHook', 'MuonWithAdamW', 'PicturesHook',
+           'TimedSchedule', 'ToolRunner']
