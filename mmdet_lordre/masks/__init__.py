@@ -9,7 +9,9 @@ from .shrink import ShrunkMasks, central_sums
 from .transfer import constant, upload
 from .transformed import TransformedMasks
 from .transforms import LoadLazyAnnotations, ShrinkMasks
+from .transpose import RandomTranspose
 
-__all__ = ['LazyMasks', 'LoadLazyAnnotations', 'MaskInstances', 'RLEMasks', 'ShrinkMasks',
-           'ShrunkMasks', 'TransformedMasks', 'central_sums', 'chunk_size', 'constant',
-           'encode_masks', 'mask_areas', 'mask_boxes', 'maskness', 'to_original_size', 'upload']
+__all__ = ['LazyMasks', 'LoadLazyAnnotations', 'MaskInstances', 'RLEMasks', 'RandomTranspose',
+           'ShrinkMasks', 'ShrunkMasks', 'TransformedMasks', 'central_sums', 'chunk_size',
+           'constant', 'encode_masks', 'mask_areas', 'mask_boxes', 'maskness', 'to_original_size',
+           'upload']

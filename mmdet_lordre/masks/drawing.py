@@ -1,4 +1,5 @@
 """One mask drawn inside its bounds, and how rows and columns of an image are picked from it."""
+import copy
 import math
 from functools import lru_cache
 
@@ -53,6 +54,13 @@ class Drawing:
             # what lies before the bounds is decoded where that takes less than leaving it out
             self.pixels[:-1, :-1] = crop_of_rle(runs).bitmap if math.prod(runs['size']) > _DECODED \
                 else mask_api.decode(runs)[top:top + rows, left:left + columns]
+
+    def transpose(self) -> 'Drawing':
+        """The same with rows and columns in each other's place."""
+        other = copy.copy(self)
+        other.rows, other.columns = self.columns, self.rows
+        other.pixels = np.ascontiguousarray(self.pixels.T)
+        return other
 
 
 def draw_segment(segment: list | dict, height: int,

@@ -34,12 +34,15 @@ class LazyMasks(BitmapMasks):
         width: Of the drawing.
         rows: For each row of the masks that of the drawing, -1 where it lies outside.
         columns: The same for columns.
+        transposed: Whether rows and columns of the drawing have changed places.
     """
 
     def __init__(self, segments: Sequence, height: int, width: int,
-                 rows: np.ndarray | None = None, columns: np.ndarray | None = None):
+                 rows: np.ndarray | None = None, columns: np.ndarray | None = None,
+                 transposed: bool = False):
         self.segments = list(segments)
         self.source = (int(height), int(width))
+        self.transposed = transposed
         self.rows = np.arange(height) if rows is None else rows
         self.columns = np.arange(width) if columns is None else columns
         self.height, self.width = len(self.rows), len(self.columns)
@@ -93,7 +96,7 @@ class LazyMasks(BitmapMasks):
     # What only picks pixels
 
     def _with(self, segments, rows, columns) -> LazyMasks:
-        return LazyMasks(segments, *self.source, rows, columns)
+        return LazyMasks(segments, *self.source, rows, columns, self.transposed)
 
     def _picked(self, rows, columns) -> LazyMasks:
         masks = self._with(self.segments, rows, columns)
@@ -124,6 +127,13 @@ class LazyMasks(BitmapMasks):
         columns = self.columns if flip_direction == 'vertical' else self.columns[::-1]
         return self._picked(rows, columns)
 
+    def transpose(self) -> BitmapMasks:
+        """Rows become columns."""
+        if self.is_drawn:
+            return BitmapMasks(self.masks.transpose(0, 2, 1), self.width, self.height)
+        return LazyMasks(self.segments, *self.source[::-1], self.columns, self.rows,
+                         not self.transposed)
+
     def crop(self, bbox: np.ndarray) -> BitmapMasks:
         """Crop to ``bbox``, an array x1, y1, x2, y2; at least one pixel is left."""
         if self.is_drawn:
@@ -152,7 +162,9 @@ class LazyMasks(BitmapMasks):
 
     def _drawn(self, i) -> Drawing:
         if self._drawings[i] is None:
-            self._drawings[i] = Drawing(self.segments[i], *self.source)
+            size = self.source[::-1] if self.transposed else self.source
+            drawing = Drawing(self.segments[i], *size)
+            self._drawings[i] = drawing.transpose() if self.transposed else drawing
         return self._drawings[i]
 
     def _axes_of(self, i) -> tuple[Axis, Axis]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import mmcv
 import numpy as np
+from mmdet.structures.mask import BitmapMasks
 
 from .drawing import Axis, Drawing
 from .lazy import LazyMasks
@@ -74,6 +75,10 @@ class TransformedMasks(LazyMasks):
             super().flip(flip_direction),
             _KEEP if flip_direction == 'horizontal' else (-1.0, float(self.height)),
             _KEEP if flip_direction == 'vertical' else (-1.0, float(self.width)))
+
+    def transpose(self) -> BitmapMasks:
+        """Rows become columns: of what is drawn, as corners would be rounded otherwise."""
+        return BitmapMasks(self.masks.transpose(0, 2, 1), self.width, self.height)
 
     def crop(self, bbox: np.ndarray) -> Any:
         """Crop to ``bbox``, an array x1, y1, x2, y2; at least one pixel is left."""
