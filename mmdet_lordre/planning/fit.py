@@ -100,7 +100,7 @@ class Fit:
     @property
     def lr(self) -> float:
         """Full learning rate."""
-        return rules.learning_rate(self.batch_size, self.family)
+        return rules.learning_rate(self.batch_size, self.family, from_scratch=not self.weights)
 
     @property
     def dimensions(self) -> Size:

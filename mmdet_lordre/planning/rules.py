@@ -220,11 +220,14 @@ def size_of(device: str, minutes: float, memory: float | None, images: int) -> t
     return size, f'{minutes:g} min: {why}'
 
 
-def learning_rate(batch_size: int, family: str) -> float:
-    """AdamW's, by the square root of the batch size; measured for batches of 2 (Lordre and SOLOv2)
-    and 8 (the others)."""
-    if family == 'lordre':  # nothing is matched: early steps do no harm
-        return round(2.1e-3 * math.sqrt(batch_size / 2), 5)
-    if family == 'solov2':
-        return round(1e-3 * math.sqrt(batch_size / 2), 5)
-    return round(1.5e-3 * math.sqrt(batch_size / 8), 5)
+def learning_rate(batch_size: int, family: str, from_scratch: bool) -> float:
+    """By the square root of the batch size (docs/planning.md).
+
+    Args:
+        batch_size: Images a step.
+        family: Its key.
+        from_scratch: Whether Muon is the optimizer, AdamW otherwise.
+    """
+    # where nothing is matched early steps do no harm
+    muon, adamw = (8e-3, 2.1e-3) if family == 'lordre' else (4e-3, 1e-3)
+    return round((muon if from_scratch else adamw) * math.sqrt(batch_size / 2), 5)

@@ -176,6 +176,14 @@ def _augmentation(fit):
     return '; '.join(said)
 
 
+def _optimizer(fit):
+    if fit.weights:
+        return [f"    optimizer=dict(type='AdamW', lr={fit.lr}, weight_decay=0.05, fused=True),",
+                '    # what the backbone knows already changes slowly',
+                "    paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.1)}),"]
+    return [f"    optimizer=dict(type='MuonWithAdamW', lr={fit.lr}, weight_decay=0.05),"]
+
+
 def _schedule(fit, validated):
     warmup = max(1, min(200, fit.steps // 20))
     count = rules.validations(fit.steps)
@@ -191,10 +199,7 @@ def _schedule(fit, validated):
     lines = ([f'# {fit.why["precision"]}'] if 'precision' in fit.why else []) + [
         'optim_wrapper = dict(', f'    type={wrapper},',
         '    # for a batch of this size and this family',
-        f"    optimizer=dict(type='AdamW', lr={fit.lr}, weight_decay=0.05, fused=True),",
-        *(['    # what the backbone knows already changes slowly',
-           "    paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.1)}),"]
-          if fit.weights else []),
+        *_optimizer(fit),
         '    clip_grad=dict(max_norm=5.0))']
     if 'steps' in fit.why:
         lines.append(f'# {fit.why["steps"]}')

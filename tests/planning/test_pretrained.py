@@ -71,7 +71,8 @@ def test_a_planned_model_begins_with_them(tmp_path, capsys, cache):
     assert built.num_stages == 3 and built.norm_eval
     for name, value in built.state_dict().items():
         assert torch.equal(value, state[f'backbone.{name}']), name
-    # what it knows changes slowly, the rest as fast as without
+    # what it knows changes slowly
+    assert cfg.optim_wrapper.optimizer.type == 'AdamW'
     assert cfg.optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult == 0.1
     assert f"Backbone: the weights of {tmp_path}" in out.read_text()
     with pytest.raises(SystemExit):

@@ -172,6 +172,7 @@ def test_every_family_and_size_is_a_config(family, size):
     cfg = config_of(text)
     assert cfg.metainfo.classes == ("it's", 'b"q\\')
     assert cfg.val_evaluator.ann_file == 'b.json' and cfg.train_cfg.max_iters == 100
+    assert cfg.optim_wrapper.optimizer.type == 'MuonWithAdamW'  # from scratch
     assert cfg.test_evaluator == cfg.val_evaluator and cfg.test_evaluator.type == 'CocoMaskMetric'
     assert cfg.test_dataloader == cfg.val_dataloader
     assert cfg.test_dataloader.dataset.type == 'CocoDataset'
@@ -219,5 +220,6 @@ def test_two_images_a_step_on_a_cpu():
 
 def test_the_learning_rate_follows_the_root_of_the_batch():
     for family in FAMILIES:
-        assert rules.learning_rate(8, family) == pytest.approx(
-            2 * rules.learning_rate(2, family), rel=1e-2)
+        for scratch in (True, False):
+            assert rules.learning_rate(8, family, scratch) == pytest.approx(
+                2 * rules.learning_rate(2, family, scratch), rel=1e-2)

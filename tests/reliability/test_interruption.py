@@ -26,8 +26,10 @@ def interrupt(folder, config, *points):
 
 
 def test_killed_cut_and_stopped(tmp_path):
-    """Averaged weights and random augmentation; iterations 2, 4, 6 and 8 have checkpoints."""
-    config = write_family(tmp_path / 'config.py', 'lordre', augment=True, ema=True, best=True)
+    """Averaged weights, Muon, random augmentation; iterations 2, 4, 6 and 8 have checkpoints."""
+    config = write_family(tmp_path / 'config.py', 'lordre', augment=True, ema=True, best=True,
+                          optim_wrapper__optimizer=dict(_delete_=True, type='MuonWithAdamW',
+                                                        lr=1e-3))
     found, log = interrupt(tmp_path, config, 'writing:3', 'cut:6', 'stop:5', 'validating:1',
                            'validating:4', 'validated:2')
     for entry in found:
