@@ -104,7 +104,7 @@ def _same(cost):
 
 
 def _resized(one: Fit, train: Objects, longer: int) -> Fit:
-    looks_kept = dict(flips=one.flips, jitter=one.jitter)
+    looks_kept = dict(flips=one.flips, transposed=one.transposed, jitter=one.jitter)
     fresh = fit(train, Looks(), one.family, one.size, longer, one.batch_size, one.steps,
                 weights=one.weights)
     return replace(fresh, **looks_kept)

@@ -58,6 +58,7 @@ class Fit:
         sides: (5 %, median, 95 %) of object sides in pixels of the network input.
         heads: Arguments of the head that were fitted.
         flips: Directions in which training images are mirrored.
+        transposed: Whether rows of training images become columns half of the time.
         jitter: Whether colors are changed a little.
         balance: Whether images of rare classes are drawn more often.
         low_precision: Whether the network computes in bfloat16.
@@ -83,6 +84,7 @@ class Fit:
     sides: tuple[float, float, float]
     heads: dict
     flips: tuple[str, ...]
+    transposed: bool = False
     jitter: bool = False
     balance: bool = False
     low_precision: bool = False
@@ -151,7 +153,8 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
     flips += ['diagonal'] * (len(flips) == 2)
     return Fit(
         family, size, objects.classes, longer, stages, batch_size, steps, quantiles, heads,
-        tuple(flips), jitter=len(objects.files) < 200 and not looks.colored,
+        tuple(flips), transposed=rules.worth_transposing(objects.sizes, looks),
+        jitter=len(objects.files) < 200 and not looks.colored,
         balance=len(objects.classes) > 1 and _uneven(objects), why=dict(
             longer=f'{why}: {quantiles[1]:.0f} px here ({least} to {most} are of use)',
             most=f'an image has at most {objects.counts.max()} objects',

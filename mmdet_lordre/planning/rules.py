@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .objects import Objects
+from .sample import Looks
 
 #: Pixels of the network input that half of the objects shall measure: wished for, and at least.
 WISHED_SIDE, LEAST_SIDE = 48, 20
@@ -186,6 +187,19 @@ def worth_varying(seen: int, images: int) -> bool:
     return seen >= 100 * images
 
 
+def worth_transposing(sizes: np.ndarray, looks: Looks) -> bool:
+    """Whether rows may become columns, and gain more than they cost: pictures longer than wide
+    make batches of both kinds, which are padded to squares. Few pictures are worth that.
+
+    Args:
+        sizes: (n, 2) of images in pixels.
+        looks: What a sample of them shows.
+    """
+    if looks.upright or looks.sided or looks.standing:
+        return False
+    return len(sizes) < 100 or bool(np.median(sizes.max(1) / sizes.min(1)) <= 1.1)
+
+
 def averaging(steps: int) -> tuple[float | None, int]:
     """(momentum, gamma) of the exponential average of the weights, which looks back on a fiftieth
     of the training; None where that is fewer than 20 steps, in which nothing is averaged."""
@@ -229,5 +243,5 @@ def learning_rate(batch_size: int, family: str, from_scratch: bool) -> float:
         from_scratch: Whether Muon is the optimizer, AdamW otherwise.
     """
     # where nothing is matched early steps do no harm
-    muon, adamw = (8e-3, 2.1e-3) if family == 'lordre' else (4e-3, 1e-3)
+    muon, adamw = (6e-3, 2.1e-3) if family == 'lordre' else (4e-3, 1e-3)
     return round((muon if from_scratch else adamw) * math.sqrt(batch_size / 2), 5)

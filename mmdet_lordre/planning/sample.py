@@ -15,6 +15,8 @@ _FORM = 24
 _MOST_PIXELS = 2**22
 #: Pixels that are decoded for colors at most: some seconds of one core.
 _DECODED = 2e8
+#: Mean binary logarithm of height by width from which on the objects of a class stand, or lie.
+_TALL = 0.2
 #: Pixels within which objects count as touching.
 _NEAR = 2
 
@@ -34,6 +36,7 @@ class Looks:
         fill: Median share of the box that the mask fills.
         upright: Whether turning the images upside down makes other objects of them.
         sided: Whether mirroring them left to right does.
+        standing: Whether laying them on their side does, by a quarter of a turn.
         colored: Whether colors tell the classes apart.
     """
     images: int = 0
@@ -46,6 +49,7 @@ class Looks:
     fill: float = 0.
     upright: bool = False
     sided: bool = False
+    standing: bool = False
     colored: bool = False
 
 
@@ -88,7 +92,7 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
     looks = Looks(images=len(chosen))
     found = dict(holes=[], parts=[], overlap=[], touching=[], elongated=[], fill=[])
     forms = np.zeros((len(objects.classes), _FORM, _FORM))
-    seen = np.zeros(len(objects.classes))
+    seen, tall = np.zeros((2, len(objects.classes)))
     colors, labels, decoded = [], [], 0
     for image in chosen:
         drawn = [(i, *draw_segment(objects.segments[i], *objects.sizes[image].tolist()))
@@ -104,6 +108,7 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
             forms[label] += cv2.resize(mask.astype(np.float32), (_FORM, _FORM),
                                        interpolation=cv2.INTER_AREA)
             seen[label] += 1
+            tall[label] += math.log2(mask.shape[0] / mask.shape[1])
             if picture is not None:
                 window = picture[top:top + mask.shape[0], left:left + mask.shape[1]]
                 if window.shape[:2] == mask.shape:
@@ -113,7 +118,7 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
         setattr(looks, key, float((np.median if key == 'fill' else np.mean)(values))
                 if values else 0.)
     looks.objects = int(seen.sum())
-    looks.upright, looks.sided = _orientation(forms, seen)
+    looks.upright, looks.sided, looks.standing = _orientation(forms, seen, tall)
     looks.colored = _color_tells(np.array(colors), np.array(labels))
     return looks
 
@@ -167,18 +172,22 @@ def _crossings(drawn, size, found):
         found['touching'].append(bool(((others > 0) & (others != number)).any()))
 
 
-def _orientation(forms, seen):
-    """Whether the classes' average forms change when they are turned over, or change places."""
+def _orientation(forms, seen, tall):
+    """Whether the classes' average forms change when they are turned over, mirrored or laid on
+    their side, or change places.
+
+    ``forms`` are squares: how much taller than wide the objects of a class are is ``tall``, the sum
+    of the logarithms."""
     enough = seen >= 20
     if not enough.any():
-        return False, False
+        return False, False, False
     mean = forms[enough] / seen[enough, None, None]
-    return tuple(_changes(mean, axis) for axis in (1, 2))
+    standing = (np.abs(tall[enough] / seen[enough]) > _TALL).any()
+    return (_changes(mean, np.flip(mean, 1)), _changes(mean, np.flip(mean, 2)),
+            bool(standing) or _changes(mean, mean.swapaxes(1, 2)))
 
 
-def _changes(mean, axis):
-    flipped = np.flip(mean, axis)
-
+def _changes(mean, flipped):
     def alike(a, b):
         return np.minimum(a, b).sum((-1, -2)) / np.maximum(a, b).sum((-1, -2))
     own = alike(mean, flipped)

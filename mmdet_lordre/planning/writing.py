@@ -85,6 +85,8 @@ def _data(fit, train, val):
     load = ["dict(type='LoadImageFromFile'),",
             "dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),"]
     train_steps = [*load, *_sizes(fit)]
+    if fit.transposed:
+        train_steps.append("dict(type='RandomTranspose'),")
     if flips:
         train_steps.append(f"dict(type='RandomFlip', prob={[share] * len(flips)}, "
                            f'direction={flips}),')
@@ -171,6 +173,9 @@ def _augmentation(fit):
     if len(fit.flips) < 3:
         said.append(f'mirrored {" and ".join(fit.flips) or "in no direction"} only: objects look '
                     'otherwise the other way round')
+    elif not fit.transposed:
+        said.append('mirrored, and not turned by 90 degrees: objects stand or lie, or many '
+                    'images are longer than wide')
     if fit.jitter:
         said.append('few images, and colors do not tell classes apart: colors are varied')
     return '; '.join(said)

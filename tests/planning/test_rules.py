@@ -144,6 +144,28 @@ class TestLooks:
         assert fit(objects([moved]), Looks(), 'solov2').flips == (
             'horizontal', 'vertical', 'diagonal')
 
+    def test_what_stands_or_lies_is_not_turned_by_90_degrees(self):
+        box = [10, 10, 40, 10, 40, 30, 10, 30]  # 30 x 20 px
+        corner = [10, 10, 40, 10, 40, 20, 20, 20, 20, 40, 10, 40]  # its own transpose
+        for outline, standing in ((box, True), (corner, False)):
+            found = look(objects([[([outline], 0)] * 24]), with_pixels=False)
+            assert found.standing == standing
+        # a class that is another one laid on its side
+        tall, wide = [[20, 20, 40, 20, 40, 60, 20, 60]], [[20, 20, 60, 20, 60, 40, 20, 40]]
+        data = objects([[(tall, 0), (wide, 1)] * 24], ('tall', 'wide'))
+        assert look(data, with_pixels=False).standing
+
+    def test_turning_is_worth_its_padding_where_pictures_are_square_or_few(self):
+        for count, size, looks, expected in (
+                (150, (60, 60), Looks(), True), (150, (60, 80), Looks(), False),
+                (20, (60, 80), Looks(), True), (20, (60, 60), Looks(standing=True), False),
+                (20, (60, 60), Looks(upright=True), False),
+                (20, (60, 60), Looks(sided=True), False)):
+            data = objects([[(square(5, 5, 20), 0)]] * count, size=size)
+            one = fit(data, looks, 'lordre')
+            text = config_text(one, ('a.json', 'a'), None)
+            assert one.transposed == expected == ("type='RandomTranspose'" in text)
+
     def test_classes_that_are_mirror_images_of_each_other(self):
         left, right = [[20, 20, 60, 20, 20, 60]], [[20, 20, 60, 20, 60, 60]]
         data = objects([[(left, 0), (right, 1)] * 24], ('left', 'right'))
