@@ -41,7 +41,8 @@ def check_optimizer(optim_wrapper: Any) -> None:
     if isinstance(optim_wrapper, OptimWrapper):
         optimizer = optim_wrapper.optimizer
         for group in optimizer.param_groups:
-            lacking = sorted(set(optimizer.defaults) - set(group))
+            # torch adds this one to the defaults of any optimizer that is loaded
+            lacking = sorted(set(optimizer.defaults) - set(group) - {'differentiable'})
             if lacking:
                 raise ValueError(f'{type(optimizer).__name__} needs {", ".join(lacking)}')
 
