@@ -24,8 +24,9 @@ model = dict(
         loss_cls=dict(type='CrossEntropyLoss', loss_weight=2.0)),
     test_cfg=dict(score_thr=0.005, mask_thr=0.45))
 
-# twice the rate of the other examples: nothing is matched, so early steps do no harm
-optim_wrapper = dict(optimizer=dict(lr=3e-3, fused=True))
+# nothing is matched, so early steps do no harm: twice the rate of the other examples
+optim_wrapper = dict(optimizer=dict(
+    _delete_=True, type='MuonWithAdamW', lr=1.2e-2, weight_decay=0.05))
 train_cfg = dict(max_iters=4500, val_interval=4500)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),

@@ -29,7 +29,7 @@ test_dataloader = val_dataloader
 
 max_iters = 3200
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
-optim_wrapper = dict(optimizer=dict(lr=2.1e-3))
+optim_wrapper = dict(optimizer=dict(lr=6e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
     dict(type='CosineAnnealingLR', begin=100, end=max_iters, eta_min=1e-5, by_epoch=False),

@@ -35,6 +35,8 @@ train_pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
+optim_wrapper = dict(optimizer=dict(
+    _delete_=True, type='MuonWithAdamW', lr=8e-3, weight_decay=0.05))
 train_cfg = dict(max_iters=5000, val_interval=5000)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
