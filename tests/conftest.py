@@ -1,4 +1,5 @@
 """For every test: the device, see :mod:`tests.on_device`, and what only Linux has."""
+import functools
 import sys
 
 import pytest
@@ -6,6 +7,11 @@ import pytest
 from tests import on_device
 
 on_device.prepare()
+
+from mmengine.config import utils  # noqa: E402 - what imports torch comes after that
+
+# mmengine reads a hundred metafiles whenever a config inherits from one of mmdet's
+utils.load = functools.cache(utils.load)
 
 
 def pytest_configure(config):

@@ -13,7 +13,10 @@ from torch import nn
 import mmdet_lordre  # noqa: F401 - registers the models
 from mmdet_lordre.analysis.complexity import complexity, input_size
 from mmdet_lordre.checkpoints.verify import build_untrained
+from mmdet_lordre.cli.get_flops import main
 from tests.parity.case import OWN_CASES, ParityCase
+
+from ..cli.conftest import error_line  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 R50 = ROOT / 'configs/lordre/lordre_r50_giam_8xb8-270k_coco.py'
@@ -70,13 +73,11 @@ def test_deformable_convolution_counts_as_a_convolution_and_its_offsets():
     assert deformable.params - plain.params == 6 * (9 * 256 + 1) * 18 + 3 * (9 * 512 + 1) * 18
 
 
-def run(*args):
-    return subprocess.run([sys.executable, ROOT / 'tools/get_flops.py', *map(str, args)],
-                          capture_output=True, text=True, cwd=ROOT)
-
-
 def test_the_tool():
-    done = run(R50, '--shape', 96, 128, '--cfg-options', 'model.mask_head.num_classes=3')
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools/get_flops.py', R50, '--shape', '96', '128',
+         '--cfg-options', 'model.mask_head.num_classes=3'], capture_output=True, text=True,
+        cwd=ROOT)
     assert done.returncode == 0, done.stderr
     cfg = Config.fromfile(R50)
     cfg.model.mask_head.num_classes = 3
@@ -86,7 +87,5 @@ def test_the_tool():
     assert f'FLOPs       {cost.macs / 1e9:.2f} G' in done.stdout
 
 
-def test_the_tool_names_a_missing_config():
-    done = run('gone.py')
-    assert done.returncode == 1
-    assert done.stderr == 'error: no such config: gone.py\n'
+def test_the_tool_names_a_missing_config(error_line):  # noqa: F811
+    assert error_line(main, 'gone.py') == 'error: no such config: gone.py'

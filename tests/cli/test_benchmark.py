@@ -39,12 +39,12 @@ def test_the_script_on_noise(run_script, tmp_path):
     assert re.search(r'^peak memory +[1-9]\d* MB', done.stdout, re.MULTILINE)
 
 
-def test_winograd_needs_float32(run_script, tmp_path):
+def test_winograd_needs_float32(tmp_path, error_line, capsys):
     config = write_config(tmp_path / 'tiny.py')
-    done = run_script('benchmark.py', config, '--shape', 64, 96, '--winograd', '--bf16', *FEW)
-    assert done.returncode == 1 and 'error: --winograd needs float32' in done.stderr
-    done = run_script('benchmark.py', config, '--shape', 64, 96, '--winograd', *FEW)
-    assert done.returncode == 0 and 'precision  float32, Winograd' in done.stdout, done.stderr
+    line = error_line(benchmark, config, '--shape', 64, 96, '--winograd', '--bf16', *FEW)
+    assert 'error: --winograd needs float32' in line
+    benchmark([config, '--shape', '64', '96', '--winograd', *FEW])
+    assert 'precision  float32, Winograd' in capsys.readouterr().out
 
 
 def test_real_images_and_two_models(trained, data, capsys, threads):

@@ -16,6 +16,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 import mmdet_lordre  # noqa: F401 - registers the models
 from mmdet_lordre.checkpoints import ConversionError, convert_file, convert_state_dict
 from mmdet_lordre.checkpoints.convert import COCO_CLASSES
+from mmdet_lordre.cli.convert_checkpoint import main as convert
 from mmdet_lordre.cli.demo import main as demo
 from mmdet_lordre.cli.test import main as run_test
 from mmdet_lordre.errors import UserError
@@ -26,11 +27,6 @@ from ..checkpoints import publish
 
 ROOT = Path(__file__).resolve().parents[2]
 SOFT = ROOT / 'configs/lordre/lordre_r50_giam-soft_8xb8-270k_coco.py'
-
-
-def convert(*args):
-    return subprocess.run([sys.executable, ROOT / 'tools/convert_checkpoint.py', *map(str, args)],
-                          capture_output=True, text=True, cwd=ROOT)
 
 
 @pytest.fixture(scope='module')
@@ -45,7 +41,9 @@ def published(tmp_path_factory):
 def converted(published):
     """The tool's output, found without a word about format or config."""
     target = published.parent / 'sub' / 'ours.pth'
-    done = convert(published, target)
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools/convert_checkpoint.py', published, target],
+        capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return target, done.stdout
 
@@ -95,21 +93,18 @@ def test_the_tools_take_it_as_it_is(tmp_path):
                      '--out', str(tmp_path / 'drawn')])) == 3
 
 
-def test_another_model_is_refused_and_nothing_written(published, tmp_path):
+def test_another_model_is_refused_and_nothing_written(published, tmp_path, error_line):
     config = ROOT / 'configs/lordre/lordre_r50_iam_8xb8-270k_coco.py'
-    done = convert(published, tmp_path / 'ours.pth', '--config', config)
-    assert done.returncode == 1
-    assert done.stderr.startswith('error: the file does not fit the model of')
-    assert 'mask_head.inst_branch.softmax_bias: not in the model' in done.stderr
-    assert '(400, 64, 3, 3) in the file, (100, 256, 3, 3) in the model' in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    line = error_line(convert, published, tmp_path / 'ours.pth', '--config', config)
+    assert line.startswith('error: the file does not fit the model of')
+    assert 'mask_head.inst_branch.softmax_bias: not in the model' in line
+    assert '(400, 64, 3, 3) in the file, (100, 256, 3, 3) in the model' in line
     assert not list(tmp_path.iterdir())
 
 
-def test_an_error_is_one_line(tmp_path):
-    done = convert(tmp_path / 'gone.pth', tmp_path / 'b.pth')
-    assert done.returncode == 1
-    assert done.stderr == f'error: {tmp_path}/gone.pth: no such file\n'
+def test_an_error_is_one_line(tmp_path, error_line):
+    line = error_line(convert, tmp_path / 'gone.pth', tmp_path / 'b.pth')
+    assert line == f'error: {tmp_path}/gone.pth: no such file'
 
 
 def test_a_missing_config_and_an_overwritten_source_are_refused(published, tmp_path):

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from mmdet_lordre.cli.polar_upper_bound import main
 from mmdet_lordre.polarmask import PolarRayCoder
 from mmdet_lordre.polarmask.upper_bound import PolarUpperBound
+
+from ..cli.conftest import error_line  # noqa: F401
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'polar_upper_bound.py'
 
@@ -39,11 +42,6 @@ def file(tmp_path_factory):
     return path
 
 
-def run(*args):
-    return subprocess.run([sys.executable, TOOL, *map(str, args)], capture_output=True,
-                          text=True)
-
-
 def test_a_disc_is_drawn_and_a_ring_is_lost(file):
     bound = PolarUpperBound(COCO(str(file)))
     assert len(bound.anns) == 2
@@ -58,7 +56,8 @@ def test_a_disc_is_drawn_and_a_ring_is_lost(file):
 
 
 def test_the_tool_prints_a_line_for_each(file):
-    done = run(file, '--rays', 18, 36, '--per-class')
+    done = subprocess.run([sys.executable, TOOL, file, '--rays', '18', '36', '--per-class'],
+                          capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith('2 instances')
@@ -69,15 +68,12 @@ def test_the_tool_prints_a_line_for_each(file):
 
 @pytest.mark.parametrize('text', [None, '{', '[]', '{"images": [], "annotations": []}',
                                   '{"images": [], "annotations": [], "categories": []}'])
-def test_bad_files_are_one_line_errors(tmp_path, text):
+def test_bad_files_are_one_line_errors(tmp_path, text, error_line):  # noqa: F811
     path = tmp_path / 'bad.json'
     if text is not None:
         path.write_text(text)
-    done = run(path)
-    assert done.returncode == 1 and str(path) in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert str(path) in error_line(main, path)
 
 
-def test_a_bad_number_of_rays_is_named(file):
-    done = run(file, '--rays', 35)
-    assert done.returncode == 1 and 'divisor of 360' in done.stderr
+def test_a_bad_number_of_rays_is_named(file, error_line):  # noqa: F811
+    assert 'divisor of 360' in error_line(main, file, '--rays', 35)
