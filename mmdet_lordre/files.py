@@ -24,11 +24,11 @@ def refuse_large(path: str | os.PathLike, limit: int) -> None:
     """Refuse a file that is larger than its kind ever is.
 
     Args:
-        path (str): of an existing file.
-        limit (int): bytes.
+        path: Of an existing file.
+        limit: Bytes.
 
     Raises:
-        UserError: naming both sizes.
+        UserError: Naming both sizes.
     """
     size = os.path.getsize(path)
     if size > limit and not os.environ.get(NO_LIMITS):
@@ -40,7 +40,7 @@ def refuse_packed(path: str | os.PathLike) -> None:
     """Refuse an archive that would grow when it is read; ``torch.save`` compresses nothing.
 
     Raises:
-        UserError: naming the archive.
+        UserError: Naming the archive.
     """
     if not zipfile.is_zipfile(path) or os.environ.get(NO_LIMITS):
         return
@@ -88,7 +88,7 @@ def refuse_overwriting(targets: Iterable[str | os.PathLike], overwrite: bool = F
         option: What whoever is refused may say to have it replaced.
 
     Raises:
-        UserError: naming the file.
+        UserError: Naming the file.
     """
     read = {_identity(path) for path in sources if path} - {None}
     for target in targets:
@@ -110,7 +110,7 @@ def demand_writable(targets: Iterable[str | os.PathLike]) -> None:
         targets: Files.
 
     Raises:
-        UserError: naming the file that cannot be written, and why.
+        UserError: Naming the file that cannot be written, and why.
     """
     for target in targets:
         try:
@@ -158,7 +158,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[str]:
     """Write to the name that is given, and have it under ``path`` when all is on the disk.
 
     Args:
-        path (str): replaced in one step, or left as it was if the block raises.
+        path: Replaced in one step, or left as it was if the block raises.
 
     Yields:
         str: a name in the same folder.

@@ -37,6 +37,6 @@ def config_of(name: str) -> Path:
     """Config file of a model.
 
     Raises:
-        KeyError: there is no model of that name.
+        KeyError: There is no model of that name.
     """
     return mim_folder() / model_index()[name.lower()]['Config']

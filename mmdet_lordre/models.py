@@ -113,7 +113,7 @@ def build_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None =
         path).
 
     Raises:
-        UserError: config or checkpoint cannot be read, or do not fit each other; or mmcv lacks
+        UserError: Config or checkpoint cannot be read, or do not fit each other; or mmcv lacks
             the model's deformable convolutions on the device.
     """
     cfg, config, path, weights = open_model(model, checkpoint, options)

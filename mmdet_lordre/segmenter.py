@@ -167,7 +167,7 @@ class Segmenter:
             How onnxruntime and PyTorch agree.
 
         Raises:
-            UserError: onnx is not installed, or the model cannot be exported.
+            UserError: Onnx is not installed, or the model cannot be exported.
         """
         from .deployment.exporting import write_onnx
         model = build_model(self.source, self.checkpoint, 'cpu', self.options)

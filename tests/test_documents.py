@@ -38,6 +38,10 @@ PAGES = [ROOT / 'README.md', ROOT / 'SECURITY.md', *sorted(ROOT.glob('docs/*.md'
          *sorted(ROOT.glob('configs/*/README.md'))]
 #: Where a command line begins, after settings such as ``OMP_NUM_THREADS=1``.
 COMMAND = re.compile(r'(?:[A-Z_]+=\S+ )*(?:python|bash|lordre|make|pip|mim|tools/\S+\.(?:sh|py)) .')
+#: British spellings; names of earlier configs keep theirs.
+BRITISH = re.compile(r'\b\w*(?:colour|\bcentre|(?<!num_)neighbour|behaviour|'
+                     r'(?:normal|initial|optim|general|visual|organ|recogn|summar|util|minim|maxim)is(?:e|ed|es|ing|ation)\b|'
+                     r'licence|\bgrey\b|spelt|learnt)\w*', re.IGNORECASE)
 #: Options that a page names and that belong to somebody else's program.
 FOREIGN = {'--no-build-isolation'}
 
@@ -281,6 +285,16 @@ def test_options_that_pages_name_exist(monkeypatch):
         named = {option for span in re.findall(r'`([^`]+)`', page.read_text())
                  for option in re.findall(r'(?<!\S)--[a-z][\w-]*', span)}
         assert named <= known, (page, sorted(named - known))
+
+
+@pytest.mark.parametrize('kind', ['pages', 'mmdet_lordre', 'configs'])
+def test_spelling_is_american(kind):
+    files = PAGES if kind == 'pages' else sorted(
+        path for path in (ROOT / kind).rglob('*')
+        if path.suffix in ('.py', '.html', '.yml') and path.name != 'spelling.py')
+    assert files and BRITISH.search('two coloured centres') and BRITISH.search('normalised')
+    for file in files:
+        assert not BRITISH.search(file.read_text()), (file, BRITISH.search(file.read_text())[0])
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -27,7 +27,7 @@ def open_model(path):
 
 
 def prepare(image, how, fixed):
-    """Resize, normalise and pad; returns the input and the image's size in it."""
+    """Resize, normalize and pad; returns the input and the image's size in it."""
     height, width = image.shape[:2]
     limits = fixed or (tuple(sorted(how['scale'])) if how['scale'] else (height, width))
     if not fixed and how['keep_ratio'] and height > width:

@@ -43,7 +43,7 @@ def neighbor_pattern(neighbors: int, class_grids: Sequence[int], mask_grids: Seq
 
 
 def neighbor_index(class_grid: int, mask_grid: int, pattern: str,
-                    device: torch.device | str | None = None) -> Tensor:
+                   device: torch.device | str | None = None) -> Tensor:
     """Cells of the mask grid that each cell of the class grid gathers.
 
     Class cell (r, c) lies at (r, c) * (mask_grid - 1) / (class_grid - 1) of the mask grid. The
@@ -59,6 +59,9 @@ def neighbor_index(class_grid: int, mask_grid: int, pattern: str,
     Returns:
         LongTensor (class_grid ** 2, k, 2): row and column of the k neighbors of each class cell,
         cells row-major, neighbors in the order in which the fusion network takes them.
+
+    Raises:
+        ValueError: A grid without cells, or an unknown pattern.
     """
     if min(class_grid, mask_grid) < 1:
         raise ValueError(f'a grid has at least one cell, not {min(class_grid, mask_grid)}')

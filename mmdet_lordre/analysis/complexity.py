@@ -19,9 +19,9 @@ class Complexity:
     """What a model costs.
 
     Attributes:
-        size: height and width of the padded input, in pixels.
-        params: number of parameters, frozen ones included.
-        macs: multiply-adds of backbone, neck and head on one image. This is what mmdet and fvcore
+        size: Height and width of the padded input, in pixels.
+        params: Number of parameters, frozen ones included.
+        macs: Multiply-adds of backbone, neck and head on one image. This is what mmdet and fvcore
             print as FLOPs; post-processing is not in it.
     """
     size: tuple[int, int]
@@ -47,8 +47,8 @@ def complexity(cfg: Config, size: tuple[int, int] | None = None) -> Complexity:
     """Count the parameters and the multiply-adds of a config's model.
 
     Args:
-        cfg: a config whose model has a backbone, a neck or none, and one head.
-        size: height and width of the input; that of the config's test pipeline by default.
+        cfg: A config whose model has a backbone, a neck or none, and one head.
+        size: Height and width of the input; that of the config's test pipeline by default.
     """
     size = size or input_size(cfg)
     model = build_untrained(cfg).to('meta')

@@ -128,10 +128,10 @@ def zoo(root: Path) -> str:
     """The page, as Markdown; the same bytes for the same configs and metafiles.
 
     Args:
-        root: folder that holds ``configs/``.
+        root: Folder that holds ``configs/``.
 
     Raises:
-        FileNotFoundError: a metafile names a config that is not there.
+        FileNotFoundError: A metafile names a config that is not there.
     """
     lines = [_HEADER]
     for family in FAMILIES:

@@ -17,9 +17,9 @@ class DarkBlock(nn.Module):
     """A 1x1 and a 3x3 convolution beside a shortcut; nothing follows the sum.
 
     Args:
-        channels: channels of the input and of the result.
-        hidden: channels between the two convolutions.
-        layer: what builds a convolution with norm and activation.
+        channels: Channels of the input and of the result.
+        hidden: Channels between the two convolutions.
+        layer: What builds a convolution with norm and activation.
     """
 
     def __init__(self, channels: int, hidden: int, layer: Callable[..., nn.Module]):
@@ -78,14 +78,14 @@ class TimmDarknet(BaseModule):
 
     Args:
         csp: CSPDarkNet-53 rather than DarkNet-53.
-        out_indices: stages to return; stage i has stride 2 ** (i + 1).
-        frozen_stages: the stem and the stages below this number are frozen; 0 freezes the stem
+        out_indices: Stages to return; stage i has stride 2 ** (i + 1).
+        frozen_stages: The stem and the stages below this number are frozen; 0 freezes the stem
             alone, -1 nothing.
-        norm_eval: keep the statistics of the norms.
-        with_cp: compute each stage's activations again in the backward pass, to save memory.
-        norm_cfg, act_cfg: norm and activation after each convolution.
-        widths, depths: channels and blocks of each stage.
-        init_cfg: initialization; by default normal with the fan-out of each convolution, and zero
+        norm_eval: Keep the statistics of the norms.
+        with_cp: Compute each stage's activations again in the backward pass, to save memory.
+        norm_cfg, act_cfg: Norm and activation after each convolution.
+        widths, depths: Channels and blocks of each stage.
+        init_cfg: Initialization; by default normal with the fan-out of each convolution, and zero
             for the last norm of each block.
 
     Raises:

@@ -22,11 +22,11 @@ def check_deformable_ops(model: nn.Module, device: str | torch.device) -> None:
     compiler while it was built.
 
     Args:
-        model: any model.
-        device: where it is to run.
+        model: Any model.
+        device: Where it is to run.
 
     Raises:
-        MissingOpsError: the model has deformable convolutions and mmcv was compiled without CUDA.
+        MissingOpsError: The model has deformable convolutions and mmcv was compiled without CUDA.
     """
     if torch.device(device).type != 'cuda' or has_operators(device):
         return

@@ -42,7 +42,7 @@ class LinearSRAttention(SRAttention):
     GELU. Parameter names are those of mmdet's attention.
 
     Args:
-        pool_size: side of the grid.
+        pool_size: Side of the grid.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, pool_size: int = 7,
@@ -78,14 +78,14 @@ class LordrePVTv2(PyramidVisionTransformerV2):
     gradient checkpointing. Parameter names are mmdet's.
 
     Args:
-        linear: linear attention and its feed-forward, as in B2-li; the reduction ratios are then
+        linear: Linear attention and its feed-forward, as in B2-li; the reduction ratios are then
             not used.
-        pool_size: side of the grid of keys in linear attention.
-        frozen_stages: number of leading stages that are frozen; -1 or 0 freezes nothing.
-        norm_eval: keep the statistics of batch norms, of which PVTv2 has none; it is here so that
+        pool_size: Side of the grid of keys in linear attention.
+        frozen_stages: Number of leading stages that are frozen; -1 or 0 freezes nothing.
+        norm_eval: Keep the statistics of batch norms, of which PVTv2 has none; it is here so that
             configs can set it for every backbone.
-        with_cp: compute each block's activations again in the backward pass, to save memory.
-        kwargs: those of mmdet's class: ``embed_dims``, ``num_layers``, ``num_heads``,
+        with_cp: Compute each block's activations again in the backward pass, to save memory.
+        kwargs: Those of mmdet's class: ``embed_dims``, ``num_layers``, ``num_heads``,
             ``out_indices``, ``mlp_ratios``, ``drop_path_rate``, ``init_cfg``, ...
 
     Raises:

@@ -128,7 +128,7 @@ def _rays(head, inputs, instances) -> list[DrawnTargets]:
     counts = [len(gt.labels) for gt in instances]
     firsts = np.cumsum([0, *counts])
     angles = np.arange(head.coder.num_rays) * 2 * np.pi / head.coder.num_rays
-    # from down towards right
+    # from down toward right
     directions = np.stack([np.sin(angles), np.cos(angles)], axis=1)
     points, rays = targets.points.numpy(), targets.rays.numpy()
     owner = targets.instances.numpy()

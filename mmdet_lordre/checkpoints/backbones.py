@@ -33,7 +33,7 @@ def find_layout(names: Iterable[str]) -> str | None:
     """The layout of a backbone's names (without prefix), None if there is no such name.
 
     Raises:
-        ConversionError: the names are of several layouts, or of none.
+        ConversionError: The names are of several layouts, or of none.
     """
     names = list(names)
     found = [layout for layout, marker in MARKERS.items()

@@ -23,16 +23,16 @@ def convert_state_dict(state: Mapping[str, Tensor], format: str = 'auto',
     """Rename a published state dict to this project's names.
 
     Args:
-        state: published names and tensors; a whole model, a head alone or a backbone alone.
+        state: Published names and tensors; a whole model, a head alone or a backbone alone.
         format: ``'auto'`` to tell it from the names, ``'imagenet'`` or a key of
             :data:`FORMATS`.
-        meta: the file's meta data, for the class names.
+        meta: The file's meta data, for the class names.
 
     Returns:
         The renamed state dict with the account of every name.
 
     Raises:
-        ConversionError: an unknown format, names that have no place (all are listed), or class
+        ConversionError: An unknown format, names that have no place (all are listed), or class
             names that do not fit the classifier.
     """
     known = ('auto', 'imagenet', *formats.FORMATS)
@@ -90,16 +90,16 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike, format: s
     config, ``config`` (its name) and ``cfg`` (its text).
 
     Args:
-        source: the published file.
-        target: the file to write; its folder is made.
-        format: as in :func:`convert_state_dict`.
-        config: a config whose model the result must fit; nothing is written if it does not.
+        source: The published file.
+        target: The file to write; its folder is made.
+        format: As in :func:`convert_state_dict`.
+        config: A config whose model the result must fit; nothing is written if it does not.
             ``'auto'`` looks for one among this project's, if the file holds a whole model.
-        overwrite: replace a target that is there; never the source.
+        overwrite: Replace a target that is there; never the source.
 
     Raises:
-        UserError: the target is there already.
-        ConversionError: as in :func:`read_published` and :func:`convert_state_dict`, or a result
+        UserError: The target is there already.
+        ConversionError: As in :func:`read_published` and :func:`convert_state_dict`, or a result
             that does not fit the model of ``config``.
     """
     source, target = Path(source).expanduser(), Path(target).expanduser()

@@ -35,7 +35,7 @@ def download(url: str) -> Path:
         url: http(s) address; a page of Google Drive stands for the file that it shows.
 
     Raises:
-        ConversionError: the file cannot be fetched: the address, why, and what to do instead.
+        ConversionError: The file cannot be fetched: the address, why, and what to do instead.
     """
     source, name = _source(url)
     path = Path(torch.hub.get_dir()) / 'checkpoints' / name

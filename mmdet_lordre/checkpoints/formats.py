@@ -16,14 +16,14 @@ class Format:
     """A published format.
 
     Args:
-        name: what ``--format`` calls it.
-        marker: pattern that some name of every such file begins with.
-        unless: pattern of names that no file of this format has, where the marker is not enough.
-        rules: rules of everything beside the backbone.
-        classifier: pattern of the classifier's weight, whose rows are the classes.
-        describe: one line about where such files come from.
-        family: folder of the configs that such files are for.
-        prefix: prefix of the backbone in the published file.
+        name: What ``--format`` calls it.
+        marker: Pattern that some name of every such file begins with.
+        unless: Pattern of names that no file of this format has, where the marker is not enough.
+        rules: Rules of everything beside the backbone.
+        classifier: Pattern of the classifier's weight, whose rows are the classes.
+        describe: One line about where such files come from.
+        family: Folder of the configs that such files are for.
+        prefix: Prefix of the backbone in the published file.
     """
     name: str
     marker: str
@@ -35,6 +35,7 @@ class Format:
     unless: str | None = None
 
     def recognizes(self, names: Iterable[str]) -> bool:
+        """Whether names of tensors are those of this format."""
         names = list(names)
         if self.unless and any(re.match(self.unless, name) for name in names):
             return False
@@ -67,7 +68,7 @@ def find_format(names: Iterable[str]) -> str:
     """Name of the format of a state dict, ``'imagenet'`` for a backbone by itself.
 
     Raises:
-        ConversionError: the names are of several formats, or of none.
+        ConversionError: The names are of several formats, or of none.
     """
     names = list(names)
     found = sorted(fmt.name for fmt in FORMATS.values() if fmt.recognizes(names))

@@ -53,12 +53,12 @@ class StateDictMatch:
         """Refuse a checkpoint that leaves parts of the model untrained.
 
         Args:
-            checkpoint (str): its name, for the message.
-            config (str): its name, for the message.
-            num_classes (int, optional): of the model, to say so when that is the difference.
+            checkpoint: Its name, for the message.
+            config: Its name, for the message.
+            num_classes: Of the model, to say so when that is the difference.
 
         Raises:
-            UserError: naming the first tensors that do not fit.
+            UserError: Naming the first tensors that do not fit.
         """
         if self.complete:
             return
@@ -85,8 +85,8 @@ def match_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor],
     """Compare a checkpoint with a model, tensor by tensor.
 
     Args:
-        model (nn.Module): not changed.
-        state_dict (dict[str, Tensor]): of a checkpoint.
+        model: Not changed.
+        state_dict: Of a checkpoint.
         revise_keys: (pattern, replacement) pairs for the names.
 
     Returns:
@@ -114,8 +114,12 @@ def match_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor],
     return fit
 
 
-def state_dict_of(checkpoint: str) -> dict[str, Any]:
-    """The weights in a checkpoint, whether or not they are wrapped in ``state_dict``."""
+def state_dict_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The weights in a checkpoint, whether or not they are wrapped in ``state_dict``.
+
+    Raises:
+        UserError: What stands there are no weights.
+    """
     state = checkpoint.get('state_dict', checkpoint)
     if not isinstance(state, dict):
         raise UserError('the checkpoint has no state_dict')

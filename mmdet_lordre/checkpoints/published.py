@@ -28,13 +28,13 @@ def load_from_published(filename: str, map_location: Any = None) -> dict:
     Args:
         filename: ``published://`` and a path, an http(s) address or the name of a model. What is
             downloaded is kept in torch's folder of checkpoints.
-        map_location: not used; tensors are on the CPU, from where they are copied.
+        map_location: Not used; tensors are on the CPU, from where they are copied.
 
     Returns:
         ``state_dict``, and ``meta`` with ``dataset_meta`` (classes, palette) where it is known.
 
     Raises:
-        ConversionError: nothing is published under that name, the file cannot be fetched or read,
+        ConversionError: Nothing is published under that name, the file cannot be fetched or read,
             or it is of another model than the named one.
     """
     source, entry = filename[len(PREFIX):], None

@@ -64,15 +64,15 @@ def read_published(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
     """Read a checkpoint file.
 
     Args:
-        path: a file of ``torch.save``, or a pickle of NumPy arrays as detectron2 publishes.
+        path: A file of ``torch.save``, or a pickle of NumPy arrays as detectron2 publishes.
 
     Returns:
         The state dict, and the file's ``meta`` dictionary (empty if it has none).
 
     Raises:
-        ConversionError: no such file, a file of another kind, one that holds objects other than
+        ConversionError: No such file, a file of another kind, one that holds objects other than
             tensors and plain data, or one without a state dict.
-        UserError: it is larger than checkpoints are, grows when it is read, or is a web page.
+        UserError: It is larger than checkpoints are, grows when it is read, or is a web page.
     """
     if '://' in str(path):
         raise ConversionError(f'{path}: download the file first, and give its path')

@@ -20,13 +20,13 @@ class Rule:
     """What becomes of the published names that match a pattern.
 
     Args:
-        pattern: regular expression that must match the whole name.
-        target: our name, as a template of :meth:`re.Match.expand` or a function of the match;
+        pattern: Regular expression that must match the whole name.
+        target: Our name, as a template of :meth:`re.Match.expand` or a function of the match;
             None drops the tensor.
-        why: why it is dropped, for the report.
-        part: the tensor is piece ``part`` of ours, which is the concatenation of its pieces
+        why: Why it is dropped, for the report.
+        part: The tensor is piece ``part`` of ours, which is the concatenation of its pieces
             along the first dimension.
-        unsqueeze: how many trailing dimensions of size 1 are added (a linear layer that is a
+        unsqueeze: How many trailing dimensions of size 1 are added (a linear layer that is a
             1x1 convolution here needs two).
     """
     pattern: str
@@ -36,9 +36,11 @@ class Rule:
     unsqueeze: int = 0
 
     def match(self, name: str) -> re.Match | None:
+        """Whether this rule is for a published name."""
         return re.fullmatch(self.pattern, name)
 
     def rename(self, match: re.Match) -> str:
+        """Our name for it."""
         return self.target(match) if callable(self.target) else match.expand(self.target)
 
 
@@ -50,11 +52,11 @@ class Conversion:
         state: ``{our name: tensor}``.
         placed: ``{our name: published names it was made of}``.
         dropped: ``{published name: why}``.
-        missing: our names that the file does not hold (known only after a check against a model).
-        notes: remarks for the person who runs the tool.
-        format: name of the published format.
-        layout: layout of the backbone, None if the file has none.
-        classes: class names, None if unknown.
+        missing: Our names that the file does not hold (known only after a check against a model).
+        notes: Remarks for the person who runs the tool.
+        format: Name of the published format.
+        layout: Layout of the backbone, None if the file has none.
+        classes: Class names, None if unknown.
     """
     state: dict[str, Tensor] = field(default_factory=dict)
     placed: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -102,12 +104,12 @@ def apply_rules(state: Mapping[str, Tensor], rules: Iterable[Rule], what: str) -
     """Rename a state dict.
 
     Args:
-        state: published names and tensors.
-        rules: the first that matches a name decides.
-        what: name of the format, for the errors.
+        state: Published names and tensors.
+        rules: The first that matches a name decides.
+        what: Name of the format, for the errors.
 
     Raises:
-        ConversionError: names no rule places (all are listed), two names for one of ours, or a
+        ConversionError: Names no rule places (all are listed), two names for one of ours, or a
             concatenation with a piece missing.
     """
     rules = tuple(rules)

@@ -141,7 +141,7 @@ def read_checkpoint(filename: str | os.PathLike, map_location: Any = 'cpu') -> d
         dict: as it was saved.
 
     Raises:
-        UserError: no such file, a file that would run code, or a damaged file.
+        UserError: No such file, a file that would run code, or a damaged file.
     """
     filename = str(filename)
     try:

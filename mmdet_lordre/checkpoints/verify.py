@@ -16,7 +16,11 @@ from .rules import Conversion, ConversionError, listed
 
 
 def read_config(path: str | os.PathLike) -> Config:
-    """Read a config file, with a one-line error if there is none."""
+    """Read a config file.
+
+    Raises:
+        ConversionError: There is none, or it has no model.
+    """
     if not Path(path).expanduser().is_file():
         raise ConversionError(f'{path}: no such config')
     cfg = Config.fromfile(os.path.expanduser(path))
@@ -64,7 +68,7 @@ def verify(result: Conversion, cfg: Config, name: str) -> None:
     the file is of another model.
 
     Raises:
-        ConversionError: tensors that the model has not, of other shapes, or missing from a part
+        ConversionError: Tensors that the model has not, of other shapes, or missing from a part
             that the file has; or another number of classes.
     """
     model = build_untrained(cfg)

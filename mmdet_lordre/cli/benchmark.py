@@ -28,6 +28,7 @@ _IMAGES = 20
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(
         description='Latency of a model, one image at a time: network and post-processing, '
                     'without loading and evaluation')

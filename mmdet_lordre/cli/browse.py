@@ -17,6 +17,7 @@ from .options import Parser, add_cfg_options, whole_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(
         description='Draw a data set: images and objects of each class with their masks, the '
                     'largest, smallest and most crowded, and what is doubtful. One HTML page '
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> str:
     """Draw as the command line says; returns the path of the page.
 
     Raises:
-        UserError: the data cannot be read, or the folder has files.
+        UserError: The data cannot be read, or the folder has files.
     """
     args = parse_args(argv)
     if not 1 <= args.tiles <= 500:

@@ -13,6 +13,7 @@ from .options import Parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(
         description='Find everything in a data set that training stops at, leaves out or '
                     'treats in a way of its own, what is doubtful, and pictures that are in two '
@@ -47,8 +48,8 @@ def main(argv: list[str] | None = None) -> list[Problem]:
     """Check as the command line says; returns the problems.
 
     Raises:
-        UserError: the data cannot be read, or no image is found.
-        SystemExit: with status 1 when training would stop.
+        UserError: The data cannot be read, or no image is found.
+        SystemExit: With status 1 when training would stop.
     """
     args = parse_args(argv)
     parts = _parts(args)

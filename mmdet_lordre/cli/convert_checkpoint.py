@@ -13,6 +13,7 @@ from .options import Parser, add_overwrite
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(description=__doc__)
     parser.add_argument('source', help='the published file')
     parser.add_argument('target', help='the file to write')

@@ -20,6 +20,7 @@ from .options import Parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(
         description='Convert annotations of instances from one format into another, and say what '
                     'does not survive. docs/data.md lists the formats.')

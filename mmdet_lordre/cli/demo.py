@@ -25,6 +25,7 @@ from .options import Parser, add_cfg_options, add_device
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(description='Draw what a model finds in images')
     parser.add_argument('images', nargs='+', help='images, or folders of images')
     parser.add_argument('config', help='config file')
@@ -86,7 +87,7 @@ def picture_mode_of(name: str) -> PictureMode:
     """The mode of that name.
 
     Raises:
-        UserError: there is none.
+        UserError: There is none.
     """
     if name not in PICTURE_MODES:
         raise UserError(f'--mode: unknown mode {name!r}; choose from '
@@ -110,7 +111,7 @@ def list_images(path: str | Path, out: Path | None = None) -> list[Path]:
         out: Folder of drawn pictures, which are left out of a folder that holds it.
 
     Raises:
-        UserError: nothing is there.
+        UserError: Nothing is there.
     """
     if '://' in str(path):
         raise UserError(f'{path}: images are not downloaded here: give a file or folder, or use '
@@ -139,7 +140,7 @@ def picture_of(mode: PictureMode, image: np.ndarray, sample: DetDataSample, meta
     """One picture of the instances above a score.
 
     Raises:
-        UserError: the model does not give what the mode draws.
+        UserError: The model does not give what the mode draws.
     """
     sample = sample.cpu()
     found = sample.pred_instances
@@ -154,7 +155,11 @@ def picture_of(mode: PictureMode, image: np.ndarray, sample: DetDataSample, meta
 
 
 def cv2_write(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Write an RGB picture, also under a name that is not ASCII."""
+    """Write an RGB picture, uint8 (H, W, 3), also under a name that is not ASCII.
+
+    Raises:
+        UserError: It cannot be written in the format that the name asks for.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     ok, data = cv2.imencode(path.suffix, picture[..., ::-1])
     if not ok:

@@ -9,6 +9,7 @@ from .options import Parser, add_cfg_options, add_overwrite
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(
         description='Write a model as an ONNX file and compare it with PyTorch')
     parser.add_argument('config', help='config file')

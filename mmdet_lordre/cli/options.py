@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
         if message.startswith('unrecognized arguments: --'):
             message += self._meant(message.split()[2])
         if message.startswith('the following arguments are required: -'):
-            # one that was misspelt is missing, and says more than that it is
+            # one that was misspelled is missing, and says more than that it is
             unknown = [word for word in self._words if word.startswith('--')
                        and not any(option.startswith(word.split('=')[0])
                                    for option in self._option_string_actions)]
@@ -119,6 +119,9 @@ def whole_number(least: int = 1) -> Callable[[str], int]:
 
     Args:
         least: The smallest that is taken.
+
+    Returns:
+        What reads the text, and raises an ``ArgumentTypeError`` for others.
     """
     def read(text: str) -> int:
         try:
@@ -132,7 +135,11 @@ def whole_number(least: int = 1) -> Callable[[str], int]:
 
 
 def score(text: str) -> float:
-    """A type of options: a score, 0 to 1."""
+    """A type of options: a score, 0 to 1.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
     try:
         value = float(text)
     except ValueError:

@@ -14,6 +14,7 @@ from .options import Parser, add_device, whole_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(description='Read a data set, say what each head could reach on it and what '
                                 'it costs, and fit a config to it')
     parser.add_argument('data', metavar='DATA', help='annotations to train on, of any format in '

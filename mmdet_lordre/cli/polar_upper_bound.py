@@ -20,6 +20,7 @@ from .options import Parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('annotations', help='COCO instance annotations, a .json file')
@@ -37,6 +38,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def load(path: str | os.PathLike) -> PolarUpperBound:
+    """Read a COCO annotation file.
+
+    Raises:
+        UserError: It is none.
+    """
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
         raise UserError(f'{path} is no file: give a COCO annotation file')
     try:

@@ -24,6 +24,7 @@ _LAUNCHERS = dict(pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(description='Find the objects in pictures and write them to files')
     parser.add_argument('source', nargs='+',
                         help='pictures, folders, patterns, list files (.txt), COCO files (.json), '

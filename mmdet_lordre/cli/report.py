@@ -9,6 +9,7 @@ from .options import Parser, score
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(
         description='Write a page that shows how good a model is, where it fails and what to do '
                     'next, and the same numbers as JSON.')

@@ -29,6 +29,7 @@ _ROWS = 20
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(
         description='Divide a data set into training, validation and test parts, balanced by '
                     'class. The same picture, also stored again, resized or mirrored, is never '
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> dict[str, str]:
     """Divide as the command line says; returns the files that were written, by their names.
 
     Raises:
-        UserError: the data cannot be read, too few images for the parts, or a file is there.
+        UserError: The data cannot be read, too few images for the parts, or a file is there.
     """
     args = parse_args(argv)
     shares = _shares(args)

@@ -13,6 +13,7 @@ from .options import Parser, add_common, add_overwrite, score, set_local_rank
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(description='Test a model')
     parser.add_argument('config', help='config file, or mmdet::folder/name.py; or alone: a work '
                                        'folder, or a checkpoint of a training')

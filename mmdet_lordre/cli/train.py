@@ -33,6 +33,7 @@ from .options import Parser, add_common, is_main_process, set_local_rank, whole_
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = Parser(description='Train a model')
     parser.add_argument('config', nargs='?', help='config file, or mmdet::folder/name.py')
     add_common(parser)

@@ -50,7 +50,7 @@ def check_data(cfg: Config, splits: Sequence[str], skip_bad: bool = False,
         Annotation files and their copies, for :func:`use_files`.
 
     Raises:
-        UserError: the first problem found, with file, annotation or image, and remedy; or nothing
+        UserError: The first problem found, with file, annotation or image, and remedy; or nothing
             of a training file can be learned.
     """
     seen, copies = set(), {}
@@ -278,7 +278,7 @@ def check_class_counts(cfg: Config) -> None:
     """The heads, the data and each other must agree on the number of classes.
 
     Raises:
-        UserError: naming both places in the config.
+        UserError: Naming both places in the config.
     """
     allowed = label_counts_of(cfg)
     classes = class_names_of(cfg) or ()

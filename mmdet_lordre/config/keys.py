@@ -1,6 +1,6 @@
 """Keys that nothing reads, in files and in ``--cfg-options``: found before anything is built.
 
-mmengine takes any key. One that is misspelt changes nothing, or surfaces as an error of the class
+mmengine takes any key. One that is misspelled changes nothing, or surfaces as an error of the class
 that is built with it, far from where it was written. Here keys are compared with what is read:
 the runner's own, and the arguments of the classes that ``type`` names.
 """

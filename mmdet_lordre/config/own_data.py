@@ -146,7 +146,7 @@ def use_own_data(cfg: Config, train_ann: str | None = None, val_ann: str | None 
         The classes.
 
     Raises:
-        UserError: files that are missing or do not belong together.
+        UserError: Files that are missing or do not belong together.
     """
     more.setdefault('folder', os.path.join(cfg.get('work_dir') or '.', CONVERTED))
     own = find_own_data(train_ann, val_ann, train_images, val_images, **more)
@@ -190,7 +190,7 @@ def set_dataset_files(cfg: Config, split: str, ann_file: str, images: str) -> No
         images: Their folder.
 
     Raises:
-        UserError: there is no data set to train or to validate on.
+        UserError: There is no data set to train or to validate on.
     """
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
@@ -226,7 +226,7 @@ def check_same_classes(classes: tuple[str, ...], data: dict, path: str, train_pa
     """Refuse annotations of classes that training does not have.
 
     Raises:
-        UserError: naming the class.
+        UserError: Naming the class.
     """
     names = class_names(data, path)
     known = set(classes)

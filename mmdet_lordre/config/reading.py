@@ -151,8 +151,8 @@ def dicts_in(node: Any, skip: Sequence[str] = ()) -> Iterator[dict]:
     """All dictionaries in a config value, outermost first.
 
     Args:
-        node: a config, dictionary, list or anything else.
-        skip (Sequence[str]): keys that are not entered.
+        node: A config, dictionary, list or anything else.
+        skip: Keys that are not entered.
     """
     if isinstance(node, Config):
         node = node._cfg_dict
@@ -170,7 +170,7 @@ def leaf_datasets(dataset: dict | Sequence | None) -> Iterator[dict]:
     """The data sets that read files, inside any wrappers (repeat, concatenate, mix).
 
     Args:
-        dataset (dict | list): ``train_dataloader.dataset`` and the like.
+        dataset: ``train_dataloader.dataset`` and the like.
     """
     if dataset is None:
         return
@@ -236,7 +236,7 @@ def input_size(cfg: Config) -> tuple[int, int]:
     mmcv's ``Resize`` keeps the aspect ratio only if told to, and takes one number for both sides.
 
     Raises:
-        ValueError: the test pipeline does not resize to a fixed size.
+        ValueError: The test pipeline does not resize to a fixed size.
     """
     step = next((step for step in cfg.test_dataloader.dataset.pipeline
                  if step.type.split('.')[-1] == 'Resize' and step.get('scale')), None)

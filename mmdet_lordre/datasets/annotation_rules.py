@@ -96,7 +96,7 @@ def check_structure(data: dict, path: str) -> None:
     """Refuse what no rule can be applied to.
 
     Raises:
-        UserError: an entry that is no dictionary, or an id that is neither number nor text.
+        UserError: An entry that is no dictionary, or an id that is neither number nor text.
     """
     for key in ('images', 'annotations', 'categories'):
         entries = data.get(key, [])

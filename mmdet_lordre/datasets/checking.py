@@ -71,7 +71,7 @@ def check_part(name: str, part: CocoData, look_at_images: bool = True, need_mask
         decode: Whether each image is decoded, to find those that are damaged.
 
     Raises:
-        UserError: something that training would misread.
+        UserError: Something that training would misread.
     """
     folder = part.folder if look_at_images else ''
     notes = [line for line in [part.line()] if line]

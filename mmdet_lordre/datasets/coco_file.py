@@ -24,7 +24,7 @@ def read_annotations(path: str | Path) -> dict:
     """A COCO annotation file as a dictionary, not to be changed: it is kept for the next call.
 
     Raises:
-        UserError: no such file, not JSON, without ``images`` and ``categories``, or without any
+        UserError: No such file, not JSON, without ``images`` and ``categories``, or without any
             image.
     """
     path = _readable(path)
@@ -36,7 +36,7 @@ def read_json_file(path: str | Path) -> Any:
     """What a JSON file, also a gzipped one, holds; not to be changed: it is kept for the next call.
 
     Raises:
-        UserError: no such file, or not JSON.
+        UserError: No such file, or not JSON.
     """
     path = _readable(path)
     status = os.stat(path)
@@ -113,7 +113,7 @@ def class_names(data: dict, path: str) -> tuple[str, ...]:
     """Names of the categories in the order of the file, which is the order of the labels.
 
     Raises:
-        UserError: no categories, one without a name, or two of one name or id.
+        UserError: No categories, one without a name, or two of one name or id.
     """
     names = [category_name(category) for category in data['categories']]
     ids = [category.get('id') for category in data['categories']]
@@ -141,7 +141,7 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
     with ``x/``).
 
     Raises:
-        UserError: no such folder, or none of the first images is in any of the places, which are
+        UserError: No such folder, or none of the first images is in any of the places, which are
             named.
     """
     if folder is not None and not os.path.isdir(folder):
@@ -203,7 +203,7 @@ def write_annotations(data: dict, path: str) -> str:
     """Write annotations, whole or not at all; returns the path.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: The file cannot be written.
     """
     try:
         os.makedirs(os.path.dirname(path) or '.', exist_ok=True)

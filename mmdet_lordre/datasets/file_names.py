@@ -28,7 +28,7 @@ class Listing:
         """Where a name leads."""
         return os.path.join(self.folder, name)
 
-    def spelt(self, name: str) -> str | None:
+    def spelled(self, name: str) -> str | None:
         """A name as the folder has it, whose last part may differ in case; None if several do."""
         place, base = os.path.split(self.path(name))
         self.look(name)
@@ -140,5 +140,5 @@ def _guess(listing, name):
     exact = next((form for form in inside if listing.look(form)), None)
     if exact is not None:
         return exact
-    spelt = (listing.spelt(form) for form in inside)
-    return next((form for form in spelt if form is not None and listing.look(form)), None)
+    spelled = (listing.spelled(form) for form in inside)
+    return next((form for form in spelled if form is not None and listing.look(form)), None)

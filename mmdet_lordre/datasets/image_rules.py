@@ -85,7 +85,7 @@ def image_file_problems(data: dict, folder: str, seconds: float | None = None,
         Problem: of images.
 
     Raises:
-        UserError: an image without a file name.
+        UserError: An image without a file name.
     """
     images = data['images']
     for index, image in enumerate(images):
@@ -144,7 +144,7 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
     Args:
         path: Of an existing file.
         width, height: What the annotation file says.
-        upright, thorough: as for :func:`image_file_problems`.
+        upright, thorough: As for :func:`image_file_problems`.
     """
     # a pipe would be waited for, for ever
     if not os.path.isfile(path):

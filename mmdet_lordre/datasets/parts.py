@@ -34,7 +34,7 @@ def mended(part: CocoData, look_at_images: bool = True) -> tuple[dict, list[str]
         look_at_images: Whether names and sizes of images are mended, too.
 
     Raises:
-        UserError: something that training would misread.
+        UserError: Something that training would misread.
     """
     repairs = Repairs(part.data, part.source)
     repairs.make(part.folder if look_at_images and part.folder else None)

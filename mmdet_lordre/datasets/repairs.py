@@ -30,7 +30,7 @@ class Repairs:
         path: Their file, for messages.
 
     Attributes:
-        data (dict): The mended annotations.
+        data: The mended annotations.
         notes (list[str]): One sentence for each kind of repair; empty if nothing was changed.
     """
 
@@ -55,7 +55,7 @@ class Repairs:
             upright: Whether images are turned by their orientation tag when they are read.
 
         Raises:
-            UserError: something that training would misread, with the remedy.
+            UserError: Something that training would misread, with the remedy.
         """
         if _begins_with_a_mark(self.path):
             self.notes.append("a byte-order mark before its JSON, which COCO's own reader refuses")
@@ -99,10 +99,10 @@ class Repairs:
         if zero and not words:
             numbers[0] = last = max(last, 0) + 1
             self.note(1, f'{name}: id 0, which pycocotools takes for none, is {last}')
-        missing = respelt = 0
+        missing = respelled = 0
         for entry, key in zip(entries, keys, strict=True):
             if key is not None:
-                respelt += type(entry['id']) is not int
+                respelled += type(entry['id']) is not int
                 entry['id'] = numbers[key]
             elif name != 'categories':  # to which no annotation could refer
                 last, missing = last + 1, missing + 1
@@ -112,14 +112,14 @@ class Repairs:
             # what refers to nothing must not come to mean another entry
             meant = numbers.get(key, key if isinstance(key, int) and not words else None)
             if meant != value or type(value) is not int:
-                respelt += value is not None and meant is not None
+                respelled += value is not None and meant is not None
                 annotation[reference] = meant
         if words:
             self.note(len(words), f'{name}: {{}} ids are no whole numbers from 0 on '
                                   f'({quoted(words[0], 40)}): all are numbered in their order, '
                                   'from 1')
         else:
-            self.note(respelt, f'{name}: {{}} ids read as whole numbers')
+            self.note(respelled, f'{name}: {{}} ids read as whole numbers')
         self.note(missing, f'{name}: {{}} without an id: numbered')
 
     def numbers(self) -> None:

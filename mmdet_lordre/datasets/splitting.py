@@ -39,7 +39,7 @@ def by_pattern(names: Sequence[str], pattern: str) -> tuple[np.ndarray, int]:
             is a group of its own.
 
     Raises:
-        UserError: no regular expression.
+        UserError: No regular expression.
     """
     try:
         compiled = re.compile(pattern)

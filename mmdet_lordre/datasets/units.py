@@ -21,7 +21,7 @@ def refuse_other_units(data: dict, path: str) -> None:
         path: Their file, for messages.
 
     Raises:
-        UserError: most of the boxes or polygons are of another kind than COCO's.
+        UserError: Most of the boxes or polygons are of another kind than COCO's.
     """
     images = {image['id']: image for image in data['images']}
     polygons, boxes, compared = [], [], []

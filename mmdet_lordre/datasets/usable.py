@@ -74,7 +74,7 @@ class Usable:
         """Refuse a file in which nearly every object is marked as a crowd.
 
         Raises:
-            UserError: saying so, and what to do.
+            UserError: Saying so, and what to do.
         """
         crowds = self.reasons['crowd']
         if crowds > _MOST_CROWDS * self.total:
@@ -85,7 +85,7 @@ class Usable:
         """Refuse a file that nothing can be learned from.
 
         Raises:
-            UserError: saying why, and what to do.
+            UserError: Saying why, and what to do.
         """
         if self.count:
             return

@@ -31,7 +31,7 @@ def demand_packages() -> None:
     """Refuse to begin without the packages that are needed.
 
     Raises:
-        UserError: naming the one that is missing.
+        UserError: Naming the one that is missing.
     """
     for package in ('onnx', 'onnxruntime'):
         if importlib.util.find_spec(package) is None:
@@ -128,7 +128,7 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
     """Run both on images; returns how they agree.
 
     Raises:
-        UserError: they do not.
+        UserError: They do not.
     """
     import onnxruntime
 
@@ -197,7 +197,7 @@ def read_picture(model: nn.Module, path: str | None, size: tuple[int, int]) -> T
     """A normalized image (1, 3, height, width); a drawn one without a path.
 
     Raises:
-        UserError: the image cannot be read.
+        UserError: The image cannot be read.
     """
     if path:
         picture = read_image(path)

@@ -34,10 +34,10 @@ def pick_backend(name: str = 'auto') -> str:
     """'faster' or 'pycocotools'.
 
     Args:
-        name (str): 'auto' takes faster-coco-eval when it is installed.
+        name: 'auto' takes faster-coco-eval when it is installed.
 
     Raises:
-        ValueError: the name is unknown, or faster-coco-eval is asked for and missing.
+        ValueError: The name is unknown, or faster-coco-eval is asked for and missing.
     """
     installed = importlib.util.find_spec('faster_coco_eval') is not None
     if name == 'auto':
@@ -56,15 +56,15 @@ def run_coco_eval(coco_gt: COCO, results: list[dict], iou_type: str, *, cat_ids:
     """Match detections with the ground truth and accumulate precision and recall.
 
     Args:
-        coco_gt (COCO): ground truth; not changed.
-        results (list[dict]): detections in COCO's results format, possibly none.
-        iou_type (str): 'segm' or 'bbox'.
-        cat_ids (list[int]): categories that count.
-        img_ids (list[int]): images that count.
-        max_dets (Sequence[int]): three numbers of detections an image, ascending.
-        iou_thrs (ndarray, optional): IoU thresholds; COCO's ten by default.
-        use_cats (bool): False matches without regard to the category (proposals).
-        backend (str): 'faster' or 'pycocotools'.
+        coco_gt: Ground truth; not changed.
+        results: Detections in COCO's results format, possibly none.
+        iou_type: 'segm' or 'bbox'.
+        cat_ids: Categories that count.
+        img_ids: Images that count.
+        max_dets: Three numbers of detections an image, ascending.
+        iou_thrs: IoU thresholds; COCO's ten by default.
+        use_cats: False matches without regard to the category (proposals).
+        backend: 'faster' or 'pycocotools'.
 
     Returns:
         The evaluator after ``accumulate()``: ``.eval['precision']`` of shape

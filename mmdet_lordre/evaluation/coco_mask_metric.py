@@ -35,20 +35,20 @@ class CocoMaskMetric(CocoMetric):
     The protocol is the one of Lin et al., "Microsoft COCO: Common Objects in Context".
 
     Args:
-        ann_file (str, optional): COCO annotation file. By default the ground truth that
+        ann_file: COCO annotation file. By default the ground truth that
             comes with the data samples is used.
-        metric (str | list[str]): 'segm', 'bbox', 'proposal' or 'proposal_fast' (recall of boxes
+        metric: 'segm', 'bbox', 'proposal' or 'proposal_fast' (recall of boxes
             over all images at once, without areas), or several of them.
-        classwise (bool): also report every category.
-        max_dets (Sequence[int]): three numbers of detections an image; the last one
+        classwise: Also report every category.
+        max_dets: Three numbers of detections an image; the last one
             counts for AP.
-        backend (str): 'auto', 'faster' or 'pycocotools'.
+        backend: 'auto', 'faster' or 'pycocotools'.
         metric_items (list[str], optional): figures to report, such as 'mAP' or 'AR@100'.
-        kwargs: as in mmdet's ``CocoMetric`` (``format_only``, ``outfile_prefix``, ...).
+        kwargs: As in mmdet's ``CocoMetric`` (``format_only``, ``outfile_prefix``, ...).
             Without ``ann_file`` the ground truth is written to PREFIX.gt.json, as there.
 
     Raises:
-        KeyError: unknown metric or metric item.
+        KeyError: Unknown metric or metric item.
         FileNotFoundError: ``ann_file`` does not exist.
     """
 
@@ -77,8 +77,8 @@ class CocoMaskMetric(CocoMetric):
         """Keep what evaluation needs of a batch; masks are kept run-length encoded.
 
         Args:
-            data_batch: not used.
-            data_samples (Sequence[dict]): with ``img_id``, ``ori_shape`` and
+            data_batch: Not used.
+            data_samples: With ``img_id``, ``ori_shape`` and
                 ``pred_instances``: ``scores`` (N,), ``labels`` (N,), ``masks`` as a
                 (N, H, W) tensor or array, or a sequence of N COCO RLE dictionaries, and
                 optionally ``bboxes`` (N, 4) in xyxy and ``mask_scores`` (N,).

@@ -200,7 +200,11 @@ def _joined(parts, device):
 
 
 def grid_factors(factors: int | Sequence[int]) -> tuple[int, ...]:
-    """Check factors to shrink by, and sort out doubles."""
+    """Check factors to shrink by, and sort out doubles.
+
+    Raises:
+        ValueError: There is none, or one that is not even.
+    """
     factors = (factors,) if isinstance(factors, int) else tuple(factors)
     if not factors or any(factor < 2 or factor % 2 for factor in factors):
         raise ValueError(f'factors must be even numbers, not {factors}')

@@ -37,7 +37,7 @@ def check_groups(norm_cfg: Mapping | None, **channels: int) -> None:
         channels: Numbers of channels, by the name of the setting.
 
     Raises:
-        ValueError: naming both settings.
+        ValueError: Naming both settings.
     """
     groups = (norm_cfg or {}).get('num_groups')
     for name, count in channels.items():

@@ -14,7 +14,11 @@ _MAX_TERMS = 255
 
 
 def as_bytes(masks: Tensor) -> Tensor:
-    """Masks (N, H, W) of any dtype as uint8, 0 or 1; no copy where they already are."""
+    """Masks (N, H, W) of any dtype as uint8, 0 or 1; no copy where they already are.
+
+    Raises:
+        ValueError: Another number of dimensions.
+    """
     if masks.dim() != 3:
         raise ValueError(f'masks must have shape (N, height, width), not {tuple(masks.shape)}')
     if masks.dtype == torch.bool:

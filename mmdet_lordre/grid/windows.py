@@ -29,7 +29,7 @@ def positional_kernels(raw: Tensor, centers: Tensor,
     Args:
         raw: (B, n, 6): logarithms of both sizes, shift of the center in units of ``radius``,
             r, bias.
-        centers: x and y of the places in cells, (B, n, 2).
+        centers: X and y of the places in cells, (B, n, 2).
         radius: Size of the window, in cells, where its raw value is 0; of x and y where they
             differ, and of every place, (B, n) or (n,), where these do.
 

@@ -108,6 +108,9 @@ class LordreEncoder(BaseModule):
 
         Returns:
             A tuple of one map (B, out_channels, h_0, w_0).
+
+        Raises:
+            ValueError: Another number of levels than ``in_channels`` has.
         """
         if len(inputs) != len(self.in_channels):
             raise ValueError(

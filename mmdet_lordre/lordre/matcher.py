@@ -81,6 +81,9 @@ def assign(qualities: list[Tensor], names: list[str] | None) -> list[tuple[Tenso
 
     Returns:
         See :meth:`LordreMatcher.__call__`.
+
+    Raises:
+        FloatingPointError: NaN or infinite values, naming the image.
     """
     counts = [q.shape[1] for q in qualities]
     matrices = np.split(torch.cat(qualities, dim=1).cpu().numpy(), np.cumsum(counts)[:-1], axis=1)

@@ -47,7 +47,7 @@ def place_heat(places: Tensor, areas: Tensor, size: tuple[int, int], spread: flo
     """How much every cell is the place of some ground truth: 1 there, falling as a Gaussian.
 
     Args:
-        places: x and y of cells, (T, 2).
+        places: X and y of cells, (T, 2).
         areas: Cells that each ground truth covers, (T,).
         size: (h, w).
         spread: Standard deviation of the Gaussian as a part of the object's side; 0.3 cells more.
@@ -77,7 +77,7 @@ def beside(places: Tensor, size: tuple[int, int]) -> Tensor:
     The choice depends on the place alone, so that a run that is gone on with makes the same.
 
     Args:
-        places: x and y of cells, (T, 2).
+        places: X and y of cells, (T, 2).
         size: (h, w).
 
     Returns:

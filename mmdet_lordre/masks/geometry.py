@@ -18,6 +18,9 @@ def mask_boxes(masks: Tensor | RLEMasks) -> Tensor:
     Returns:
         FloatTensor (N, 4): x1, y1, x2, y2 in pixels of the masks, where x2 and y2 are one past
         the last pixel (so x2 - x1 is a width). An empty mask has the box (0, 0, 0, 0).
+
+    Raises:
+        ValueError: A tensor of another number of dimensions.
     """
     if isinstance(masks, RLEMasks):
         boxes = mask_api.toBbox(list(masks)) if len(masks) else np.zeros((0, 4))

@@ -92,6 +92,9 @@ def encode_masks(masks: Tensor | np.ndarray) -> RLEMasks:
     """Encode bool or 0/1 masks (N, height, width) as run lengths.
 
     A tensor on another device is copied to the CPU: run lengths are bytes there.
+
+    Raises:
+        ValueError: Another number of dimensions.
     """
     if masks.ndim != 3:
         raise ValueError(f'masks must have shape (N, height, width), not {tuple(masks.shape)}')

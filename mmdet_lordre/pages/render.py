@@ -93,7 +93,7 @@ def json_block(name: str, value: Any) -> Markup:
         value: What JSON has; NaN and infinity are none of it.
 
     Raises:
-        ValueError: a number that is not finite.
+        ValueError: A number that is not finite.
     """
     return Markup('<script type="application/json" id="{}">{}</script>').format(
         name, htmlsafe_json_dumps(value, json.dumps, allow_nan=False, separators=(',', ':')))

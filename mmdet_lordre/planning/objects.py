@@ -20,12 +20,12 @@ class Objects:
         folder: Of its images.
         classes: Names in the order of the labels.
         files: File name of each image.
-        sizes: int (images, 2): height, width in pixels.
-        images: int (N,) image of each object, an index into ``files``; not decreasing.
-        labels: int (N,) class of each.
+        sizes: Int (images, 2): height, width in pixels.
+        images: Int (N,) image of each object, an index into ``files``; not decreasing.
+        labels: Int (N,) class of each.
         boxes: float (N, 4): x1, y1, x2, y2 in pixels, inside the image.
         areas: float (N,) annotated areas in pixels.
-        segments: list of N polygons or run lengths, as in the file.
+        segments: List of N polygons or run lengths, as in the file.
         not_learned: Numbers of the other annotations, by the reason why.
         wrong_images: What is wrong with images that cannot be learned.
     """

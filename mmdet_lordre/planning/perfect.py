@@ -38,7 +38,7 @@ class Scene:
     """An image as the network sees it.
 
     Attributes:
-        truth: bboxes, labels and masks in pixels of the network input.
+        truth: Bboxes, labels and masks in pixels of the network input.
         segments: Polygons or run lengths of each object in pixels of the original image.
         size: (height, width) of the original image.
         shape: Of the network input.
@@ -71,7 +71,7 @@ class Perfect:
     """Detections of an image, and what became of its objects.
 
     Attributes:
-        found: scores, labels and masks at the original size.
+        found: Scores, labels and masks at the original size.
         placed: bool (N,), objects that something in the network would learn.
         assigned: bool (N,), objects that something would have learned, had no other taken its
             place.

@@ -33,7 +33,7 @@ class PolarMaskHead(BaseDenseHead):
         feat_channels: Channels of the towers.
         stacked_convs: Convolutions of each tower.
         strides: Stride of each level, whole numbers of pixels.
-        regress_ranges: (lowest, highest) of each level: an instance is learnt where its largest
+        regress_ranges: (lowest, highest) of each level: an instance is learned where its largest
             distance to a side of the box is within, both ends included, in pixels.
         num_rays: A divisor of 360.
         wrap_angles: Search contour pixels of a ray also across 0/360 degrees. The published

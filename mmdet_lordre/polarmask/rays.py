@@ -37,7 +37,7 @@ class PolarRayCoder:
     """Encode contours as rays from a point and back (`PolarMask
     <https://arxiv.org/abs/1909.13226>`_).
 
-    Ray k points at k * 360 / num_rays degrees, counted from +y (down) towards +x (right): its
+    Ray k points at k * 360 / num_rays degrees, counted from +y (down) toward +x (right): its
     end is (x + d sin a, y + d cos a). Its length is the largest distance among the contour
     pixels whose angle, truncated to whole degrees, is a; without any, those at a + 1, a - 1,
     a + 2, a - 2, a + 3, a - 3, the first degree that has pixels; without any, 1e-6.

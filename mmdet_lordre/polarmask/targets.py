@@ -142,7 +142,7 @@ def polar_targets(batch_gt_instances: list[InstanceData], sizes: Sequence[tuple[
     """Targets of a whole batch, on the device of the boxes.
 
     No step loops over points, instances or angles. Instances without a contour (their mask has
-    left the image) are not learnt.
+    left the image) are not learned.
 
     Args:
         batch_gt_instances: For each image ``bboxes``, ``labels`` and ``masks`` (any mmdet masks,

@@ -158,7 +158,7 @@ def demand_film(source: Any, settings: Settings, counting: object, resume: bool,
     """Refuse what films alone can do for pictures, and the other way round.
 
     Raises:
-        UserError: naming the option.
+        UserError: Naming the option.
     """
     if source.moving:
         if resume:

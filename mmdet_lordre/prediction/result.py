@@ -172,7 +172,7 @@ class Result:
         """As ``supervision.Detections``: class names in ``data``, identities in ``tracker_id``.
 
         Raises:
-            UserError: supervision is not installed.
+            UserError: Supervision is not installed.
         """
         try:
             import supervision

@@ -77,7 +77,7 @@ def error_split(table: Table) -> ErrorSplit:
     kind, about = np.full(len(found), -1), np.full(len(found), -1)
     names = list(KINDS)
     # each test takes what those before have left
-    for name, holds, towards in (
+    for name, holds, toward in (
             ('location', (own >= NOTHING) & (own <= RIGHT), own_truth),
             ('class', other >= RIGHT, other_truth),
             ('duplicate', own >= RIGHT, own_truth),
@@ -85,8 +85,8 @@ def error_split(table: Table) -> ErrorSplit:
             ('both', np.ones(len(found), bool), other_truth)):
         chosen = wrong & holds & (kind < 0)
         kind[chosen] = names.index(name)
-        if towards is not None:
-            about[chosen] = towards[chosen]
+        if toward is not None:
+            about[chosen] = toward[chosen]
     repair = _repairs(found, kind, about, taken, names)
     usable = np.zeros(len(truth), bool)
     usable[about[np.isin(kind, [0, 1]) & (about >= 0)]] = True

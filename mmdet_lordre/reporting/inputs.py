@@ -69,6 +69,9 @@ def annotated_of(data: dict, path: str, known: Sequence[str] | None = None) -> A
         data: COCO annotations.
         path: Their file, for messages.
         known: As of :func:`read_truth`.
+
+    Raises:
+        UserError: There are only images.
     """
     if 'annotations' not in data:
         raise UserError(f'{path} has no annotations: a report compares results with them')

@@ -28,10 +28,10 @@ def save_state(runner: Runner, name: str, epoch: int, iteration: int, note: bool
     """Write a checkpoint that ``--resume`` can go on from, outside the usual intervals.
 
     Args:
-        runner (Runner): that trains.
-        name (str): of the file in its work folder.
+        runner: That trains.
+        name: Of the file in its work folder.
         epoch, iteration (int): how many are finished.
-        note (bool): whether ``--resume`` shall find it by itself.
+        note: Whether ``--resume`` shall find it by itself.
 
     Returns:
         str: its path.

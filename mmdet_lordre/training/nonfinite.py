@@ -33,7 +33,7 @@ class NonFiniteHook(Hook):
     costs no further wait for a GPU.
 
     Args:
-        max_skipped (int): batches of the whole run that may be left out. 0 stops at the first.
+        max_skipped: Batches of the whole run that may be left out. 0 stops at the first.
     """
 
     priority = 'VERY_HIGH'

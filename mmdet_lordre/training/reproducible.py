@@ -142,11 +142,11 @@ def reproducible_loader(loader: DataLoader, seed: int) -> DataLoader:
     """The same loader with samples seeded by their place.
 
     Args:
-        loader (DataLoader): for training; one that does not form batches is returned as it is.
-        seed (int): of the run.
+        loader: For training; one that does not form batches is returned as it is.
+        seed: Of the run.
 
     Raises:
-        UserError: the data set gives no batch.
+        UserError: The data set gives no batch.
     """
     if loader.batch_sampler is None:
         return loader
@@ -196,7 +196,7 @@ class ReproducibleEpochLoop(EpochBasedTrainLoop):
     """mmengine's loop over epochs, which can also go on in the middle of one.
 
     Raises:
-        UserError: the sampler never ends an epoch.
+        UserError: The sampler never ends an epoch.
     """
 
     def __init__(self, *args, **kwargs):

@@ -76,14 +76,14 @@ def read_resumable(work_dir: str, warn: Callable[[str], None]) -> tuple[str, dic
     """The newest checkpoint of a folder that can be gone on from.
 
     Args:
-        work_dir (str): of a run.
-        warn (Callable): takes a line for each file that is damaged.
+        work_dir: Of a run.
+        warn: Takes a line for each file that is damaged.
 
     Returns:
         tuple[str, dict] | None: path and content; None if there is no checkpoint at all.
 
     Raises:
-        UserError: there are checkpoints, and all are damaged.
+        UserError: There are checkpoints, and all are damaged.
     """
     paths = checkpoints_of(work_dir)
     for path in paths:
@@ -103,7 +103,7 @@ def check_resumable(checkpoint: dict, path: str) -> None:
     """Refuse a checkpoint of weights alone.
 
     Raises:
-        UserError: naming what is missing.
+        UserError: Naming what is missing.
     """
     meta = checkpoint.get('meta')
     missing = [key for key in ('state_dict', 'optimizer', 'message_hub') if key not in checkpoint]

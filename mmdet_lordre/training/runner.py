@@ -107,8 +107,8 @@ class ToolRunner(Runner):
         """Train, from the beginning or from a checkpoint; see the class.
 
         Raises:
-            UserError: a checkpoint that cannot be gone on from, or values that are not finite.
-            Interrupted: a signal asked for it.
+            UserError: A checkpoint that cannot be gone on from, or values that are not finite.
+            Interrupted: A signal asked for it.
         """
         if self._resume:
             self._choose_checkpoint()
@@ -238,7 +238,7 @@ class ToolRunner(Runner):
         """Load weights into the model, completely unless this is fine-tuning.
 
         Raises:
-            UserError: the file cannot be read, is refused, or does not fit.
+            UserError: The file cannot be read, is refused, or does not fit.
         """
         path, checkpoint = self._read
         self._read = (None, None)

@@ -82,7 +82,7 @@ def demand_test_data(cfg: Config, name: str) -> None:
     """Refuse a config that cannot be tested with.
 
     Raises:
-        UserError: naming what is missing.
+        UserError: Naming what is missing.
     """
     if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
         raise UserError(f'config {name} has no test_dataloader and test_evaluator: '

@@ -62,9 +62,9 @@ def to_image(maps: torch.Tensor, sample: DetDataSample, size: tuple[int, int]) -
     """Maps over the padded network input, as arrays over the original image.
 
     Args:
-        maps (Tensor): (N, h, w).
-        sample (DetDataSample): with ``batch_input_shape`` (or ``pad_shape``) and ``img_shape``.
-        size (tuple): (H, W) of the original image.
+        maps: (N, h, w).
+        sample: With ``batch_input_shape`` (or ``pad_shape``) and ``img_shape``.
+        size: (H, W) of the original image.
 
     Returns:
         ndarray: (N, H, W) float32.

@@ -20,7 +20,7 @@ def mask_array(masks: object) -> np.ndarray:
     """(N, H, W) bool array of masks in any of the forms that results have.
 
     Args:
-        masks: tensor, array, ``RLEMasks``, or mmdet's ``BitmapMasks``/``PolygonMasks``.
+        masks: Tensor, array, ``RLEMasks``, or mmdet's ``BitmapMasks``/``PolygonMasks``.
     """
     if isinstance(masks, torch.Tensor):
         return masks.detach().cpu().numpy().astype(bool)
@@ -114,10 +114,10 @@ def draw_masks(image: np.ndarray, masks: object, colors: Sequence[tuple],
     """Translucent masks with an outline; small ones on top of large ones.
 
     Args:
-        image (ndarray): (H, W, 3) uint8, RGB.
+        image: (H, W, 3) uint8, RGB.
         masks: N masks (h, w) in any of the forms of :func:`mask_array`; enlarged to the image
             where it is larger.
-        colors (Sequence[tuple]): N colors (R, G, B).
+        colors: N colors (R, G, B).
 
     Returns:
         ndarray: a new image.
@@ -186,11 +186,11 @@ def draw_results(image: np.ndarray, instances: InstanceData, classes: Sequence[s
     room a label shrinks to the score, or is left out, and the names stand below the picture.
 
     Args:
-        image (ndarray): (H, W, 3) uint8, RGB.
-        instances (InstanceData): ``labels``, and any of ``masks``, ``bboxes``, ``scores``.
-        classes (Sequence[str], optional): class names.
-        palette (Sequence[tuple], optional): a color for each class.
-        legend (bool, optional): names of the classes below the picture: always (in one row, so that
+        image: (H, W, 3) uint8, RGB.
+        instances: ``labels``, and any of ``masks``, ``bboxes``, ``scores``.
+        classes: Class names.
+        palette: A color for each class.
+        legend: Names of the classes below the picture: always (in one row, so that
             pictures of one size stay so), never, or where an object has no room for its name.
 
     Returns:
@@ -250,8 +250,8 @@ def heat_map(image: np.ndarray, heat: np.ndarray, strength: float = 0.75) -> np.
     """A map in [0, 1] as colors over the darkened image.
 
     Args:
-        image (ndarray): (H, W, 3) uint8, RGB.
-        heat (ndarray): (h, w), enlarged to the image.
+        image: (H, W, 3) uint8, RGB.
+        heat: (h, w), enlarged to the image.
     """
     heat = np.clip(np.nan_to_num(np.asarray(heat, dtype=np.float32)), 0, 1)
     heat = cv2.resize(heat, image.shape[1::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)

@@ -52,10 +52,10 @@ def draw_labels(image: np.ndarray, texts: Sequence[str], positions: Sequence[tup
     """Small labels, each kept inside the image and off the ones before it.
 
     Args:
-        image (ndarray): (H, W, 3) uint8, RGB.
-        texts (Sequence[str]): one line each.
-        positions (Sequence[tuple]): (x, y) in pixels of the image, top left of the label.
-        colors (Sequence[tuple]): of the background.
+        image: (H, W, 3) uint8, RGB.
+        texts: One line each.
+        positions: (x, y) in pixels of the image, top left of the label.
+        colors: Of the background.
 
     Returns:
         ndarray: a new image.

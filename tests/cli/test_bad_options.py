@@ -1,4 +1,4 @@
-"""Misspelt keys and impossible values end in one line before anything is built or written."""
+"""Misspelled keys and impossible values end in one line before anything is built or written."""
 import errno
 import importlib
 import os
@@ -26,7 +26,7 @@ from .tiny import ROOT, write_config
 
 #: --cfg-options that change nothing or cannot be meant, and what the line says.
 BAD = [
-    # keys: misspelt at the top, in the middle and at the end
+    # keys: misspelled at the top, in the middle and at the end
     ('optim_wraper.optimizer.lr=1', 'did you mean optim_wrapper.optimizer.lr?'),
     ('maxiters=1', "has no 'maxiters', and nothing would read it"),
     ('max_epoch=1', 'did you mean train_cfg.max_epochs?'),
@@ -248,7 +248,7 @@ def test_options_that_do_not_parse(capsys, args, said):
     assert status == 2 and len(lines) == 1 and said in lines[0], lines
 
 
-def test_a_demanded_option_that_is_misspelt(capsys):
+def test_a_demanded_option_that_is_misspelled(capsys):
     status, lines = ends(capsys, command.main, ['predict', 'a.png', '--modle=w', '--out', 'x'])
     assert status == 2 and len(lines) == 1, lines
     assert 'required: --model; there is no --modle=w (did you mean --model?)' in lines[0]

@@ -134,7 +134,7 @@ class TestPositives:
         assert point == [88, 89, 98, 99]
 
 
-def test_instances_without_a_contour_are_not_learnt():
+def test_instances_without_a_contour_are_not_learned():
     masks = np.zeros((2, 64, 64), np.uint8)
     masks[1, 20:40, 20:40] = 1
     image = InstanceData(bboxes=torch.tensor([[0., 0, 30, 30], [20., 20, 40, 40]]),

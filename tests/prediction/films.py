@@ -6,7 +6,7 @@ import numpy as np
 
 
 def moving_scene(frame, size=(64, 96), gap=()):
-    """A picture of two boxes that move towards each other and pass; in ``gap`` the second hides."""
+    """A picture of two boxes that move toward each other and pass; in ``gap`` the second hides."""
     image = np.zeros((*size, 3), np.uint8)
     x = 4 + 3 * frame
     image[10:22, x:x + 14] = (1, 20, 0)

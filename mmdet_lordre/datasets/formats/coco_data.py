@@ -185,7 +185,7 @@ def refuse_boxes_alone(source: str, boxes: int, others: int, what: str = 'rectan
         what: The boxes are called.
 
     Raises:
-        UserError: saying what could be done.
+        UserError: Saying what could be done.
     """
     if boxes and not others:
         raise UserError(f'{source}: all {boxes} shapes are {what}: these are data for detectors; '

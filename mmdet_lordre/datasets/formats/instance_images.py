@@ -152,7 +152,7 @@ def same_size(labels: np.ndarray, image: dict, path: str) -> None:
         path: Of the mask.
 
     Raises:
-        UserError: naming both sizes.
+        UserError: Naming both sizes.
     """
     if image['width'] is not None and labels.shape != (image['height'], image['width']):
         raise UserError(f'{path} is {labels.shape[1]}x{labels.shape[0]}, its image '

@@ -16,9 +16,9 @@ def annotations(scene: Scene, image_id: int, first_id: int) -> list[dict]:
     """The COCO annotations of a scene.
 
     Args:
-        scene (Scene): what ``make_scene`` returns.
-        image_id (int): id of its image.
-        first_id (int): id of the first annotation; the following count up.
+        scene: What ``make_scene`` returns.
+        image_id: id of its image.
+        first_id: id of the first annotation; the following count up.
 
     Returns:
         list[dict]: area is the number of visible pixels; bbox (x, y, w, h) encloses them tightly.
@@ -40,7 +40,7 @@ def segmentation(mask: np.ndarray) -> list | dict:
     """Polygons where they give back exactly ``mask``, compressed run lengths otherwise.
 
     Args:
-        mask (numpy.ndarray): uint8 (H, W) of 0 and 1, not empty.
+        mask: uint8 (H, W) of 0 and 1, not empty.
     """
     polygons = _polygons(mask)
     if polygons is not None:

@@ -8,6 +8,7 @@ from .dataset import make_dataset
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = argparse.ArgumentParser(
         description='Draw the embedded data set',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)

@@ -33,21 +33,21 @@ def make_dataset(out: str | os.PathLike, train: int = 2000, val: int = 200, size
     It is made in a folder beside ``out`` and moved at the end: what ``out`` names is complete.
 
     Args:
-        out (str | Path): folder to make: ``train/*.jpg``, ``val/*.jpg``, ``annotations/*.json``.
-        train (int): number of training images.
-        val (int): number of validation images.
-        size (int): side of the images in pixels, at least 64.
-        seed (int): not negative; the first n images of a seed do not depend on the numbers.
-        workers (int): processes that draw.
-        overwrite (bool): replace another shapes data set in ``out``.
-        progress (callable, optional): called with (images done, images in all).
+        out: Folder to make: ``train/*.jpg``, ``val/*.jpg``, ``annotations/*.json``.
+        train: Number of training images.
+        val: Number of validation images.
+        size: Side of the images in pixels, at least 64.
+        seed: Not negative; the first n images of a seed do not depend on the numbers.
+        workers: Processes that draw.
+        overwrite: Replace another shapes data set in ``out``.
+        progress: Called with (images done, images in all).
 
     Returns:
         bool: True if it was made, False if the same was there already.
 
     Raises:
         ExistingDataError: ``out`` holds something else.
-        ValueError: a number out of range.
+        ValueError: A number out of range.
     """
     out = Path(out)
     wanted = _parameters(train, val, size, seed)

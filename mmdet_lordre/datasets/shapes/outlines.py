@@ -75,9 +75,9 @@ def random_outline(name: str, extent: float, rng: np.random.Generator) -> list[n
     """An outline of class ``name``, squeezed a little, turned by any angle.
 
     Args:
-        name (str): one of ``CLASSES``.
-        extent (float): the longer side of its upright bounding box, in pixels.
-        rng (numpy.random.Generator): where the form, the squeeze and the angle come from.
+        name: One of ``CLASSES``.
+        extent: The longer side of its upright bounding box, in pixels.
+        rng: Where the form, the squeeze and the angle come from.
 
     Returns:
         list[numpy.ndarray]: contours (n, 2) in pixels whose bounding box starts at (0, 0).

@@ -25,8 +25,8 @@ class Scene:
         image: uint8 (S, S, 3), BGR.
         owner: int16 (S, S), which instance a pixel shows: an index into ``labels``, -1 for
             background. The visible masks are ``owner == i``: disjoint, none of them empty.
-        labels: class index of each instance.
-        crowd: whether it is a crowd region.
+        labels: Class index of each instance.
+        crowd: Whether it is a crowd region.
     """
     image: np.ndarray
     owner: np.ndarray
@@ -38,10 +38,10 @@ def make_scene(size: int, seed: int, split: int, index: int) -> Scene:
     """Picture number ``index`` of a split: the same for the same arguments, whatever else is made.
 
     Args:
-        size (int): side of the picture in pixels.
-        seed (int): seed of the data set, not negative.
-        split (int): number of the split (0 train, 1 val).
-        index (int): number of the picture in its split.
+        size: Side of the picture in pixels.
+        seed: Seed of the data set, not negative.
+        split: Number of the split (0 train, 1 val).
+        index: Number of the picture in its split.
 
     Returns:
         Scene: the picture with its visible masks.

@@ -162,7 +162,7 @@ def _unknown(root):
     edit('instances_val2017.json', change)(root)
 
 
-def _spelt(root):
+def _spelled(root):
     edit('instances_val2017.json', every('categories', lambda c: c.update(
         name=c['name'].title())))(root)
 
@@ -238,7 +238,7 @@ COCO = {
     'alike names': (edit('inst*.json', _alike), OK),
     'another order in val': (_other_order, OK), 'other ids in val': (_other_ids, OK),
     'a new class in val': (_unknown, "is of category 'cow'"),
-    'classes spelt otherwise in val': (_spelt, "it has 'cat': give both the same name"),
+    'classes spelled otherwise in val': (_spelled, "it has 'cat': give both the same name"),
     'paths of Windows': (edit('inst*.json', _names(lambda n: f'C:\\me\\photos\\{n}')), OK),
     'whole paths': (edit('inst*.json', _names(lambda n: f'/home/me/photos/{n}')), OK),
     'paths above': (edit('inst*.json', _names(lambda n: f'../photos/{n}')), OK),
