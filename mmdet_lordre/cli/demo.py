@@ -1,6 +1,7 @@
 """``lordre demo``."""
 import argparse
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,9 @@ from ..text import plural
 from ..visualization import PICTURE_MODES
 from ..visualization.modes import PictureMode
 from .options import Parser, add_cfg_options, add_device
+
+#: How the name of a drawn picture ends beside its image.
+_DRAWN = re.compile(r'_drawn(_\d+)?$')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -108,7 +112,8 @@ def list_images(path: str | Path, out: Path | None = None) -> list[Path]:
 
     Args:
         path: Of one or the other.
-        out: Folder of drawn pictures, which are left out of a folder that holds it.
+        out: Folder of drawn pictures, which are left out: all in it where it lies in ``path``, else
+            those whose names end as :func:`free_names` makes them.
 
     Raises:
         UserError: Nothing is there.
@@ -125,10 +130,10 @@ def list_images(path: str | Path, out: Path | None = None) -> list[Path]:
     found = sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_ENDINGS
                    and not (p.exists() and not p.is_file()))
     if out is not None:
-        out = out.absolute()
-        drawn = {p for p in found if out in p.absolute().parents and (
-            out != path.absolute() or p.stem.removesuffix('_drawn') != p.stem)}
-        found = [p for p in found if p not in drawn]
+        out, inside = out.resolve(), path.resolve()
+        among = out == inside or out in inside.parents
+        found = [p for p in found if not _is_in(out, p)
+                 or (among and not _DRAWN.search(p.stem))]
     if not found:
         raise UserError(f'no images in {path} (looked for {", ".join(IMAGE_ENDINGS)})')
     return found
@@ -154,6 +159,11 @@ def picture_of(mode: PictureMode, image: np.ndarray, sample: DetDataSample, meta
     return mode.draw(image, sample, meta['classes'], meta['palette'])
 
 
+def _is_in(folder, path):
+    inside = path.parent.resolve()
+    return folder.resolve() in (inside, *inside.parents)
+
+
 def cv2_write(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Write an RGB picture, uint8 (H, W, 3), also under a name that is not ASCII.
 
@@ -170,6 +180,8 @@ def cv2_write(path: str | os.PathLike, picture: np.ndarray) -> None:
 def free_names(folder: Path, paths: list[Path], overwrite: bool = False) -> list[Path]:
     """Where each image's picture goes: its own name, numbered where that is taken.
 
+    In a folder that holds an image, names end in ``_drawn``: the next run knows them by it.
+
     Args:
         folder: Of the pictures.
         paths: Of the images; none of them is ever written over.
@@ -180,10 +192,10 @@ def free_names(folder: Path, paths: list[Path], overwrite: bool = False) -> list
     """
     taken = {os.path.realpath(path) for path in paths}
     targets = []
+    among = any(_is_in(folder, path) for path in paths)
     for path in paths:
         suffix = path.suffix if path.suffix.lower() in ('.jpg', '.jpeg', '.png') else '.png'
-        beside = os.path.realpath(folder) == os.path.realpath(path.parent)
-        stem = f'{path.stem}_drawn' if beside else path.stem
+        stem = f'{path.stem}_drawn' if among else path.stem
         name, number = f'{stem}{suffix}', 1
         while os.path.realpath(folder / name) in taken:
             number += 1

@@ -33,7 +33,8 @@ def test_pictures_beside_the_photographs(photos):
     paths = list_images(photos, photos)
     names = free_names(photos, paths)
     assert not set(names) & set(paths) and len(set(names)) == 2
-    assert {name.name for name in names} == {'x_2.jpg', 'x_drawn.jpg'}
+    assert {name.name for name in names} == {'x_drawn.jpg', 'x_drawn_2.jpg'}
+    assert not {name.name for name in free_names(photos, paths[:1])} - {'x_drawn.jpg'}
 
 
 def test_pictures_of_earlier_calls(photos, tmp_path):
@@ -57,6 +58,20 @@ def test_drawn_pictures_are_not_drawn_again(photos):
     assert len(list_images(photos)) == 3
     shutil.copy(photos / 'x.jpg', photos / 'x_drawn.jpg')
     assert [p.name for p in list_images(photos, photos)].count('x_drawn.jpg') == 0
+
+
+def test_a_second_call_draws_the_same_pictures(photos, tmp_path):
+    """Among the photographs, above them, and by another name of the folder."""
+    (tmp_path / 'link').symlink_to(photos)
+    for source, out in ((photos, photos), (photos, tmp_path / 'link'), (photos / 'deeper', photos)):
+        paths = list_images(source, out)
+        targets = free_names(out, paths)
+        for path, target in zip(paths, targets):
+            shutil.copy(path, target)
+        assert paths and list_images(source, out) == paths
+        assert free_names(out, paths, overwrite=True) == targets
+        for target in targets:
+            target.unlink()
 
 
 def test_a_folder_with_images_that_are_none(trained, data, tmp_path, capsys, error_line):
