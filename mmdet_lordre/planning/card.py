@@ -83,7 +83,9 @@ class Card:
                   (True, False): 'may be mirrored, and stand upright',
                   (False, True): 'may be turned over, and differ from their mirror images',
                   (True, True): 'stand upright, and differ from their mirror images'}
-        return turned[looks.upright, looks.sided] + (
+        sideways = '' if looks.upright or looks.sided else \
+            ', not laid on their side' if looks.standing else ', laid on their side too'
+        return turned[looks.upright, looks.sided] + sideways + (
             '; colors tell classes apart' if looks.colored else '')
 
     def _classes(self) -> str:
