@@ -19,6 +19,9 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)
 _STEPS = 5
 # Root mean square of Muon's update at a learning rate of 1: about that of AdamW's (Liu et al.).
 _UPDATE = 0.2
+# Added to a norm, as published: the momentum of a layer that gets no more gradients fades to
+# numbers whose squares are zero, and must not be blown up.
+_EPS = 1e-7
 # Below as many rows or columns a matrix is one of AdamW's.
 _LEAST = 16
 
@@ -34,7 +37,7 @@ def orthogonalized(stacks: Sequence[Tensor]) -> list[Tensor]:
         stacks: Each (N, rows, columns), of floats, in any shapes.
 
     Returns:
-        The same shapes. Zeros stay zeros.
+        The same shapes. Zeros stay zeros, and what is far below 1e-7 comes to next to nothing.
     """
     wide, by_size = [], defaultdict(list)
     for number, matrices in enumerate(stacks):
@@ -42,7 +45,7 @@ def orthogonalized(stacks: Sequence[Tensor]) -> list[Tensor]:
         x = matrices.float() if matrices.dtype in (torch.float16, torch.bfloat16) else matrices
         x = x.mT if x.size(-2) > x.size(-1) else x
         norm = x.norm(dim=(-2, -1), keepdim=True)
-        wide.append(x / norm.clamp(min=torch.finfo(x.dtype).tiny))
+        wide.append(x / (norm + _EPS))
         by_size[x.size(-2), x.dtype, x.device].append(number)
     found = [None] * len(stacks)
     for numbers in by_size.values():

@@ -65,6 +65,14 @@ def test_zeros_stay_zeros():
     assert not orthogonalized([torch.zeros(2, 16, 32)])[0].any()
 
 
+def test_a_momentum_that_has_faded_away_moves_nothing():
+    """As of a layer that gets no gradients for a thousand steps; squares of 1e-24 are zero."""
+    torch.manual_seed(0)
+    for size in (1e-14, 1e-24, 1e-38):
+        found, = orthogonalized([size * torch.randn(1, 16, 64)])
+        assert found.isfinite().all() and found.abs().max() < 1e-2
+
+
 @pytest.mark.skipif(not hasattr(torch.optim, 'Muon'), reason='torch has no Muon before 2.9')
 @pytest.mark.parametrize('shape', ((32, 72), (72, 32), (40, 40)))
 def test_equals_the_muon_of_torch(shape):
