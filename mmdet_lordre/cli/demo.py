@@ -160,8 +160,9 @@ def picture_of(mode: PictureMode, image: np.ndarray, sample: DetDataSample, meta
 
 
 def _is_in(folder, path):
+    """Whether a file lies in a folder, whose links have been followed, or below it."""
     inside = path.parent.resolve()
-    return folder.resolve() in (inside, *inside.parents)
+    return folder in (inside, *inside.parents)
 
 
 def cv2_write(path: str | os.PathLike, picture: np.ndarray) -> None:
@@ -192,7 +193,8 @@ def free_names(folder: Path, paths: list[Path], overwrite: bool = False) -> list
     """
     taken = {os.path.realpath(path) for path in paths}
     targets = []
-    among = any(_is_in(folder, path) for path in paths)
+    real = folder.resolve()
+    among = any(_is_in(real, path) for path in paths)
     for path in paths:
         suffix = path.suffix if path.suffix.lower() in ('.jpg', '.jpeg', '.png') else '.png'
         stem = f'{path.stem}_drawn' if among else path.stem

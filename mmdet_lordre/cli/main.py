@@ -60,7 +60,7 @@ def explain(error: BaseException) -> str | None:
     Args:
         error: What a tool ended with.
     """
-    if isinstance(error, UserError) or (isinstance(error, FileNotFoundError) \
+    if isinstance(error, UserError) or (isinstance(error, FileNotFoundError)
             and error.errno is None):  # not the system's: it says all
         return printable(' '.join(str(error).split()))
     if isinstance(error, OSError) and error.errno is not None:

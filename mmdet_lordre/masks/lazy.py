@@ -20,6 +20,12 @@ from torch import Tensor
 from .drawing import OUTSIDE, Axis, Drawing, local, nearest
 
 
+def transposed_bitmaps(masks: BitmapMasks) -> BitmapMasks:
+    """A copy whose rows are the columns of ``masks``."""
+    return BitmapMasks(np.ascontiguousarray(masks.masks.transpose(0, 2, 1)), masks.width,
+                       masks.height)
+
+
 class LazyMasks(BitmapMasks):
     """mmdet's ``BitmapMasks`` of an image, drawn when their pixels are asked for.
 
@@ -130,7 +136,7 @@ class LazyMasks(BitmapMasks):
     def transpose(self) -> BitmapMasks:
         """Rows become columns."""
         if self.is_drawn:
-            return BitmapMasks(self.masks.transpose(0, 2, 1), self.width, self.height)
+            return transposed_bitmaps(self)
         return LazyMasks(self.segments, *self.source[::-1], self.columns, self.rows,
                          not self.transposed)
 

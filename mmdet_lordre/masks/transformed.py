@@ -9,7 +9,7 @@ import numpy as np
 from mmdet.structures.mask import BitmapMasks
 
 from .drawing import Axis, Drawing
-from .lazy import LazyMasks
+from .lazy import LazyMasks, transposed_bitmaps
 
 #: Scale and offset along an axis.
 Line = tuple[float, float]
@@ -78,7 +78,7 @@ class TransformedMasks(LazyMasks):
 
     def transpose(self) -> BitmapMasks:
         """Rows become columns: of what is drawn, as corners would be rounded otherwise."""
-        return BitmapMasks(self.masks.transpose(0, 2, 1), self.width, self.height)
+        return transposed_bitmaps(self)
 
     def crop(self, bbox: np.ndarray) -> Any:
         """Crop to ``bbox``, an array x1, y1, x2, y2; at least one pixel is left."""

@@ -8,7 +8,7 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes, autocast_box_type
 from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks, PolygonMasks
 
-from .lazy import LazyMasks
+from .lazy import LazyMasks, transposed_bitmaps
 
 _SWAP = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]], np.float32)
 
@@ -72,8 +72,7 @@ def transposed(masks: BaseInstanceMasks) -> BaseInstanceMasks:
     if isinstance(masks, LazyMasks):
         return masks.transpose()
     if isinstance(masks, BitmapMasks):
-        return BitmapMasks(np.ascontiguousarray(masks.masks.transpose(0, 2, 1)), masks.width,
-                           masks.height)
+        return transposed_bitmaps(masks)
     if isinstance(masks, PolygonMasks):
         swapped = [[np.asarray(part).reshape(-1, 2)[:, ::-1].ravel() for part in polygons]
                    for polygons in masks.masks]

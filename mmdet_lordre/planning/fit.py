@@ -154,7 +154,7 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
     return Fit(
         family, size, objects.classes, longer, stages, batch_size, steps, quantiles, heads,
         tuple(flips), transposed=rules.worth_transposing(objects.sizes, looks),
-        jitter=len(objects.files) < 200 and not looks.colored,
+        jitter=rules.may_vary_colors(len(objects.files), looks),
         balance=len(objects.classes) > 1 and _uneven(objects), why=dict(
             longer=f'{why}: {quantiles[1]:.0f} px here ({least} to {most} are of use)',
             most=f'an image has at most {objects.counts.max()} objects',

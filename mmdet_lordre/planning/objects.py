@@ -20,9 +20,9 @@ class Objects:
         folder: Of its images.
         classes: Names in the order of the labels.
         files: File name of each image.
-        sizes: Int (images, 2): height, width in pixels.
-        images: Int (N,) image of each object, an index into ``files``; not decreasing.
-        labels: Int (N,) class of each.
+        sizes: int (images, 2): height, width in pixels.
+        images: int (N,) image of each object, an index into ``files``; not decreasing.
+        labels: int (N,) class of each.
         boxes: float (N, 4): x1, y1, x2, y2 in pixels, inside the image.
         areas: float (N,) annotated areas in pixels.
         segments: List of N polygons or run lengths, as in the file.

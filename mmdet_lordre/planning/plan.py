@@ -251,7 +251,7 @@ class _Crops:
                   sparse=empty_share(train, self.tiles, tile) > 0.5)
         why = (f'objects of {np.median(train.sides):.0f} px in pictures of up to '
                f'{train.sizes.max()} px: crops keep their pixels')
-        return replace(one, jitter=len(train.files) < 200 and not self.looks.colored,
+        return replace(one, jitter=rules.may_vary_colors(len(train.files), self.looks),
                        most=int(train.counts.max()), why=dict(one.why, longer=why))
 
 

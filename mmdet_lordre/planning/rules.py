@@ -181,6 +181,11 @@ def batch_size(images: int, device: str) -> int:
     return max(1, min(images, 2 if device == 'cpu' else 4))
 
 
+def may_vary_colors(images: int, looks: Looks) -> bool:
+    """Whether there are few images to train on, whose colors do not tell the classes apart."""
+    return images < 200 and not looks.colored
+
+
 def worth_varying(seen: int, images: int) -> bool:
     """Whether images are seen so often in training that varying their colors is worth its time: in
     16 rounds it was not, and other colors have to be learned first."""

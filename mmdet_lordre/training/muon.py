@@ -158,8 +158,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
                 state['exp_avg'], state['exp_avg_sq'] = (torch.zeros_like(param) for _ in range(2))
         first, second, steps = ([self.state[param][name] for param in params]
                                 for name in ('exp_avg', 'exp_avg_sq', 'step'))
+        on_cpu = all(param.is_cpu for param in params)
         adamw(params, [param.grad for param in params], first, second, [], steps, amsgrad=False,
-              **{'fused' if all(param.is_cpu for param in params) else 'foreach': True},
+              fused=on_cpu, foreach=not on_cpu,
               beta1=group['betas'][0], beta2=group['betas'][1], lr=group['lr'],
               weight_decay=group['weight_decay'], eps=group['eps'], maximize=False)
 
