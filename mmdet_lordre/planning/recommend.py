@@ -1,8 +1,6 @@
 """Which family to train: what it can reach, by how much of that is learned in the time."""
 from dataclasses import dataclass
 
-import numpy as np
-
 from .ceiling import Ceiling
 from .fit import FAMILIES, Fit
 from .learned import learned
@@ -33,18 +31,17 @@ def rank(objects: Objects, fits: dict[str, Fit], ceilings: dict[str, Ceiling],
         ceilings: By family.
         colored: Whether colors tell the classes apart.
     """
-    crowd = float(np.percentile(objects.counts, 75))
     found = []
     for family, one in fits.items():
         expected = ceilings[family].ap * learned(
             family, len(objects.classes), one.longer, one.batch_size * one.steps, colored)
         found.append((expected, family))
     found.sort(reverse=True)
-    return [Choice(family, expected, _reason(family, ceilings, crowd, found))
+    return [Choice(family, expected, _reason(family, ceilings, found))
             for expected, family in found]
 
 
-def _reason(family, ceilings, crowd, found):
+def _reason(family, ceilings, found):
     ceiling = ceilings[family]
     best = max(c.ap for c in ceilings.values())
     said = [f'its ceiling is {ceiling.ap:.2f}'
@@ -56,8 +53,6 @@ def _reason(family, ceilings, crowd, found):
     elif family == 'solov2':
         said.append('each cell knows from the first step on where its mask is, and several learn '
                     'from every object')
-    elif family == 'polarmask' and crowd > 20:
-        said.append('rays are learned sooner than masks where an image has many small objects')
     else:
         said.append('it learns the largest part of that in the time' if family == found[0][1]
                     else 'it learns a smaller part of that in the time')
