@@ -13,7 +13,7 @@ TINY = ['--tiny', '--device', 'cpu', '--repeat', '2', '--batch', '2', '--instanc
 
 
 @pytest.fixture(scope='module')
-def benchmark():
+def gpu():
     """The names of the script."""
     path = list(sys.path)
     names = runpy.run_path(str(FOLDER / 'gpu.py'))
@@ -22,10 +22,10 @@ def benchmark():
 
 
 @pytest.fixture(scope='module')
-def measured(benchmark, tmp_path_factory):
+def measured(gpu, tmp_path_factory):
     out = tmp_path_factory.mktemp('gpu') / 'figures'
-    found = benchmark['main'](['inference', 'training', 'operations', *TINY, '--models', 'lordre',
-                               'solov2', '--out', str(out)])
+    found = gpu['main'](['inference', 'training', 'operations', *TINY, '--models', 'lordre',
+                         'solov2', '--out', str(out)])
     return found, out
 
 
@@ -58,14 +58,14 @@ def test_the_page_shows_what_is_in_the_file(measured):
     assert '| lordre | float32 |' in page and '44.6 (RTX 2080 Ti, short side 608)' in page
 
 
-def test_nothing_is_begun_when_time_is_over(benchmark, tmp_path):
-    found = benchmark['main'](['training', 'operations', *TINY, '--minutes', '0', '--models',
+def test_nothing_is_begun_when_time_is_over(gpu, tmp_path):
+    found = gpu['main'](['training', 'operations', *TINY, '--minutes', '0', '--models',
                                'solov2', '--out', str(tmp_path / 'x')])
     assert not found['rows'] and found['left_out'][0] == 'training solov2 with 3 instances'
     assert 'Left out, for time: training solov2' in (tmp_path / 'x.md').read_text()
 
 
-def test_other_results_than_the_reference_are_an_error(benchmark, monkeypatch):
+def test_other_results_than_the_reference_are_an_error(gpu, monkeypatch):
     parts = sys.modules['gpu_training']
     nms = parts.matrix_nms
 
@@ -75,7 +75,7 @@ def test_other_results_than_the_reference_are_an_error(benchmark, monkeypatch):
 
     monkeypatch.setattr(parts, 'matrix_nms', wrong)
     with pytest.raises(AssertionError, match='kept masks'):
-        benchmark['main'](['operations', *TINY])
+        gpu['main'](['operations', *TINY])
     heads = parts.build_heads
 
     def other_losses(*args, **kwargs):
@@ -85,10 +85,10 @@ def test_other_results_than_the_reference_are_an_error(benchmark, monkeypatch):
 
     monkeypatch.setattr(parts, 'build_heads', other_losses)
     with pytest.raises(AssertionError, match='loss_'):
-        benchmark['main'](['training', *TINY, '--models', 'solov2'])
+        gpu['main'](['training', *TINY, '--models', 'solov2'])
 
 
-def test_without_a_gpu_it_ends_in_a_line(benchmark, monkeypatch):
+def test_without_a_gpu_it_ends_in_a_line(gpu, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(SystemExit, match=r'^error: torch .* finds no GPU.*nothing else$'):
-        benchmark['main']([])
+        gpu['main']([])

@@ -37,7 +37,7 @@ class Cost:
 
     Attributes:
         step: Seconds of a training step, loading included.
-        load: Seconds that loading a batch takes, part of ``step``.
+        load: Seconds that loading a batch takes, part of ``step`` or at the same time.
         memory: MiB that a step takes beyond what the process held before; NaN where unknown.
         low_precision: Whether bfloat16 was the faster one.
         image: Seconds of an image in inference, with its masks.
@@ -113,8 +113,8 @@ def measure_steps(cfg: Config, device: str | None = None, steps: int = 3,
         precisions: That are tried.
 
     Returns:
-        What is known without inference, in which ``load`` has no part where processes beside the
-        network load.
+        What is known without inference. Where processes beside the network load, ``load`` is
+        what each of them adds, and a step takes the longer of the two.
     """
     device = device or get_device()
     # one batch in all steps, so that they differ by what disturbs them alone
@@ -131,8 +131,10 @@ def measure_steps(cfg: Config, device: str | None = None, steps: int = 3,
         found[precision] = (seconds_of(step, device, steps, _ENOUGH), _held(device) - before)
     precision = min(found, key=lambda name: found[name][0])
     seconds, memory = found[precision]
-    if cfg.train_dataloader.get('num_workers', 0):
-        load = 0.
+    if workers := cfg.train_dataloader.get('num_workers', 0):
+        # while the network computes: it waits where they are slower
+        load /= workers
+        return Cost(max(seconds, load), load, memory, precision == 'bfloat16')
     return Cost(seconds + load, load, memory, precision == 'bfloat16')
 
 

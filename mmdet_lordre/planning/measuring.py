@@ -1,6 +1,7 @@
 """What fits cost on this machine, measured on a part of the data that they are for."""
 import gc
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -13,6 +14,7 @@ from .cost import Cost, measure_images, measure_steps
 from .fit import Fit
 from .objects import Objects
 from .reading_once import ReadOnce
+from .rules import workers
 from .sample import choose_images, objects_of
 from .writing import BASE, config_text
 
@@ -69,6 +71,7 @@ class Measuring:
     def _config(self, one):
         if self._file is None:
             self._file = few_images(self.train, self._folder.name)
+        one = replace(one, workers=workers(self.device))
         cfg = config_of(config_text(one, (self._file, absolute(self.train.folder)), None))
         dataset = cfg.train_dataloader.dataset
         while 'dataset' in dataset:

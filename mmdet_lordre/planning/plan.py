@@ -212,6 +212,7 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
             one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step'
         one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
         one.why['weights'] = weights[1]
+        one = replace(one, workers=rules.workers(device))
         plan.fits[family] = one
         plan.configs[family] = config_text(
             one, *[data and (absolute(data.path), absolute(data.folder))

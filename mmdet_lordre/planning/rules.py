@@ -5,6 +5,7 @@ data only, and cost less than a second for a million objects.
 """
 import itertools
 import math
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,8 @@ LEAST_SEEN = 6000
 SHARED = 0.005
 #: Cells along a side of a grid, at least and at most.
 CELLS = (6, 72)
+#: Processes that load data for one GPU, at most.
+MOST_WORKERS = 8
 _MULTIPLE = 32
 #: Objects, about, whose cells are counted.
 _LOOKED_AT = 20_000
@@ -179,6 +182,15 @@ def batch_size(images: int, device: str) -> int:
     """Images a step: two on a CPU, where more steps are worth more than surer ones; four on a
     GPU, which two do not fill."""
     return max(1, min(images, 2 if device == 'cpu' else 4))
+
+
+def workers(device: str) -> int:
+    """Processes that load data: none on a CPU, whose cores the network needs; on a GPU as many as
+    keep it busy, where there are cores for them beside the one that feeds it."""
+    if device == 'cpu':
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return min(MOST_WORKERS, max(0, (cores or 1) - 1))
 
 
 def may_vary_colors(images: int, looks: Looks) -> bool:

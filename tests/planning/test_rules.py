@@ -240,6 +240,12 @@ def test_two_images_a_step_on_a_cpu():
     assert [rules.batch_size(n, 'cuda:0') for n in (1, 500)] == [1, 4]
 
 
+@pytest.mark.parametrize('cores,expected', [(1, 0), (2, 1), (16, 8)])
+def test_processes_load_for_a_gpu_where_there_are_cores(monkeypatch, cores, expected):
+    monkeypatch.setattr(rules.os, 'sched_getaffinity', lambda process: range(cores), raising=False)
+    assert rules.workers('cpu') == 0 and rules.workers('cuda:0') == expected
+
+
 def test_the_learning_rate_follows_the_root_of_the_batch():
     for family in FAMILIES:
         for scratch in (True, False):
