@@ -60,7 +60,7 @@ def test_the_page_shows_what_is_in_the_file(measured):
 
 def test_nothing_is_begun_when_time_is_over(gpu, tmp_path):
     found = gpu['main'](['training', 'operations', *TINY, '--minutes', '0', '--models',
-                               'solov2', '--out', str(tmp_path / 'x')])
+                         'solov2', '--out', str(tmp_path / 'x')])
     assert not found['rows'] and found['left_out'][0] == 'training solov2 with 3 instances'
     assert 'Left out, for time: training solov2' in (tmp_path / 'x.md').read_text()
 

@@ -112,7 +112,8 @@ def _data(fit, train, val):
              .replace('\n', '\n                        ') + ')']
     loader = f'num_workers={fit.workers}, persistent_workers={fit.workers > 0}'
     inner = _dataset(train, 'train_pipeline', 8)
-    lines.append('# images a step: 2 on a CPU, 4 on a GPU, or what images and memory allow; processes load for a GPU')
+    lines.append('# images a step: 2 on a CPU, 4 on a GPU, or what images and memory allow; '
+                 'processes load for a GPU')
     if fit.balance:
         lines += ['# some classes have less than a tenth of the objects of others',
                   'train_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
