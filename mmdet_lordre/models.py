@@ -15,6 +15,7 @@ from .backbones import check_deformable_ops
 from .checkpoints.partial_load import match_state_dict, state_dict_of
 from .checkpoints.safe_load import read_checkpoint
 from .checkpoints.work_folder import checkpoint_of_folder, config_beside
+from .config.building import not_built
 from .config.classes import class_names_of, classes_in, set_classes
 from .config.reading import load_config, model_class_counts, split_datasets
 from .config.stored import stored_config
@@ -129,11 +130,13 @@ def build_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None =
         cfg.model.test_cfg.update(test_cfg)
     try:
         built = revert_sync_batchnorm(MODELS.build(cfg.model))
-    except (ValueError, TypeError) as error:
+    except (UserError, OSError):
+        raise
+    except Exception as error:
         if test_cfg and 'test_cfg' in str(error):
             raise UserError(f'{config}: this model cannot give '
                             f'{", ".join(test_cfg)}: {error}') from error
-        raise
+        raise not_built(cfg, config, error) from error
     fit = match_state_dict(built, state_dict_of(weights))
     counts = list(model_class_counts(cfg).values())
     fit.demand_complete(path, config, counts[0] if counts else None)

@@ -101,6 +101,42 @@ def test_a_neck_of_another_stride_is_refused(family):
     losses_of(config)['loss_mask'].backward()
 
 
+PYRAMIDS = ('solov2', 'aggmask', 'aggmask_star', 'polarmask')
+
+
+@pytest.mark.parametrize('family', PYRAMIDS)
+@pytest.mark.parametrize('neck, said', [
+    (None, r'gets 3 maps of 8, 16, 32 channels, but is built for 3 of 16: set model\.neck, such '
+           r"as dict\(type='FPN', in_channels=\[8, 16, 32\], out_channels=16, num_outs=3\)"),
+    (dict(num_outs=5), r'gets 5 maps of 16 channels, .*: set model\.neck\.num_outs=3'),
+    (dict(out_channels=24), r'gets 3 maps of 24 .*: set model\.(mask|bbox)_head\.in_channels=24')],
+    ids=('none', 'levels', 'channels'))
+def test_a_neck_that_does_not_fit_the_head(family, neck, said):
+    config = FAMILIES[family]()
+    config['neck'] = neck and config['neck'] | neck
+    with pytest.raises(UserError, match=rf'model\.(mask|bbox)_head {said}'):
+        losses_of(config)
+
+
+def test_too_few_levels_are_refused():
+    """PolarMask learned nothing of the sizes that the missing level is for."""
+    config = FAMILIES['polarmask']()
+    config['neck'].update(num_outs=2)
+    with pytest.raises(UserError, match=r'gets 2 maps .* set model\.neck\.num_outs=3'):
+        losses_of(config)
+
+
+def test_strides_of_polarmask_are_those_of_the_neck():
+    """Points elsewhere than the head takes them to be learned the wrong objects."""
+    config = FAMILIES['polarmask']()
+    config['neck'].update(start_level=0)
+    with pytest.raises(UserError, match=r'strides \(4, 8, 16\), but the head has strides='
+                                        r'\(8, 16, 32\): set model\.bbox_head\.strides='):
+        losses_of(config)
+    config['bbox_head'].update(strides=(4, 8, 16))
+    losses_of(config)['loss_mask'].backward()
+
+
 def test_region_classifier_reads_what_the_workers_shrank():
     config = lordre(region_classifier=dict(hidden_channels=8))
 
@@ -133,7 +169,7 @@ def test_settings_of_another_head_type_are_named():
         MODELS.build(FAMILIES['solov2']() | dict(test_cfg=dict(rays=True)))
 
 
-@pytest.mark.parametrize('family', ['solov2', 'aggmask', 'aggmask_star', 'polarmask'])
+@pytest.mark.parametrize('family', PYRAMIDS)
 def test_groups_that_do_not_divide_the_channels(family):
     config = FAMILIES[family]()
     head_config(config)['norm_cfg'] = dict(type='GN', num_groups=5)

@@ -228,14 +228,8 @@ class BaseAggMaskHead(OldSpelling, SelectedCells, BaseMaskHead):
     def split_feats(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """The levels the head works on: the finest at the second's size, the last at the last
         but one's.
-
-        Raises:
-            ValueError: If the number of levels is not that of ``strides``.
         """
         feats = list(feats)
-        if len(feats) != len(self.strides):
-            raise ValueError(f'{len(feats)} levels for a head of {len(self.strides)}: set '
-                             'num_outs of the neck')
         resized = {0: feats[1].shape[-2:], len(feats) - 1: feats[-2].shape[-2:]}
         return [F.interpolate(feat, size=resized[i], mode='bilinear', align_corners=False)
                 if i in resized and feat.shape[-2:] != resized[i] else feat

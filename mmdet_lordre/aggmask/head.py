@@ -5,6 +5,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..grid.heads import check_levels
 from ..grid.norm_relu import apply_remade, run_layer
 from .base_head import BaseAggMaskHead
 from .layers import NormalLayers
@@ -47,7 +48,11 @@ class AggMaskHead(BaseAggMaskHead):
             - kernels: (mask cells, feat_channels + 1), the last column a bias.
             - table: what fusion weights are predicted from, (B, feat_channels, positions).
             - context: (B, context_channels, h, w) at the finest level's size, or None.
+
+        Raises:
+            UserError: If the levels are others than the head is built for.
         """
+        check_levels(x, self.in_channels, len(self.strides), 'model.mask_head')
         cls_logits, mask_feats, weight_feats = [], [], []
         for feat, grid in zip(self.split_feats(x), self.num_grids, strict=True):
             instance, remake = self.with_coordinates(feat), None

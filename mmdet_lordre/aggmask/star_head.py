@@ -7,6 +7,7 @@ from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..grid.heads import check_levels
 from ..grid.norm_relu import apply_remade, run_layer
 from .base_head import BaseAggMaskHead
 from .layers import NormalLayers, conv_relu
@@ -77,7 +78,11 @@ class AggMaskStarHead(BaseAggMaskHead):
             - kernels: (B, mask cells, feat_channels).
             - table: what fusion weights are predicted from, (B, feat_channels, positions).
             - context: (B, context_channels, h, w) at the finest level's size, or None.
+
+        Raises:
+            UserError: If the levels are others than the head is built for.
         """
+        check_levels(x, self.in_channels, len(self.strides), 'model.mask_head')
         cls_logits, kernels, weight_feats = [], [], []
         for feat, grid, mask_grid in zip(self.split_feats(x), self.num_grids, self.mask_grids,
                                          strict=True):

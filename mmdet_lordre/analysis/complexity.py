@@ -11,7 +11,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..checkpoints.verify import build_untrained
+from ..config.building import building
 from ..config.reading import input_size
+from ..training.parts import neck_explained
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,19 @@ def complexity(cfg: Config, size: tuple[int, int] | None = None) -> Complexity:
     Args:
         cfg: A config whose model has a backbone, a neck or none, and one head.
         size: Height and width of the input; that of the config's test pipeline by default.
+
+    Raises:
+        UserError: The model cannot be built, or its parts do not fit each other.
     """
     size = size or input_size(cfg)
-    model = build_untrained(cfg).to('meta')
+    with building(cfg, cfg.filename):
+        model = build_untrained(cfg).to('meta')
     model.eval()
     head = model.mask_head if getattr(model, 'mask_head', None) is not None else model.bbox_head
     for module in model.modules():
         if isinstance(module, (DeformConv2d, ModulatedDeformConv2d)):
             module.forward = _as_convolution(module)
-    with torch.device('meta'), FlopCounterMode(display=False) as counter:
+    with neck_explained(model), torch.device('meta'), FlopCounterMode(display=False) as counter:
         head(model.extract_feat(torch.empty(1, 3, *size)))
     return Complexity(size, sum(p.numel() for p in model.parameters()),
                       counter.get_total_flops() // 2)

@@ -1,5 +1,6 @@
 """``lordre benchmark``."""
 import argparse
+import contextlib
 import copy
 import logging
 import os
@@ -17,10 +18,13 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 
 from ..analysis.speed import TimedDetector, Timing, measure, peak_memory
+from ..config.building import building
 from ..config.reading import dataset_files, input_size, load_config, split_datasets
 from ..errors import UserError
 from ..models import build_model
 from ..prediction.pictures import IMAGE_ENDINGS
+from ..text import plural
+from ..training.parts import neck_explained
 from .options import Parser, add_cfg_options, add_device, whole_number
 
 #: Real images that are read, and taken in turn.
@@ -86,7 +90,10 @@ def main(argv: list[str] | None = None) -> list[Timing]:
           + ''.join(f', {name}' for name, given in (
               ('compiled', args.compile), ('channels last', args.channels_last),
               ('batch norm fused', args.fuse), ('Winograd', args.winograd)) if given), flush=True)
-    timings = measure(detectors, batches, args.repeat, args.warmup)
+    with contextlib.ExitStack() as necks:
+        for model in models:
+            necks.enter_context(neck_explained(model))
+        timings = measure(detectors, batches, args.repeat, args.warmup)
     for name, checkpoint, timing in zip((args.config, args.vs),
                                         (args.checkpoint, args.vs_checkpoint), timings):
         _report(name, checkpoint, timing)
@@ -106,7 +113,8 @@ def _model(config, checkpoint, device, options):
     model_cfg = copy.deepcopy(cfg.model)
     if 'init_cfg' in model_cfg.get('backbone', {}):
         model_cfg.backbone.init_cfg = None
-    model = revert_sync_batchnorm(MODELS.build(model_cfg))
+    with building(cfg, config):
+        model = revert_sync_batchnorm(MODELS.build(model_cfg))
     logging.disable(logging.INFO)  # mmengine tells of every parameter
     model.init_weights()
     logging.disable(logging.NOTSET)
@@ -166,8 +174,8 @@ def _image_files(cfg):
 
 
 def _report(name, checkpoint, timing):
-    found = np.median(timing.detections)
-    print(f'\n{name} ({checkpoint or "random weights"}; {found:.0f} detections an image)')
+    found = plural(round(np.median(timing.detections)), 'detection')
+    print(f'\n{name} ({checkpoint or "random weights"}; {found} an image)')
     print(f'{"":<16} {"median":>9} {"10 %":>9} {"90 %":>9}   ms')
     for part, *values in timing.rows():
         print(f'{part:<16} ' + ' '.join(f'{value:9.1f}' for value in values))
@@ -177,4 +185,4 @@ def _report(name, checkpoint, timing):
 def _device_name(device):
     if torch.device(device).type == 'cuda':
         return torch.cuda.get_device_name(device)
-    return f'{platform.machine()}, {torch.get_num_threads()} threads'
+    return f'{platform.machine()}, {plural(torch.get_num_threads(), "thread")}'

@@ -1,14 +1,17 @@
 """``lordre train``."""
 import argparse
+import copy
 import math
 import os
 import time
 from contextlib import nullcontext
 
+from mmdet.registry import MODELS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
+from ..config.building import not_built
 from ..config.checks import check_best, check_class_counts, check_data, check_start, use_files
 from ..config.classes import class_names_of
 from ..config.own_data import CONVERTED, find_own_data, set_own_data
@@ -22,11 +25,12 @@ from ..planning.fit import FAMILIES, SIZES
 from ..planning.run import train_auto
 from ..planning.warnings import warnings_of
 from ..reporting.after_training import report_on_training, results_prefix
-from ..text import listed
+from ..text import listed, plural
 from ..training.distributed import from_the_first
 from ..training.last_results import LastResultsHook
 from ..training.live import add_backends, demand_packages
 from ..training.lock import work_folder
+from ..training.parts import misfit
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner, device_name, work_dir_of
 from .options import Parser, add_common, is_main_process, set_local_rank, whole_number
@@ -128,19 +132,18 @@ def _warn(cfg, args):
     except (UserError, OSError):
         raise
     except Exception as error:
-        raise _of_the_config(args, error) from error
+        raise _explained(cfg, args, error) from error
     for line in lines:
         print(f'warning: {line}')
 
 
-def _of_the_config(args, error):
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return UserError(f'config {args.config} needs the package {error.name}, which is not '
-                         'installed here: install it, or change what asks for it '
-                         '(MMDET_LORDRE_TRACEBACK=1 shows where)')
-    what = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return UserError(f'config {args.config}: {type(error).__name__}: {what} '
-                     '(MMDET_LORDRE_TRACEBACK=1 shows where)')
+def _explained(cfg, args, error):
+    try:
+        what = misfit(MODELS.build(copy.deepcopy(cfg.model)))
+    except Exception as of_building:
+        error, what = of_building, None
+    return UserError(f'config {args.config}: {what}') if what else \
+        not_built(cfg, args.config, error)
 
 
 def _check_auto(args):
@@ -246,9 +249,12 @@ def _train(cfg, args):
         raise
     except Exception as error:
         # until everything is built, what fails is the config's doing
-        if getattr(runner, 'began', runner is not None):
+        if not getattr(runner, 'began', runner is not None):
+            raise not_built(cfg, args.config, error) from error
+        what = misfit(runner.model) if runner.iter == getattr(runner, 'first_iter', 0) else None
+        if not what:
             raise
-        raise _of_the_config(args, error) from error
+        raise UserError(f'config {args.config}: {what}') from error
     if not args.no_report and is_main_process() and isinstance(runner, ToolRunner):
         report_on_training(runner, cfg)
     runner.logger.info(f'Done. Checkpoints and log: {runner.work_dir}')
@@ -304,8 +310,7 @@ def _say_what_begins(runner):
     parameters = sum(p.numel() for p in runner.model.parameters())
     runner.logger.info(
         f'Training {cfg.model.type} ({parameters / 1e6:.1f} M parameters'
-        + (f', {len(classes)} classes: {listed(classes)}' if classes else '') + ')'
-        + f' on {device_name()}, {runner.world_size} process'
-        + ('es' if runner.world_size > 1 else ''))
+        + (f', {plural(len(classes), "class")}: {listed(classes)}' if classes else '') + ')'
+        + f' on {device_name()}, {plural(runner.world_size, "process")}')
     runner.logger.info(f'Log with everything: {runner.log_dir}/{runner.timestamp}.log')
 

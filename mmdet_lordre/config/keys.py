@@ -13,6 +13,8 @@ from typing import Any
 
 import mmengine.registry
 from mmdet import registry as mmdet_registry
+from mmdet.models.detectors import SingleStageDetector
+from mmdet.models.detectors.single_stage_instance_seg import SingleStageInstanceSegmentor
 from mmengine.config import Config
 from mmengine.model import BaseModule
 from mmengine.optim import OptimWrapper
@@ -44,6 +46,8 @@ _REGISTERED = re.compile(
 _TYPED = re.compile(r'model|model\.(backbone|neck|\w+_head)|optim_wrapper\.optimizer|'
                     r'param_scheduler\.\d+|custom_hooks\.\d+|\w+_dataloader\.sampler|'
                     r'.*pipeline\.\d+')
+#: Those that are given all that their class needs by the config.
+_WHOLE = re.compile(r'model|model\.(backbone|neck|mask_head|bbox_head)')
 #: Arguments that a builder adds or takes out, by the registry's name.
 _EXTRA = dict(hook={'priority'}, parameter_scheduler={'convert_to_iter_based'},
               transform=set(), loop={'by_epoch'},
@@ -149,6 +153,8 @@ def _check_node(node, place, name):
                             + (f': did you mean {near!r}?' if near else
                                '; a module that registers it is named by custom_imports'))
     _check_defaults(node, place, name)
+    if isinstance(kind, str) and _WHOLE.fullmatch(place):
+        _check_needs(node, place, name)
     allowed = _allowed(node, place)
     for key in () if allowed is None else set(node) - allowed:
         near = _nearest(key, allowed, 0.82)
@@ -169,6 +175,23 @@ def _check_defaults(node, place, name):
                 whole = ', '.join(f'{k}={v!r}' for k, v in (default | given).items())
                 raise UserError(f'{name}: {place}.{key} has no type: it stands in place of the '
                                 f'default of {node["type"]}; set all of it: {whole}')
+
+
+def _check_needs(node, place, name):
+    """What a class cannot be built without must be there."""
+    for _, cls in _classes(node['type']):
+        parameters = _parameters(cls)
+        missing = [key for key, parameter in parameters.items()
+                   if key not in node and parameter.default is parameter.empty
+                   and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)]
+        # these have None for a default, and refuse it
+        missing += [key for key, base in (('mask_head', SingleStageInstanceSegmentor),
+                                          ('bbox_head', SingleStageDetector))
+                    if issubclass(cls, base) and key in parameters and not node.get(key)]
+        if missing:
+            raise UserError(f'{name}: {place} has no {missing[0]}, which {node["type"]} needs: '
+                            f'set {place}.{missing[0]}'
+                            + (' to a dictionary with a type' if place == 'model' else ''))
 
 
 def _parameters(cls) -> dict[str, inspect.Parameter]:

@@ -1,6 +1,7 @@
 """What the heads of all families do alike: settings, counts, and sizes that must agree."""
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor
 
 from ..errors import UserError
+from ..text import listed, plural
 
 
 def complete_test_cfg(head: str, given: Mapping | None, defaults: Mapping) -> dict[str, Any]:
@@ -72,9 +74,36 @@ def check_channels(features: Tensor, channels: int) -> None:
         UserError: C is another number.
     """
     if features.shape[1] != channels:
-        raise UserError(f'the head gets maps of {features.shape[1]} channels, but has in_channels='
-                        f'{channels}: set model.mask_head.in_channels={features.shape[1]}, or '
-                        f'model.neck to one whose maps have {channels}')
+        raise UserError(f'the head gets maps of {plural(features.shape[1], "channel")}, but has '
+                        f'in_channels={channels}: set model.mask_head.in_channels='
+                        f'{features.shape[1]}, or model.neck to one whose maps have {channels}')
+
+
+def check_levels(levels: Sequence[Tensor], channels: int, count: int, where: str) -> None:
+    """See that a head gets the pyramid that it is built for.
+
+    Args:
+        levels: Each (B, C, h, w).
+        channels: ``in_channels`` of the head.
+        count: Levels of the head.
+        where: Dotted name of the head, for the message.
+
+    Raises:
+        UserError: Another number of levels, or other channels.
+    """
+    got = [level.shape[1] for level in levels]
+    if got == [channels] * count:
+        return
+    said = f'{where} gets {plural(len(got), "map")} of {listed(sorted(set(got)))} channels, but ' \
+           f'is built for {count} of {channels}'
+    if set(got) == {channels}:
+        raise UserError(f'{said}: set model.neck.num_outs={count}, or give the head as many '
+                        'strides and ranges as there are maps')
+    if len(got) == count and len(set(got)) == 1:
+        raise UserError(f'{said}: set {where}.in_channels={got[0]}, or model.neck to one whose '
+                        f'maps have {channels}')
+    raise UserError(f"{said}: set model.neck, such as dict(type='FPN', in_channels="
+                    f'{got}, out_channels={channels}, num_outs={max(count, len(got))})')
 
 
 def check_mask_sizes(instances: InstanceList, metas: Sequence[dict] | None) -> None:
@@ -123,3 +152,27 @@ def check_map_size(size: Sequence[int], stride: int, metas: Sequence[dict] | Non
         f'maps of {size[0]} x {size[1]} for an input of {whole[0]} x {whole[1]} have stride '
         f'{found}, but the head has mask_stride={stride}: set {where}={found}, '
         f'or give the head a neck whose first level has stride {stride}')
+
+
+def check_strides(sizes: Sequence[Sequence[int]], strides: Sequence[int],
+                  metas: Sequence[dict] | None, where: str) -> None:
+    """See that the levels of a pyramid have the strides that a head takes them to have.
+
+    Args:
+        sizes: (h, w) of each level.
+        strides: What the head is told.
+        metas: With ``batch_input_shape``; nothing is seen without.
+        where: Dotted name of the head, for the message.
+
+    Raises:
+        UserError: Other strides.
+    """
+    whole = metas[0].get('batch_input_shape') if metas else None
+    # each level rounds up once more
+    if whole is None or all(abs(part - side / stride) <= 1 for size, stride in zip(sizes, strides)
+                            for part, side in zip(size, whole)):
+        return
+    found = tuple(2**round(math.log2(max(whole) / max(size))) for size in sizes)
+    raise UserError(f'the maps that {where} gets for an input of {whole[0]} x {whole[1]} have '
+                    f'strides {found}, but the head has strides={tuple(strides)}: set '
+                    f'{where}.strides={found}, or model.neck to one with those of the head')

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..masks import upload
 from ..registry import MODELS as OF_OUR_SCOPE
+from ..text import plural
 
 
 class MeanGrid(nn.AdaptiveAvgPool2d):
@@ -75,12 +76,16 @@ class LordreEncoder(BaseModule):
         pool_sizes: Grids of the pyramid pooling.
 
     Raises:
-        ValueError: If the number of levels given to :meth:`forward` is another one.
+        ValueError: If ``in_channels`` is not a list, or the number of levels given to
+            :meth:`forward` is another one.
     """
 
     def __init__(self, in_channels: Sequence[int] = (512, 1024, 2048), out_channels: int = 256,
                  pool_sizes: Sequence[int] = (1, 2, 3, 6), init_cfg: dict | list | None = None):
         super().__init__(init_cfg)
+        if isinstance(in_channels, int):
+            raise ValueError(f'in_channels of LordreEncoder must be a list with a number for each '
+                             f'level, not {in_channels}')
         self.in_channels = tuple(in_channels)
         self.out_channels = out_channels
         # index 0 is the coarsest level, as in the published files
@@ -114,7 +119,7 @@ class LordreEncoder(BaseModule):
         """
         if len(inputs) != len(self.in_channels):
             raise ValueError(
-                f'LordreEncoder was built for {len(self.in_channels)} levels '
+                f'LordreEncoder was built for {plural(len(self.in_channels), "level")} '
                 f'(in_channels={self.in_channels}) but got {len(inputs)}: give the backbone as '
                 'many out_indices')
         weights = self.fusion.weight.split(self.out_channels, dim=1)

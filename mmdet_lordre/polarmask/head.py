@@ -10,7 +10,13 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..grid import class_loss
-from ..grid.heads import check_groups, check_mask_sizes, counts_of_batch
+from ..grid.heads import (
+    check_groups,
+    check_levels,
+    check_mask_sizes,
+    check_strides,
+    counts_of_batch,
+)
 from .losses import box_losses
 from .predict import check_test_cfg, predict_batch
 from .targets import level_points, polar_targets
@@ -94,6 +100,7 @@ class PolarMaskHead(BaseDenseHead):
             raise ValueError(f'center_radius must be positive, not {center_radius}')
         check_groups(norm_cfg, feat_channels=feat_channels)
         self.num_classes = self.cls_out_channels = num_classes
+        self.in_channels = in_channels
         self.strides = tuple(int(stride) for stride in strides)
         self.regress_ranges = tuple(tuple(pair) for pair in regress_ranges)
         self.center_radius, self.sync_normalizers = center_radius, sync_normalizers
@@ -140,7 +147,11 @@ class PolarMaskHead(BaseDenseHead):
             Four lists with an item for each level: class logits (B, num_classes, h, w);
             distances to the box's sides (B, 4, h, w) and ray lengths (B, num_rays, h, w), both
             float32 in pixels of the input; centerness logits (B, 1, h, w).
+
+        Raises:
+            UserError: If the levels are others than the head is built for.
         """
+        check_levels(x, self.in_channels, len(self.strides), 'model.bbox_head')
         levels = [self._forward_level(*level)
                   for level in zip(x, self.scales_bbox, self.scales_mask)]
         return tuple(list(outputs) for outputs in zip(*levels))
@@ -180,6 +191,7 @@ class PolarMaskHead(BaseDenseHead):
         """
         check_mask_sizes(batch_gt_instances, batch_img_metas)
         sizes = [tuple(logits.shape[-2:]) for logits in cls_logits]
+        check_strides(sizes, self.strides, batch_img_metas, 'model.bbox_head')
         targets = polar_targets(batch_gt_instances, sizes, self.strides, self.regress_ranges,
                                 self.num_classes, self.coder, self.center_radius)
         cls_logits, distances, rays, centerness = (

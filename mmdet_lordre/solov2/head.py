@@ -23,6 +23,7 @@ from ..grid import (
 from ..grid.detect import TEST_CFG
 from ..grid.heads import (
     check_groups,
+    check_levels,
     check_map_size,
     check_mask_sizes,
     complete_test_cfg,
@@ -158,6 +159,9 @@ class SOLOv2KernelHead(BaseMaskHead):
         self.conv_cls = nn.Conv2d(feat_channels, num_classes, 3, padding=1)
         self.conv_kernel = nn.Conv2d(feat_channels, self.kernel_out_channels, 3, padding=1)
         self.mask_feature_head = MODELS.build(branch)
+        if (last := getattr(self.mask_feature_head, 'end_level', 0)) >= len(strides):
+            raise ValueError(f'mask_feature_head has end_level={last}, but the last level of the '
+                             f'head is {len(strides) - 1}: set mask_feature_head.end_level')
         self.mask_stride = self.mask_feature_head.mask_stride
 
     def init_weights(self) -> None:
@@ -177,11 +181,9 @@ class SOLOv2KernelHead(BaseMaskHead):
             - Mask features (B, out_channels, h, w) at ``mask_stride``.
 
         Raises:
-            ValueError: If the number of levels is not that of ``strides``.
+            UserError: If the levels are others than the head is built for.
         """
-        if len(x) != self.num_levels:
-            raise ValueError(f'{len(x)} levels for a head of {self.num_levels}: set num_outs of '
-                             'the neck')
+        check_levels(x, self.in_channels, self.num_levels, 'model.mask_head')
         kernels, logits = [], []
         for feature, grid in zip(level_features(x), self.num_grids, strict=True):
             kernel = resize(append_coordinates(feature), (grid, grid))

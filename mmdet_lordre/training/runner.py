@@ -27,7 +27,7 @@ from ..config.classes import class_names_of, classes_in, differing_classes
 from ..config.reading import model_class_counts
 from ..errors import UserError
 from ..files import atomic_write
-from ..text import listed
+from ..text import listed, plural
 from .console import readable
 from .distributed import init_cpu_group
 from .interrupt import Interrupted, InterruptHook
@@ -58,6 +58,8 @@ class ToolRunner(Runner):
 
     #: Whether everything is built and iterations have begun.
     began = False
+    #: The iteration that they have begun with.
+    first_iter = 0
     _read = (None, None)  # path and content of a checkpoint that was looked at already
 
     def setup_env(self, env_cfg: dict) -> None:
@@ -143,7 +145,7 @@ class ToolRunner(Runner):
                                     f'{self.iter} of {self.max_iters}')
             if is_main_process():
                 check_space(self, self.logger.warning)
-            self.began = True
+            self.began, self.first_iter = True, self.iter
 
     def _choose_checkpoint(self) -> None:
         """Read what to go on from, for its seed is needed before anything is built."""
@@ -306,4 +308,4 @@ def device_name() -> str:
     device = get_device()
     if device == 'cuda':
         return torch.cuda.get_device_name()
-    return f'{device} ({torch.get_num_threads()} threads)' if device == 'cpu' else device
+    return f'{device} ({plural(torch.get_num_threads(), "thread")})' if device == 'cpu' else device

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS, init_default_scope
 
+from ..config.building import building
 from ..config.checks import check_data, reads_coco, use_files
 from ..config.own_data import CONVERTED, choose_part, set_dataset_files
 from ..config.reading import dataset_files, evaluators, split_datasets
@@ -139,7 +140,8 @@ def run_test(cfg: Config, checkpoint: str, testing: Testing,
         crowd_as_instances=testing.crowd_as_instances)))
     _set_pictures(cfg, testing)
     forget_annotations()
-    runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    with building(cfg, cfg.filename or f'of {checkpoint}'):
+        runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     if weights is not None:
         runner._read = checkpoint, weights
     if testing.out:

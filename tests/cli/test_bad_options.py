@@ -110,6 +110,10 @@ BAD = [
     ('model.backbone=None', 'must be a dictionary with a type'),
     ('model.backbone.type=None', 'model.backbone has no type'),
     ('model.neck=None', 'set model.mask_head.in_channels='),
+    ('model.mask_head=None', 'model has no mask_head, which Lordre needs: set model.mask_head to'),
+    ('model.neck.in_channels=[8,16]', '[8, 16, 32] channels: set model.neck.in_channels='),
+    ('model.neck.in_channels=8', 'must be a list'),
+    ('model.backbone.out_indices=[0,1,5]', 'ResNet demands max(out_indices) < num_stages'),
     ('param_scheduler=3', 'must be a list of schedulers'),
     ('custom_hooks=3', 'custom_hooks must be a list'),
     ('env_cfg.mp_cfg=None', 'must be a dictionary')]
@@ -153,6 +157,8 @@ def test_keys_in_the_file(tmp_path, error_line):
             ('custom_hooks = [3]', 'custom_hooks.0 must be a dictionary with a type, not 3'),
             ('default_hooks = dict(logger=3)', 'default_hooks.logger must be a dictionary'),
             ('default_scope = 3', 'default_scope must be the name of a scope'),
+            ('del model["backbone"]', 'model has no backbone, which Lordre needs'),
+            ('del model["mask_head"]["num_classes"]', 'set model.mask_head.num_classes'),
             ('model = dict()', 'model has no type: set model.type')):
         path = write_config(tmp_path / 'file.py', extra)
         line = error_line(train, path)

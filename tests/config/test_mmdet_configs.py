@@ -55,3 +55,12 @@ def test_panoptic_data_have_two_counts():
     cfg.model.roi_head.bbox_head.num_classes = 79
     with pytest.raises(UserError, match='num_classes=79'):
         check_class_counts(cfg)
+
+
+def test_a_model_may_have_no_neck():
+    """An argument that has no default may well be None."""
+    cfg = load_config('mmdet::rpn/rpn_r50-caffe-c4_1x_coco.py')
+    assert cfg.model.neck is None
+    del cfg.model.neck
+    with pytest.raises(UserError, match='model has no neck, which RPN needs'):
+        check_keys(cfg, 'rpn.py')

@@ -8,6 +8,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
 import mmdet_lordre  # noqa: F401
+from mmdet_lordre.errors import UserError
 from mmdet_lordre.masks import RLEMasks
 from mmdet_lordre.solov2 import SOLOv2FeatureBranch
 from mmdet_lordre.solov2 import head as head_module
@@ -78,8 +79,13 @@ def test_any_number_of_levels(levels):
     assert [k.shape for k in kernels] == [(2, 8, s, s) for s in head.num_grids]
     assert [c.shape for c in logits] == [(2, 4, s, s) for s in head.num_grids]
     assert features.shape == (2, 8, HEIGHT // 4, WIDTH // 4)
-    with pytest.raises(ValueError, match='levels for a head of'):
-        head(pyramid(levels)[:-1] if levels > 1 else [])
+    with pytest.raises(UserError, match=rf'built for {levels} of 16: set model\.neck\.num_outs='):
+        head(pyramid(levels) * 2)
+
+
+def test_a_branch_of_more_levels_than_the_head():
+    with pytest.raises(ValueError, match='end_level=3, but the last level of the head is 2'):
+        build(3, mask_feature_head=dict(feat_channels=16, out_channels=8, norm_cfg=None))
 
 
 def test_odd_sizes_of_the_pyramid():
