@@ -2,12 +2,15 @@
 import errno
 import os
 import re
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from .errors import UserError
+from .text import plural, printable
 
 #: Largest files that are read, in bytes. COCO's annotations have 0.5 GB, LVIS's 1.1 GB; the
 #: largest published checkpoint of the four families 0.6 GB.
@@ -42,18 +45,68 @@ def refuse_packed(path: str | os.PathLike) -> None:
     Raises:
         UserError: Naming the archive.
     """
-    if not zipfile.is_zipfile(path) or os.environ.get(NO_LIMITS):
+    if os.environ.get(NO_LIMITS):
         return
+    entries = _entries(path)
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        total = sum(entry.file_size for entry in entries)
+        raise UserError(f'{path} refused: it is a compressed archive of {_bytes(total)}, '
+                        'which torch.save does not write; unpack and save it again')
+
+
+def refuse_damaged(path: str | os.PathLike) -> None:
+    """Refuse an archive of ``torch.save`` that is cut off, or is not what was written.
+
+    torch compares no checksums: of a file with other bytes in a tensor it makes other weights.
+
+    Raises:
+        UserError: Naming the file and its size, or what in it is damaged.
+    """
+    with open(path, 'rb') as file:
+        if file.read(4) != b'PK\x03\x04':
+            if zipfile.is_zipfile(path):
+                raise UserError(f'{path} is not a complete checkpoint: its beginning is missing; '
+                                'download or copy it again')
+            return
+    size, entries = os.path.getsize(path), _entries(path)
+    if not entries:
+        raise UserError(f'{path} is not a complete checkpoint: it has '
+                        f'{_bytes(size)}, whose end is missing or damaged; download or copy '
+                        'it again')
+    total = sum(entry.file_size for entry in entries)
+    if total > size:
+        raise UserError(f'{path} is not a complete checkpoint: it has {_bytes(size)}, and what was '
+                        f'saved {_bytes(total)}; download or copy it again')
+    with zipfile.ZipFile(path) as archive:
+        for entry in entries:
+            # torch.serialization.set_crc32_options(False) writes none
+            if entry.CRC and not _is_whole(archive, entry):
+                raise UserError(f'{path} is not a complete checkpoint: {printable(entry.filename)} '
+                                'in it is damaged; download or copy it again')
+
+
+def _entries(path):
+    """What is in a zip archive; nothing if it is none."""
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError):
-        return  # damaged: torch says how
-    total = sum(entry.file_size for entry in entries)
-    if total > os.path.getsize(path) or any(e.compress_type != zipfile.ZIP_STORED
-                                            for e in entries):
-        raise UserError(f'{path} refused: it is a compressed archive of {total / 2**20:.0f} MiB, '
-                        'which torch.save does not write; unpack and save it again')
+            return archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return []
+
+
+def _is_whole(archive, entry):
+    try:
+        with archive.open(entry) as file:
+            while file.read(2**20):
+                pass
+        return True
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError,
+            zlib.error, struct.error):
+        return False
+
+
+def _bytes(size):
+    return f'{size / 2**20:.1f} MiB' if size >= 2**20 else plural(size, 'byte')
 
 
 def refuse_text(path: str | os.PathLike) -> None:

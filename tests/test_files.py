@@ -49,7 +49,7 @@ def test_archives_that_grow(tmp_path):
         for name in source.namelist():
             target.writestr(name, source.read(name))
     assert read_checkpoint(path)['state_dict']['w'].shape == (2**20,)
-    with pytest.raises(UserError, match=r'packed\.pth refused: it is a compressed archive of 4 M'):
+    with pytest.raises(UserError, match=r'packed\.pth refused: .* compressed archive of 4\.0 M'):
         read_checkpoint(packed)
 
 
@@ -62,5 +62,5 @@ def test_yaml_brings_no_objects(tmp_path):
     path.write_text('model: [\n')
     with pytest.raises(UserError, match='is not YAML'):
         load_config(str(path))
-    path.write_text('{model: {type: Lordre}, mine: {sizes: [1, 2]}}\n')
+    path.write_text('{model: {type: mmdet.Lordre}, mine: {sizes: [1, 2]}}\n')
     assert load_config(str(path)).mine == dict(sizes=[1, 2])

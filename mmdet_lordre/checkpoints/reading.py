@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..files import CHECKPOINT, refuse_large, refuse_packed, refuse_text
+from ..files import CHECKPOINT, refuse_damaged, refuse_large, refuse_packed, refuse_text
 from .rules import ConversionError, listed
 from .safe_load import name_asked_for
 
@@ -72,7 +72,8 @@ def read_published(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
     Raises:
         ConversionError: No such file, a file of another kind, one that holds objects other than
             tensors and plain data, or one without a state dict.
-        UserError: It is larger than checkpoints are, grows when it is read, or is a web page.
+        UserError: It is larger than checkpoints are, grows when it is read, is cut off or
+            damaged, or is a web page.
     """
     if '://' in str(path):
         raise ConversionError(f'{path}: download the file first, and give its path')
@@ -81,6 +82,7 @@ def read_published(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
         raise ConversionError(f'{path}: no such file')
     refuse_large(path, CHECKPOINT)
     refuse_packed(path)
+    refuse_damaged(path)
     refuse_text(path)
     try:
         content = _read(path)

@@ -25,7 +25,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..errors import UserError
-from ..files import CHECKPOINT, refuse_large, refuse_packed, refuse_text
+from ..files import CHECKPOINT, refuse_damaged, refuse_large, refuse_packed, refuse_text
 from ..text import printable
 
 _DTYPES = ('Bool', 'Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32', 'UInt64',
@@ -115,13 +115,15 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: It is larger than checkpoints are, grows when it is read, or is a web page.
+        UserError: It is larger than checkpoints are, grows when it is read, is cut off or
+            damaged, or is a web page.
     """
     filename = os.path.expanduser(filename)
     if not os.path.isfile(filename):
         raise FileNotFoundError(f'no such checkpoint: {filename}')
     refuse_large(filename, CHECKPOINT)
     refuse_packed(filename)
+    refuse_damaged(filename)
     refuse_text(filename)
     register_safe_globals()  # the fork of mmengine takes them back
     with warnings.catch_warnings():
@@ -191,8 +193,11 @@ def _refusal(filename, error):
 
 
 def _first_line(error):
-    """The telling part of one of torch's long explanations."""
+    """The telling part of one of torch's long explanations: its first sentence."""
     text = str(error).split('WeightsUnpickler error:')[-1].strip()
-    line = (text.splitlines() or [''])[0].strip()[:160]
-    # a number alone is a key that torch's reader looked for
-    return line if re.search('[A-Za-z]', line) else 'its content is not what torch.save writes'
+    line = re.split(r'\.\s+(?=[A-Z])|\n', text)[0].rstrip('. ')
+    # a number alone is a key that torch's reader looked for; the rest are its words for a tar file
+    # and for another archive
+    if not re.search('[A-Za-z]', line) or re.search(r'legacy \.tar|inline_container', line):
+        return 'its content is not what torch.save writes'
+    return line if len(line) <= 160 else f'{line[:157]}...'

@@ -2,6 +2,7 @@
 import http.server
 import pickle
 import threading
+import zipfile
 from contextlib import contextmanager
 from functools import partial
 
@@ -182,6 +183,43 @@ def test_damaged_files(tmp_path):
         read_checkpoint(tmp_path / 'gone.pth')
     torch.save(torch.ones(2), path)
     with pytest.raises(UserError, match='holds a Tensor'):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize('change, said', [
+    (lambda b: b[:len(b) // 2], r'it has \d+ bytes, whose end is missing or damaged; download or'),
+    (lambda b: b[:10], 'it has 10 bytes, whose end is missing'),
+    (lambda b: b[5000:], 'its beginning is missing; download or copy it again'),
+    (lambda b: b[:5000] + b[9000:], r'it has \d+ bytes, and what was saved 16\d{3} bytes; '),
+    (lambda b: b[:9000] + bytes(4) + b[9004:], r'x/data/1 in it is damaged; download or copy it')],
+    ids=('half', 'ten bytes', 'no beginning', 'hole', 'other bytes'))
+def test_what_is_wrong_with_a_damaged_file(tmp_path, change, said):
+    """torch reads the last of them: into other weights."""
+    path = tmp_path / 'x.pth'
+    torch.save(dict(state_dict={name: torch.rand(2000) for name in 'ab'}), path)
+    read_checkpoint(path)
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(UserError, match=rf'x\.pth is not a complete checkpoint: {said}'):
+        read_checkpoint(path)
+    with pytest.raises(UserError, match=r'x\.pth is not a complete checkpoint: '):
+        read_published(path)
+
+
+def test_a_file_without_checksums(tmp_path):
+    path = tmp_path / 'x.pth'
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(dict(state_dict=dict(a=torch.ones(3))), path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read_checkpoint(path)['state_dict']['a'].tolist() == [1, 1, 1]
+
+
+def test_another_archive(tmp_path):
+    path = tmp_path / 'x.pth'
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('a.txt', 'text')
+    with pytest.raises(UserError, match=r'its content is not what torch\.save writes'):
         read_checkpoint(path)
 
 
