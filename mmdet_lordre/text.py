@@ -27,10 +27,15 @@ def quoted(value: object, limit: int = 60) -> str:
 
 
 def plural(count: int, word: str) -> str:
-    """``'1 image'``, ``'2 images'``, ``'3 classes'``."""
+    """``'1 image'``, ``'2 images'``, ``'3 classes'``, ``'4 boxes'``."""
     if count != 1:
-        word += 'es' if word.endswith('s') else 's'
+        word += 'es' if word.endswith(('s', 'x')) else 's'
     return f'{count} {word}'
+
+
+def agree(count: int, one: str, more: str) -> str:
+    """The form of a verb or pronoun that goes with a count: ``agree(1, 'is', 'are')``."""
+    return one if count == 1 else more
 
 
 def listed(names: object, limit: int = 6) -> str:

@@ -3,7 +3,7 @@ import pytest
 
 from mmdet_lordre.cli.main import explain
 from mmdet_lordre.errors import UserError
-from mmdet_lordre.text import listed, plural, printable, quoted
+from mmdet_lordre.text import agree, listed, plural, printable, quoted
 
 
 @pytest.mark.parametrize('text, shown', [
@@ -30,3 +30,6 @@ def test_words():
     assert (quoted('a'), quoted(1), quoted(None)) == ("'a'", '1', 'None')
     assert (plural(1, 'class'), plural(2, 'class'), plural(0, 'image')) == (
         '1 class', '2 classes', '0 images')
+    assert plural(2, 'box') == '2 boxes' and plural(1, 'box') == '1 box'
+    assert (agree(1, 'is', 'are'), agree(0, 'is', 'are'), agree(2, 'is', 'are')) == (
+        'is', 'are', 'are')

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..datasets.annotation_rules import Problem
 from ..datasets.doubts import Objects
+from ..text import plural
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def crowded_images(objects: Objects, count: int) -> list[Shown]:
     """The images with the most objects."""
     images, numbers = np.unique(objects.image, return_counts=True)
     order = np.argsort(-numbers, kind='stable')[:count]
-    return [Shown(int(images[at]), True, f'{numbers[at]} objects') for at in order]
+    return [Shown(int(images[at]), True, plural(numbers[at], 'object')) for at in order]
 
 
 def images_by_size(data: dict, count: int, largest: bool) -> list[Shown]:

@@ -7,7 +7,7 @@ import numpy as np
 from ..datasets.annotation_rules import KINDS, category_name
 from ..datasets.checking import CheckedPart
 from ..datasets.doubts import objects_of
-from ..text import printable
+from ..text import plural, printable
 from .choose import (
     Shown,
     by_area,
@@ -86,7 +86,7 @@ def sections_of(part: CheckedPart, tiles: Tiles, count: int = 24, seed: int = 0
     each = max(4, min(2 * count, _MOST // max(1, len(data['categories']))))
     for label, category in enumerate(data['categories']):
         number = int((objects.label == label).sum())
-        wanted.append(('classes', printable(category_name(category), 60), f'{number} objects'
+        wanted.append(('classes', printable(category_name(category), 60), plural(number, 'object')
                        + (f', {each} of them drawn by lot.' if number > each else '.'),
                        chosen_objects(objects, label, each, seed)))
     wanted += [('doubtful', kind[0].upper() + kind[1:], f'{_count(part, kind)} in all; '

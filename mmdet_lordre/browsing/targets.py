@@ -17,7 +17,7 @@ from ..models import head_of
 from ..polarmask.head import PolarMaskHead
 from ..polarmask.targets import polar_targets
 from ..solov2.head import SOLOv2KernelHead
-from ..text import plural
+from ..text import agree, plural
 from ..visualization.drawing import mask_crops, paint
 
 _SHIFT = 4
@@ -92,8 +92,8 @@ def _cells(head, inputs, instances) -> list[DrawnTargets]:
         first = own[0] if len(own) else 0
         pairs = images == number
         lines = [f'level {level}, {grid}x{grid}: '
-                 f'{len(np.unique(gts[pairs & (levels == level)]))} objects, '
-                 f'{len(np.unique(positions[pairs & (levels == level)]))} cells'
+                 f'{plural(len(np.unique(gts[pairs & (levels == level)])), "object")}, '
+                 f'{plural(len(np.unique(positions[pairs & (levels == level)])), "cell")}'
                  for level, grid in enumerate(head.num_grids) if (pairs & (levels == level)).any()]
         without = len(own) - len(np.unique(gts[pairs]))
         if without:
@@ -137,8 +137,9 @@ def _rays(head, inputs, instances) -> list[DrawnTargets]:
     found = []
     for number in range(len(instances)):
         rows = np.flatnonzero(image == number)
-        lines = [f'stride {stride}: {len(np.unique(owner[rows[level[rows] == k]]))} objects, '
-                 f'{int((level[rows] == k).sum())} points'
+        lines = [f'stride {stride}: '
+                 f'{plural(len(np.unique(owner[rows[level[rows] == k]])), "object")}, '
+                 f'{plural(int((level[rows] == k).sum()), "point")}'
                  for k, stride in enumerate(head.strides) if (level[rows] == k).any()]
         without = counts[number] - len(np.unique(owner[rows]))
         if without:
@@ -179,11 +180,12 @@ def _queries(model, head, inputs, samples) -> list[DrawnTargets]:
         lines = []
         if isinstance(head, LordreHead):
             beyond = plural(len(gt) - queries, 'object')
-            lines = [f'{len(gt)} of {queries} queries learn an object' if len(gt) <= queries else
+            lines = [f'{len(gt)} of {queries} queries {agree(len(gt), "learns", "learn")} an object'
+                     if len(gt) <= queries else
                      f'{beyond} more than the {queries} queries: not learned']
         empty = int((~masks.flatten(1).any(1)).sum())
         if empty:
-            lines.append(f'{empty} cover no pixel of the targets by half')
+            lines.append(f'{empty} without a pixel of the targets that is covered by half')
         found.append(DrawnTargets(
             f'Mask targets of {size[1]}x{size[0]} pixels: those that are covered by half. Each is '
             'learned by the prediction that fits it best.', lines, _painter(masks)))

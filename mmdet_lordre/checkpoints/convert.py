@@ -10,6 +10,7 @@ from mmdet.datasets import CocoDataset
 from torch import Tensor
 
 from ..files import atomic_write, refuse_overwriting
+from ..text import agree, plural
 from . import backbones, formats
 from .reading import read_published, sha256
 from .rules import Conversion, ConversionError
@@ -56,8 +57,8 @@ def _classes(count: int | None, meta: Mapping, result: Conversion) -> tuple[str,
     if stated:
         stated = tuple(str(name) for name in stated)
         if count is not None and count != len(stated):
-            raise ConversionError(f'the file names {len(stated)} classes, but its classifier has '
-                                  f'{count}')
+            raise ConversionError(f'the file names {plural(len(stated), "class")}, but its '
+                                  f'classifier has {count}')
         # mmdet 1.x wrote underscores.
         if tuple(name.replace('_', ' ') for name in stated) == COCO_CLASSES:
             return COCO_CLASSES
@@ -67,7 +68,8 @@ def _classes(count: int | None, meta: Mapping, result: Conversion) -> tuple[str,
     if count == len(COCO_CLASSES):
         return COCO_CLASSES
     if count is not None:
-        result.notes.append(f'the classifier has {count} classes and the file does not name them')
+        result.notes.append(f'the classifier has {plural(count, "class")} and the file does '
+                            f'not name {agree(count, "it", "them")}')
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..text import agree, listed, plural
 
 
 @dataclass
@@ -65,16 +66,19 @@ class StateDictMatch:
         parts = []
         for name, a, b in self.other_shape:
             if num_classes and b[0] == num_classes and a[1:] == b[1:]:
-                raise UserError(f'{checkpoint} has {a[0]} classes, {config} has {num_classes} '
-                                f'({name}: {_text(a)} and {_text(b)}): set num_classes={a[0]} '
-                                'in the config, or fine-tune with --load-from')
+                raise UserError(f'{checkpoint} has {plural(a[0], "class")}, {config} has '
+                                f'{num_classes} ({name}: {_text(a)} and {_text(b)}): set '
+                                f'num_classes={a[0]} in the config, or fine-tune with --load-from')
         if self.other_shape:
             name, a, b = self.other_shape[0]
-            parts.append(f'{len(self.other_shape)} tensors have other shapes ({name}: {_text(a)} '
-                         f'in the checkpoint, {_text(b)} in the model)')
+            count = len(self.other_shape)
+            parts.append(f'{plural(count, "tensor")} '
+                         + agree(count, 'has another shape', 'have other shapes')
+                         + f' ({name}: {_text(a)} in the checkpoint, {_text(b)} in the model)')
         if self.missing:
-            parts.append(f'{len(self.missing)} are not in the checkpoint '
-                         f'({self.missing[0][0]}, ...)')
+            count = len(self.missing)
+            parts.append(f'{count} {agree(count, "is", "are")} not in the checkpoint '
+                         f'({listed([name for name, *_ in self.missing], 1)})')
         raise UserError(f'{checkpoint} does not fit {config}: {"; ".join(parts)}: take the '
                         'config that the checkpoint was trained with')
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import DictAction
 
 from ..errors import UserError
-from ..text import printable
+from ..text import plural, printable
 
 
 class UsageError(UserError):
@@ -110,7 +110,8 @@ def _device(name: str) -> str:
             f'{", ".join(there)}')
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
         raise argparse.ArgumentTypeError(
-            f'{name}: there are {torch.cuda.device_count()} GPUs, counted from cuda:0')
+            f'{name}: this machine has {plural(torch.cuda.device_count(), "GPU")}, counted from '
+            'cuda:0')
     return name
 
 

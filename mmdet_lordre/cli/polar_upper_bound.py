@@ -16,6 +16,7 @@ from ..errors import UserError
 from ..polarmask import PolarRayCoder
 from ..polarmask.polygons import FILLS
 from ..polarmask.upper_bound import PolarUpperBound
+from ..text import plural
 from .options import Parser
 
 
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> Any:
     except ValueError as error:
         raise UserError(f'--rays, --search: {error}') from error
     bound = load(args.annotations)
-    print(f'{len(bound.anns)} instances in {args.annotations}')
+    print(f'{plural(len(bound.anns), "instance")} in {args.annotations}')
     print(f'{"rays":>4} {"0/360 rule":<10} {"AP":>6} {"AP50":>6} {"AP75":>6} {"mean IoU":>8}')
     for rule, coder in coders:
         result = bound.evaluate(coder, args.fill)

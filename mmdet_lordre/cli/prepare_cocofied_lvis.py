@@ -3,6 +3,7 @@
 from ..errors import UserError
 from ..evaluation.lvis_cocofied_subset import write_cocofied
 from ..files import refuse_overwriting
+from ..text import plural
 from .options import Parser, add_overwrite
 
 
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> dict:
         subset = write_cocofied(args.lvis, args.out, None if args.split == 'all' else args.split)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
-    print(f'{args.out}: {len(subset["images"])} images, {len(subset["annotations"])} annotations, '
+    print(f'{args.out}: {plural(len(subset["images"]), "image")}, '
+          f'{plural(len(subset["annotations"]), "annotation")}, '
           f'{len(subset["categories"])} of 80 categories')
     return subset

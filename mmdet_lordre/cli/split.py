@@ -173,7 +173,7 @@ def _table(data, objects, placed, names) -> str:
                        for at, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
              for row in rows]
     if len(classes) > _ROWS:
-        lines.append(f'and {len(classes) - _ROWS} more classes, divided more evenly')
+        lines.append(f'and {plural(len(classes) - _ROWS, "other class")}, divided more evenly')
     lacking = [f'{names[p]} has no {classes[c]}' for c in range(len(classes))
                for p in range(len(names)) if counts[:, c].any() and not counts[p, c]]
     if lacking:

@@ -15,7 +15,7 @@ from ..datasets.repairs import Repairs, describe, names_alike
 from ..datasets.units import refuse_other_units
 from ..datasets.usable import usable_annotations
 from ..errors import UserError
-from ..text import listed, plural, printable, quoted
+from ..text import agree, listed, plural, printable, quoted
 from .classes import class_names_of, label_counts_of
 from .keys import nodes_of
 from .reading import dataset_files, dicts_in, evaluators, model_class_counts, split_datasets
@@ -151,12 +151,14 @@ class _FileCheck:
                           and annotation.get('category_id') in unknown)
         if objects:
             found = [f'{unknown[number]} {count}' for number, count in objects.most_common()]
-            self.warn(f'{printable(self.ann_file)}: {sum(objects.values())} annotations are of '
-                      'classes that ' + ('the config does not name' if self.split == 'train'
-                                         else 'the model does not know')
-                      + f' ({listed(found)}): they are left out' + (
-                          '' if self.split == 'train' else
-                          ', and the figures are of the other classes alone'))
+            count = sum(objects.values())
+            who = 'the config does not name' if self.split == 'train' else \
+                'the model does not know'
+            self.warn(f'{printable(self.ann_file)}: {plural(count, "annotation")} '
+                      + agree(count, 'is of a class that ', 'are of classes that ')
+                      + f'{who} ({listed(found)}): {agree(count, "it is", "they are")} left out'
+                      + ('' if self.split == 'train' else
+                         ', and the figures are of the other classes alone'))
 
     def problems(self, data, skip_bad, skip_images):
         """What training would stop at: said, or refused."""
@@ -181,9 +183,9 @@ class _FileCheck:
             self.warn(usable().line(self.ann_file))
         turned = [p for p in found if p.kind == 'turned by its tag']
         if turned:
-            self.warn(f'{printable(self.ann_file)}: {plural(len(turned), "image")} are turned or '
-                      f'mirrored by their orientation tag ({turned[0].where}): they are read '
-                      'upright, and their annotations must have been drawn so')
+            self.warn(f'{printable(self.ann_file)}: {plural(len(turned), "image")} turned or '
+                      f'mirrored by the orientation tag ({turned[0].where}), and read upright: '
+                      'annotations must have been drawn so')
         return stopping
 
 
@@ -285,5 +287,5 @@ def check_class_counts(cfg: Config) -> None:
     for key, count in model_class_counts(cfg).items():
         if allowed and count not in allowed:
             raise UserError(f'the config has {key}.num_classes={count}, but its data have '
-                            f'{len(classes)} classes ({listed(classes, 3)}): set '
+                            f'{plural(len(classes), "class")} ({listed(classes, 3)}): set '
                             f'num_classes={len(classes)} or the metainfo of the data')

@@ -8,7 +8,7 @@ from mmengine.config import Config, ConfigDict
 
 from ..checkpoints.safe_load import read_checkpoint
 from ..errors import UserError
-from ..text import listed
+from ..text import listed, plural
 from ..visualization.palette import class_palette
 from .reading import OTHER_CLASSES, dicts_in, split_datasets
 
@@ -121,7 +121,7 @@ def differing_classes(before: Sequence[str], now: Sequence[str]) -> str:
                 f'{before[label]!r} and is now {now[label]!r}')
     gone = [name for name in before if name not in now]
     new = [name for name in now if name not in before]
-    return (f'{len(before)} classes before, {len(now)} now'
+    return (f'{plural(len(before), "class")} before, {len(now)} now'
             + (f'; no longer: {listed(gone)}' if gone else '')
             + (f'; new: {listed(new)}' if new else ''))
 

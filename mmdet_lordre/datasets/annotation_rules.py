@@ -12,7 +12,7 @@ from pycocotools import mask as mask_api
 
 from ..errors import UserError
 from ..masks.runs import checked_counts
-from ..text import printable, quoted
+from ..text import plural, printable, quoted
 
 STOP, LEFT_OUT, KEPT = 'stop', 'left out', 'kept'
 
@@ -220,9 +220,9 @@ def mask_problem(segmentation: object, image: dict) -> tuple[str, str] | None:
         if not isinstance(polygon, (list, tuple)) or not set(map(type, polygon)) <= {int, float}:
             return 'bad polygon', 'its segmentation is not a list of polygons'
         if len(polygon) % 2:
-            return 'bad polygon', f'a polygon has {len(polygon)} numbers, which is odd'
+            return 'bad polygon', f'a polygon has {plural(len(polygon), "number")}, which is odd'
         if len(polygon) < 6:
-            return 'bad polygon', f'a polygon of {len(polygon) // 2} points has no area'
+            return 'bad polygon', f'a polygon of {plural(len(polygon) // 2, "point")} has no area'
         if not _finite_sum(polygon):
             return 'not finite', 'a polygon has NaN or infinite coordinates'
         if max(polygon) > farthest or min(polygon) < -farthest:

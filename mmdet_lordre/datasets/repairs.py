@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pycocotools import mask as mask_api
 
 from ..errors import UserError
-from ..text import listed, plural, printable, quoted
+from ..text import agree, listed, plural, printable, quoted
 from .annotation_rules import category_name, encode_segmentation
 from .file_names import leads_out, names_found, path_of_url
 from .image_rules import image_size
@@ -42,10 +42,16 @@ class Repairs:
                                   if key in data})
         self.annotations = self.data.get('annotations', [])
 
-    def note(self, count: int, sentence: str) -> None:
-        """Say how often something was repaired, if it was."""
+    def note(self, count: int, sentence: str, word: str | None = None) -> None:
+        """Say how often something was repaired, if it was.
+
+        Args:
+            count: How often.
+            sentence: With ``{}`` for the count.
+            word: What is counted, to be put after it.
+        """
         if count:
-            self.notes.append(sentence.format(count))
+            self.notes.append(sentence.format(plural(count, word) if word else count))
 
     def make(self, folder: str | None = None, upright: bool = True) -> 'Repairs':
         """Put right what can be.
@@ -115,11 +121,12 @@ class Repairs:
                 respelled += value is not None and meant is not None
                 annotation[reference] = meant
         if words:
-            self.note(len(words), f'{name}: {{}} ids are no whole numbers from 0 on '
+            self.note(len(words), f'{name}: {{}} other than whole numbers from 0 on '
                                   f'({quoted(words[0], 40)}): all are numbered in their order, '
-                                  'from 1')
+                                  'from 1', 'id')
         else:
-            self.note(respelled, f'{name}: {{}} ids read as whole numbers')
+            self.note(respelled, f'{name}: {{}} read as '
+                      + agree(respelled, 'a whole number', 'whole numbers'), 'id')
         self.note(missing, f'{name}: {{}} without an id: numbered')
 
     def numbers(self) -> None:
@@ -145,8 +152,9 @@ class Repairs:
                                 f'{quoted(flag)}: it must be 0 or 1')
             annotation['iscrowd'] = int(number or 0)
             flags += 1
-        self.note(sizes, 'images: {} widths and heights read as whole numbers')
-        self.note(names, 'categories: {} names that are numbers read as text')
+        self.note(sizes, 'images: {} read as '
+                  + agree(sizes, 'a whole number', 'whole numbers'), 'side')
+        self.note(names, 'categories: {} in numbers read as text', 'name')
         self.note(flags, 'annotations: {} without iscrowd, or with another form of it, read as 0 '
                          'or 1')
 
@@ -155,7 +163,8 @@ class Repairs:
         crowds = [annotation for annotation in self.annotations if annotation.get('iscrowd')]
         for annotation in crowds:
             annotation['iscrowd'] = 0
-        self.note(len(crowds), 'annotations: {} crowd regions taken as objects')
+        self.note(len(crowds), 'annotations: {} taken as '
+                  + agree(len(crowds), 'an object', 'objects'), 'crowd region')
 
     def order_categories(self, classes: Sequence[str]) -> None:
         """Put the categories in the order of some classes, by their names; others come last."""
@@ -185,7 +194,7 @@ class Repairs:
                     f'{self.path}: file_name of image {image["id"]} (number {index}) is '
                     f'{"missing" if name is None else quoted(name)}: give the name of its file '
                     'as text')
-        self.note(urls, 'images: {} names taken from coco_url')
+        self.note(urls, 'images: {} taken from coco_url', 'name')
         if folder is None:
             return
         found = names_found(folder, [image['file_name'] for image in images])
@@ -214,7 +223,7 @@ class Repairs:
                 if size is not None:
                     image['width'], image['height'] = size
                     count += 1
-        self.note(count, 'images: {} sizes read from their files')
+        self.note(count, 'images: {} read from the image files', 'size')
 
     def polygons(self) -> None:
         """Polygons that are not lists of numbers in a list: one alone, or with pairs of numbers."""
@@ -235,7 +244,7 @@ class Repairs:
             else:
                 continue
             count += 1
-        self.note(count, 'annotations: {} polygons in other brackets than COCO\'s')
+        self.note(count, 'annotations: {} in other brackets than COCO\'s', 'polygon')
 
     def boxes_and_areas(self) -> None:
         """Compute what is missing of boxes and areas from the masks."""
@@ -260,8 +269,8 @@ class Repairs:
                 continue
             counted['bbox'] += needs_box
             counted['area'] += needs_area
-        self.note(counted['bbox'], 'annotations: {} boxes computed from their masks')
-        self.note(counted['area'], 'annotations: {} areas computed')
+        self.note(counted['bbox'], 'annotations: {} computed from masks', 'box')
+        self.note(counted['area'], 'annotations: {} computed', 'area')
 
 
 def _whole_numbers(values: list) -> bool:

@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from terminaltables import AsciiTable
 
 from ..masks import encode_masks
-from ..text import listed, printable
+from ..text import agree, listed, plural, printable
 from .box_recall import average_recalls
 from .coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarize
 
@@ -159,8 +159,9 @@ class CocoMaskMetric(CocoMetric):
         missing = [name for name, i in zip(classes, ids, strict=True) if i is None]
         if missing:
             MMLogger.get_current_instance().warning(
-                f'{len(missing)} of {len(classes)} classes are not in the annotation file '
-                f'and are not evaluated: {listed(missing, 5)}')
+                f'{len(missing)} of {plural(len(classes), "class")} '
+                f'{agree(len(missing), "is", "are")} not in the annotation file, and not '
+                f'evaluated: {listed(missing, 5)}')
         return ids
 
     def _detections(self, preds, logger):
@@ -194,7 +195,7 @@ class CocoMaskMetric(CocoMetric):
                 continue
             path = f'{self.outfile_prefix}.{kind}.json'
             dump(entries, path)
-            logger.info(f'{len(entries)} detections written to {path}')
+            logger.info(f'{plural(len(entries), "detection")} written to {path}')
 
     def _evaluate(self, metric, detections, logger):
         kind = 'segm' if metric == 'segm' else 'bbox'

@@ -13,6 +13,7 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
+from ..text import agree, plural
 from .coco_backend import _coco_of, _detections, mean_of_valid
 from .coco_mask_metric import _array, to_rles
 from .lvis_cocofied_subset import COCO_CATEGORIES
@@ -116,8 +117,10 @@ class LVISMaskMetric(BaseMetric):
             logger.warning(f'No LVIS evaluation: {self.lvis_file} has none of these images.')
             return {}
         if len(seen) < len(self._image_ids):
-            logger.warning(f'{len(self._image_ids) - len(seen)} of {len(self._image_ids)} images '
-                           f'of {self.lvis_file} were not tested; their objects count as missed')
+            lacking = len(self._image_ids) - len(seen)
+            logger.warning(f'{lacking} of {plural(len(self._image_ids), "image")} of '
+                           f'{self.lvis_file} {agree(lacking, "was", "were")} not tested: their '
+                           'objects count as missed')
         figures = self._figures(self._evaluator(self._entries(results)))
         logger.info(_report(figures, self.max_dets))
         return figures

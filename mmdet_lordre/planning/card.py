@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text import listed, plural, printable
+from ..text import agree, listed, plural, printable
 from .leaks import Leaks
 from .objects import Objects
 from .sample import Looks
@@ -34,7 +34,8 @@ class Card:
         """(what, figures) line by line."""
         data, looks = self.objects, self.looks
         counts, sides = data.counts, data.sides
-        share = looks.objects and f' (of {looks.objects} looked at in {looks.images} images)'
+        share = looks.objects and \
+            f' (of {looks.objects} looked at in {plural(looks.images, "image")})'
         rows = [('images', _images(data) + (f'; val {_images(self.val)}' if self.val else '')),
                 ('objects an image', f'median {np.median(counts):.0f}, 95 % have at most '
                                      f'{np.percentile(counts, 95):.0f}, most {counts.max()}; '
@@ -124,7 +125,8 @@ class Card:
                         "than a list of filters, as the published Lordre's.")
         if counts.max() > COUNTED:
             beyond = np.maximum(counts - COUNTED, 0).sum() / len(data)
-            said.append(f'{plural(int((counts > COUNTED).sum()), "image")} have more than '
+            crowded = int((counts > COUNTED).sum())
+            said.append(f'{plural(crowded, "image")} {agree(crowded, "has", "have")} more than '
                         f"{COUNTED} objects: COCO's AP counts {COUNTED} detections an image, so "
                         f'{beyond:.1%} of the objects can never count.')
         if looks.holes + looks.parts > 0.1:

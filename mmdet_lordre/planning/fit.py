@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import UserError
+from ..text import plural
 from . import rules
 from .objects import Objects
 from .pretrained import Pretrained
@@ -157,9 +158,10 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
         jitter=rules.may_vary_colors(len(objects.files), looks),
         balance=len(objects.classes) > 1 and _uneven(objects), why=dict(
             longer=f'{why}: {quantiles[1]:.0f} px here ({least} to {most} are of use)',
-            most=f'an image has at most {objects.counts.max()} objects',
-            queries=f'99 % of the images have at most {np.percentile(objects.counts, 99):.0f} '
-                    'objects; half as many again'), **others)
+            most=f'an image has at most {plural(objects.counts.max(), "object")}',
+            queries='99 % of the images have at most '
+                    f'{plural(round(np.percentile(objects.counts, 99)), "object")}; half as many '
+                    'again'), **others)
 
 
 def _uneven(objects):

@@ -11,7 +11,7 @@ from ..datasets.near_duplicates import linked_groups, near_duplicates
 from ..datasets.parts import subset
 from ..datasets.repairs import Repairs
 from ..datasets.splitting import balanced_parts, by_version, merged, objects_by_class
-from ..text import listed, plural, printable
+from ..text import agree, listed, plural, printable
 
 #: Share of the images that is set aside, and most of them.
 SHARE, MOST = 0.2, 500
@@ -52,6 +52,7 @@ def set_aside(own: OwnData, folder: str, seed: int = 0) -> tuple[OwnData, str]:
         file = os.path.abspath(os.path.join(folder, f'{name}.json'))
         files.append(Part(write_annotations(subset(data, placed == number), file), images))
     aside = [name for name, part in zip(names, placed) if part]
-    line = (f'no --val-ann: {len(aside)} of {plural(len(names), "image")} are set aside to judge '
+    line = (f'no --val-ann: {len(aside)} of {plural(len(names), "image")} '
+            f'{agree(len(aside), "is", "are")} set aside to judge '
             f'on ({listed(aside, 4)}; seed {seed}; all are listed in {printable(files[1][0])})')
     return OwnData(files[0], files[1], files[1], own.classes), line

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ..errors import UserError
+from ..text import plural
 from .pictures import BrokenPictureError, Picture
 from .preparation import Preparation
 
@@ -73,7 +74,8 @@ class TiledTIFF:
             raise BrokenPictureError(f'it cannot be decoded ({str(error)[:120]})') from error
         if level >= len(levels):
             self.file.close()
-            raise UserError(f'{path} has {len(levels)} levels: level {level} is not among them')
+            raise UserError(f'{path} has {plural(len(levels), "level")}: level {level} is not '
+                            'among them')
         self.levels, self.page = levels, levels[level].pages[0]
         page = self.page
         self.size = (page.imagelength, page.imagewidth)

@@ -141,8 +141,8 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
         joined = folder.finish()
     except KeyboardInterrupt:
         remedy = '' if source.moving else '; go on with --resume'
-        raise KeyboardInterrupt(f'interrupted: {count.pictures + todo.before} pictures are done'
-                                f'{remedy}') from None
+        done = plural(count.pictures + todo.before, 'picture')
+        raise KeyboardInterrupt(f'interrupted: {done} done{remedy}') from None
     finally:
         folder.close()
     if joined:

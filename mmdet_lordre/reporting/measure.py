@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..text import plural
 from .average_precision import Curves, curves
 from .bootstrap import Resamples, draw, resample
 from .calibration import Calibration, calibration
@@ -51,7 +52,7 @@ def measured(name: str, table: Table, iou: float = 0.5, score: float | None = No
         say: Takes a line about what is being done.
     """
     matches = match(table)
-    say(f'{name}: {len(table.detections)} detections, '
+    say(f'{name}: {plural(len(table.detections), "detection")}, '
         f'{len(matches.detection)} of them on an object')
     f1 = thresholds(table, matches, iou)
     scores = f1.best if score is None else np.full(len(table.classes), score)

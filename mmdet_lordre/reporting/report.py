@@ -10,7 +10,7 @@ from ..datasets.coco_file import find_images
 from ..errors import UserError
 from ..files import atomic_write, reason
 from ..pages import write_page
-from ..text import listed, printable
+from ..text import listed, plural, printable
 from . import page
 from .advice import advice
 from .compare import Difference, differences
@@ -121,14 +121,14 @@ def _models(values, numbers, sources, annotated, folder, options, log, say):
     values['together'] = page.together([first, *others], [
         (source.name, log if source is sources[0] else read_run(source.run))
         for source in sources if source.run]) if others else {}
-    say(f'{first.name}: {len(examples.wanted)} pictures')
+    say(f'{first.name}: {plural(len(examples.wanted), "picture")}')
     values['examples'] = examples.drawn()
     used = {example['p'] for example in values['examples']}
     used.update(*(cell[-1] for cell in values['confusion']['cells']))
     values['names'] = {p: printable(first.table.pictures[p].name, 120) for p in sorted(used)}
     if examples.unread:
-        say(f'{len(examples.unread)} images could not be read or have another size than the '
-            f'annotations say; they are drawn as outlines: {listed(examples.unread, 3)}')
+        say(f'{plural(len(examples.unread), "image")} could not be read, or not at the size '
+            f'that the annotations say, and only outlines are drawn: {listed(examples.unread, 3)}')
     values['data']['unread'] = len(examples.unread)
     values['data']['pictures'] = folder is not None
 

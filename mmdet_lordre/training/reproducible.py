@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..errors import UserError
+from ..text import agree, plural
 
 
 def seed_generators(*key: int) -> np.ndarray:
@@ -153,7 +154,8 @@ def reproducible_loader(loader: DataLoader, seed: int) -> DataLoader:
     count = len(loader.dataset)
     if not count or not len(loader):
         raise UserError('there is nothing to train on: '
-                        + (f'{count} images are fewer than a batch, and drop_last=True'
+                        + (f'{plural(count, "image")} {agree(count, "is", "are")} fewer than a '
+                           'batch, and drop_last=True'
                            if count else 'no image of the training data is left (those without '
                            'instances count only with filter_cfg.filter_empty_gt=False)'))
     return _LateLoader(

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from ..checkpoints.safe_load import read_checkpoint
 from ..errors import UserError
 from ..files import UNFINISHED, atomic_write
+from ..text import plural
 
 _CHECKPOINT = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
@@ -94,8 +95,9 @@ def read_resumable(work_dir: str, warn: Callable[[str], None]) -> tuple[str, dic
         except UserError as error:
             warn(f'{error}; going back to the one before')
     if paths:
-        raise UserError(f'none of the {len(paths)} checkpoints in {work_dir} can be read: remove '
-                        'them, or choose another --work-dir, to start from the beginning')
+        raise UserError(f'none of the {plural(len(paths), "checkpoint")} in {work_dir} can be '
+                        'read: remove them, or choose another --work-dir, to start from the '
+                        'beginning')
     return None
 
 

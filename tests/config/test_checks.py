@@ -157,6 +157,12 @@ def test_classes_that_the_model_lacks_are_said(data, tmp_path):
     check_data(cfg, ('test',), warn=said.append)
     count = sum(a['category_id'] == 7 for a in data['annotations'])
     assert len(said) == 1 and f'box {count}' in said[0] and 'the model does not know' in said[0]
+    boxes = [a for a in data['annotations'] if a['category_id'] == 7]
+    data['annotations'] = [a for a in data['annotations'] if a not in boxes[1:]]
+    write_json(tmp_path / 'annotations.json', data)
+    check_data(cfg, ('test',), warn=said.append)
+    assert '1 annotation is of a class that the model does not know (box 1): it is left out, and ' \
+        'the figures are of the other classes alone' in said[1]
 
 
 def test_a_category_given_twice_is_refused_in_testing_too(data, tmp_path):

@@ -94,8 +94,8 @@ def test_boxes_and_areas_from_masks(data, as_rle):
     del data['annotations'][0]['bbox'], data['annotations'][0]['area']
     repairs = repair(data)
     assert repairs.data == good
-    assert repairs.notes == ['annotations: 1 boxes computed from their masks',
-                             'annotations: 1 areas computed']
+    assert repairs.notes == ['annotations: 1 box computed from masks',
+                             'annotations: 1 area computed']
 
 
 def test_what_cannot_be_computed_is_left(data):
@@ -216,7 +216,7 @@ def test_missing_sizes_are_read_from_the_images(data, tmp_path):
         del image['width'], image['height']
     repairs = Repairs(data, 'a.json').make(str(tmp_path))
     assert [(i['width'], i['height']) for i in repairs.data['images']] == [(20, 16), (16, 20)]
-    assert repairs.notes == ['images: 2 sizes read from their files']
+    assert repairs.notes == ['images: 2 sizes read from the image files']
     data['images'][0]['file_name'] = 'gone.png'
     assert 'width' not in Repairs(data, 'a.json').make(str(tmp_path)).data['images'][0]
 

@@ -100,7 +100,7 @@ def _read_image(folder, place, name, builder, part, counts):
         outer = corners(points.get('exterior'), where)
         if kind == 'rectangle':
             if len(outer) != 4:
-                raise UserError(f'{where}: a rectangle of {len(outer) // 2} points')
+                raise UserError(f'{where}: a rectangle of {plural(len(outer) // 2, "point")}')
             outer = rectangle(*outer)
         holes = [corners(hole, where) for hole in points.get('interior') or []]
         if not holes:

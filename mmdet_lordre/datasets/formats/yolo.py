@@ -3,7 +3,7 @@ import posixpath
 from collections.abc import Iterator
 
 from ...errors import UserError
-from ...text import listed, plural, printable, quoted
+from ...text import agree, listed, plural, printable, quoted
 from .coco_data import Builder, CocoData
 from .folder import IMAGES, Folder
 from .options import Options, part_of
@@ -109,7 +109,8 @@ class _Reader:
         if not isinstance(names, list) or not names:
             raise UserError(f'{self.path}: names is no list of classes: {quoted(names)}')
         if type(count) is int and count != len(names):
-            raise UserError(f'{self.path}: nc is {count}, but there are {len(names)} names')
+            raise UserError(f'{self.path}: nc is {count}, but there '
+                            f'{agree(len(names), "is", "are")} {plural(len(names), "name")}')
         names = [str(name) for name in names]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
@@ -239,8 +240,9 @@ class _Reader:
             raise UserError(f'{where}: {quoted(" ".join(words), 60)} is not a class and numbers') \
                 from None
         if label != int(label) or not 0 <= label < len(self.names):
-            raise UserError(f'{where}: class {words[0]}, but there are {len(self.names)} names, '
-                            'counted from 0')
+            raise UserError(f'{where}: class {words[0]}, but there '
+                            f'{agree(len(self.names), "is", "are")} '
+                            f'{plural(len(self.names), "name")}, counted from 0')
         if not all(-_SLACK <= number <= 1 + _SLACK for number in numbers):
             raise UserError(f'{where}: coordinates must be parts of the image, from 0 to 1; divide '
                             'x by its width and y by its height')
@@ -254,7 +256,7 @@ class _Reader:
                 (x - w / 2) * width, (y - h / 2) * height, w * width, h * height])
             return
         if len(numbers) % 2 or len(numbers) < 6:
-            raise UserError(f'{where}: {len(numbers)} numbers after the class, which are neither a '
+            raise UserError(f'{where}: {plural(len(numbers), "number")} after the class: neither a '
                             'box (4) nor the corners of a polygon (6, 8, ...)')
         self.polygons += 1
         self.corners += len(numbers) == 8

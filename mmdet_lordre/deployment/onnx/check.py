@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ...polarmask.polygons import contours_to_bitmaps
+from ...text import agree, plural
 from ..network import Network
 
 if TYPE_CHECKING:
@@ -34,12 +35,14 @@ class Agreement:
                          min(self.worst_iou, other.worst_iou))
 
     def __str__(self) -> str:
-        text = (f'{self.matched} detections agree (scores within {self.score_difference:.1e}, '
-                f'mask IoU at least {self.worst_iou:.4f})')
+        text = (f'{plural(self.matched, "detection")} {agree(self.matched, "agrees", "agree")} '
+                f'(scores within {self.score_difference:.1e}, mask IoU at least '
+                f'{self.worst_iou:.4f})')
         if self.missing:
             side, label, score = self.missing[0]
-            text += (f'; {len(self.missing)} do not, the first of class {label} with score '
-                     f'{score:.3f}, found by {side} alone')
+            count = len(self.missing)
+            text += (f'; {count} {agree(count, "does", "do")} not, the first of class {label} '
+                     f'with score {score:.3f}, found by {side} alone')
         return text
 
 

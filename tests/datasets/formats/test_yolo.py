@@ -104,7 +104,7 @@ def test_what_is_no_polygon(tmp_path, label, said):
 
 @pytest.mark.parametrize('yaml, said', [
     ('train: images/train\nnames: [cat]\nkpt_shape: [17, 3]', 'poses'),
-    ('train: images/train\nnames: [cat]\nnc: 2', 'nc is 2, but there are 1 names'),
+    ('train: images/train\nnames: [cat]\nnc: 2', 'nc is 2, but there is 1 name'),
     ('train: images/train\nnames: {0: cat, 2: dog}', 'numbered 0, 1, 2'),
     ('train: images/train\nnames: &a [cat]\nval: *a', 'refers to its own entries'),
     ('train: ../../etc\nnames: [cat]', 'nothing outside of it is read'),
