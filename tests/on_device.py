@@ -13,6 +13,10 @@ needs_gpu = pytest.mark.skipif(DEVICE != 'cuda', reason='needs a GPU: make test 
 several_processes = pytest.mark.skipif(DEVICE != 'cpu', reason='needs a GPU for each process')
 
 
+#: Lines of a config whose training is to give the same bits twice: a GPU must be asked for it.
+SAME_BITS = 'randomness = dict(deterministic=True)\n' if DEVICE == 'cuda' else ''
+
+
 def problem() -> str | None:
     """Why the tests cannot run there, in a line, or None."""
     if DEVICE not in ('cpu', 'cuda'):

@@ -242,7 +242,9 @@ def test_one_process_of_a_group(family, device, group):
     for (name, ours), theirs in zip(model.named_parameters(), alone.parameters()):
         assert (ours.grad is None) == (theirs.grad is None), name
         if ours.grad is not None:
-            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-5, msg=name)
+            # sums on a GPU come in another order each time
+            least = 1e-5 if device == 'cpu' else max(1e-5, 1e-3 * theirs.grad.abs().max().item())
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=least, msg=name)
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])

@@ -107,9 +107,11 @@ def python(wheel, tmp_path_factory):
     run(sys.executable, '-m', 'pip', '--python', python, 'install', '-q', '--no-deps',
         '--no-index', wheel, cwd=folder)
     # A line of a .pth file is a place to import from; the .pth files that lie there, such as an
-    # editable installation's, are not read.
+    # editable installation's, are not read. Where torch is another environment's, that comes last.
     site = next(folder.glob('lib/python*/site-packages'))
-    (site / 'stack.pth').write_text(sysconfig.get_paths()['purelib'] + '\n')
+    places = [sysconfig.get_paths()['purelib'], *(place for place in sys.path
+                                                  if place.endswith('-packages'))]
+    (site / 'stack.pth').write_text('\n'.join(dict.fromkeys(places)) + '\n')
     return python
 
 

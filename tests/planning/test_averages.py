@@ -10,6 +10,7 @@ from mmdet_lordre.planning.plan import read_both
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.writing import config_text
 
+from ..on_device import SAME_BITS
 from .data import coco, square, write
 
 PICTURE = [(square(4, 6, 20), 0), (square(36, 30, 24, 16), 0)]
@@ -24,7 +25,7 @@ def trained(tmp_path_factory):
                            gamma=1, batch_size=2), (data, str(folder)), (data, str(folder)))
     config = folder / 'mine.py'
     config.write_text(text.replace('checkpoint=dict(interval=1',
-                                   'checkpoint=dict(interval=2, max_keep_ckpts=2'))
+                                   'checkpoint=dict(interval=2, max_keep_ckpts=2') + SAME_BITS)
     runner = main([str(config), '--work-dir', str(folder / 'work'), '--seed', '0', '--no-report'])
     return config, folder / 'work', runner
 
@@ -37,12 +38,12 @@ def test_the_average_is_what_is_kept_and_predicted_with(trained):
     for path in (best, work / 'iter_4.pth'):
         found = read_checkpoint(str(path))
         for name, value in average.items():
-            assert torch.equal(found['state_dict'][name], value), name
+            assert torch.equal(found['state_dict'][name], value.cpu()), name
         # beside it lies what the training goes on with
-        assert any(not torch.equal(value, found['ema_state_dict'][f'module.{name}'])
+        assert any(not torch.equal(value.cpu(), found['ema_state_dict'][f'module.{name}'])
                    for name, value in average.items())
     for name, value in build_model(work, device='cpu').state_dict().items():
-        assert torch.equal(value, average[name]), name
+        assert torch.equal(value, average[name].cpu()), name
 
 
 def test_a_training_that_is_gone_on_with_gives_the_same(trained, tmp_path):
