@@ -16,8 +16,10 @@ from .lattice import coarse, lattice_around
 from .place_targets import beside, place_heat, places_of
 from .places import PlaceBranch, at_places, find_places, pool
 
-#: Elements of the masks that are drawn together at most.
-_TOGETHER = 2**26
+#: Elements of the masks that are drawn together at most; a GPU, which waits for each piece, has
+#: room for more.
+_TOGETHER = 2**25
+_MORE_ON_A_GPU = 4
 
 
 @MODELS.register_module()
@@ -181,7 +183,10 @@ class LordrePlaceHead(LordreBaseHead):
         upsampled_bases = self.upsample(bases)
         boxes = [box * self.mask_upsample * size[0] / meta['batch_input_shape'][0]
                  for box, meta in zip(boxes, metas)]
-        pieces = self._pieces(list(map(len, labels)), targets)
+        # of what losses look at closely, masks are drawn at the stride of the features alone
+        drawn = coverage if self.crop_size else targets
+        pieces = _pieces(list(map(len, labels)), drawn[0].shape[1:].numel(),
+                         _TOGETHER * (1 if device.type == 'cpu' else _MORE_ON_A_GPU))
         for images, part in pieces:
             some = [[values[part] for values in listed[images]]
                     for listed in (places, coverage, targets, labels, boxes)]
@@ -192,17 +197,6 @@ class LordrePlaceHead(LordreBaseHead):
             for name, value in found.items():
                 losses[name] = losses[name] + value if name in losses else value
         return losses
-
-    @staticmethod
-    def _pieces(counts, targets):
-        """What is drawn together, as slices of the batch and of an image's ground truths: all of
-        it, or of many ground truths on large images a bounded number of one image."""
-        pixels = targets[0].shape[1:].numel()
-        if 2 * len(counts) * max(counts) * pixels <= _TOGETHER:
-            return [(slice(None), slice(None))]
-        step = max(1, _TOGETHER // (8 * pixels))
-        return [(slice(k, k + 1), slice(start, start + step)) for k, count in enumerate(counts)
-                for start in range(0, count, step)]
 
     def _instance_losses(self, features, bases, upsampled_bases, places, coverage, targets, labels,
                          boxes, number):
@@ -266,6 +260,23 @@ class LordrePlaceHead(LordreBaseHead):
         far = torch.bmm(kernels, coarse(bases).flatten(2)).flatten(0, 1)[held]
         return (torch.cat([near.flatten(0, 1), far], dim=1), lattice.values(torch.cat(targets)),
                 lattice.weights.repeat_interleave(2, dim=0))
+
+
+def _pieces(counts, pixels, most):
+    """What is drawn together, as slices of the batch and of an image's ground truths: all of it,
+    or a quarter of what may be at most: images one after another, or a part of one with many."""
+    if 2 * len(counts) * max(counts) * pixels <= most:
+        return [(slice(None), slice(None))]
+    step = max(1, most // (8 * pixels))
+    found, first = [], 0
+    while first < len(counts):
+        last = first + 1
+        while last < len(counts) and (last + 1 - first) * max(counts[first:last + 1]) <= step:
+            last += 1
+        found += [(slice(first, last), slice(start, start + step))
+                  for start in range(0, max(counts[first:last]), step)]
+        first = last
+    return found
 
 
 def held_rows(listed: list, length: int, device: torch.device) -> Tensor:

@@ -194,21 +194,35 @@ def test_it_learns_one_image():
         assert (mask & true).sum() / (mask | true).sum() > 0.8
 
 
-@pytest.mark.parametrize('counts', [(4, 2), (0, 3)])
+@pytest.mark.parametrize('counts', [(4, 2), (0, 3), (1, 1, 0, 1, 1, 1, 1, 1, 1, 1)])
 def test_many_objects_are_drawn_in_pieces(features, counts, monkeypatch):
     """Losses and gradients of a bounded number of objects at a time are those of all at once."""
     head = make_head(region_classifier=dict(hidden_channels=8))
     samples = [sample(count, seed=k) for k, count in enumerate(counts)]
+    features = tuple(part.repeat(len(counts) // 2, 1, 1, 1) for part in features)
     found = []
-    for together in (2**26, 1):
+    for together in (2**25, 2 * 8 * 16 * 24, 1):
         monkeypatch.setattr(place_head, '_TOGETHER', together)
         head.zero_grad()
         losses = head.loss(features, copy.deepcopy(samples))
         sum(v for k, v in losses.items() if 'loss' in k).backward()
         found.append((losses, {k: p.grad.clone() for k, p in head.named_parameters()}))
-    assert len(head._pieces(list(counts), [torch.zeros(c, 16, 24) for c in counts])) == sum(counts)
-    torch.testing.assert_close(found[0][0], found[1][0])
-    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=5e-6)
+    for other in found[1:]:
+        torch.testing.assert_close(found[0][0], other[0])
+        torch.testing.assert_close(found[0][1], other[1], rtol=1e-4, atol=5e-6)
+
+
+def test_pieces():
+    """All together, images in groups, or one image in parts."""
+    whole = slice(None)
+    assert place_head._pieces([4, 2, 0, 3], 10, 320) == [(whole, whole)]
+    assert place_head._pieces([4, 2, 0, 3], 10, 319) == [
+        (slice(0, 1), slice(0, 3)), (slice(0, 1), slice(3, 6)), (slice(1, 2), slice(0, 3)),
+        (slice(3, 4), slice(0, 3))]
+    assert place_head._pieces([1] * 5, 10, 99) == [(slice(k, k + 1), slice(0, 1)) for k in range(5)]
+    assert place_head._pieces([1] * 9 + [2], 10, 160) == [
+        (slice(k, k + 2), slice(0, 2)) for k in (0, 2, 4, 6)] + [
+        (slice(8, 9), slice(0, 2)), (slice(9, 10), slice(0, 2))]
 
 
 @pytest.mark.parametrize('upsample', [1, 2])
