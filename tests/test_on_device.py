@@ -12,7 +12,7 @@ import torch.distributed as dist
 from mmengine.model import MMDistributedDataParallel
 from torch.distributed import HashStore
 
-from mmdet_lordre.aggmask import base_head
+from mmdet_lordre.aggmask import mask_losses
 from mmdet_lordre.deployment.network import Network
 from mmdet_lordre.grid import matrix_nms, points_nms
 from mmdet_lordre.masks import mask_boxes, maskness, to_original_size
@@ -195,7 +195,7 @@ def peak_of_a_step(model, images, samples):
 @pytest.mark.parametrize('family', FAMILIES)
 def test_memory_is_flat_in_instances(family, device, monkeypatch):
     # AggMask keeps what is small instead of computing it again
-    monkeypatch.setattr(base_head, '_KEPT', 0)
+    monkeypatch.setattr(mask_losses, '_KEPT', 0)
     model = build(FAMILIES[family]()).to(device).train()
     measure = held_for_the_backward_pass if device == 'cpu' else peak_of_a_step
     few, many = (measure(model, *on(device, (count,))) for count in (4, 120))

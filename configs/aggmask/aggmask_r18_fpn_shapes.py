@@ -15,7 +15,11 @@ model = dict(
         num_grids=(24, 16, 10),
         loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
                       loss_weight=2.0),
+        plain_start=True,
+        windows=True,
         norm_cfg=dict(type='GN', num_groups=8, requires_grad=True)))
+
+custom_hooks = [dict(type='ChannelsLastHook')]
 
 optim_wrapper = dict(optimizer=dict(
     _delete_=True, type='MuonWithAdamW', lr=8e-3, weight_decay=0.05))

@@ -1,6 +1,5 @@
 """What both AggMask heads share: branches, selection of cells, fusion, losses, prediction."""
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -29,20 +28,17 @@ from ..masks import upload
 from .context import ContextBranch
 from .fusion import FusionNetwork
 from .layers import NormalLayers
+from .mask_losses import MaskLosses
 from .neighbors import neighbor_pattern
 from .prediction import cell_scores, to_instances
-from .selected import SelectedCells
 from .spelling import OldSpelling, renamed
 from .tables import CellTables
 from .targets import MapGroup, draw_masks, head_targets
 
 Layer = tuple[Tensor, Remake | None]
 
-# Elements of a batch's fusion that are kept for the backward pass; of more, none are.
-_KEPT = 2**25
 
-
-class BaseAggMaskHead(OldSpelling, SelectedCells, BaseMaskHead):
+class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
     """Two grids a level, and a network a cell that fuses neighboring masks.
 
     Cells of the *class grid* say which object is where. Cells of the *mask grid* have a mask
@@ -83,6 +79,10 @@ class BaseAggMaskHead(OldSpelling, SelectedCells, BaseMaskHead):
         max_masks: Positive cells an image, on average over the batch, that learn their masks in a
             step; of more, which ones is drawn at random. Fusion is most of the time of a step
             where objects are many. All as published by default.
+        plain_start: Begin as SOLO or SOLOv2 does: the fusion passes on the map of a cell's own
+            mask cell (the mean of the four around it where the grid of masks is coarser). As
+            published it begins with weights at random, whose masks are noise. Only the first
+            values of ``learned_weights`` differ. An addition to the published method.
         loss_mask: Config of the mask loss on probabilities, averaged over the positive cells.
         loss_cls: Config of the class loss, divided by the number of positive cells + 1.
         sync_normalizers: Whether losses are divided by counts over all processes, so that they
@@ -128,6 +128,7 @@ class BaseAggMaskHead(OldSpelling, SelectedCells, BaseMaskHead):
                  deformable: bool = False,
                  windows: bool = False,
                  max_masks: int | None = None,
+                 plain_start: bool = False,
                  loss_mask: dict = dict(type='DiceLoss', use_sigmoid=True, activate=False,
                                         loss_weight=3.0),
                  loss_cls: dict = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
@@ -190,6 +191,8 @@ class BaseAggMaskHead(OldSpelling, SelectedCells, BaseMaskHead):
         padding = weight_kernel // 2
         self.learned_weights = nn.Conv2d(feat_channels, self.fusion.num_weights, weight_kernel,
                                          padding=padding)
+        if plain_start:
+            self._start_plain(pattern)
         if self.deformable:
             self.neighbor_offsets = nn.Conv2d(feat_channels, 2 * neighbors, weight_kernel,
                                                padding=padding)
@@ -203,6 +206,18 @@ class BaseAggMaskHead(OldSpelling, SelectedCells, BaseMaskHead):
             self.context_fusion_convs = ContextBranch(in_channels, len(strides), context_channels,
                                                       context_layers, norm_cfg)
         self.context_channels = context_channels
+
+    def _start_plain(self, pattern: str) -> None:
+        """Let every cell's fusion pass on the map of its own mask cell at first."""
+        count = self.tables.num_neighbors
+        shares = [float(number == count // 2) for number in range(count)]
+        numbers = self.fusion.plain_numbers(
+            [1 / count] * count if pattern == 'corners' else shares)
+        if self.weight_activation == 'tanh':
+            numbers = numbers.clamp(-0.9, 0.9).atanh()
+        normal_init(self.learned_weights, std=0.01)
+        with torch.no_grad():
+            self.learned_weights.bias.copy_(numbers)
 
     # Branches
 
@@ -219,11 +234,14 @@ class BaseAggMaskHead(OldSpelling, SelectedCells, BaseMaskHead):
         """The tower's output on a grid, with what makes it again in the backward pass."""
         remake = None
         for i, layer in enumerate(tower):
-            if i == self.cls_down_index:
-                x = F.interpolate(x, size=(grid, grid), mode='bilinear', align_corners=False)
-                remake = None
+            if i == self.cls_down_index and x.shape[-2:] != (grid, grid):
+                x, remake = self._on_grid(x, grid), None
             x, remake = run_layer(layer, x, remake)
         return x, remake
+
+    @staticmethod
+    def _on_grid(x: Tensor, grid: int) -> Tensor:
+        return F.interpolate(x, size=(grid, grid), mode='bilinear', align_corners=False)
 
     def split_feats(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """The levels the head works on: the finest at the second's size, the last at the last
@@ -288,19 +306,7 @@ class BaseAggMaskHead(OldSpelling, SelectedCells, BaseMaskHead):
                                table.device)
         chosen = targets.selections if self.max_masks is None else draw_masks(
             targets.selections, self.max_masks * len(batch_gt_instances))
-        needed = sum(len(selection.cells) * group.size[0] * group.size[1] * self.fusion.width
-                     for group, selections in zip(groups, chosen, strict=True)
-                     for selection in selections)
-        run = self._chunk_losses if needed <= _KEPT else _recomputed(self._chunk_losses)
-        pieces = []
-        for feats, group, selections in zip(mask_feats, groups, chosen, strict=True):
-            shared = self.resized_context(context, group.size)
-            for image, selection in enumerate(selections):
-                if len(selection.cells):
-                    pieces.append(self._mask_losses(
-                        feats[image], self.kernels_of(kernels, image),
-                        None if shared is None else shared[image], table[image], selection,
-                        group.size, run))
+        pieces = self.mask_losses(groups, chosen, mask_feats, kernels, table, context)
         counts = torch.tensor([sum(map(len, pieces)), targets.num_positive]).float()
         counts, least = counts_of_batch(upload(counts, table.device), self.sync_normalizers)
         num_masks, num_positive = counts.unbind()
@@ -313,23 +319,6 @@ class BaseAggMaskHead(OldSpelling, SelectedCells, BaseMaskHead):
                           for logits in cls_logits]).float()
         loss_cls = class_loss(self.loss_cls, flat, targets.labels, num_positive + least)
         return dict(loss_mask=loss_mask, loss_cls=loss_cls)
-
-    def _mask_losses(self, features, kernels, context, table, selection, size, run):
-        """Weighted loss of each selected cell, (n,), in chunks."""
-        cells, gts, masks = selection
-        numbers = self.fusion_numbers(table, upload(cells, table.device))
-        losses = []
-        step = self.chunk(size, features.device)
-        for start in range(0, len(cells), step):
-            part = slice(start, start + step)
-            losses.append(run(features, kernels, context, self.tables.lookup(cells[part]),
-                              numbers.part(part), masks, gts[part], size))
-        return torch.cat(losses)
-
-    def _chunk_losses(self, features, kernels, context, lookup, numbers, masks, gts, size):
-        logits = self.fuse(features, kernels, context, lookup, numbers, size)
-        return self.loss_mask(logits.float().sigmoid(), masks[gts].float(),
-                              reduction_override='none')
 
     def _nothing(self, mask_feats, kernels, table, context):
         """Zero, with a (zero) gradient to all that masks are made of."""
@@ -377,8 +366,3 @@ class BaseAggMaskHead(OldSpelling, SelectedCells, BaseMaskHead):
                 result.neighbor_cells = self.tables.positions[upload(one.cells, table.device)]
             results.append(result)
         return results
-
-
-def _recomputed(function):
-    """The function, computed again in the backward pass."""
-    return partial(checkpoint, function, use_reentrant=False, preserve_rng_state=False)

@@ -59,14 +59,44 @@ class FusionNetwork:
             raise ValueError(f'fusion_kernel must be 1 or 3, not {kernel_size!r}')
         if num_layers < 1:
             raise ValueError(f'fusion_layers must be at least 1, not {num_layers!r}')
-        self.neighbors = neighbors
+        self.neighbors, self.kernel_size = neighbors, kernel_size
         widths = [neighbors + context_channels] + [hidden_channels] * (num_layers - 1) + [1]
         self.shapes = [(out, ins, kernel_size, kernel_size)
                        for ins, out in pairwise(widths)]
         self.num_weights = sum(out * (ins * kernel_size**2 + 1) for out, ins, *_ in self.shapes)
+        # maps that a cell has for itself, before and after each layer
+        self.widths = [neighbors, *widths[1:]]
         # Elements a pixel of a cell needs, with gradients: the maps, before and after they are
         # gathered, and what stands around the hidden layers.
         self.width = 2 * neighbors + 8 * max(widths[1:])
+
+    def plain_numbers(self, shares: Sequence[float]) -> Tensor:
+        """Numbers (num_weights,) of a network that passes on a mean of its neighbors' maps.
+
+        Between layers half of the channels carry it and half its negative, for ReLU cuts one of
+        them off. All weights that are not zero are of one size.
+
+        Args:
+            shares: Of each neighbor in the mean.
+
+        Raises:
+            ValueError: If there is no neighbor, or only one channel between layers.
+        """
+        layers, pairs = len(self.shapes), self.widths[1] // 2
+        if not self.neighbors or (layers > 1 and not pairs):
+            raise ValueError('plain_start passes on the neighbors\' maps: it needs num_neighbors '
+                             'above 0 and fusion_channels above 1')
+        carried = torch.tensor([1.0, -1.0]).repeat(pairs)
+        signs = [torch.tensor(shares), *[carried] * (layers - 1), torch.ones(1)]
+        size, middle, parts = pairs ** ((1 - layers) / layers), self.kernel_size // 2, []
+        for number, shape in enumerate(self.shapes):
+            same = signs[number + 1][:, None] * signs[number]
+            if 0 < number < layers - 1:
+                same = same.clamp(min=0)
+            weight = torch.zeros(shape)
+            weight[:len(same), :same.shape[1], middle, middle] = size * same
+            parts += [weight.flatten(), torch.zeros(shape[0])]
+        return torch.cat(parts)
 
     def split(self, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Weights (n, out, in, k, k) and biases (n, out) of each layer from (n, num_weights)."""

@@ -50,7 +50,10 @@ class SelectedCells:
             table: (C, positions) of one image, see :meth:`CellTables.flatten`.
             cells: (n,) class cells.
         """
-        patches = self.tables.gather_patches(table, cells)
+        return self.numbers_from(self.tables.gather_patches(table, cells))
+
+    def numbers_from(self, patches: Tensor) -> FusionNumbers:
+        """The same, from what the convolutions see at the cells, (n, C * k * k)."""
         weights = self._predicted(self.learned_weights, patches)
         if self.weight_activation == 'tanh':
             weights = weights.tanh()

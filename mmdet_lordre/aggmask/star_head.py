@@ -87,6 +87,10 @@ class AggMaskStarHead(BaseAggMaskHead):
         for feat, grid, mask_grid in zip(self.split_feats(x), self.num_grids, self.mask_grids,
                                          strict=True):
             placed = self.with_coordinates(feat)
+            if self.cls_down_index == 0 and grid == mask_grid:
+                # one resize for all towers
+                feat = self._on_grid(feat, grid)
+                placed = torch.cat((feat, self._on_grid(placed[:, -2:].detach(), grid)), dim=1)
             tower = self._run_tower(self.kernel_convs, placed, mask_grid)
             kernels.append(apply_remade(self.solo_kernel, *tower).flatten(2))
             weight_feats.append(self._run_tower(self.kernel_convs_convcomb, placed, grid)[0])

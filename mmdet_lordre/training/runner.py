@@ -29,6 +29,7 @@ from ..errors import UserError
 from ..files import atomic_write
 from ..text import listed, plural
 from .console import readable
+from .denormals import denormals_are_zero
 from .distributed import init_cpu_group
 from .interrupt import Interrupted, InterruptHook
 from .nonfinite import NonFiniteHook
@@ -122,7 +123,8 @@ class ToolRunner(Runner):
         if bar is not None:
             self.register_hook(bar)
         try:
-            return super().train()
+            with denormals_are_zero():
+                return super().train()
         except Exception as error:
             if stop.asked is None or isinstance(error, UserError):
                 raise

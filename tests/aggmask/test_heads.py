@@ -9,7 +9,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.structures import InstanceData
 
-from mmdet_lordre.aggmask import base_head, selected
+from mmdet_lordre.aggmask import mask_losses, selected
 from mmdet_lordre.grid import GridMaskTargets
 from mmdet_lordre.masks import RLEMasks
 from tests.aggmask import published
@@ -98,7 +98,7 @@ class TestLoss:
     @pytest.mark.parametrize('kind', HEADS)
     @pytest.mark.parametrize('kept', [0, 2**25])
     def test_gradients_equal_published(self, kind, kept, monkeypatch):
-        monkeypatch.setattr(base_head, '_KEPT', kept)
+        monkeypatch.setattr(mask_losses, '_KEPT', kept)
         monkeypatch.setattr(selected, 'chunk_size', lambda *args, **kwargs: 2)
         head = make_head(kind)
         feats, samples = make_feats(), [make_sample(0, 3), make_sample(1, 4)]

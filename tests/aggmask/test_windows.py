@@ -3,7 +3,7 @@ and masks drawn at random."""
 import pytest
 import torch
 
-from mmdet_lordre.aggmask import base_head, selected
+from mmdet_lordre.aggmask import mask_losses, selected
 from mmdet_lordre.aggmask.targets import Selection, draw_masks
 
 from .test_heads import HEADS, grads, make_feats, make_head, make_sample
@@ -66,7 +66,7 @@ def test_every_parameter_learns(kind, monkeypatch):
     assert whole.keys() == dict(head.named_parameters()).keys()
     assert all(whole[f'conv_window.{name}'].abs().max() > 0 for name in ('weight', 'bias'))
     # in pieces, each computed again
-    monkeypatch.setattr(base_head, '_KEPT', 0)
+    monkeypatch.setattr(mask_losses, '_KEPT', 0)
     monkeypatch.setattr(selected, 'chunk_size', lambda *args, **kwargs: 2)
     for name, value in grads(head, head.loss(feats, samples)).items():
         scale = value.abs().max().item()
@@ -130,8 +130,8 @@ class TestMaxMasks:
         head, few = make_head(kind), make_head(kind, max_masks=1)
         feats, samples = make_feats(), [make_sample(0, 3), make_sample(1, 4)]
         calls = []
-        few.fusion_numbers = lambda table, cells: calls.append(len(cells)) or type(
-            few).fusion_numbers(few, table, cells)
+        few.numbers_from = lambda patches: calls.append(len(patches)) or type(
+            few).numbers_from(few, patches)
         all_masks, some = head.loss(feats, samples), few.loss(feats, samples)
         assert sum(calls) == 2 and some['loss_mask'] > 0
         torch.testing.assert_close(some['loss_cls'], all_masks['loss_cls'])
