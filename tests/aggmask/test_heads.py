@@ -10,6 +10,7 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.structures import InstanceData
 
 from mmdet_lordre.aggmask import mask_losses, selected
+from mmdet_lordre.errors import UserError
 from mmdet_lordre.grid import GridMaskTargets
 from mmdet_lordre.masks import RLEMasks
 from tests.aggmask import published
@@ -377,7 +378,7 @@ def test_initial_weights(kind):
 
 
 def test_levels_are_counted():
-    with pytest.raises(ValueError, match='num_outs'):
+    with pytest.raises(UserError, match='num_outs'):
         make_head('AggMaskHead')(make_feats()[:4])
 
 
