@@ -15,6 +15,7 @@ from ..config.building import not_built
 from ..config.checks import check_best, check_class_counts, check_data, check_start, use_files
 from ..config.classes import class_names_of
 from ..config.own_data import CONVERTED, find_own_data, set_own_data
+from ..config.pipelines import check_pipelines
 from ..config.reading import load_config
 from ..config.together import check_together
 from ..config.values import MISSING, value_at
@@ -204,6 +205,7 @@ def _set_options(cfg, args):
     _set_nonfinite(cfg, args)
     check_together(cfg, f'config {args.config}')
     check_class_counts(cfg)
+    check_pipelines(cfg)
     check_best(cfg)
     check_start(cfg)
     if is_main_process():

@@ -18,6 +18,7 @@ from ..errors import UserError
 from ..text import agree, listed, plural, printable, quoted
 from .classes import class_names_of, label_counts_of
 from .keys import nodes_of
+from .pipelines import loads_masks
 from .reading import dataset_files, dicts_in, evaluators, model_class_counts, split_datasets
 
 #: Packages whose hooks add no figures to an evaluation.
@@ -208,7 +209,7 @@ def _loading(dataset):
     """(whether masks are read, whether images are turned upright) in a data set's pipeline."""
     need_masks, upright = False, True
     for step in dicts_in(dataset.get('pipeline') or []):
-        need_masks |= bool(step.get('with_mask'))
+        need_masks |= loads_masks(step)
         if 'LoadImage' in str(step.get('type')):
             upright = 'ignore_orientation' not in str(step.get('color_type')) \
                 and step.get('color_type') != 'unchanged'
