@@ -142,6 +142,13 @@ def _check_items(cfg: Config, name: str) -> None:
     if wrapper and wrapper.get('optimizer') is None and not wrapper.get('constructor'):
         raise UserError(f'{name}: optim_wrapper.optimizer is missing (or None): set '
                         "optim_wrapper.optimizer=dict(type='AdamW', lr=1e-4)")
+    factors = str(wrapper.get('paramwise_cfg') or '')
+    optimizer = wrapper.get('optimizer')
+    if 'decay_mult' in factors and isinstance(optimizer, dict) \
+            and optimizer.get('weight_decay') is None and not wrapper.get('constructor'):
+        raise UserError(f'{name}: paramwise_cfg has factors of a weight decay that '
+                        'optim_wrapper.optimizer does not name: set '
+                        'optim_wrapper.optimizer.weight_decay')
 
 
 def _check(place: str, value: Any, name: str) -> None:

@@ -117,9 +117,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
+        for group, params in self._groups():
             matrices, others = defaultdict(list), []
-            for param in group['params']:
+            for param in params:
                 if param.grad is not None:
                     shape = _matrix(param)
                     # what is stacked must be alike
@@ -127,6 +127,15 @@ class MuonWithAdamW(torch.optim.Optimizer):
             self._muon(group, list(matrices.values()))
             self._adamw(group, others)
         return loss
+
+    def _groups(self):
+        """Settings, and all parameters that have them: ``paramwise_cfg`` gives each a group."""
+        alike = {}
+        for group in self.param_groups:
+            settings = map(group.get, self.defaults)
+            key = tuple(tuple(value) if isinstance(value, list) else value for value in settings)
+            alike.setdefault(key, (group, []))[1].extend(group['params'])
+        return alike.values()
 
     def _muon(self, group, alike):
         params = [param for some in alike for param in some]
@@ -167,7 +176,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
 def _matrix(param):
     """(rows, columns) of a convolution's weights that Muon updates, else None."""
-    if param.ndim < 3:
+    if param.ndim < 3 or not param.numel():
         return None
-    shape = param.size(0), param[0].numel()
+    shape = param.size(0), param.numel() // param.size(0)
     return shape if min(shape) >= _LEAST else None

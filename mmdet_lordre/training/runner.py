@@ -288,8 +288,9 @@ class ToolRunner(Runner):
             super().resume(filename, *args, **kwargs)
             check_optimizer(self.optim_wrapper)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            what = f'there is no {error} in its state' if isinstance(error, KeyError) else error
             raise UserError(f'{filename} cannot be gone on from with this config, whose optimizer '
-                            f'or schedulers are others: {error}; start a new run with '
+                            f'or schedulers are others: {what}; start a new run with '
                             '--load-from') from error
         print_log(f'Continuing from epoch {self.epoch}, iteration {self.iter}', self.logger)
         kept = kept_settings(wanted, settings_of(self.optim_wrapper, self.param_schedulers))

@@ -106,6 +106,7 @@ BAD = [
     ('train_dataloader.dataset.dataset.pipeline=None', 'must be a list of transforms'),
     ('optim_wrapper.optimizer=None', "set optim_wrapper.optimizer=dict(type='AdamW'"),
     ('optim_wrapper.type=None', 'optim_wrapper has no type'),
+    ('optim_wrapper.paramwise_cfg.norm_decay_mult=0', 'set optim_wrapper.optimizer.weight_decay'),
     ('optim_wrapper.clip_grad=3', 'such as dict(max_norm=1), or None'),
     ('model.backbone=None', 'must be a dictionary with a type'),
     ('model.backbone.type=None', 'model.backbone has no type'),
@@ -136,7 +137,7 @@ def test_bad_options(data, tmp_path, error_line, option, said):
 
 @pytest.mark.parametrize('key, value', [
     ('optim_wrapper.clip_grad.max_norm', 1), ('optim_wrapper.optimizer.weight_decay', 0.1),
-    ('optim_wrapper.paramwise_cfg.norm_decay_mult', 0), ('train_cfg.val_begin', 1),
+    ('optim_wrapper.paramwise_cfg.bias_lr_mult', 2), ('train_cfg.val_begin', 1),
     ('model.test_cfg.max_per_img', 5), ('compile', False), ('randomness.seed', 1),
     ('default_hooks.checkpoint.max_keep_ckpts', 1), ('model.backbone.frozen_stages', 1),
     ('env_cfg.dist_cfg.timeout', 60), ('train_dataloader.drop_last', True),

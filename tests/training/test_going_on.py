@@ -117,6 +117,16 @@ def test_another_optimizer(trained, data, tmp_path, error_line, options):  # noq
     assert 'whose optimizer or schedulers are others' in line and '--load-from' in line
 
 
+def test_the_state_of_another_optimizer(trained, data, tmp_path, error_line):  # noqa: F811
+    """Such as Muon's, which has a momentum in place of what AdamW counts with."""
+    checkpoint = read_checkpoint(trained[1])
+    for state in checkpoint['optimizer']['state'].values():
+        state.pop('step')
+    torch.save(checkpoint, tmp_path / 'other.pth')
+    line = error_line(train, *arguments(tmp_path, data, '--resume', f'{tmp_path}/other.pth'))
+    assert "schedulers are others: there is no 'step' in its state; start a new run" in line
+
+
 def test_a_full_disk_while_a_checkpoint_is_written(data, tmp_path, error_line,  # noqa: F811
                                                    monkeypatch):
     put = torch.save

@@ -165,6 +165,35 @@ def test_groups_have_rates_of_their_own_and_configs_know_the_name():
     assert float(moved) / net[3].weight.numel()**0.5 == pytest.approx(0.2 * 0.01, rel=0.25)
 
 
+def test_a_group_for_each_parameter_learns_as_one_group():
+    """``paramwise_cfg`` of mmengine makes them; what has the same settings is updated together."""
+    nets = _net(), _net(), _net()
+    last = list(nets[2].parameters())
+    optimizers = (
+        MuonWithAdamW(nets[0].parameters(), lr=0.01),
+        MuonWithAdamW([dict(params=[param], betas=[0.9, 0.999]) for param in nets[1].parameters()],
+                      lr=0.01),
+        MuonWithAdamW([dict(params=[param], lr=0.01 * (param is last[0])) for param in last]))
+    for seed in range(2):
+        for net, optimizer in zip(nets, optimizers):
+            _gradients(net, seed)
+            optimizer.step()
+    for one, two in zip(nets[0].parameters(), nets[1].parameters()):
+        torch.testing.assert_close(one, two)
+    torch.testing.assert_close(last[0], next(nets[0].parameters()))
+    assert all(torch.equal(one, two) for one, two in zip(last[1:], list(_net().parameters())[1:]))
+    assert len(list(optimizers[1]._groups())) == 1 and len(list(optimizers[2]._groups())) == 2
+
+
+def test_parameters_of_any_shape():
+    shapes = (), (0, ), (0, 16, 3, 3), (16, 0, 3, 3), (16, 16, 3), (16, 16, 1, 3, 3)
+    params = [nn.Parameter(torch.ones(shape)) for shape in shapes]
+    for param in params:
+        param.grad = torch.randn(param.shape)
+    MuonWithAdamW(params, lr=0.1).step()
+    assert all(param.isfinite().all() and (param != 1).all() for param in params)
+
+
 @pytest.mark.parametrize('wrong', (dict(lr=-1), dict(momentum=1.), dict(betas=(0.9, 1.)),
                                    dict(weight_decay=-0.1), dict(eps=-1)))
 def test_numbers_out_of_their_range(wrong):
