@@ -93,7 +93,11 @@ def test_waits_of_a_loss(family, device):
     model.loss(images, samples)
     with counted_waits(device) as waits:
         total_of(model.loss(images, samples))
-    assert len(waits) == (sum(n for n, _ in LOSS[family].values()) if device != 'cpu' else 0)
+    # of a copy to the CPU some versions of torch warn twice
+    with counted_waits(device) as each:
+        images.sum().cpu()
+    expected = len(each) * sum(n for n, _ in LOSS[family].values())
+    assert len(waits) == (expected if device != 'cpu' else 0)
 
 
 def test_post_processing_never_waits(device):
@@ -199,8 +203,13 @@ def test_memory_is_flat_in_instances(family, device, monkeypatch):
     model = build(FAMILIES[family]()).to(device).train()
     measure = held_for_the_backward_pass if device == 'cpu' else peak_of_a_step
     few, many = (measure(model, *on(device, (count,))) for count in (4, 120))
-    # Lordre by places has a mask for each instance, at the stride of its maps
-    assert many < (4 if family == 'lordre_places' else 2) * few, (few, many)
+    if device == 'cpu':
+        # Lordre by places has a mask for each instance, at the stride of its maps
+        assert many < (4 if family == 'lordre_places' else 2) * few, (few, many)
+    else:
+        # the ground truths themselves, and what is computed of some of them at a time: less than
+        # two numbers a pixel
+        assert many - few < 8 * (120 - 4) * SIZE[0] * SIZE[1], (few, many)
 
 
 @pytest.mark.parametrize('family', FAMILIES)

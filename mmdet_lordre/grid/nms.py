@@ -75,16 +75,19 @@ def matrix_nms(masks: Tensor, labels: Tensor, scores: Tensor, mask_area: Tensor 
         scores, order = scores[:nms_pre], order[:nms_pre]
     labels = labels[order]
     if len(order) > 1:
-        # a class together, by falling score inside it
-        grouped_labels, group = labels.sort(stable=True)
-        if masks.device.type == 'cpu':  # elsewhere a choice by values would wait for the device
-            rivals = _have_rivals(grouped_labels)
-            grouped_labels, group = grouped_labels[rivals], group[rivals]
-        picked = order[group]
-        grouped = masks[picked].flatten(1)
-        areas = None if mask_area is None else mask_area[picked]
-        decay = torch.ones(len(order), dtype=torch.float32, device=masks.device)
-        decay[group] = _decay(grouped, grouped_labels, areas, kernel, sigma)
+        areas = None if mask_area is None else mask_area[order]
+        if masks.device.type == 'cpu':
+            # a class together, by falling score inside it
+            grouped, group = labels.sort(stable=True)
+            rivals = _have_rivals(grouped)
+            grouped, group = grouped[rivals], group[rivals]
+            decay = torch.ones(len(order), dtype=torch.float32)
+            decay[group] = _decay(masks[order[group]].flatten(1), grouped,
+                                  None if areas is None else areas[group], kernel, sigma)
+        else:
+            # one product keeps a device busier than many small ones, and a choice by values would
+            # wait for it
+            decay = _decay(masks[order].flatten(1), labels, areas, kernel, sigma)
         scores = (scores.float() * decay).to(scores.dtype)
     if filter_thr > 0:
         keep = (scores >= filter_thr).nonzero().flatten()
@@ -105,7 +108,7 @@ def _have_rivals(labels):
 
 
 def _decay(masks, labels, areas, kernel, sigma):
-    """Factors (N,) of masks (N, pixels) that are sorted by class, then by falling score."""
+    """Factors (N,) of masks (N, pixels) by falling score; on a CPU those of a class together."""
     decay = torch.ones(len(masks), dtype=torch.float32, device=masks.device)
     for start, stop in _spans(labels):
         block = slice(start, stop)
@@ -129,7 +132,6 @@ def _decay(masks, labels, areas, kernel, sigma):
 def _spans(labels):
     """Blocks [start, stop) of whole classes, small ones joined."""
     if labels.device.type != 'cpu':
-        # one product keeps a device busier than many small ones, and nothing waits for it
         return [(0, len(labels))]
     ends = torch.unique_consecutive(labels, return_counts=True)[1].cumsum(0).tolist()
     spans, start = [], 0

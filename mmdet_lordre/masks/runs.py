@@ -2,6 +2,7 @@
 
 What pycocotools decodes is as large as the image: here a mask costs what it covers.
 """
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -132,21 +133,56 @@ def rle_of_runs(starts: np.ndarray, stops: np.ndarray, size: tuple[int, int]) ->
 
 def rle_of_counts(counts: np.ndarray, size: tuple[int, int]) -> dict:
     """The other way: ``size`` and ``counts`` (bytes), as pycocotools writes them."""
-    values = np.array(counts, np.int64)
-    values[3:] -= np.asarray(counts, np.int64)[1:-2]
-    lengths = np.ones(len(values), np.int64)
+    return _written(np.asarray(counts, np.int64), np.array([len(counts)]), size)[0]
+
+
+def rles_of_changes(places: np.ndarray, number: int, size: tuple[int, int]) -> list[dict]:
+    """Run lengths of masks from where they change.
+
+    Args:
+        places: (k,), ascending: pixels that differ from the one before them, the first one of a
+            mask from zero, counted down the columns of one mask after the other.
+        number: Of masks.
+        size: (height, width) of each.
+
+    Returns:
+        ``size`` and ``counts`` (bytes) of each, as pycocotools encodes them from bitmaps.
+    """
+    pixels = int(size[0]) * int(size[1])
+    # a run begins where a mask does, and where it changes; one of zeros may be empty
+    lengths = np.bincount(places // max(1, pixels), minlength=number) + 1
+    borders = np.empty(len(places) + number, np.int64)
+    first = np.cumsum(lengths) - lengths
+    others = np.ones(len(borders), bool)
+    others[first] = False
+    borders[first], borders[others] = np.arange(number) * pixels, places
+    return _written(np.diff(borders, append=number * pixels), lengths, size)
+
+
+def _written(counts, lengths, size):
+    """As pycocotools writes them: ``size`` and ``counts`` (bytes) of masks with so many runs
+    each, whose lengths follow each other in ``counts``."""
+    ends = np.cumsum(lengths)
+    number = np.arange(len(counts)) - np.repeat(ends - lengths, lengths)
+    # from the fourth on, the difference to the last but one
+    values, later = counts.copy(), (number > 2).nonzero()[0]
+    values[later] -= counts[later - 2]
+    digits = np.ones(len(values), np.int64)
     magnitude = np.where(values < 0, ~values, values)
-    for digits in range(1, 13):
-        more = magnitude >= np.int64(1) << (_BITS * digits - 1)
+    for least in range(1, 13):
+        more = magnitude >= np.int64(1) << (_BITS * least - 1)
         if not more.any():
             break
-        lengths += more
-    starts = np.cumsum(lengths) - lengths
-    places = np.arange(lengths.sum()) - np.repeat(starts, lengths)
-    digits = (np.repeat(values, lengths) >> (_BITS * places)) & (_MORE - 1)
-    digits[places < np.repeat(lengths, lengths) - 1] |= _MORE
-    return dict(size=[int(size[0]), int(size[1])],
-                counts=(digits + _FIRST).astype(np.uint8).tobytes())
+        digits += more
+    stops = np.cumsum(digits)
+    places = np.arange(digits.sum()) - np.repeat(stops - digits, digits)
+    written = (np.repeat(values, digits) >> (_BITS * places)) & (_MORE - 1)
+    written[places < np.repeat(digits, digits) - 1] |= _MORE
+    text = (written + _FIRST).astype(np.uint8).tobytes()
+    cuts = [0, *np.append(0, stops)[ends].tolist()]
+    size = int(size[0]), int(size[1])
+    return [dict(size=list(size), counts=text[start:stop])
+            for start, stop in itertools.pairwise(cuts)]
 
 
 def crop_of_rle(rle: dict) -> Crop:

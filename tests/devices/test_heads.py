@@ -89,7 +89,10 @@ def test_loss_and_gradients(form):
         theirs = theirs[1]
         assert (ours.grad is None) == (theirs.grad is None), name
         if ours.grad is not None:
-            torch.testing.assert_close(ours.grad.raw, theirs.grad, msg=name)
+            # on a CPU the fusion of AggMask adds up in another order
+            close = dict(rtol=1e-3, atol=5e-4 * theirs.grad.abs().max().item()) \
+                if form.startswith('aggmask') else {}
+            torch.testing.assert_close(ours.grad.raw, theirs.grad, msg=name, **close)
 
 
 @pytest.mark.parametrize('form', FORMS)
@@ -119,14 +122,15 @@ def test_predictions(form):
 @pytest.mark.parametrize('family', models.FAMILIES)
 @torch.no_grad()
 def test_run_lengths(family):
-    """They are bytes of the CPU: each image's masks are waited for, in chunks of bounded size."""
+    """They are bytes of the CPU: of each image's masks, in chunks of bounded
+    size, it is asked how many runs begin, and where."""
     config = with_test_cfg(FORMS[family], mask_format='rle')
     images, samples = make_batch((1, 1))
     model = to_device(build(config))
     model.predict(images, samples)
     with recorded() as record:
         found = model.predict(images, samples)
-    masks = {} if family == 'polarmask' else {'masks/rle.py:encode_masks': 2}
+    masks = {} if family == 'polarmask' else {'masks/rle.py:_changes': 4}
     assert places(record) == masks | {place: n for place, (n, _) in PREDICT[family].items()}
     assert_same_results(found, build(config).predict(*make_batch((1, 1), device=False)))
 

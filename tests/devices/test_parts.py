@@ -87,10 +87,10 @@ def test_masks():
         return to_original_size(probs, (80, 112), (75, 110), (97, 151), 0.5, mask_format)
 
     same_without_waiting(resized, probs)
-    # run lengths are bytes of the CPU
-    same_without_waiting(lambda probs: resized(probs, 'rle'), probs, waits=1)
+    # run lengths are bytes of the CPU: how many begin, and where
+    same_without_waiting(lambda probs: resized(probs, 'rle'), probs, waits=2)
     masks = random_masks(9)
-    same_without_waiting(encode_masks, masks, waits=1)
+    same_without_waiting(encode_masks, masks, waits=2)
     for function in (mask_boxes, moment_sums, shrink_masks):
         same_without_waiting(function, masks)
     same_without_waiting(lambda probs: maskness(probs, 0.5), probs)

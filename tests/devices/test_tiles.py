@@ -19,7 +19,7 @@ CFG = Config(dict(test_dataloader=dict(dataset=dict(pipeline=[
     dict(type='PackDetInputs', meta_keys=('img_id', 'ori_shape', 'img_shape'))]))))
 #: Waits of a tile when its results come to the CPU.
 KEPT = {'prediction/stream.py:result_of': (2, 'scores and classes'),
-        'masks/rle.py:encode_masks': (1, 'run lengths are bytes of the CPU')}
+        'masks/rle.py:_changes': (2, 'how many runs begin, and where')}
 #: mmengine turns the channels of a picture by a list of indices, which goes to the device.
 CHANNELS = {'prediction/stream.py:samples': (1, 'the order of the channels')}
 

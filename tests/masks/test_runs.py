@@ -5,7 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as mask_api
 
-from mmdet_lordre.masks.runs import counts_of, crop_of_rle, rle_of_counts, rle_of_crop
+from mmdet_lordre.masks.runs import (
+    counts_of,
+    crop_of_rle,
+    rle_of_counts,
+    rle_of_crop,
+    rles_of_changes,
+)
 
 
 def bitmaps(count=60, seed=0):
@@ -38,6 +44,17 @@ def test_both_ways(mask):
         assert crop.bitmap.any(axis=0)[[0, -1]].all() and crop.bitmap.any(axis=1)[[0, -1]].all()
     assert rle_of_crop(crop.bitmap, crop.y, crop.x, mask.shape) == rle
     assert rle_of_crop(mask.astype(bool), 0, 0, mask.shape) == rle
+
+
+@pytest.mark.parametrize('size', [(7, 5), (1, 9), (9, 1), (33, 40), (0, 4)])
+@pytest.mark.parametrize('count', [0, 1, 12])
+def test_many_from_their_changes(size, count):
+    rng = np.random.default_rng(count)
+    masks = (rng.random((count, *size)) < rng.choice([0, 0.1, 0.9, 1], (count, 1, 1))).astype('u1')
+    flat = masks.transpose(0, 2, 1).reshape(count, size[0] * size[1])
+    places = np.flatnonzero(np.diff(flat, axis=1, prepend=np.zeros((count, 1), 'u1')))
+    expected = mask_api.encode(np.asfortranarray(masks.transpose(1, 2, 0))) if count else []
+    assert rles_of_changes(places, count, size) == expected
 
 
 @settings(max_examples=40, deadline=None)
