@@ -33,3 +33,10 @@ def test_words():
     assert plural(2, 'box') == '2 boxes' and plural(1, 'box') == '1 box'
     assert (agree(1, 'is', 'are'), agree(0, 'is', 'are'), agree(2, 'is', 'are')) == (
         'is', 'are', 'are')
+
+
+def test_an_error_of_a_data_loading_worker():
+    """torch puts the traceback there before it."""
+    quoted_source = ('Caught UserError in DataLoader worker process 0.\nOriginal Traceback (most '
+                     'recent call last):\n  File "a.py", line 1\nmmdet_lordre.errors.UserError: ')
+    assert explain(UserError(f'{quoted_source}put it last\n')) == 'put it last'

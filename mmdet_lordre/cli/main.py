@@ -62,7 +62,9 @@ def explain(error: BaseException) -> str | None:
     """
     if isinstance(error, UserError) or (isinstance(error, FileNotFoundError)
             and error.errno is None):  # not the system's: it says all
-        return printable(' '.join(str(error).split()))
+        # of a data-loading worker torch quotes the source first
+        text = re.sub(r'\ACaught UserError in DataLoader.*UserError: ', '', str(error), flags=re.S)
+        return printable(' '.join(text.split()))
     if isinstance(error, OSError) and error.errno is not None:
         return _of_the_system(error)
     text = str(error)

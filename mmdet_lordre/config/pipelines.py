@@ -1,4 +1,7 @@
-"""Steps of training that move boxes and leave masks where they were, refused by name."""
+"""Steps of training that masks do not survive, refused by name before anything is loaded."""
+from collections.abc import Iterator
+from typing import Any
+
 from mmengine.config import Config
 
 from ..errors import UserError
@@ -12,24 +15,44 @@ BOXES_ALONE = {
     'RandomAffine': 'Rotate, ShearX, ShearY, TranslateX and TranslateY',
     'BatchSyncRandomResize': 'RandomResize in the pipeline',
     'BatchResize': 'Resize in the pipeline'}
+#: What makes targets of masks, and the heads that read them.
+TARGETS = {
+    'ShrinkMasks': ('LordreHead', 'LordrePlaceHead'),
+    'GridMaskTargets': ('SOLOv2KernelHead', 'SOLOv2WindowHead', 'AggMaskHead', 'AggMaskStarHead'),
+    'ExtractContours': ('PolarMaskHead', )}
+_HEADS = {head: step for step, heads in TARGETS.items() for head in heads}
+#: Steps that move masks, or write into them.
+_MOVES = {
+    'Resize', 'RandomResize', 'RandomChoiceResize', 'FixScaleResize', 'FixShapeResize',
+    'ResizeShortestEdge', 'RandomFlip', 'RandomTranspose', 'RandomCrop', 'MinIoURandomCrop',
+    'Expand', 'Rotate', 'ShearX', 'ShearY', 'TranslateX', 'TranslateY', 'RandomErasing',
+    'CopyPaste', 'CachedMosaic', 'CachedMixUp', 'Albu'}
 
 
 def check_pipelines(cfg: Config) -> None:
-    """Refuse training steps that would leave masks behind.
+    """Refuse training steps that would leave masks behind, and masks that are not loaded.
 
     Args:
-        cfg: Complete. Data sets whose masks are not loaded are left alone.
+        cfg: Complete. Data sets whose masks are not loaded are left alone, unless the head is one
+            of those here.
 
     Raises:
-        UserError: Naming the step and one that moves masks, too.
+        UserError: Naming the step, and what to do.
     """
     loader = cfg.get('train_dataloader') or {}
+    key = 'mask_head' if cfg.model.get('mask_head') else 'bbox_head'
+    head = cfg.model.get(key)
+    head = str(head.get('type')).split('.')[-1] if isinstance(head, dict) else ''
     if not any(loads_masks(step) for step in dicts_in(loader)):
+        if head in _HEADS and any(_name(step) == 'LoadAnnotations' for step in dicts_in(loader)):
+            raise UserError(f'train_dataloader: {head} learns masks, and the pipeline loads none: '
+                            'set with_mask=True of its LoadAnnotations')
         return
+    _check_targets(list(_steps(loader.get('dataset'))), head, key)
     for place in ('train_dataloader', 'model.data_preprocessor'):
         node = loader if place == 'train_dataloader' else cfg.model.get('data_preprocessor')
         for step in dicts_in(node):
-            name = str(step.get('type')).split('.')[-1]
+            name = _name(step)
             if name in BOXES_ALONE:
                 raise UserError(f'{place}: {name} moves images and boxes, and leaves the masks '
                                 f'behind: take {BOXES_ALONE[name]}, or leave it out')
@@ -39,3 +62,31 @@ def loads_masks(step: dict) -> bool:
     """Whether a step of a pipeline loads masks."""
     lazy = str(step.get('type')).split('.')[-1] == 'LoadLazyAnnotations'
     return bool(step.get('with_mask', lazy))
+
+
+def _name(step):
+    return str(step.get('type')).split('.')[-1]
+
+
+def _steps(dataset: Any) -> Iterator[dict]:
+    """Transforms of a data set in the order in which they run: inner data sets come first."""
+    for part in dataset if isinstance(dataset, (list, tuple)) else [dataset]:
+        if isinstance(part, dict):
+            for key in ('dataset', 'datasets'):
+                yield from _steps(part.get(key))
+            yield from dicts_in(part.get('pipeline') or [])
+
+
+def _check_targets(steps, head, key):
+    made = None
+    for name in map(_name, steps):
+        if name.endswith('Annotations') and name.startswith('Load'):
+            made = None  # of another data set
+        elif made and name in _MOVES:
+            raise UserError(f'train_dataloader: {name} comes after {made}, which makes targets of '
+                            f'masks: put {made} last in the pipeline, just before PackDetInputs')
+        elif name in TARGETS:
+            made = name
+            if head in _HEADS and head not in TARGETS[name]:
+                raise UserError(f'train_dataloader: {name} makes targets of another head than '
+                                f'{head} (model.{key}): take {_HEADS[head]}, or leave it out')

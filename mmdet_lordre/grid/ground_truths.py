@@ -9,6 +9,7 @@ from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks, PolygonMasks
 from mmdet.utils import InstanceList
 from torch import Tensor
 
+from ..errors import UserError
 from ..masks import LazyMasks, central_sums, chunk_size, upload
 from ..masks.targets import InPlaceOfMasks
 from .masks import mass_centers, moment_sums, shrink_masks
@@ -110,10 +111,13 @@ def read_masks(masks: BaseInstanceMasks | Tensor | np.ndarray,
 
     Raises:
         TypeError: If the masks are something else.
-        KeyError: If :class:`GridMasks` lack a factor.
+        UserError: If :class:`GridMasks` lack a factor, or the masks are targets of another head.
     """
     if isinstance(masks, GridMasks):
         return _read_grid_masks(masks, sizes)
+    if isinstance(masks, InPlaceOfMasks):
+        raise UserError(f'{masks.made_by} makes targets of another head: take GridMaskTargets('
+                        f'factors={tuple(sizes)}), or leave it out')
     if isinstance(masks, LazyMasks) and not masks.is_drawn:
         # only the pixels that count are ever drawn
         whole = (masks.height, masks.width)
@@ -145,8 +149,8 @@ def _read_grid_masks(masks, sizes):
     shrunk = {}
     for factor, size in sizes.items():
         if factor not in masks.shrunk:
-            raise KeyError(f'the masks were shrunk by {tuple(masks.shrunk)}, but the head needs '
-                           f'{factor}: set GridMaskTargets(factors={tuple(sizes)})')
+            raise UserError(f'the masks were shrunk by {tuple(masks.shrunk)}, but the head needs '
+                            f'{factor}: set GridMaskTargets(factors={tuple(sizes)})')
         part = torch.from_numpy(masks.shrunk[factor])
         if size is not None and part.shape[1:] != tuple(size):
             part = part[:, :size[0], :size[1]]

@@ -5,6 +5,8 @@ from typing import Any, NoReturn
 
 from mmdet.structures.mask.structures import BaseInstanceMasks
 
+from ..errors import UserError
+
 
 class InPlaceOfMasks(BaseInstanceMasks):
     """Targets of a head, made in a data-loading worker, where mmdet expects masks.
@@ -18,8 +20,11 @@ class InPlaceOfMasks(BaseInstanceMasks):
     made_by: str
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(f'{type(self).__name__} hold targets, and are masks no more: put '
+        raise UserError(f'{type(self).__name__} hold targets, and are masks no more: put '
                         f'{self.made_by} last in the pipeline, just before PackDetInputs')
+
+    #: What would be written to, or drawn.
+    masks = property(_refuse)
 
     rescale = resize = flip = crop = crop_and_resize = expand = _refuse
     to_ndarray = to_tensor = translate = shear = rotate = get_bboxes = _refuse

@@ -8,7 +8,9 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes, autocast_box_type
 from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks, PolygonMasks
 
+from ..errors import UserError
 from .lazy import LazyMasks, transposed_bitmaps
+from .targets import InPlaceOfMasks
 
 _SWAP = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]], np.float32)
 
@@ -20,8 +22,8 @@ class RandomTranspose(BaseTransform):
     Together with ``RandomFlip`` in three directions at a quarter each, all turns by 90 degrees and
     their mirror images are equally frequent. Where only tall things stand, this lays them down.
 
-    Modified keys: ``img``, ``img_shape``, ``scale_factor``, ``gt_bboxes``, ``gt_masks``,
-    ``gt_seg_map``, ``homography_matrix``.
+    Modified keys: ``img``, ``img_shape``, ``pad_shape``, ``scale_factor``, ``gt_bboxes``,
+    ``gt_masks``, ``gt_seg_map``, ``homography_matrix``.
 
     Args:
         prob: Of doing so, for each image.
@@ -47,6 +49,8 @@ class RandomTranspose(BaseTransform):
             return results
         results['img'] = np.ascontiguousarray(results['img'].swapaxes(0, 1))
         results['img_shape'] = results['img'].shape[:2]
+        if 'pad_shape' in results:
+            results['pad_shape'] = results['img'].shape
         if 'scale_factor' in results:
             results['scale_factor'] = tuple(results['scale_factor'][::-1])
         if 'gt_bboxes' in results:
@@ -67,7 +71,8 @@ def transposed(masks: BaseInstanceMasks) -> BaseInstanceMasks:
     """Masks (N, height, width) with rows and columns in each other's place.
 
     Raises:
-        TypeError: Of masks that are targets already, or of a kind that is not known.
+        UserError: Of masks that are targets already.
+        TypeError: Of a kind that is not known.
     """
     if isinstance(masks, LazyMasks):
         return masks.transpose()
@@ -77,8 +82,10 @@ def transposed(masks: BaseInstanceMasks) -> BaseInstanceMasks:
         swapped = [[np.asarray(part).reshape(-1, 2)[:, ::-1].ravel() for part in polygons]
                    for polygons in masks.masks]
         return PolygonMasks(swapped, masks.width, masks.height)
-    raise TypeError(f'RandomTranspose cannot turn {type(masks).__name__}: its place in the '
-                    'pipeline is before what makes targets of masks')
+    if isinstance(masks, InPlaceOfMasks):
+        raise UserError(f'RandomTranspose cannot turn {type(masks).__name__}: its place in the '
+                        f'pipeline is before {masks.made_by}')
+    raise TypeError(f'RandomTranspose cannot turn {type(masks).__name__}')
 
 
 def _transposed_boxes(boxes):

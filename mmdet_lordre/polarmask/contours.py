@@ -8,6 +8,7 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from pycocotools import mask as mask_api
 from torch import Tensor
 
+from ..errors import UserError
 from ..masks import LazyMasks, upload
 from ..masks.targets import InPlaceOfMasks
 
@@ -142,9 +143,13 @@ class InstanceContours(InPlaceOfMasks):
 
         Raises:
             TypeError: If ``masks`` is none of these.
+            UserError: If they are targets of another head.
         """
         if isinstance(masks, cls):
             return masks
+        if isinstance(masks, InPlaceOfMasks):
+            raise UserError(f'{masks.made_by} makes targets of another head: take '
+                            f'{cls.made_by}, or leave it out')
         if isinstance(masks, PolygonMasks):
             contours = [_polygon_contour(polygons, masks.height, masks.width)
                         for polygons in masks.masks]

@@ -30,6 +30,41 @@ def test_they_are_refused(name):
         check_pipelines(cfg)
 
 
+def of_head(head, *steps, load_masks=True):
+    cfg = config(*steps, load_masks=load_masks)
+    cfg.model['bbox_head' if head == 'PolarMaskHead' else 'mask_head'] = dict(type=head)
+    return cfg
+
+
+@pytest.mark.parametrize('head, steps, said', [
+    ('LordreHead', ['ShrinkMasks', 'RandomFlip'], 'RandomFlip comes after ShrinkMasks, which .*: '
+     'put ShrinkMasks last'),
+    ('PolarMaskHead', ['ExtractContours', 'RandomErasing'], 'RandomErasing comes after Extract'),
+    ('SOLOv2KernelHead', ['ShrinkMasks'], r'ShrinkMasks makes targets of another head than '
+     r'SOLOv2KernelHead \(model\.mask_head\): take GridMaskTargets, or leave it out'),
+    ('PolarMaskHead', ['GridMaskTargets'], r'PolarMaskHead \(model\.bbox_head\): take Extract')])
+def test_targets_come_last_and_are_of_the_head(head, steps, said):
+    with pytest.raises(UserError, match=said):
+        check_pipelines(of_head(head, *(dict(type=name) for name in steps)))
+
+
+def test_targets_in_their_place():
+    check_pipelines(of_head('LordreHead', dict(type='RandomFlip'), dict(type='ShrinkMasks'),
+                            dict(type='PhotoMetricDistortion'), dict(type='PackDetInputs')))
+    check_pipelines(of_head('SomebodyElses', dict(type='GridMaskTargets')))
+    cfg = of_head('LordreHead', dict(type='ShrinkMasks'))
+    one = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[one, one])
+    check_pipelines(cfg)
+
+
+def test_heads_of_masks_need_masks():
+    with pytest.raises(UserError, match='AggMaskHead learns masks, and the pipeline loads none: '
+                                        'set with_mask=True'):
+        check_pipelines(of_head('AggMaskHead', load_masks=False))
+    check_pipelines(of_head('RetinaHead', load_masks=False))
+
+
 def test_what_has_no_masks_may_have_them():
     check_pipelines(config(dict(type='Mosaic'), load_masks=False))
     check_pipelines(config(dict(type='CachedMosaic'), dict(type='RandomCrop')))

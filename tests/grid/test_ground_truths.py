@@ -7,6 +7,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.structures import InstanceData
 
+from mmdet_lordre.errors import UserError
 from mmdet_lordre.grid import (
     GridMasks,
     GridMaskTargets,
@@ -111,9 +112,9 @@ def test_transform_result_is_indexed_and_joined():
 
 def test_errors_name_the_remedy():
     made = GridMaskTargets()(dict(gt_masks=bitmaps(1)))['gt_masks']
-    with pytest.raises(TypeError, match='just before PackDetInputs'):
+    with pytest.raises(UserError, match='just before PackDetInputs'):
         made.flip('horizontal')
-    with pytest.raises(KeyError, match='GridMaskTargets'):
+    with pytest.raises(UserError, match='GridMaskTargets'):
         collect_ground_truths([instances(made)], {8: (5, 8)}, 'cpu')
     with pytest.raises(KeyError, match='with_mask=True'):
         GridMaskTargets()({})

@@ -5,6 +5,7 @@ import torch
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 
+from mmdet_lordre.errors import UserError
 from mmdet_lordre.masks import LazyMasks, ShrunkMasks, TransformedMasks
 from mmdet_lordre.masks.transpose import RandomTranspose, transposed
 
@@ -51,12 +52,12 @@ def test_everything_turns_together():
     masks = np.zeros((1, 2, 3), np.uint8)
     masks[0, 0, 1:] = 1
     results = RandomTranspose(1.).transform(dict(
-        img=image, img_shape=(2, 3), scale_factor=(0.5, 0.25),
+        img=image, img_shape=(2, 3), pad_shape=(2, 3, 3), scale_factor=(0.5, 0.25),
         gt_masks=BitmapMasks(masks, 2, 3), gt_seg_map=image[..., 0],
         gt_bboxes=HorizontalBoxes(torch.tensor([[1., 0., 3., 1.]]))))
     np.testing.assert_array_equal(results['img'], image.transpose(1, 0, 2))
     assert results['img'].flags.c_contiguous and results['img_shape'] == (3, 2)
-    assert results['scale_factor'] == (0.25, 0.5)
+    assert results['scale_factor'] == (0.25, 0.5) and results['pad_shape'] == (3, 2, 3)
     np.testing.assert_array_equal(results['gt_seg_map'], image[..., 0].T)
     assert torch.equal(results['gt_bboxes'].tensor, results['gt_masks'].get_bboxes('hbox').tensor)
     assert (results['homography_matrix'] @ (5, 7, 1) == (7, 5, 1)).all()
@@ -73,5 +74,5 @@ def test_as_often_as_said():
 def test_what_cannot_be_turned():
     with pytest.raises(ValueError, match='prob=2'):
         RandomTranspose(2)
-    with pytest.raises(TypeError, match=r'ShrunkMasks.*before what makes targets'):
+    with pytest.raises(UserError, match=r'ShrunkMasks.*is before ShrinkMasks'):
         transposed(ShrunkMasks(np.zeros((1, 2, 2), np.uint8), 4, 8, 8))
