@@ -23,14 +23,14 @@ def mim_folder() -> Path:
 def model_index() -> dict[str, dict]:
     """``{name in lower case: entry of the metafile}`` of every model in the model index.
 
-    An entry without published weights gets ``Weights`` too: the ``published://`` name that says,
-    when it is loaded, why there are none and where to look.
+    Every entry has ``Weights``, without which mmdet's ``DetInferencer`` takes no other file either:
+    a ``published://`` name, which says when it is loaded where no file is published, and why.
     """
     path = mim_folder() / 'model-index.yml'
     # in a copy of the package's folder alone, mmdet's own names are still found
     index = load(path) if path.is_file() else dict(Import=[])
-    return {model['Name'].lower(): dict(Weights=f'published://{model["Name"]}') | model
-            for metafile in index['Import'] for model in load(mim_folder() / metafile)['Models']}
+    return {model['Name'].lower(): model for metafile in index['Import']
+            for model in load(mim_folder() / metafile)['Models']}
 
 
 def config_of(name: str) -> Path:

@@ -7,6 +7,7 @@ from mmdet.structures.mask import BitmapMasks
 
 from mmdet_lordre.aggmask.context import ContextBranch
 from mmdet_lordre.errors import UserError
+from mmdet_lordre.grid import GridMaskTargets
 from mmdet_lordre.masks import ShrinkMasks
 from mmdet_lordre.models import head_of
 from mmdet_lordre.solov2 import SOLOv2FeatureBranch
@@ -135,6 +136,18 @@ def test_strides_of_polarmask_are_those_of_the_neck():
         losses_of(config)
     config['bbox_head'].update(strides=(4, 8, 16))
     losses_of(config)['loss_mask'].backward()
+
+
+@pytest.mark.parametrize('family', ['lordre', 'lordre_places', *PYRAMIDS])
+@pytest.mark.parametrize('step', [ShrinkMasks(16), GridMaskTargets(16)], ids=('shrunk', 'grid'))
+def test_targets_of_another_head_or_factor(family, step):
+    def make(batch):
+        for sample in batch:
+            sample.gt_instances.masks = step.make(sample.gt_instances.masks)
+    wanted = {'lordre': 'ShrinkMasks', 'polarmask': 'ExtractContours'}.get(
+        family.split('_places')[0], 'GridMaskTargets')
+    with pytest.raises(UserError, match=wanted):
+        losses_of(FAMILIES[family](), change=make)
 
 
 def test_region_classifier_reads_what_the_workers_shrank():

@@ -6,8 +6,10 @@ from mmdet.structures import SampleList
 from mmdet.utils import InstanceList
 from torch import Tensor
 
+from ..errors import UserError
 from ..grid.heads import complete_test_cfg
 from ..masks import MaskInstances, central_sums, mask_boxes, maskness, to_original_size, upload
+from ..masks.targets import InPlaceOfMasks
 from .branches import activation_heatmaps
 
 
@@ -42,9 +44,16 @@ class LordreBaseHead(BaseMaskHead):
         return class_logits, objectness, self.upsample(mask_logits), maps
 
     def _targets(self, gt, meta, size, device) -> Tensor:
-        """Target masks (T, pixels) of one image in [0, 1], at the size of the logits."""
+        """Target masks (T, pixels) of one image in [0, 1], at the size of the logits.
+
+        Raises:
+            UserError: The pipeline has made targets of another head, or of another factor.
+        """
         height, width = meta['batch_input_shape']
         factor = height // size[0]
+        if isinstance(gt.masks, InPlaceOfMasks) and getattr(gt.masks, 'factor', None) != factor:
+            raise UserError(f'{gt.masks.made_by} makes other targets than the head learns: take '
+                            f'ShrinkMasks(factor={factor}), or leave it out')
         if factor % 2 == 0 and (height, width) == (size[0] * factor, size[1] * factor):
             return central_sums(gt.masks, factor, size, device).flatten(1).float() / 4
         masks = upload(gt.masks.pad((height, width)).to_tensor(torch.float32, 'cpu'), device)

@@ -6,7 +6,6 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmdet.structures.mask.structures import BaseInstanceMasks
 from torch import Tensor
 
-from ..errors import UserError
 from .lazy import LazyMasks
 from .targets import InPlaceOfMasks
 from .transfer import upload
@@ -71,22 +70,17 @@ def central_sums(masks: BaseInstanceMasks | Tensor | np.ndarray, factor: int,
         uint8 Tensor (N, *size) with values 0 to 4.
 
     Raises:
-        ValueError: If ``factor`` is odd.
-        UserError: If it is not the one that the masks were shrunk by, or they are targets of
-            another head.
+        ValueError: If ``factor`` is odd, or not the one that the masks were shrunk by.
     """
     if factor % 2 or factor < 2:
         raise ValueError(f'factor must be even, not {factor}')
     if isinstance(masks, ShrunkMasks):
         if masks.factor != factor:
-            raise UserError(f'the masks were shrunk by {masks.factor}, but the head needs '
-                            f'{factor}: set ShrinkMasks(factor={factor})')
+            raise ValueError(f'the masks were shrunk by {masks.factor}, but the head needs '
+                             f'{factor}: set ShrinkMasks(factor={factor})')
         sums = torch.from_numpy(masks.sums)[:, :size[0], :size[1]]
         sums = F.pad(sums, (0, size[1] - sums.shape[2], 0, size[0] - sums.shape[1]))
         return sums if device is None else upload(sums, device)
-    if isinstance(masks, InPlaceOfMasks):
-        raise UserError(f'{masks.made_by} makes targets of another head: take '
-                        f'ShrinkMasks(factor={factor}), or leave it out')
     if isinstance(masks, LazyMasks) and not masks.is_drawn:
         sums = torch.from_numpy(masks.central_sums(factor, size))
         return sums if device is None else upload(sums, device)

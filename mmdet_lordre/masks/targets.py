@@ -5,8 +5,6 @@ from typing import Any, NoReturn
 
 from mmdet.structures.mask.structures import BaseInstanceMasks
 
-from ..errors import UserError
-
 
 class InPlaceOfMasks(BaseInstanceMasks):
     """Targets of a head, made in a data-loading worker, where mmdet expects masks.
@@ -20,7 +18,7 @@ class InPlaceOfMasks(BaseInstanceMasks):
     made_by: str
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise UserError(f'{type(self).__name__} hold targets, and are masks no more: put '
+        raise TypeError(f'{type(self).__name__} hold targets, and are masks no more: put '
                         f'{self.made_by} last in the pipeline, just before PackDetInputs')
 
     #: What would be written to, or drawn.

@@ -8,9 +8,7 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes, autocast_box_type
 from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks, PolygonMasks
 
-from ..errors import UserError
 from .lazy import LazyMasks, transposed_bitmaps
-from .targets import InPlaceOfMasks
 
 _SWAP = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]], np.float32)
 
@@ -71,8 +69,7 @@ def transposed(masks: BaseInstanceMasks) -> BaseInstanceMasks:
     """Masks (N, height, width) with rows and columns in each other's place.
 
     Raises:
-        UserError: Of masks that are targets already.
-        TypeError: Of a kind that is not known.
+        TypeError: Of masks that are targets already, or of a kind that is not known.
     """
     if isinstance(masks, LazyMasks):
         return masks.transpose()
@@ -82,10 +79,8 @@ def transposed(masks: BaseInstanceMasks) -> BaseInstanceMasks:
         swapped = [[np.asarray(part).reshape(-1, 2)[:, ::-1].ravel() for part in polygons]
                    for polygons in masks.masks]
         return PolygonMasks(swapped, masks.width, masks.height)
-    if isinstance(masks, InPlaceOfMasks):
-        raise UserError(f'RandomTranspose cannot turn {type(masks).__name__}: its place in the '
-                        f'pipeline is before {masks.made_by}')
-    raise TypeError(f'RandomTranspose cannot turn {type(masks).__name__}')
+    raise TypeError(f'RandomTranspose cannot turn {type(masks).__name__}: its place in the '
+                    'pipeline is before what makes targets of masks')
 
 
 def _transposed_boxes(boxes):

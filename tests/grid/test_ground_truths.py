@@ -112,7 +112,7 @@ def test_transform_result_is_indexed_and_joined():
 
 def test_errors_name_the_remedy():
     made = GridMaskTargets()(dict(gt_masks=bitmaps(1)))['gt_masks']
-    with pytest.raises(UserError, match='just before PackDetInputs'):
+    with pytest.raises(TypeError, match='just before PackDetInputs'):
         made.flip('horizontal')
     with pytest.raises(UserError, match='GridMaskTargets'):
         collect_ground_truths([instances(made)], {8: (5, 8)}, 'cpu')

@@ -5,7 +5,6 @@ import torch
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 
-from mmdet_lordre.errors import UserError
 from mmdet_lordre.masks import LazyMasks, ShrunkMasks, TransformedMasks
 from mmdet_lordre.masks.transpose import RandomTranspose, transposed
 
@@ -74,5 +73,5 @@ def test_as_often_as_said():
 def test_what_cannot_be_turned():
     with pytest.raises(ValueError, match='prob=2'):
         RandomTranspose(2)
-    with pytest.raises(UserError, match=r'ShrunkMasks.*is before ShrinkMasks'):
+    with pytest.raises(TypeError, match=r'ShrunkMasks.*before what makes targets'):
         transposed(ShrunkMasks(np.zeros((1, 2, 2), np.uint8), 4, 8, 8))

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 
-from mmdet_lordre.errors import UserError
 from mmdet_lordre.polarmask import InstanceContours, contour_centroids, largest_contour
 from tests.parity.fill import ellipse_instances
 
@@ -157,7 +156,7 @@ class TestContainer:
         assert (found.areas == drawn.sum((1, 2))).all()
 
     def test_geometry_comes_too_late(self, masks):
-        with pytest.raises(UserError, match='put ExtractContours last'):
+        with pytest.raises(TypeError, match='put ExtractContours last'):
             InstanceContours.from_masks(masks).flip('horizontal')
 
     def test_other_types_are_refused(self):
