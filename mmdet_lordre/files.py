@@ -214,7 +214,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[str]:
         path: Replaced in one step, or left as it was if the block raises.
 
     Yields:
-        str: a name in the same folder.
+        A name in the same folder.
     """
     unfinished = f'{path}{UNFINISHED}'
     try:

@@ -296,7 +296,16 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
     def loss_by_feat(self, cls_logits: list[Tensor], mask_feats: list[Tensor], kernels: object,
                      table: Tensor, context: Tensor | None, batch_gt_instances: list,
                      batch_img_metas: list[dict], **kwargs) -> dict[str, Tensor]:
-        """Losses from the outputs of :meth:`forward`; see :meth:`loss`."""
+        """Losses from the outputs of :meth:`forward`; see :meth:`loss`.
+
+        Args:
+            cls_logits, mask_feats, kernels, table, context: What :meth:`forward` returns.
+            batch_gt_instances: For each image bboxes, labels and masks.
+            batch_img_metas: With the size of the input, which masks must have.
+
+        Returns:
+            ``loss_mask`` and ``loss_cls``, scalars.
+        """
         check_mask_sizes(batch_gt_instances, batch_img_metas)
         groups = self.map_groups(mask_feats)
         check_map_size(groups[0].size, self.mask_stride, batch_img_metas,
@@ -335,6 +344,11 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
                         table: Tensor, context: Tensor | None, batch_img_metas: list[dict],
                         rescale: bool = False, **kwargs) -> list:
         """Detections of each image from the outputs of :meth:`forward`.
+
+        Args:
+            cls_logits, mask_feats, kernels, table, context: What :meth:`forward` returns.
+            batch_img_metas: With ``img_shape`` and, if ``rescale``, ``ori_shape``.
+            rescale: Masks at the size of the original image.
 
         Returns:
             One ``InstanceData`` an image: scores (n,), labels (n,), bboxes (n, 4) tight x1, y1,

@@ -95,7 +95,12 @@ class SelectedCells:
         return add_windows(logits, numbers.windows, *self.tables.places_of(lookup.cells))
 
     def chunk(self, size: tuple[int, int], device: torch.device | str) -> int:
-        """Cells that are fused at once."""
+        """Cells that are fused at once.
+
+        Args:
+            size: (H, W) of the maps.
+            device: Where they are.
+        """
         return chunk_size(size[0] * size[1] * self.fusion.width, device=device)
 
     def resized_context(self, context: Tensor | None, size: tuple[int, int]) -> Tensor | None:

@@ -83,7 +83,12 @@ def _proven(root: Path) -> dict[str, list]:
 
 
 def parity(root: Path, cfg: Config) -> str:
-    """What is proven of a config: 'model', 'head' or 'parts'."""
+    """What is proven of a config: 'model', 'head' or 'parts'.
+
+    Args:
+        root: Folder of the project, with the parity cases.
+        cfg: The config.
+    """
     return next((part for part, networks in _proven(root).items()
                  if _network(cfg, part) in networks), 'parts')
 
@@ -114,7 +119,13 @@ def _link(weights: str | None) -> str:
 
 
 def row(root: Path, model: dict, cfg: Config) -> tuple[str, ...]:
-    """Cells of one config."""
+    """Cells of one config.
+
+    Args:
+        root: Folder of the project.
+        model: Entry of its metafile.
+        cfg: Its config.
+    """
     metadata = model.get('Metadata', {})
     cost = complexity(cfg)
     weights = metadata.get('Published Weights')

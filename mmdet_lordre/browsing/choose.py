@@ -15,9 +15,9 @@ class Shown:
     """One tile of a mosaic.
 
     Attributes:
-        index (int): In ``annotations``, or in ``images`` if ``of_image``.
-        of_image (bool): Whether the whole image is shown.
-        note (str): What is to be said of it besides its names.
+        index: In ``annotations``, or in ``images`` if ``of_image``.
+        of_image: Whether the whole image is shown.
+        note: What is to be said of it besides its names.
     """
     index: int
     of_image: bool = False
@@ -25,7 +25,14 @@ class Shown:
 
 
 def chosen_objects(objects: Objects, label: int, count: int, seed: int = 0) -> list[Shown]:
-    """Objects of a class, drawn by lot, each from another image as long as there are others."""
+    """Objects of a class, drawn by lot, each from another image as long as there are others.
+
+    Args:
+        objects: Of a data set.
+        label: Of the class.
+        count: Objects at most.
+        seed: Of the lot.
+    """
     rows = np.flatnonzero(objects.label == label)
     rows = np.random.default_rng((seed, label)).permutation(rows)
     images = objects.image[rows]
@@ -52,7 +59,13 @@ def crowded_images(objects: Objects, count: int) -> list[Shown]:
 
 
 def images_by_size(data: dict, count: int, largest: bool) -> list[Shown]:
-    """The largest or the smallest images, where they differ in size."""
+    """The largest or the smallest images, where they differ in size.
+
+    Args:
+        data: A COCO file.
+        count: Images at most.
+        largest: The largest, else the smallest.
+    """
     pixels = np.array([image['width'] * image['height'] if
                        all(type(image.get(side)) is int for side in ('width', 'height')) else 0
                        for image in data['images']], float)
@@ -70,6 +83,12 @@ def chosen_images(data: dict, count: int, seed: int = 0) -> list[Shown]:
 
 
 def doubtful(problems: Iterable[Problem], kind: str, count: int) -> list[Shown]:
-    """The first problems of a kind (a key of ``annotation_rules.KINDS``)."""
+    """The first problems of a kind (a key of ``annotation_rules.KINDS``).
+
+    Args:
+        problems: In the order of the data.
+        kind: A key of ``annotation_rules.KINDS``.
+        count: Problems at most.
+    """
     found = (Shown(p.index, p.of_image, p.what) for p in problems if p.kind == kind)
     return list(itertools.islice(found, count))

@@ -33,7 +33,7 @@ class Tile:
 
     Attributes:
         picture (ndarray): (h, w, 3) uint8, RGB.
-        lines (tuple[str, ...]): Printable text.
+        lines: Printable text.
     """
     picture: np.ndarray
     lines: tuple
@@ -44,10 +44,10 @@ class Section:
     """A mosaic.
 
     Attributes:
-        group (str): 'pictures', 'classes', 'doubtful' or 'network'.
-        title (str): Printable.
-        note (str): A sentence about it.
-        tiles (list[Tile]): Its pictures.
+        group: 'pictures', 'classes', 'doubtful' or 'network'.
+        title: Printable.
+        note: A sentence about it.
+        tiles: Its pictures.
     """
     group: str
     title: str

@@ -28,8 +28,8 @@ class DrawnTargets:
     """The targets of one image.
 
     Attributes:
-        legend (str): What the picture shows.
-        lines (list[str]): What is to be said of the image.
+        legend: What the picture shows.
+        lines: What is to be said of the image.
         draw (Callable): Draws into a picture (H, W, 3) uint8, RGB, given the colors of the objects
             and the factor by which the picture is larger than the input.
     """

@@ -47,7 +47,12 @@ def find_layout(names: Iterable[str]) -> str | None:
 
 
 def backbone_rules(layout: str | None, prefix: str = 'backbone.') -> list[Rule]:
-    """Rules from a published layout to mmdet's names, both behind ``prefix``."""
+    """Rules from a published layout to mmdet's names, both behind ``prefix``.
+
+    Args:
+        layout: Name of the published layout; None where the file has no backbone.
+        prefix: Of both.
+    """
     if layout is None:
         return []
     p = re.escape(prefix)

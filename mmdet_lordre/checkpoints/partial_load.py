@@ -16,10 +16,10 @@ class StateDictMatch:
     """What of a checkpoint fits a model.
 
     Attributes:
-        state (dict): tensors that fit, by the model's names.
-        other_shape (list): (name, shape in the checkpoint, shape in the model).
-        missing (list): (name, shape) of the model that the checkpoint lacks.
-        unexpected (list): (name, shape) of the checkpoint that the model lacks.
+        state: Tensors that fit, by the model's names.
+        other_shape: (name, shape in the checkpoint, shape in the model).
+        missing: (name, shape) of the model that the checkpoint lacks.
+        unexpected: (name, shape) of the checkpoint that the model lacks.
     """
     state: dict
     total: int

@@ -113,6 +113,10 @@ def _data_only() -> Iterator[None]:
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """mmengine's loader of local files, restricted whatever torch or the environment say.
 
+    Args:
+        filename: Path of the file; ``~`` is known.
+        map_location: Where its tensors go, as of ``torch.load``.
+
     Raises:
         FileNotFoundError: There is no such file.
         UserError: It is larger than checkpoints are, grows when it is read, is cut off or
@@ -139,8 +143,12 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 def read_checkpoint(filename: str | os.PathLike, map_location: Any = 'cpu') -> dict:
     """Read a checkpoint file, path or URL that mmengine knows.
 
+    Args:
+        filename: Path or address.
+        map_location: Where its tensors go, as of ``torch.load``.
+
     Returns:
-        dict: as it was saved.
+        What was saved.
 
     Raises:
         UserError: No such file, a file that would run code, or a damaged file.

@@ -47,7 +47,12 @@ def config_folder(family: str) -> Path:
 
 
 def find_configs(result: Conversion, family: str) -> list[Path]:
-    """The family's configs whose model has exactly these names and shapes, plainest name first."""
+    """The family's configs whose model has exactly these names and shapes, plainest name first.
+
+    Args:
+        result: What a file was converted to.
+        family: Folder of configs.
+    """
     shapes = {name: tuple(value.shape) for name, value in result.state.items()
               if not name.endswith('num_batches_tracked')}
     paths = sorted(config_folder(family).glob('*.py'), key=lambda path: (len(path.stem), path.stem))
@@ -66,6 +71,11 @@ def verify(result: Conversion, cfg: Config, name: str) -> None:
     Whole parts of the model (backbone, neck, head) may be missing, since a file may hold a head
     or a backbone alone; so may counters that norms fill in themselves. Anything else means that
     the file is of another model.
+
+    Args:
+        result: What a file was converted to; changed.
+        cfg: The model that it should be of.
+        name: Of the config, for the message.
 
     Raises:
         ConversionError: Tensors that the model has not, of other shapes, or missing from a part

@@ -116,7 +116,12 @@ def _check_clean(args, parts):
 
 
 def table(problems: list[Problem], examples: int = 3) -> str:
-    """Kinds in the order of their weight: how many, what training does, the first examples."""
+    """Kinds in the order of their weight: how many, what training does, the first examples.
+
+    Args:
+        problems: Of all kinds.
+        examples: Of a kind that are named at most.
+    """
     if not problems:
         return 'nothing unusual: training uses all of it'
     counts = {kind: [] for kind in KINDS}

@@ -144,6 +144,13 @@ def picture_of(mode: PictureMode, image: np.ndarray, sample: DetDataSample, meta
                score_thr: float = 0.3) -> np.ndarray:
     """One picture of the instances above a score.
 
+    Args:
+        mode: How to draw.
+        image: RGB, uint8 (H, W, 3).
+        sample: What the model found in it.
+        meta: ``classes`` and ``palette``.
+        score_thr: Lowest score that is drawn.
+
     Raises:
         UserError: The model does not give what the mode draws.
     """

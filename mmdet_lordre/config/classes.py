@@ -129,6 +129,10 @@ def differing_classes(before: Sequence[str], now: Sequence[str]) -> str:
 def use_checkpoint_classes(cfg: Config, path: str) -> tuple[str, ...] | None:
     """Give a config the classes of a checkpoint, when it names any.
 
+    Args:
+        cfg: Changed in place.
+        path: Of the checkpoint.
+
     Returns:
         The classes, or None.
     """

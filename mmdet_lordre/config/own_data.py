@@ -34,7 +34,7 @@ class OwnData:
 
     Attributes:
         train, val, test (Part | None): Without ``val`` there is no validation.
-        classes (tuple[str, ...]): Of the training data, in the order of the labels.
+        classes: Of the training data, in the order of the labels.
     """
     train: Part
     val: Part | None
@@ -224,6 +224,12 @@ def _metric_of(metric, ann_file):
 
 def check_same_classes(classes: tuple[str, ...], data: dict, path: str, train_path: str) -> None:
     """Refuse annotations of classes that training does not have.
+
+    Args:
+        classes: Of the training data.
+        data: The other annotations.
+        path: Their file, for the message.
+        train_path: The file of the training data.
 
     Raises:
         UserError: Naming the class.

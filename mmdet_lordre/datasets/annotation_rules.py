@@ -71,11 +71,11 @@ class Problem:
     """Something about an entry of an annotation file.
 
     Attributes:
-        kind (str): a key of :data:`KINDS`.
-        where (str): 'annotation 17 (image a.jpg)' or 'image a.jpg'.
-        what (str): the rest of the sentence, with the wrong value.
-        index (int): of the entry in ``annotations``, or in ``images`` if ``of_image``.
-        of_image (bool): whether it is about an image.
+        kind: A key of :data:`KINDS`.
+        where: 'annotation 17 (image a.jpg)' or 'image a.jpg'.
+        what: The rest of the sentence, with the wrong value.
+        index: Of the entry in ``annotations``, or in ``images`` if ``of_image``.
+        of_image: Whether it is about an image.
     """
     kind: str
     where: str
@@ -94,6 +94,10 @@ class Problem:
 
 def check_structure(data: dict, path: str) -> None:
     """Refuse what no rule can be applied to.
+
+    Args:
+        data: A COCO file.
+        path: Its path, for the message.
 
     Raises:
         UserError: An entry that is no dictionary, or an id that is neither number nor text.

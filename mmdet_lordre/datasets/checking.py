@@ -20,12 +20,12 @@ class CheckedPart:
     """What was found in one part of a data set.
 
     Attributes:
-        name (str): 'train', 'val' or 'test'.
-        source (str): File or folder that it was read from.
-        folder (str): Of its images; empty if they are not looked at.
-        data (dict): Its annotations, mended.
-        notes (list[str]): What was mended and lost, a line each.
-        problems (list[Problem]): What was found.
+        name: 'train', 'val' or 'test'.
+        source: File or folder that it was read from.
+        folder: Of its images; empty if they are not looked at.
+        data: Its annotations, mended.
+        notes: What was mended and lost, a line each.
+        problems: What was found.
         usable (Usable): How much can be learned.
     """
     name: str

@@ -112,6 +112,10 @@ def forget_annotations() -> None:
 def class_names(data: dict, path: str) -> tuple[str, ...]:
     """Names of the categories in the order of the file, which is the order of the labels.
 
+    Args:
+        data: A COCO file.
+        path: Its path, for the message.
+
     Raises:
         UserError: No categories, one without a name, or two of one name or id.
     """
@@ -139,6 +143,11 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
     Without ``folder`` the usual places are tried: beside the annotations, ``images/``,
     and the folder that carries the annotation file's name (``annotations/instances_x.json``
     with ``x/``).
+
+    Args:
+        data: A COCO file.
+        ann_path: Its path.
+        folder: Where the images are, if that was said.
 
     Raises:
         UserError: No such folder, or none of the first images is in any of the places, which are
@@ -201,6 +210,10 @@ def clean_name(ann_file: str, folder: str) -> str:
 
 def write_annotations(data: dict, path: str) -> str:
     """Write annotations, whole or not at all; returns the path.
+
+    Args:
+        data: A COCO file.
+        path: Where it goes; folders are made.
 
     Raises:
         UserError: The file cannot be written.

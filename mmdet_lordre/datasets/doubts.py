@@ -67,6 +67,10 @@ def objects_of(data: dict, problems: Iterable[Problem] = ()) -> Objects:
 def annotated_twice(data: dict, objects: Objects) -> Iterator[Problem]:
     """Objects that an earlier annotation of the same image shows, too.
 
+    Args:
+        data: A COCO file.
+        objects: What is in it.
+
     Yields:
         Problem: one for each such object, of the later annotation.
     """
@@ -121,6 +125,10 @@ def unusual_for_class(data: dict, objects: Objects) -> Iterator[Problem]:
 
     Distances are measured from the median, in standard deviations that outliers do not change
     (1.4826 times the median deviation).
+
+    Args:
+        data: A COCO file.
+        objects: What is in it.
 
     Yields:
         Problem: one for each such object.

@@ -119,6 +119,10 @@ def names_found(folder: str, names: list[str]) -> list[str | None]:
 
     A name that leads nowhere, or out of the folder, is looked for by :func:`base_names`, and taken
     where no other entry of the list means the same file.
+
+    Args:
+        folder: Of the images.
+        names: As the annotations have them.
     """
     listing = Listing(folder)
     found = [None if leads_out(folder, name) or listing.look(name) is None else name

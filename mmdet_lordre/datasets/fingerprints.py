@@ -34,7 +34,7 @@ class Fingerprints:
             else 0.
         usable (ndarray): (N,) bool, whether an image can be compared by its cells: it was read and
             is not uniform.
-        digests (list[bytes]): Of the bytes of each file; empty where it cannot be read.
+        digests: Of the bytes of each file; empty where it cannot be read.
     """
     cells: np.ndarray
     usable: np.ndarray

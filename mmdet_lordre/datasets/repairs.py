@@ -31,7 +31,7 @@ class Repairs:
 
     Attributes:
         data: The mended annotations.
-        notes (list[str]): One sentence for each kind of repair; empty if nothing was changed.
+        notes: One sentence for each kind of repair; empty if nothing was changed.
     """
 
     def __init__(self, data: dict, path: str):
@@ -215,7 +215,12 @@ class Repairs:
             image['file_name'] = name
 
     def sizes(self, folder: str, upright: bool = True) -> None:
-        """Widths and heights that are missing, read from the images."""
+        """Widths and heights that are missing, read from the images.
+
+        Args:
+            folder: Of the images.
+            upright: Whether they are turned by their orientation tag when they are read.
+        """
         count = 0
         for image in self.data['images']:
             if image.get('width') is None or image.get('height') is None:

@@ -38,9 +38,9 @@ class Usable:
     """What can be learned of a file.
 
     Attributes:
-        total (int): Annotations of the file.
-        images (int): Images of the file.
-        by_class (dict[str, int]): Annotations that can be learned, of every class.
+        total: Annotations of the file.
+        images: Images of the file.
+        by_class: Annotations that can be learned, of every class.
         reasons (Counter): Why the others cannot: kinds of problems, 'crowd', 'of other classes'.
     """
     total: int

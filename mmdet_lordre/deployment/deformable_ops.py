@@ -16,7 +16,21 @@ from torch import Tensor, nn
 def deform_conv2d(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor,
                   bias: Tensor | None, stride: list[int], padding: list[int],
                   dilation: list[int], groups: int, deform_groups: int) -> Tensor:
-    """Deformable convolution, modulated if there is a mask (B, deform_groups * k * k, h, w)."""
+    """Deformable convolution, modulated if there is a mask (B, deform_groups * k * k, h, w).
+
+    Args:
+        x: (B, C, H, W).
+        offset: (B, 2 * deform_groups * k * k, h, w), y and x of each place in pixels.
+        mask: What each place counts, or None.
+        weight: (out, C / groups, k, k).
+        bias: (out,), or None.
+        stride, padding, dilation: In y and x.
+        groups: Of the convolution.
+        deform_groups: Groups of channels that share offsets.
+
+    Returns:
+        (B, out, h, w).
+    """
     settings = (tuple(stride), tuple(padding), tuple(dilation), groups, deform_groups)
     dtype = x.dtype
     if dtype == torch.bfloat16 or x.device.type == 'cpu':

@@ -127,6 +127,15 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
                        image: str | None = None) -> Agreement | None:
     """Run both on images; returns how they agree.
 
+    Args:
+        model: What was exported.
+        out: The ONNX file.
+        size: (height, width) of its input.
+        dynamic: Compare at other sizes, too.
+        half: The file computes in float16.
+        end_to_end: The file gives instances, else the outputs of the network.
+        image: A picture to compare on, else one is drawn.
+
     Raises:
         UserError: They do not.
     """
@@ -195,6 +204,11 @@ def read_image(path: str) -> np.ndarray:
 
 def read_picture(model: nn.Module, path: str | None, size: tuple[int, int]) -> Tensor:
     """A normalized image (1, 3, height, width); a drawn one without a path.
+
+    Args:
+        model: With the means and deviations of its input.
+        path: Of the picture.
+        size: (height, width) that it is resized to.
 
     Raises:
         UserError: The image cannot be read.

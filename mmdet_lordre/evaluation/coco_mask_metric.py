@@ -43,7 +43,7 @@ class CocoMaskMetric(CocoMetric):
         max_dets: Three numbers of detections an image; the last one
             counts for AP.
         backend: 'auto', 'faster' or 'pycocotools'.
-        metric_items (list[str], optional): figures to report, such as 'mAP' or 'AR@100'.
+        metric_items: Figures to report, such as 'mAP' or 'AR@100'.
         kwargs: As in mmdet's ``CocoMetric`` (``format_only``, ``outfile_prefix``, ...).
             Without ``ann_file`` the ground truth is written to PREFIX.gt.json, as there.
 

@@ -116,7 +116,13 @@ def norm_relu(norm: nn.Module, x: Tensor) -> tuple[Tensor, Remake | None]:
 
 
 def run_tower(layers: Sequence[ConvModule], last: nn.Module, x: Tensor) -> Tensor:
-    """Run layers one after the other, then ``last``."""
+    """Run layers one after the other, then ``last``.
+
+    Args:
+        layers: Convolution, norm and ReLU each.
+        last: A convolution.
+        x: (B, C, h, w).
+    """
     remake = None
     for layer in layers:
         x, remake = run_layer(layer, x, remake)

@@ -64,6 +64,12 @@ class LordreBaseHead(BaseMaskHead):
                 results_list: InstanceList | None = None, **kwargs) -> list[MaskInstances]:
         """Results of each image.
 
+        Args:
+            x: Maps of the neck.
+            batch_data_samples: With the sizes of the images.
+            rescale: Masks at the size of the original image.
+            results_list: Not used; mmdet passes it.
+
         Returns:
             One ``MaskInstances`` an image with ``scores``, ``labels``, ``masks`` (at the original
             size if ``rescale``, else at that of the network input without padding) and tight
@@ -76,7 +82,13 @@ class LordreBaseHead(BaseMaskHead):
     def predict_by_feat(self, class_logits: Tensor, objectness: Tensor, mask_logits: Tensor,
                         maps: Tensor, batch_img_metas: list[dict], rescale: bool = False,
                         **kwargs) -> list[MaskInstances]:
-        """Turn what :meth:`decode` gave into results (see :meth:`predict`)."""
+        """Turn what :meth:`decode` gave into results (see :meth:`predict`).
+
+        Args:
+            class_logits, objectness, mask_logits, maps: What :meth:`decode` returns.
+            batch_img_metas: With ``img_shape``, ``ori_shape`` and ``batch_input_shape``.
+            rescale: Masks at the size of the original image.
+        """
         with torch.autocast(class_logits.device.type, enabled=False):
             scores, labels = self.scores(class_logits.float(), objectness.float()).max(dim=-1)
             # Only kept instances cost anything from here on; which they are is read once a batch.

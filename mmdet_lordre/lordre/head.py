@@ -112,7 +112,16 @@ class LordreHead(LordreBaseHead):
 
     def loss(self, x: tuple[Tensor, ...], batch_data_samples: SampleList,
              positive_infos: InstanceList | None = None, **kwargs) -> dict:
-        """Losses of a batch; ground-truth masks need no padding."""
+        """Losses of a batch; ground-truth masks need no padding.
+
+        Args:
+            x: Maps of the neck; one of them is read.
+            batch_data_samples: With ``gt_instances`` of labels and masks.
+            positive_infos: Not used; mmdet passes it.
+
+        Returns:
+            The losses by name.
+        """
         instances, _, metas = unpack_gt_instances(batch_data_samples)
         check_channels(x[self.in_index], self.in_channels)
         (class_logits, objectness, mask_logits, maps), features = self._decode(x)

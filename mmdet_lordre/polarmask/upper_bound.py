@@ -65,6 +65,10 @@ class PolarUpperBound:
     def evaluate(self, coder: PolarRayCoder, fill: str = 'opencv') -> dict:
         """AP as COCO defines it, of each class too, and mean IoU.
 
+        Args:
+            coder: Of the rays.
+            fill: How contours become masks, see :func:`contours_to_rle`.
+
         Returns:
             ``AP``, ``AP50``, ``AP75``, ``mIoU`` (mean over instances), and ``classes``: a list
             of (name, AP, mean IoU), all in [0, 1].

@@ -157,6 +157,13 @@ def demand_film(source: Any, settings: Settings, counting: object, resume: bool,
                 share: tuple[int, int]) -> None:
     """Refuse what films alone can do for pictures, and the other way round.
 
+    Args:
+        source: Of pictures, or of frames.
+        settings: Of the prediction.
+        counting: What is to be counted, if anything.
+        resume: Whether to go on with earlier results.
+        share: (part, of how many) of the pictures.
+
     Raises:
         UserError: Naming the option.
     """

@@ -130,6 +130,11 @@ class Stream:
     def result_of(self, sample: DetDataSample, picture: Picture, pixels: np.ndarray) -> Result:
         """What is kept of a data sample.
 
+        Args:
+            sample: What the model found.
+            picture: Where.
+            pixels: Of the picture, BGR, uint8 (H, W, 3).
+
         Raises:
             UserError: The model gives no masks.
         """

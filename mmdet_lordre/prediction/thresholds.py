@@ -26,6 +26,10 @@ class Thresholds:
     def of(self, classes: Sequence[str], where: str = 'the thresholds') -> np.ndarray:
         """The threshold of each label, float64 (max(1, classes),).
 
+        Args:
+            classes: Of the model.
+            where: What the thresholds were read from, for the message.
+
         Raises:
             UserError: A class is named that the model does not have.
         """

@@ -46,6 +46,11 @@ def open_stream(model: nn.Module, settings: Settings, keep_image: bool = False) 
     """The stream that the settings ask for: of whole pictures, or of tiles.
 
     A model that was trained on tiles has its pictures cut where nothing else is asked for.
+
+    Args:
+        model: Ready to predict.
+        settings: Of the prediction.
+        keep_image: Whether results carry their pictures.
     """
     if settings.tile is None and tile_of(model.cfg):
         settings = replace(settings, tile='auto')

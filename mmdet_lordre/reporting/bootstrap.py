@@ -33,6 +33,11 @@ def draw(images: int, count: int, seed: int = 0) -> np.ndarray:
     """(count, images) int16: how often every image is drawn, with replacement.
 
     The same numbers for the same arguments, so that two models are compared on the same resamples.
+
+    Args:
+        images: Of the data.
+        count: Resamples.
+        seed: Of the lot.
     """
     rng = np.random.default_rng(seed)
     return np.stack([np.bincount(rng.integers(images, size=images), minlength=images)

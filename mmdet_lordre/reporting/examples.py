@@ -54,7 +54,12 @@ class Examples:
         self.unread: list[str] = []
 
     def add(self, detection: int = -1, truth: int = -1) -> int:
-        """Ask for the surroundings of a detection, an object, or both; returns its number."""
+        """Ask for the surroundings of a detection, an object, or both; returns its number.
+
+        Args:
+            detection: Its place in the table, -1 for none.
+            truth: Place of the object, -1 for none.
+        """
         key = int(detection), int(truth)
         if key not in self._known:
             table = self.table

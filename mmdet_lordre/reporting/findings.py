@@ -35,7 +35,12 @@ class PictureQuality:
 
 
 def picture_quality(table: Table, matrix: Confusion) -> PictureQuality:
-    """Judge every picture by the pairs of the confusion matrix."""
+    """Judge every picture by the pairs of the confusion matrix.
+
+    Args:
+        table: Detections and objects.
+        matrix: Which of them go together.
+    """
     count, nothing = len(table.pictures), len(table.classes)
     image = np.where(matrix.detection >= 0,
                      table.detections.image[matrix.detection] if len(table.detections) else 0,
@@ -52,7 +57,17 @@ def picture_quality(table: Table, matrix: Confusion) -> PictureQuality:
 
 
 def surest_mistakes(split: ErrorSplit, table: Table, kind: str, count: int) -> np.ndarray:
-    """Detections with an error of a kind, by falling scores."""
+    """Detections with an error of a kind, by falling scores.
+
+    Args:
+        split: What is wrong with each detection.
+        table: Detections and objects.
+        kind: A key of ``KINDS``.
+        count: Detections at most.
+
+    Returns:
+        Places of the detections.
+    """
     chosen = np.flatnonzero(split.kind == list(KINDS).index(kind))
     return chosen[np.argsort(-table.detections.score[chosen], kind='stable')][:count]
 

@@ -234,6 +234,16 @@ class SOLOv2KernelHead(BaseMaskHead):
                      **kwargs) -> dict:
         """Losses from the outputs of :meth:`forward`.
 
+        Args:
+            kernels: Dynamic kernels by level.
+            logits: Class logits by level.
+            mask_features: (B, out_channels, h, w).
+            batch_gt_instances: For each image bboxes, labels and masks.
+            batch_img_metas: With the size of the input, which masks must have.
+
+        Returns:
+            ``loss_mask`` and ``loss_cls``.
+
         Raises:
             UserError: Mask features or masks are not of the input's size.
         """

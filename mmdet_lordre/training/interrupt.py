@@ -16,7 +16,7 @@ class Interrupted(KeyboardInterrupt):
     """Training was asked to stop, and did.
 
     Attributes:
-        code (int): status that the shell knows: 128 + number of the signal.
+        code: Status that the shell knows: 128 + number of the signal.
     """
 
     def __init__(self, message: str, number: int):
@@ -34,7 +34,7 @@ def save_state(runner: Runner, name: str, epoch: int, iteration: int, note: bool
         note: Whether ``--resume`` shall find it by itself.
 
     Returns:
-        str: its path.
+        Its path.
     """
     path = os.path.join(runner.work_dir, name)
     runner.save_checkpoint(runner.work_dir, name, by_epoch=False,

@@ -78,9 +78,9 @@ class PlacedBatches(Sampler):
         batches: mmengine's, torch's or mmdet's batch sampler, with a ``sampler``.
 
     Attributes:
-        first (int): number of the iteration that the next pass begins with.
-        skip (int): batches that the next pass leaves out at its beginning.
-        endless (bool): whether a pass goes on with the next epoch of the sampler.
+        first: Number of the iteration that the next pass begins with.
+        skip: Batches that the next pass leaves out at its beginning.
+        endless: Whether a pass goes on with the next epoch of the sampler.
     """
 
     def __init__(self, batches: Sampler):
@@ -104,7 +104,13 @@ class PlacedBatches(Sampler):
         return len(self.batches)
 
     def begin(self, first: int, skip: int = 0, endless: bool = False) -> None:
-        """Say what the next pass is."""
+        """Say what the next pass is.
+
+        Args:
+            first: Iteration that it begins with.
+            skip: Batches of it that were seen already.
+            endless: Whether passes follow each other without an end.
+        """
         self.first, self.skip, self.endless = first, skip, endless
 
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:

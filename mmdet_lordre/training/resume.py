@@ -104,6 +104,10 @@ def read_resumable(work_dir: str, warn: Callable[[str], None]) -> tuple[str, dic
 def check_resumable(checkpoint: dict, path: str) -> None:
     """Refuse a checkpoint of weights alone.
 
+    Args:
+        checkpoint: What a file holds.
+        path: Its path, for the message.
+
     Raises:
         UserError: Naming what is missing.
     """

@@ -241,6 +241,15 @@ class ToolRunner(Runner):
                         revise_keys: Sequence[tuple[str, str]] = ((r'^module\.', ''),)) -> dict:
         """Load weights into the model, completely unless this is fine-tuning.
 
+        Args:
+            filename: Path or address.
+            map_location: Where its tensors go.
+            strict: Not used: what must fit is said above.
+            revise_keys: (pattern, replacement) of names in the file.
+
+        Returns:
+            What the file holds.
+
         Raises:
             UserError: The file cannot be read, is refused, or does not fit.
         """

@@ -262,7 +262,13 @@ def heat_map(image: np.ndarray, heat: np.ndarray, strength: float = 0.75) -> np.
 
 
 def grid_of(pictures: Sequence[np.ndarray], columns: int = 4, gap: int = 4) -> np.ndarray:
-    """Pictures of one size side by side, row by row, on white."""
+    """Pictures of one size side by side, row by row, on white.
+
+    Args:
+        pictures: uint8 (H, W, 3) each.
+        columns: In a row, at most.
+        gap: Pixels between them.
+    """
     rows = -(-len(pictures) // columns)
     columns = min(columns, len(pictures))
     height, width = pictures[0].shape[:2]

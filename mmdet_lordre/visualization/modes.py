@@ -21,12 +21,12 @@ class PictureMode:
     """One kind of picture.
 
     Attributes:
-        name (str): as given to ``--mode``.
+        name: As given to ``--mode``.
         draw (Callable): (image (H, W, 3) uint8 RGB, data sample, classes, palette) ->
             picture, uint8 RGB of any size.
-        needs (str | None): field of ``pred_instances`` that must be there.
-        of (str): the models that have it, in words.
-        test_cfg (dict): merged into the ``test_cfg`` of the model.
+        needs: Field of ``pred_instances`` that must be there.
+        of: The models that have it, in words.
+        test_cfg: Merged into the ``test_cfg`` of the model.
     """
     name: str
     draw: Callable
@@ -37,7 +37,17 @@ class PictureMode:
 
 def picture_mode(name: str, needs: str | None = None, of: str = 'any model',
                  test_cfg: dict | None = None) -> Callable:
-    """Register a drawing function as a mode of the demo."""
+    """Register a drawing function as a mode of the demo.
+
+    Args:
+        name: Of the mode.
+        needs: What results must have to be drawn, beside masks.
+        of: The models that it is for, in words.
+        test_cfg: Settings with which a model gives that.
+
+    Returns:
+        A decorator.
+    """
     def register(draw):
         PICTURE_MODES[name] = PictureMode(name, draw, needs, of, dict(test_cfg or {}))
         return draw

@@ -21,11 +21,11 @@ class CocoData:
     """One part of a data set.
 
     Attributes:
-        folder (str): Of the images: what the file names are relative to.
-        format (str): Name of the format, for people.
-        source (str): File or folder that it was read from.
-        notes (list[str]): What was repaired and what was lost, a sentence each, printable.
-        ann_file (str | None): The COCO file, where the source is one that training can read.
+        folder: Of the images: what the file names are relative to.
+        format: Name of the format, for people.
+        source: File or folder that it was read from.
+        notes: What was repaired and what was lost, a sentence each, printable.
+        ann_file: The COCO file, where the source is one that training can read.
     """
     folder: str
     format: str

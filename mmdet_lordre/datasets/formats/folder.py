@@ -88,7 +88,13 @@ class Folder:
 
     def walk(self, sub: str = '', endings: tuple[str, ...] | None = None,
              depth: int = 12) -> Iterator[str]:
-        """Names of the files in a folder and the folders in it."""
+        """Names of the files in a folder and the folders in it.
+
+        Args:
+            sub: A folder in this one, by its path from here.
+            endings: Of files, in lower case; None for all.
+            depth: Folders inside each other, at most.
+        """
         yield from self.files(sub, endings)
         for folder in self.folders(sub) if depth else ():
             yield from self.walk(folder, endings, depth - 1)

@@ -14,10 +14,10 @@ class Options:
     """How a source is read.
 
     Attributes:
-        images (str | None): Folder of the images, where it is not in the source.
-        class_name (str): Of objects in formats without classes.
-        trusted (bool): The format was named: what looks like another kind of data is none.
-        need_images (bool): Whether the images of a COCO file are looked for.
+        images: Folder of the images, where it is not in the source.
+        class_name: Of objects in formats without classes.
+        trusted: The format was named: what looks like another kind of data is none.
+        need_images: Whether the images of a COCO file are looked for.
     """
     images: str | None = None
     class_name: str = OBJECT

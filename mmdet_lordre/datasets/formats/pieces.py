@@ -41,9 +41,9 @@ class Pieces:
         name: Of its class.
 
     Attributes:
-        polygons (list): ``[x1, y1, x2, y2, ...]`` each.
-        masks (list): Run lengths.
-        cut (list): Polygons or run lengths that are no part of it.
+        polygons: ``[x1, y1, x2, y2, ...]`` each.
+        masks: Run lengths.
+        cut: Polygons or run lengths that are no part of it.
     """
 
     def __init__(self, name: str):

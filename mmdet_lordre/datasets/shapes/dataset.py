@@ -43,7 +43,7 @@ def make_dataset(out: str | os.PathLike, train: int = 2000, val: int = 200, size
         progress: Called with (images done, images in all).
 
     Returns:
-        bool: True if it was made, False if the same was there already.
+        True if it was made, False if the same was there already.
 
     Raises:
         ExistingDataError: ``out`` holds something else.

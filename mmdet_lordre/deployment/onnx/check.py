@@ -64,7 +64,14 @@ def torch_instances(model: nn.Module, images: Tensor) -> list[dict]:
 
 def onnx_instances(session: 'onnxruntime.InferenceSession', images: Tensor, mask_thr: float,
                    fill: str = 'opencv') -> list[dict]:
-    """The same of an end-to-end ONNX file that a session of onnxruntime runs."""
+    """The same of an end-to-end ONNX file that a session of onnxruntime runs.
+
+    Args:
+        session: Of the file.
+        images: (B, 3, H, W), normalized.
+        mask_thr: Probability from which on a pixel is inside.
+        fill: How contours become masks, of PolarMask.
+    """
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(None, {'image': images.numpy()})))
     results = []

@@ -18,7 +18,13 @@ def cell_scores(logits: list[Tensor]) -> Tensor:
 
 def cell_strides(num_grids: Sequence[int], strides: Sequence[int],
                  device: torch.device | str) -> Tensor:
-    """(cells,): the pixels that a cell's mask must exceed."""
+    """(cells,): the pixels that a cell's mask must exceed.
+
+    Args:
+        num_grids: Cells along a side, by level.
+        strides: By level.
+        device: Where the result goes.
+    """
     return torch.cat([torch.full((grid**2,), float(stride), device=device)
                       for grid, stride in zip(num_grids, strides, strict=True)])
 
@@ -89,6 +95,12 @@ def select(probs: Tensor, scores: Tensor, cells: Tensor, held: Tensor, strides: 
 
 
 def full_size(probs: Tensor, stride: int, size: tuple) -> Tensor:
-    """Maps (B, n, h, w) at a stride of the input to its size."""
+    """Maps (B, n, h, w) at a stride of the input to its size.
+
+    Args:
+        probs: Probabilities at the stride.
+        stride: In pixels of the input.
+        size: (height, width) of the input.
+    """
     maps = F.interpolate(probs, scale_factor=float(stride), mode='bilinear', align_corners=False)
     return maps[..., :size[0], :size[1]]
