@@ -17,6 +17,10 @@ from .windows import add_windows
 
 # Elements of a batch's fusion that are kept for the backward pass; of more, none are.
 _KEPT = 2**25
+# A probability of 7e-13 is none. Windows alone have logits down to -1000 far from their cells; the
+# gradients of those, products of two probabilities, are numbers so small that a CPU takes a
+# hundred times as long for each.
+_LEAST_LOGIT = -28
 
 
 class MaskLosses(SelectedCells):
@@ -74,8 +78,8 @@ class MaskLosses(SelectedCells):
         return self._loss(logits, masks[gts])
 
     def _loss(self, logits, targets):
-        return self.loss_mask(logits.float().sigmoid(), targets.float(),
-                              reduction_override='none')
+        probs = logits.float().clamp(min=_LEAST_LOGIT).sigmoid()
+        return self.loss_mask(probs, targets.float(), reduction_override='none')
 
     def _in_blocks(self, table, size):
         return (table.device.type == 'cpu' and self.fusion.kernel_size == 3

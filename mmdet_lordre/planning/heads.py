@@ -80,6 +80,8 @@ def _aggmask(fit, size, channels):
             + _grid_numbers(fit)
             + '        # windows: each cell knows from the first step on where its mask is\n'
               '        windows=True,\n'
+              '        # fusion passes on the map of a cell\'s own at first, in place of noise\n'
+              '        plain_start=True,\n'
               '        # cells an image, drawn in each step: fusing all masks takes longest\n'
               '        max_masks=32,\n'
               f'        loss_cls={_FOCAL},\n'
