@@ -13,12 +13,12 @@ model = dict(
         strides=(4, 4, 8),
         scale_ranges=((1, 24), (16, 40), (32, 256)),
         num_grids=(24, 16, 10),
-        pos_scale=0.4,
         # masks are learned within a few hundred steps, classes are not
         loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25,
                       loss_weight=4.0),
         max_masks=12,
         plain_start=True,
+        shared_tower=True,
         windows=True,
         norm_cfg=dict(type='GN', num_groups=8, requires_grad=True)))
 

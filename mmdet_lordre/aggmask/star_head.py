@@ -25,11 +25,16 @@ class AggMaskStarHead(BaseAggMaskHead):
     input's size for all levels. Fusion weights come from a tower of their own.
 
     From "Learning to Aggregate Neighboring Mask Representations" (AggMask); arguments as in
-    :class:`~mmdet_lordre.aggmask.base_head.BaseAggMaskHead`.
+    :class:`~mmdet_lordre.aggmask.base_head.BaseAggMaskHead`, and
+
+    Args:
+        shared_tower: Predict fusion weights from the class tower, as AggMask does: a tower less to
+            compute, and classes are learned from masks, too. An addition to the published method.
     """
 
     def __init__(self, num_classes: int, in_channels: int = 256, *, weight_kernel: int = 1,
-                 **kwargs):
+                 shared_tower: bool = False, **kwargs):
+        self.shared_tower = shared_tower
         super().__init__(num_classes, in_channels, weight_kernel=weight_kernel, **kwargs)
 
     def _init_branches(self) -> None:
@@ -37,7 +42,8 @@ class AggMaskStarHead(BaseAggMaskHead):
         self.feature_convs = NormalLayers(self._feature_level(level)
                                           for level in range(self.feature_levels))
         self.kernel_convs = self._tower(self.in_channels + 2)
-        self.kernel_convs_convcomb = self._tower(self.in_channels + 2)
+        if not self.shared_tower:
+            self.kernel_convs_convcomb = self._tower(self.in_channels + 2)
         self.cate_convs = self._tower(self.in_channels)
         self.solo_kernel = nn.Conv2d(self.feat_channels, self.feat_channels, 1)
         self.solo_mask = ConvModule(self.feat_channels, self.feat_channels, 1,
@@ -93,9 +99,10 @@ class AggMaskStarHead(BaseAggMaskHead):
                 placed = torch.cat((feat, self._on_grid(placed[:, -2:].detach(), grid)), dim=1)
             tower = self._run_tower(self.kernel_convs, placed, mask_grid)
             kernels.append(apply_remade(self.solo_kernel, *tower).flatten(2))
-            weight_feats.append(self._run_tower(self.kernel_convs_convcomb, placed, grid)[0])
-            cls_logits.append(apply_remade(self.solo_cate,
-                                           *self._run_tower(self.cate_convs, feat, grid)))
+            tower = self._run_tower(self.cate_convs, feat, grid)
+            cls_logits.append(apply_remade(self.solo_cate, *tower))
+            weight_feats.append(tower[0] if self.shared_tower else
+                                self._run_tower(self.kernel_convs_convcomb, placed, grid)[0])
         return (cls_logits, [self.mask_features(x)], torch.cat(kernels, dim=2).transpose(1, 2),
                 self.tables.flatten(weight_feats), self._context(x))
 

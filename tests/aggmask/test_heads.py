@@ -401,3 +401,18 @@ def test_the_spelling_of_earlier_configs_and_checkpoints(kind):
     old.load_state_dict({name.replace('neighbor', 'neighbour'): value
                          for name, value in head.state_dict().items()})
     assert torch.equal(old.neighbor_offsets.weight, head.neighbor_offsets.weight)
+
+
+def test_a_shared_tower_is_two_that_are_alike():
+    """The tower of the fusion weights as a copy of the class tower, blind to coordinates."""
+    two, one = make_head('AggMaskStarHead'), make_head('AggMaskStarHead', shared_tower=True)
+    with torch.no_grad():
+        for mine, other in zip(two.kernel_convs_convcomb, two.cate_convs, strict=True):
+            mine.conv.weight.zero_()[:, :other.conv.weight.shape[1]] = other.conv.weight
+    left = one.load_state_dict(two.state_dict(), strict=False)
+    assert not left.missing_keys
+    assert all(key.startswith('kernel_convs_convcomb') for key in left.unexpected_keys)
+    feats, samples = make_feats(), [make_sample(0, 3), make_sample(1, 4)]
+    expected, found = two.loss(feats, samples), one.loss(feats, samples)
+    torch.testing.assert_close(found, expected)
+    assert grads(one, found).keys() == dict(one.named_parameters()).keys()
