@@ -182,6 +182,38 @@ def test_settings_of_another_head_type_are_named():
         MODELS.build(FAMILIES['solov2']() | dict(test_cfg=dict(rays=True)))
 
 
+@pytest.mark.parametrize('family', ['solov2', 'aggmask_star'])
+@pytest.mark.parametrize('setting, said', [
+    (dict(num_grids=(10, 8, 0)), 'num_grids must be whole numbers from 1'),
+    (dict(num_grids=(10, 8)), 'have 3, 3 and 2 levels'),
+    (dict(scale_ranges=((24, 1), (16, 40), (32, 256))), r'scale_ranges .*, not \(24, 1\)'),
+    (dict(pos_scale=0), 'no cell would be positive'), (dict(stacked_convs=0), 'at least 1')])
+def test_settings_with_which_nothing_is_learned(family, setting, said):
+    config = FAMILIES[family]()
+    head_config(config).update(setting)
+    with pytest.raises(ValueError, match=said):
+        build(config)
+
+
+def test_ranges_of_polarmask():
+    config = FAMILIES['polarmask'](regress_ranges=((-1, 20), (40, 20), (40, 1e8)))
+    with pytest.raises(ValueError, match=r'regress_ranges .*, not \(40, 20\)'):
+        build(config)
+
+
+@pytest.mark.parametrize('family', ['lordre', 'lordre_places'])
+def test_a_map_that_the_neck_does_not_give(family):
+    config = FAMILIES[family](in_index=1)
+    with pytest.raises(UserError, match=r'reads map 1 .*gives 1, .*set model\.mask_head\.in_index'):
+        losses_of(config)
+
+
+def test_an_image_without_objects_at_an_odd_size_of_masks():
+    """Where a block of pixels has no middle, masks are resized as they are."""
+    losses = losses_of(lordre(mask_upsample=3), (2, 0))
+    assert all(value.isfinite() for value in losses.values())
+
+
 @pytest.mark.parametrize('family', PYRAMIDS)
 def test_groups_that_do_not_divide_the_channels(family):
     config = FAMILIES[family]()

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from ..grid import class_loss, coordinate_maps, detect, find_candidates
 from ..grid.detect import TEST_CFG
 from ..grid.heads import (
+    check_grids,
     check_groups,
     check_map_size,
     check_mask_sizes,
@@ -144,9 +145,7 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
                             override=dict(name='solo_cate'))
         super().__init__(init_cfg=init_cfg)
         mask_grids = tuple(num_grids if mask_grids is None else mask_grids)
-        if not len(strides) == len(scale_ranges) == len(num_grids):
-            raise ValueError(f'strides, scale_ranges and num_grids have {len(strides)}, '
-                             f'{len(scale_ranges)} and {len(num_grids)} levels')
+        check_grids(strides, scale_ranges, num_grids, pos_scale, stacked_convs)
         if weight_kernel not in (1, 3):
             raise ValueError(f'weight_kernel must be 1 or 3, not {weight_kernel!r}')
         if weight_activation not in (None, 'tanh'):

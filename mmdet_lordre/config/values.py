@@ -36,6 +36,11 @@ def _level(value: Any) -> bool:
         and not str(logging.getLevelName(value)).startswith('Level ')
 
 
+def _deviations(value: Any) -> bool:
+    return value is None or (isinstance(value, (list, tuple)) and all(
+        _number(part) and part > 0 for part in value))
+
+
 def _dictionaries(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, (list, tuple)) and bool(value)
                                        and all(isinstance(item, dict) for item in value))
@@ -73,6 +78,10 @@ _RULES = tuple((re.compile(pattern), text, fits) for pattern, text, fits in (
     (r'env_cfg\.mp_cfg', 'a dictionary', lambda value: isinstance(value, dict)),
     (r'model\.backbone', 'a dictionary with a type', lambda value: isinstance(value, dict)),
     (r'model\.(.+\.)?(num_classes|num_queries)', 'a whole number from 1', _whole(1)),
+    (r'model\.(mask|bbox)_head\.(kernel_dim|feat_channels)', 'a whole number from 1', _whole(1)),
+    (r'model\.(mask|bbox)_head\.(loss_mask|loss_cls|mask_feature_head|matcher)', 'a dictionary',
+     lambda value: isinstance(value, dict)),
+    (r'model\.data_preprocessor\.std', 'numbers above 0', _deviations),
     (r'randomness\.seed', 'a whole number from 0, or None', _whole(0, None)),
     (r'randomness\.(deterministic|diff_rank_seed)', 'True or False', _boolean),
     (r'auto_scale_lr\.base_batch_size', 'a whole number from 1', _whole(1)),

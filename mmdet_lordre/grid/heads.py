@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from mmdet.utils import InstanceList, reduce_mean
@@ -47,6 +48,48 @@ def check_groups(norm_cfg: Mapping | None, **channels: int) -> None:
             raise ValueError(
                 f'{name}={count} is not a multiple of the num_groups={groups} of norm_cfg: set '
                 f'norm_cfg.num_groups to a divisor of {count}, or another {name}')
+
+
+def check_grids(strides: Sequence[int], scale_ranges: Sequence[tuple[float, float]],
+                num_grids: Sequence[int], pos_scale: float, stacked_convs: int) -> None:
+    """See that a head of grids can learn with its settings.
+
+    Args:
+        strides: By level.
+        scale_ranges: (lowest, highest) object size of each level.
+        num_grids: Cells along a side, by level.
+        pos_scale: Share of a box whose cells are positive.
+        stacked_convs: Convolutions of a tower.
+
+    Raises:
+        ValueError: Numbers of levels that differ, or a setting with which nothing is learned.
+    """
+    if not len(strides) == len(scale_ranges) == len(num_grids):
+        raise ValueError(f'strides, scale_ranges and num_grids have {len(strides)}, '
+                         f'{len(scale_ranges)} and {len(num_grids)} levels')
+    check_ranges('scale_ranges', scale_ranges)
+    if not all(isinstance(grid, Integral) and grid > 0 for grid in num_grids):
+        raise ValueError(f'num_grids must be whole numbers from 1, not {tuple(num_grids)}')
+    if not pos_scale > 0:
+        raise ValueError(f'pos_scale must be more than 0, not {pos_scale}: no cell would be '
+                         'positive')
+    if stacked_convs < 1:
+        raise ValueError(f'stacked_convs must be at least 1, not {stacked_convs}')
+
+
+def check_ranges(name: str, ranges: Sequence[tuple[float, float]]) -> None:
+    """See that every level has a range of sizes that it learns.
+
+    Args:
+        name: Of the setting, for the message.
+        ranges: (lowest, highest) of each level.
+
+    Raises:
+        ValueError: A range with nothing in it.
+    """
+    for span in ranges:
+        if len(span) != 2 or not span[0] < span[1]:
+            raise ValueError(f'{name} must be (lowest, highest) of each level, not {tuple(span)}')
 
 
 def counts_of_batch(counts: Tensor, sync: bool) -> tuple[Tensor, float]:

@@ -7,7 +7,7 @@ from mmdet.utils import InstanceList
 from torch import Tensor
 
 from ..errors import UserError
-from ..grid.heads import complete_test_cfg
+from ..grid.heads import check_channels, complete_test_cfg
 from ..masks import MaskInstances, central_sums, mask_boxes, maskness, to_original_size, upload
 from ..masks.targets import InPlaceOfMasks
 from .branches import activation_heatmaps
@@ -16,16 +16,29 @@ from .branches import activation_heatmaps
 class LordreBaseHead(BaseMaskHead):
     """From N instances with class, objectness and mask logits to results.
 
-    A subclass has ``decode``, ``groups`` and ``normalization`` of its activation maps, and
-    ``mask_upsample``.
+    A subclass has ``decode``, ``in_index`` and ``in_channels`` of the map that it reads,
+    ``groups`` and ``normalization`` of its activation maps, and ``mask_upsample``.
     """
 
+    in_index, in_channels = 0, 256
     groups, normalization, mask_upsample = 1, 'sigmoid', 1
 
     def _set_test_cfg(self, test_cfg):
         self.test_cfg = complete_test_cfg(type(self).__name__, test_cfg, dict(
             score_thr=0.005, mask_thr=0.45, mask_format='bitmap', max_per_img=None,
             activation_maps=False))
+
+    def level(self, x: tuple[Tensor, ...]) -> Tensor:
+        """The map (B, in_channels, h, w) of the neck that the head reads.
+
+        Raises:
+            UserError: There is no such map, or it has other channels.
+        """
+        if not -len(x) <= self.in_index < len(x):
+            raise UserError(f'the head reads map {self.in_index} (in_index) of the neck, which '
+                            f'gives {len(x)}, counted from 0: set model.mask_head.in_index')
+        check_channels(x[self.in_index], self.in_channels)
+        return x[self.in_index]
 
     def scores(self, class_logits: Tensor, objectness: Tensor) -> Tensor:
         """Scores (B, N, num_classes) of instances before their masks are looked at."""
@@ -56,6 +69,8 @@ class LordreBaseHead(BaseMaskHead):
                             f'ShrinkMasks(factor={factor}), or leave it out')
         if factor % 2 == 0 and (height, width) == (size[0] * factor, size[1] * factor):
             return central_sums(gt.masks, factor, size, device).flatten(1).float() / 4
+        if not len(gt.masks):
+            return torch.zeros(0, size[0] * size[1], device=device)
         masks = upload(gt.masks.pad((height, width)).to_tensor(torch.float32, 'cpu'), device)
         return F.interpolate(masks[None], size=size, mode='bilinear',
                              align_corners=False)[0].flatten(1)

@@ -9,7 +9,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor
 
 from ..grid import class_loss, coordinate_maps
-from ..grid.heads import check_channels, check_mask_sizes, counts_of_batch
+from ..grid.heads import check_mask_sizes, counts_of_batch
 from ..masks import upload
 from .base_head import LordreBaseHead, mask_iou
 from .branches import InstanceBranch, MaskBranch
@@ -102,7 +102,7 @@ class LordreHead(LordreBaseHead):
 
     def _decode(self, x):
         """What :meth:`decode` returns, and the features that instances are read from."""
-        x = x[self.in_index]
+        x = self.level(x)
         x = torch.cat([coordinate_maps(x), x], dim=1)
         inst_features = self.inst_branch.inst_convs(x)
         class_logits, kernels, objectness, maps = self.inst_branch.read(inst_features)
@@ -123,7 +123,6 @@ class LordreHead(LordreBaseHead):
             The losses by name.
         """
         instances, _, metas = unpack_gt_instances(batch_data_samples)
-        check_channels(x[self.in_index], self.in_channels)
         (class_logits, objectness, mask_logits, maps), features = self._decode(x)
         mask_logits = self.upsample(mask_logits)
         size = mask_logits.shape[-2:]

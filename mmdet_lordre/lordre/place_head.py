@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from ..grid.heads import check_channels, check_mask_sizes, counts_of_batch
+from ..grid.heads import check_mask_sizes, counts_of_batch
 from ..masks import upload
 from .base_head import LordreBaseHead, mask_iou
 from .branches import MaskBranch
@@ -117,8 +117,8 @@ class LordrePlaceHead(LordreBaseHead):
             ``num_queries``, or the number of cells if that is smaller.
         """
         branch = self.place_branch
-        features = branch.inst_convs(x[self.in_index])
-        mask_features = self.mask_branch(x[self.in_index])
+        x = self.level(x)
+        features, mask_features = branch.inst_convs(x), self.mask_branch(x)
         places, cells = find_places(branch.place_logits(features), self.num_queries, self.peak)
         masks = branch.draw(branch.kernels(features, cells, self.radius),
                             branch.bases(mask_features))
@@ -139,8 +139,7 @@ class LordrePlaceHead(LordreBaseHead):
             The losses by name.
         """
         instances, _, metas = unpack_gt_instances(batch_data_samples)
-        x = x[self.in_index]
-        check_channels(x, self.in_channels)
+        x = self.level(x)
         return self.loss_by_feat(self.place_branch.inst_convs(x), self.mask_branch(x), instances,
                                  metas)
 

@@ -156,7 +156,7 @@ def build_head(cfg: Config) -> tuple[nn.Module | None, int]:
         with torch.device('meta'):
             whole = MODELS.build(model).eval()
             feats = whole.to('meta').extract_feat(torch.empty(1, 3, 256, 256))
-        stride = 256 // feats[head.in_index].shape[-1]
+        stride = 256 // head.level(feats).shape[-1]
     return head, stride
 
 

@@ -14,6 +14,7 @@ from ..grid.heads import (
     check_groups,
     check_levels,
     check_mask_sizes,
+    check_ranges,
     check_strides,
     counts_of_batch,
 )
@@ -94,6 +95,9 @@ class PolarMaskHead(BaseDenseHead):
         if len(strides) != len(regress_ranges):
             raise ValueError(f'strides has {len(strides)} levels and regress_ranges has '
                              f'{len(regress_ranges)}: give one range for each level')
+        check_ranges('regress_ranges', regress_ranges)
+        if stacked_convs < 1:
+            raise ValueError(f'stacked_convs must be at least 1, not {stacked_convs}')
         if any(int(stride) != stride or stride < 1 for stride in strides):
             raise ValueError(f'strides must be whole numbers of pixels, not {tuple(strides)}')
         if not center_radius > 0:

@@ -22,6 +22,7 @@ from ..grid import (
 )
 from ..grid.detect import TEST_CFG
 from ..grid.heads import (
+    check_grids,
     check_groups,
     check_levels,
     check_map_size,
@@ -116,9 +117,7 @@ class SOLOv2KernelHead(BaseMaskHead):
             init_cfg = [CONV_INIT, dict(type='Normal', std=0.01, bias_prob=0.01,
                                         override=dict(name='conv_cls'))]
         super().__init__(init_cfg=init_cfg)
-        if not len(strides) == len(scale_ranges) == len(num_grids):
-            raise ValueError(f'strides, scale_ranges and num_grids have {len(strides)}, '
-                             f'{len(scale_ranges)} and {len(num_grids)} levels')
+        check_grids(strides, scale_ranges, num_grids, pos_scale, stacked_convs)
         if mask_normalizer not in ('pairs', 'cells'):
             raise ValueError(f"mask_normalizer must be 'pairs' or 'cells', not "
                              f'{mask_normalizer!r}')
