@@ -1,7 +1,9 @@
 """Numbers next to zero while training."""
 import pytest
 import torch
+from mmengine.runner import Runner
 
+from mmdet_lordre.training import runner as runner_module
 from mmdet_lordre.training.denormals import denormals_are_zero
 
 DENORMAL = 2.0**-130
@@ -35,3 +37,14 @@ def test_who_had_them_zero_before_has_so_after():
     with denormals_are_zero():
         pass
     assert half() == 0
+
+
+def test_training_takes_them_for_zero(monkeypatch):
+    if not torch.set_flush_denormal(False):
+        pytest.skip('this processor cannot')
+    monkeypatch.setattr(Runner, 'train', lambda self: half())
+    monkeypatch.setattr(runner_module, 'progress_hook', lambda: None)
+    runner = runner_module.ToolRunner.__new__(runner_module.ToolRunner)
+    runner._resume, runner._hooks = False, []
+    runner.register_hook = runner._hooks.append
+    assert runner.train() == 0 and half() > 0
