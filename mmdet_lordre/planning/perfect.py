@@ -10,7 +10,6 @@ from types import MethodType
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.structures import InstanceData
 from pycocotools import mask as mask_api
 from torch import Tensor, nn
@@ -222,10 +221,15 @@ def _lordre(head: LordreHead | LordrePlaceHead, scene: Scene, stride: int) -> Pe
     queries = len(kept)
     classes = torch.full((1, queries, head.num_classes), -_SURE)
     classes[0, torch.arange(queries), scene.truth.labels[kept]] = _SURE
-    # logits are made finer before they are compared with targets of that size
-    masks = coverage[kept] if head.mask_upsample == 1 else F.avg_pool2d(
-        scene.targets(stride // head.mask_upsample)[kept], head.mask_upsample)
-    masks = _logits(masks)
+    if head.mask_upsample == 1:
+        masks = _logits(coverage[kept])
+    else:
+        # logits are made finer before they are compared with targets of that size: those that are
+        # nearest to them, and at the threshold where half a pixel is covered. They are small, for
+        # masks are resized after the sigmoid, which bends what is not
+        finer = scene.targets(stride // head.mask_upsample)[kept] - 0.5
+        down, right = (_made_finer(head, side).pinverse() for side in coverage.shape[1:])
+        masks = down @ finer @ right.t() + torch.tensor(head.test_cfg['mask_thr']).logit()
     sure = torch.full((1, queries, 2) if isinstance(head, LordrePlaceHead) else (1, queries), _SURE)
     found, = head.predict_by_feat(classes, sure, masks[None], torch.zeros(1, 1, 1, 1),
                                   [scene.meta], rescale=True)
@@ -233,6 +237,12 @@ def _lordre(head: LordreHead | LordrePlaceHead, scene: Scene, stride: int) -> Pe
     # what has no place for want of queries is no neighbor's doing
     assigned = set(chosen.tolist()) - set(lonely[head.num_queries:].tolist())
     return Perfect(found, *_marks(count, kept, sorted(assigned), vanished))
+
+
+def _made_finer(head, length: int) -> Tensor:
+    """The matrix (finer, length) by which a head makes a row or column of logits finer."""
+    rows = head.upsample(torch.eye(length)[None, :, :, None])
+    return rows[0, :, :, 0].t()
 
 
 def _drawn_best(head: PolarMaskHead, scene: Scene, targets) -> Tensor:

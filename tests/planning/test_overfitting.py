@@ -42,5 +42,5 @@ def test_a_network_comes_to_its_ceiling(family, steps, count, batch, tmp_path):
                    '--no-report'])
     reached = runner.message_hub.runtime_info['best_score']
     print(f'{family}: ceiling {ceiling.ap:.3f}, reached {reached:.3f}')
-    # of so few images; a target that is nearly reached may happen to round better here and there
-    assert ceiling.ap - 0.03 <= reached <= ceiling.ap + 0.01
+    # of so few images; what is drawn may happen to round better than its target here and there
+    assert abs(reached - ceiling.ap) <= 0.03
