@@ -54,7 +54,7 @@ def test_real_images_and_two_models(trained, data, capsys, threads):
                              '--cfg-options', *options])
     text = capsys.readouterr().out
     assert f'5 of {data}/val, 64 x 64' in text and 'second / first' in text
-    assert trained[1] in text and '1 threads' in text
+    assert trained[1] in text and '1 thread,' in text
     for timing in (ours, other):
         assert len(timing.parts) == len(timing.total) == 3
         assert timing.total == pytest.approx([sum(parts) for parts in timing.parts])

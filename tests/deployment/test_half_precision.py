@@ -22,7 +22,7 @@ SETTINGS = dict(lordre=dict(norm_cfg=dict(type='GN', num_groups=4), normalizatio
 #: Steps until the masks of the two images are clear, learning rate, seed.
 TRAINING = dict(lordre=(180, 4e-3, 0), lordre_places=(60, 4e-3, 0), solov2=(60, 4e-3, 0),
                 solov2_windows=(60, 4e-3, 0), aggmask=(180, 2e-3, 2),
-                aggmask_star=(120, 4e-3, 0), aggmask_star_windows=(100, 4e-3, 0),
+                aggmask_star=(180, 2e-3, 2), aggmask_star_windows=(100, 4e-3, 0),
                 polarmask=(120, 4e-3, 0))
 
 
