@@ -39,28 +39,37 @@ def refuse_large(path: str | os.PathLike, limit: int) -> None:
                         f'GiB that are read from such a file: set {NO_LIMITS}=1 to read it anyway')
 
 
-def refuse_packed(path: str | os.PathLike) -> None:
-    """Refuse an archive that would grow when it is read; ``torch.save`` compresses nothing.
+def refuse_checkpoint(path: str | os.PathLike) -> None:
+    """Refuse a checkpoint that cannot be read, or should not be.
+
+    Args:
+        path: Of an existing file.
 
     Raises:
-        UserError: Naming the archive.
+        UserError: It is larger than checkpoints are, would grow when it is read, is cut off or
+            damaged, or is a text.
     """
+    refuse_large(path, CHECKPOINT)
+    entries = _entries(path)
+    _refuse_packed(path, entries)
+    _refuse_damaged(path, entries)
+    _refuse_text(path)
+
+
+def _refuse_packed(path, entries):
+    """Refuse an archive that would grow when it is read; ``torch.save`` compresses nothing."""
     if os.environ.get(NO_LIMITS):
         return
-    entries = _entries(path)
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         total = sum(entry.file_size for entry in entries)
         raise UserError(f'{path} refused: it is a compressed archive of {_bytes(total)}, '
                         'which torch.save does not write; unpack and save it again')
 
 
-def refuse_damaged(path: str | os.PathLike) -> None:
+def _refuse_damaged(path, entries):
     """Refuse an archive of ``torch.save`` that is cut off, or is not what was written.
 
     torch compares no checksums: of a file with other bytes in a tensor it makes other weights.
-
-    Raises:
-        UserError: Naming the file and its size, or what in it is damaged.
     """
     with open(path, 'rb') as file:
         if file.read(4) != b'PK\x03\x04':
@@ -68,7 +77,7 @@ def refuse_damaged(path: str | os.PathLike) -> None:
                 raise UserError(f'{path} is not a complete checkpoint: its beginning is missing; '
                                 'download or copy it again')
             return
-    size, entries = os.path.getsize(path), _entries(path)
+    size = os.path.getsize(path)
     if not entries:
         raise UserError(f'{path} is not a complete checkpoint: it has '
                         f'{_bytes(size)}, whose end is missing or damaged; download or copy '
@@ -109,12 +118,9 @@ def _bytes(size):
     return f'{size / 2**20:.1f} MiB' if size >= 2**20 else plural(size, 'byte')
 
 
-def refuse_text(path: str | os.PathLike) -> None:
-    """Refuse what was saved in place of a checkpoint.
-
-    Raises:
-        UserError: It is empty, a web page, a pointer of Git LFS, or another text.
-    """
+def _refuse_text(path):
+    """Refuse what was saved in place of a checkpoint: nothing, a web page, a pointer of Git LFS, or
+    another text."""
     with open(path, 'rb') as file:
         begin = file.read(512)
     if not begin:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..files import CHECKPOINT, refuse_damaged, refuse_large, refuse_packed, refuse_text
+from ..files import refuse_checkpoint
 from .rules import ConversionError, listed
 from .safe_load import name_asked_for
 
@@ -80,10 +80,7 @@ def read_published(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
     path = Path(path).expanduser()
     if not path.is_file():
         raise ConversionError(f'{path}: no such file')
-    refuse_large(path, CHECKPOINT)
-    refuse_packed(path)
-    refuse_damaged(path)
-    refuse_text(path)
+    refuse_checkpoint(path)
     try:
         content = _read(path)
     except pickle.UnpicklingError as error:

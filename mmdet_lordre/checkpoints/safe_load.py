@@ -25,7 +25,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..errors import UserError
-from ..files import CHECKPOINT, refuse_damaged, refuse_large, refuse_packed, refuse_text
+from ..files import refuse_checkpoint
 from ..text import printable
 
 _DTYPES = ('Bool', 'Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32', 'UInt64',
@@ -125,10 +125,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     filename = os.path.expanduser(filename)
     if not os.path.isfile(filename):
         raise FileNotFoundError(f'no such checkpoint: {filename}')
-    refuse_large(filename, CHECKPOINT)
-    refuse_packed(filename)
-    refuse_damaged(filename)
-    refuse_text(filename)
+    refuse_checkpoint(filename)
     register_safe_globals()  # the fork of mmengine takes them back
     with warnings.catch_warnings():
         # what follows is an error of ours, in one line

@@ -16,11 +16,11 @@ BOXES_ALONE = {
     'BatchSyncRandomResize': 'RandomResize in the pipeline',
     'BatchResize': 'Resize in the pipeline'}
 #: What makes targets of masks, and the heads that read them.
-TARGETS = {
+_TARGETS = {
     'ShrinkMasks': ('LordreHead', 'LordrePlaceHead'),
     'GridMaskTargets': ('SOLOv2KernelHead', 'SOLOv2WindowHead', 'AggMaskHead', 'AggMaskStarHead'),
     'ExtractContours': ('PolarMaskHead', )}
-_HEADS = {head: step for step, heads in TARGETS.items() for head in heads}
+_HEADS = {head: step for step, heads in _TARGETS.items() for head in heads}
 #: Steps that move masks, or write into them.
 _MOVES = {
     'Resize', 'RandomResize', 'RandomChoiceResize', 'FixScaleResize', 'FixShapeResize',
@@ -42,7 +42,7 @@ def check_pipelines(cfg: Config) -> None:
     loader = cfg.get('train_dataloader') or {}
     key = 'mask_head' if cfg.model.get('mask_head') else 'bbox_head'
     head = cfg.model.get(key)
-    head = str(head.get('type')).split('.')[-1] if isinstance(head, dict) else ''
+    head = _name(head) if isinstance(head, dict) else ''
     if not any(loads_masks(step) for step in dicts_in(loader)):
         if head in _HEADS and any(_name(step) == 'LoadAnnotations' for step in dicts_in(loader)):
             raise UserError(f'train_dataloader: {head} learns masks, and the pipeline loads none: '
@@ -60,12 +60,12 @@ def check_pipelines(cfg: Config) -> None:
 
 def loads_masks(step: dict) -> bool:
     """Whether a step of a pipeline loads masks."""
-    lazy = str(step.get('type')).split('.')[-1] == 'LoadLazyAnnotations'
-    return bool(step.get('with_mask', lazy))
+    return bool(step.get('with_mask', _name(step) == 'LoadLazyAnnotations'))
 
 
-def _name(step):
-    return str(step.get('type')).split('.')[-1]
+def _name(part):
+    """Class of a part of a config, without the scope."""
+    return str(part.get('type')).split('.')[-1]
 
 
 def _steps(dataset: Any) -> Iterator[dict]:
@@ -85,8 +85,8 @@ def _check_targets(steps, head, key):
         elif made and name in _MOVES:
             raise UserError(f'train_dataloader: {name} comes after {made}, which makes targets of '
                             f'masks: put {made} last in the pipeline, just before PackDetInputs')
-        elif name in TARGETS:
+        elif name in _TARGETS:
             made = name
-            if head in _HEADS and head not in TARGETS[name]:
+            if head in _HEADS and head not in _TARGETS[name]:
                 raise UserError(f'train_dataloader: {name} makes targets of another head than '
                                 f'{head} (model.{key}): take {_HEADS[head]}, or leave it out')

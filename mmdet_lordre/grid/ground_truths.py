@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..masks import LazyMasks, central_sums, chunk_size, upload
 from ..masks.targets import InPlaceOfMasks
+from .heads import refuse_targets
 from .masks import mass_centers, moment_sums, shrink_masks
 
 Size = tuple[int, int]
@@ -115,9 +116,7 @@ def read_masks(masks: BaseInstanceMasks | Tensor | np.ndarray,
     """
     if isinstance(masks, GridMasks):
         return _read_grid_masks(masks, sizes)
-    if isinstance(masks, InPlaceOfMasks):
-        raise UserError(f'{masks.made_by} makes targets of another head: take GridMaskTargets('
-                        f'factors={tuple(sizes)}), or leave it out')
+    refuse_targets(masks, f'GridMaskTargets(factors={tuple(sizes)})')
     if isinstance(masks, LazyMasks) and not masks.is_drawn:
         # only the pixels that count are ever drawn
         whole = (masks.height, masks.width)

@@ -11,6 +11,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor
 
 from ..errors import UserError
+from ..masks.targets import InPlaceOfMasks
 from ..text import listed, plural
 
 
@@ -187,8 +188,7 @@ def check_map_size(size: Sequence[int], stride: int, metas: Sequence[dict] | Non
         UserError: Another stride.
     """
     whole = metas[0].get('batch_input_shape') if metas else None
-    # of an input that no stride divides, each level rounds up once more
-    if whole is None or all(abs(part - side / stride) <= 1 for part, side in zip(size, whole)):
+    if whole is None or _has_stride(size, stride, whole):
         return
     found = round(whole[0] / size[0])
     raise UserError(
@@ -211,11 +211,31 @@ def check_strides(sizes: Sequence[Sequence[int]], strides: Sequence[int],
         UserError: Other strides.
     """
     whole = metas[0].get('batch_input_shape') if metas else None
-    # each level rounds up once more
-    if whole is None or all(abs(part - side / stride) <= 1 for size, stride in zip(sizes, strides)
-                            for part, side in zip(size, whole)):
+    if whole is None or all(_has_stride(size, stride, whole)
+                            for size, stride in zip(sizes, strides)):
         return
     found = tuple(2**round(math.log2(max(whole) / max(size))) for size in sizes)
     raise UserError(f'the maps that {where} gets for an input of {whole[0]} x {whole[1]} have '
                     f'strides {found}, but the head has strides={tuple(strides)}: set '
                     f'{where}.strides={found}, or model.neck to one with those of the head')
+
+
+def _has_stride(size, stride, whole):
+    """Whether a map (h, w) of an input has a stride: of an input that no stride divides, each
+    level rounds up once more."""
+    return all(abs(part - side / stride) <= 1 for part, side in zip(size, whole))
+
+
+def refuse_targets(masks: object, step: str) -> None:
+    """Refuse targets that the pipeline has made of masks for another head.
+
+    Args:
+        masks: Of an image.
+        step: What makes those of this head.
+
+    Raises:
+        UserError: They are targets.
+    """
+    if isinstance(masks, InPlaceOfMasks):
+        raise UserError(f'{masks.made_by} makes targets of another head: take {step}, or leave it '
+                        'out')

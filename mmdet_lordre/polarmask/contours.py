@@ -8,7 +8,7 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from pycocotools import mask as mask_api
 from torch import Tensor
 
-from ..errors import UserError
+from ..grid.heads import refuse_targets
 from ..masks import LazyMasks, upload
 from ..masks.targets import InPlaceOfMasks
 
@@ -147,9 +147,7 @@ class InstanceContours(InPlaceOfMasks):
         """
         if isinstance(masks, cls):
             return masks
-        if isinstance(masks, InPlaceOfMasks):
-            raise UserError(f'{masks.made_by} makes targets of another head: take '
-                            f'{cls.made_by}, or leave it out')
+        refuse_targets(masks, cls.made_by)
         if isinstance(masks, PolygonMasks):
             contours = [_polygon_contour(polygons, masks.height, masks.width)
                         for polygons in masks.masks]
