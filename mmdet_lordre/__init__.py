@@ -25,6 +25,7 @@ from . import (  # noqa: F401 - each registers what it has
     training,
     visualization,
 )
+from .datasets import pixel_values  # noqa: F401 - a transform
 
 patches.apply()
 secure = patches.secure

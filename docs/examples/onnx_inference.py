@@ -26,6 +26,15 @@ def open_model(path):
     return session, json.loads(said)
 
 
+def read(path, values):
+    """BGR, 0 to 255; of 16 bits those between two values are spread."""
+    image = cv2.imread(path, cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if values else 0))
+    if image is None or image.dtype == np.uint8:
+        return image
+    low, high = values
+    return np.rint((np.clip(image, low, high) - low) * (255 / (high - low))).astype(np.uint8)
+
+
 def prepare(image, how, fixed):
     """Resize, normalize and pad; returns the input and the image's size in it."""
     height, width = image.shape[:2]
@@ -61,9 +70,12 @@ def masks_of(outputs, i, size, shape, how):
 def main(model, path, out, least_score=0.3):
     session, how = open_model(model)
     fixed = session.get_inputs()[0].shape[2:]
-    image = cv2.imread(path)
+    image = read(path, how.get('values'))
     if image is None:
         sys.exit(f'error: {path}: no such image, or it cannot be decoded')
+    if how.get('tile') and max(image.shape) > how['tile']:
+        print(f'the model was trained on crops of {how["tile"]} px: cut the picture, or small '
+              'objects vanish', file=sys.stderr)
     if not cv2.haveImageWriter(out):
         sys.exit(f'error: {out}: give the name of a picture, such as OUT.png')
     batch, size = prepare(image, how, fixed if isinstance(fixed[0], int) else None)

@@ -99,7 +99,7 @@ class _FileCheck:
     def __init__(self, dataset, split, metrics, warn, copies):
         self.dataset, self.split, self.warn, self.copies = dataset, split, warn, copies
         self.ann_file, self.folder = dataset_files(dataset)
-        self.need_masks, self.upright = _loading(dataset)
+        self.need_masks, self.upright, self.opencv = _loading(dataset)
         # pycocotools stops at an annotation without a mask, after the training
         self.need_masks |= any(_evaluates_masks(metric) for metric in metrics)
         self.classes = (dataset.get('metainfo') or {}).get('classes')
@@ -173,7 +173,8 @@ class _FileCheck:
             usable().demand_usable(self.ann_file)
         usable().demand_few_crowds(self.ann_file)
         found += listed_image_problems(data, self.split == 'train')
-        found += image_file_problems(data, self.folder, HEADER_SECONDS, self.upright)
+        found += image_file_problems(data, self.folder, HEADER_SECONDS, self.upright,
+                                     opencv=self.opencv)
         stopping = [p for p in found if p.treatment == STOP]
         for of_image, skip in ((True, skip_images), (False, skip_bad)):
             some = [p for p in stopping if p.of_image == of_image]
@@ -206,14 +207,16 @@ def _report(problems, ann_file, skip, warn):
 
 
 def _loading(dataset):
-    """(whether masks are read, whether images are turned upright) in a data set's pipeline."""
-    need_masks, upright = False, True
+    """(whether masks are read, whether images are turned upright, whether OpenCV reads them) in a
+    data set's pipeline."""
+    need_masks, upright, opencv = False, True, True
     for step in dicts_in(dataset.get('pipeline') or []):
         need_masks |= loads_masks(step)
         if 'LoadImage' in str(step.get('type')):
             upright = 'ignore_orientation' not in str(step.get('color_type')) \
                 and step.get('color_type') != 'unchanged'
-    return need_masks, upright
+            opencv = step.get('imdecode_backend', 'cv2') == 'cv2'
+    return need_masks, upright, opencv
 
 
 def use_files(cfg: Config, copies: dict[str, str]) -> None:

@@ -2,15 +2,16 @@
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import cv2
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UserError
 from ..files import is_circle
 from ..text import printable, quoted
 from .annotation_rules import CROWDED, MOST_PIXELS, SMALLEST_SIDE, Problem, size_problem
-from .file_names import Listing
+from .file_names import Listing, path_inside
 
 _ORIENTATION = 0x0112
 #: What the tag does, by its value.
@@ -18,6 +19,10 @@ _TURNS = {2: 'mirrors it', 3: 'turns it upside down', 4: 'turns it upside down a
           **dict.fromkeys((5, 7), 'turns it by a quarter and mirrors it'),
           **dict.fromkeys((6, 8), 'turns it by a quarter')}
 _TAIL = 65536
+#: Headers that are read to see how images were annotated.
+_LOOKED_AT = 200
+#: Formats that OpenCV reads, whatever it was built with; of others it is asked.
+_COMMON = {'JPEG', 'MPO', 'PNG', 'TIFF', 'BMP', 'PPM'}
 #: What Pillow raises for files that are no images.
 UNREADABLE = (Image.DecompressionBombError, UnidentifiedImageError, OSError, ValueError,
                SyntaxError, EOFError, IndexError, TypeError, KeyError)
@@ -70,7 +75,8 @@ def _where(image):
 
 
 def image_file_problems(data: dict, folder: str, seconds: float | None = None,
-                        upright: bool = True, thorough: bool = False) -> Iterator[Problem]:
+                        upright: bool = True, thorough: bool = False, opencv: bool = True
+                        ) -> Iterator[Problem]:
     """Look at the files: that all are there, and as many headers as the time allows.
 
     Args:
@@ -80,6 +86,7 @@ def image_file_problems(data: dict, folder: str, seconds: float | None = None,
         upright: Whether images are turned by their orientation tag when they are read, as OpenCV
             does unless told otherwise.
         thorough: Decode every image, and say what is unusual.
+        opencv: Whether OpenCV reads the images, as it does unless a config says otherwise.
 
     Yields:
         Problem: of images.
@@ -113,7 +120,7 @@ def image_file_problems(data: dict, folder: str, seconds: float | None = None,
             continue
         image = images[index]
         found = image_problem(os.path.join(folder, image['file_name']), image.get('width'),
-                              image.get('height'), upright, thorough)
+                              image.get('height'), upright, thorough, opencv)
         if found:
             yield Problem(found[0], _where(image), found[1], index, True)
 
@@ -137,14 +144,37 @@ def image_size(path: str, upright: bool = True) -> tuple[int, int] | None:
         return None
 
 
+def annotated_as_stored(parts: Sequence[tuple[dict, str]]) -> bool:
+    """Whether images that a tag turns by a quarter were annotated as they are stored, not turned.
+
+    Args:
+        parts: (COCO annotations, folder of their images) of each data set.
+
+    Returns:
+        False, too, where no image is turned, or some were annotated in each way.
+    """
+    images = [(image, folder) for data, folder in parts for image in data['images']
+              if isinstance(image.get('file_name'), str)]
+    stored = False
+    for image, folder in images[::-(-len(images) // _LOOKED_AT) or 1]:
+        path = path_inside(folder, image['file_name']) or ''
+        found, shown = image_size(path, False), image_size(path)
+        if found != shown:  # squares do not tell
+            annotated = image.get('width'), image.get('height')
+            if annotated == shown:
+                return False
+            stored |= annotated == found
+    return stored
+
+
 def image_problem(path: str, width: int, height: int, upright: bool = True,
-                  thorough: bool = False) -> tuple[str, str] | None:
+                  thorough: bool = False, opencv: bool = True) -> tuple[str, str] | None:
     """(kind, sentence) for an image file, or None.
 
     Args:
         path: Of an existing file.
         width, height: What the annotation file says.
-        upright, thorough: As for :func:`image_file_problems`.
+        upright, thorough, opencv: As for :func:`image_file_problems`.
     """
     # a pipe would be waited for, for ever
     if not os.path.isfile(path):
@@ -153,11 +183,11 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             with Image.open(path) as opened:
-                size, mode = opened.size, opened.mode
+                size, mode, kind = opened.size, opened.mode, opened.format
                 orientation = opened.getexif().get(_ORIENTATION, 1)
                 turned = orientation in (5, 6, 7, 8)
-                ends = _has_end(path, opened.format)
-                if not ends and opened.format == 'PNG':
+                ends = _has_end(path, kind)
+                if not ends and kind == 'PNG':
                     raise OSError('truncated: a PNG file ends with its own mark')
                 if thorough or not ends:
                     opened.load()
@@ -170,6 +200,8 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
         return 'image unreadable', f'the image {path} cannot be decoded'
     if size[0] * size[1] > MOST_PIXELS:
         return 'image unreadable', f'the image {path} has too many pixels to be decoded'
+    if opencv and (why := _unknown_to_opencv(path, kind, mode)):
+        return 'image unreadable', f'the image {path} {why}'
     shown = size[::-1] if turned and upright else size
     if shown != (width, height):
         if turned and upright and size == (width, height):
@@ -188,6 +220,15 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
         return 'not 8-bit color', f'its pixels are {mode}'
     if max(size) >= 20 * min(size) or min(size) < 16 or size[0] * size[1] > 16e6:
         return 'extreme shape', f'it is {size[0]}x{size[1]}'
+    return None
+
+
+def _unknown_to_opencv(path, kind, mode):
+    """Why OpenCV cannot read what Pillow can, in words."""
+    if kind == 'TIFF' and mode in ('I', 'F'):
+        return 'has pixels of 32 bits, which OpenCV does not read: store it with 8 or 16'
+    if kind not in _COMMON and not cv2.haveImageReader(path):
+        return f'is a {kind} file, which OpenCV does not read: store it as PNG'
     return None
 
 

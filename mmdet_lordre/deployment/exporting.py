@@ -80,6 +80,9 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
         raise UserError(f'{name}: {error}') from error
     except OSError as error:
         raise UserError(f'{out} cannot be written: {reason(error)}') from error
+    if tile := _tile(model.cfg):
+        print(f'trained on crops of {tile} px: whoever runs the file cuts larger pictures into '
+              'tiles of that size, as lordre predict does, or small objects vanish')
     text = 'batch x 3 x height x width' if dynamic else f'1 x 3 x {size[0]} x {size[1]}'
     print(f'{out}: input {text}')
     return compare_with_torch(model, out, size, dynamic, half, end_to_end, image)
@@ -101,6 +104,10 @@ def _divisor(cfg: Config) -> int:
     return (cfg.model.get('data_preprocessor') or {}).get('pad_size_divisor', 1)
 
 
+def _tile(cfg: Config) -> int | None:
+    return (cfg.get('test_cfg') or {}).get('tile')
+
+
 def image_preparation(model: nn.Module) -> dict:
     """What a program that has only the ONNX file must know, as a dictionary for JSON.
 
@@ -108,8 +115,10 @@ def image_preparation(model: nn.Module) -> dict:
         model: With ``cfg`` and ``dataset_meta``, from :func:`build_model`.
     """
     cfg, preprocessor, head = model.cfg, model.data_preprocessor, head_of(model)
-    resize = next((step for step in cfg.test_dataloader.dataset.pipeline
+    steps = cfg.test_dataloader.dataset.pipeline
+    resize = next((step for step in steps
                    if step.type.split('.')[-1] == 'Resize' and step.get('scale')), {})
+    values = next((step for step in steps if step.type.split('.')[-1] == 'ScaleValues'), None)
     scale = resize.get('scale') or ()
     return dict(
         mean=preprocessor.mean.flatten().tolist(), std=preprocessor.std.flatten().tolist(),
@@ -117,6 +126,10 @@ def image_preparation(model: nn.Module) -> dict:
         bgr_to_rgb=bool(preprocessor._channel_conversion),
         divisor=_divisor(cfg), scale=[scale] * 2 if isinstance(scale, int) else list(scale),
         keep_ratio=bool(resize.get('keep_ratio', False)),
+        # of pictures of 16 bits, which become 0 and 255
+        values=values and [values.low, values.high],
+        # side of the crops that a model for large pictures was trained on
+        tile=_tile(cfg),
         mask_thr=float(head.test_cfg.get('mask_thr') or 0.5),
         rounded=head.test_cfg.get('fill', 'opencv') != 'opencv',
         classes=list(model.dataset_meta.get('classes') or ()))

@@ -6,6 +6,7 @@ import numpy as np
 from ..text import agree, listed, plural, printable
 from .leaks import Leaks
 from .objects import Objects
+from .reading import AS_USUAL, Reading
 from .sample import Looks
 
 #: A class is rare with fewer objects than this, or than this share of the commonest class's.
@@ -24,11 +25,13 @@ class Card:
         looks: What a sample of the images shows.
         val: The validation data, if there are any.
         leaks: What the training images show of it, too; None if nobody looked.
+        reading: How the image files are read.
     """
     objects: Objects
     looks: Looks
     val: Objects | None = None
     leaks: Leaks | None = None
+    reading: Reading = AS_USUAL
 
     def rows(self) -> list[tuple[str, str]]:
         """(what, figures) line by line."""
@@ -52,6 +55,8 @@ class Card:
                               f'share pixels with one; {self.cut_off():.0%} are cut off at the '
                               'border'),
                 ('orientation', self._orientation())]
+        if line := self.reading.line():
+            rows.append(('read', line))
         if data.not_learned:
             rows.append(('not learned', ', '.join(
                 f'{count} {reason}' for reason, count in data.not_learned.items())

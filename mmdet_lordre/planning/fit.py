@@ -9,6 +9,7 @@ from ..text import plural
 from . import rules
 from .objects import Objects
 from .pretrained import Pretrained
+from .reading import AS_USUAL, Reading
 from .sample import Looks
 
 FAMILIES = {'lordre': 'Lordre', 'solov2': 'SOLOv2', 'aggmask': 'AggMask',
@@ -73,6 +74,7 @@ class Fit:
         sparse: Whether most crops show no object.
         gamma: Steps after which the average is one over its whole horizon.
         weights: What the backbone begins with, None for random numbers.
+        reading: How image files are read.
         why: Reasons by name, for the comments.
     """
     family: str
@@ -98,6 +100,7 @@ class Fit:
     sparse: bool = False
     gamma: int = 2000
     weights: Pretrained | None = None
+    reading: Reading = AS_USUAL
     why: dict = field(default_factory=dict)
 
     @property

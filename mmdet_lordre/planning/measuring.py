@@ -13,6 +13,7 @@ from .ceiling import ceiling_of
 from .cost import Cost, measure_images, measure_steps
 from .fit import Fit
 from .objects import Objects
+from .reading import AS_USUAL, Reading
 from .reading_once import ReadOnce
 from .rules import workers
 from .sample import choose_images, objects_of
@@ -30,10 +31,11 @@ class Measuring:
     Args:
         train: Data to train on.
         device: Where.
+        reading: How the image files are read.
     """
 
-    def __init__(self, train: Objects, device: str) -> None:
-        self.train, self.device = train, device
+    def __init__(self, train: Objects, device: str, reading: Reading = AS_USUAL) -> None:
+        self.train, self.device, self.reading = train, device, reading
         self._folder = tempfile.TemporaryDirectory()
         self._file = self._chosen = None
 
@@ -71,7 +73,7 @@ class Measuring:
     def _config(self, one):
         if self._file is None:
             self._file = few_images(self.train, self._folder.name)
-        one = replace(one, workers=workers(self.device))
+        one = replace(one, workers=workers(self.device), reading=self.reading)
         cfg = config_of(config_text(one, (self._file, absolute(self.train.folder)), None))
         dataset = cfg.train_dataloader.dataset
         while 'dataset' in dataset:

@@ -28,6 +28,7 @@ class Objects:
         segments: List of N polygons or run lengths, as in the file.
         not_learned: Numbers of the other annotations, by the reason why.
         wrong_images: What is wrong with images that cannot be learned.
+        upright: Whether images were annotated as their orientation tags turn them.
     """
     path: str
     folder: str
@@ -41,6 +42,7 @@ class Objects:
     segments: list
     not_learned: dict[str, int]
     wrong_images: tuple[str, ...] = ()
+    upright: bool = True
 
     def __len__(self) -> int:
         return len(self.images)
@@ -62,7 +64,8 @@ class Objects:
         return np.minimum(longer / long, shorter / short)
 
 
-def read_objects(data: dict, path: str, folder: str, seconds: float = 0) -> Objects:
+def read_objects(data: dict, path: str, folder: str, seconds: float = 0,
+                 upright: bool = True) -> Objects:
     """Gather the objects that training would learn.
 
     Args:
@@ -70,17 +73,18 @@ def read_objects(data: dict, path: str, folder: str, seconds: float = 0) -> Obje
         path: Their file, for messages.
         folder: Of the images.
         seconds: For looking at the image files; 0 to look at none.
+        upright: Whether they are turned by their orientation tags.
 
     Raises:
         UserError: Nothing can be learned from them, and why.
     """
-    data = Repairs(data, path).make(folder).data
+    data = Repairs(data, path).make(folder, upright).data
     classes = class_names(data, path)
     refuse_other_units(data, path)
     problems = list(annotation_problems(data, need_masks=True))
     problems += listed_image_problems(data, True)
     if seconds:
-        problems += image_file_problems(data, folder, seconds)
+        problems += image_file_problems(data, folder, seconds, upright)
     usable = usable_annotations(data, problems)
     usable.demand_usable(path)
     bad = {p.index for p in problems if not p.of_image and p.treatment != KEPT}
@@ -104,4 +108,5 @@ def read_objects(data: dict, path: str, folder: str, seconds: float = 0) -> Obje
         path, folder, classes, [i['file_name'] for i in data['images']], sizes, images,
         np.array([label_of[a['category_id']] for a in kept], int), boxes,
         np.array([a['area'] for a in kept], float), [a['segmentation'] for a in kept],
-        dict(usable.reasons.most_common()), tuple(p.what for p in wrong))
+        dict(usable.reasons.most_common()), tuple(p.what for p in wrong),
+        upright)

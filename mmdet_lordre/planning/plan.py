@@ -10,6 +10,7 @@ from mmengine.device import get_device
 
 from ..config.checks import HEADER_SECONDS
 from ..datasets.coco_file import find_images, read_annotations
+from ..datasets.image_rules import annotated_as_stored
 from ..errors import UserError
 from ..text import listed, quoted
 from . import rules
@@ -22,6 +23,7 @@ from .leaks import find_leaks
 from .measuring import Measuring, absolute, config_of
 from .objects import Objects, read_objects
 from .pretrained import Pretrained, find_pretrained, read_pretrained
+from .reading import reading_of
 from .recommend import Choice, rank
 from .sample import Looks, choose_images, look
 from .tiling import cut, empty_share, tiling_of
@@ -80,15 +82,14 @@ def read_both(train: str, train_images: str | None = None, val: str | None = Non
         UserError: A file cannot be read, or nothing of it can be learned; or an object is of none
             of the classes.
     """
-    objects = _read(train, train_images, seconds)
-    classes = tuple(classes or objects.classes)
-    return (relabeled(objects, classes, train),
-            relabeled(_read(val, val_images, seconds), classes, train) if val else None)
-
-
-def _read(path, images, seconds):
-    data = read_annotations(path)
-    return read_objects(data, str(path), find_images(data, path, images), seconds)
+    files = [(path, read_annotations(path), images)
+             for path, images in ((train, train_images), (val, val_images)) if path]
+    files = [(data, str(path), find_images(data, path, images)) for path, data, images in files]
+    upright = not annotated_as_stored([(data, folder) for data, _, folder in files])
+    read = [read_objects(*file, seconds, upright) for file in files]
+    classes = tuple(classes or read[0].classes)
+    found = [relabeled(objects, classes, train) for objects in read]
+    return found[0], found[1] if val else None
 
 
 def relabeled(objects: Objects, classes: tuple[str, ...], source: str) -> Objects:
@@ -153,13 +154,13 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     path, weights_why = _weights_of(pretrained, chosen)
     weights = read_pretrained(path) if path else None
     say('looking at the images')
-    looks = look(train, seed=seed)
+    looks, reading = look(train, seed=seed), reading_of(train, seed)
     leaks = None
     if val is not None and not divided:
         say('comparing images to train on and to judge on')
         leaks = find_leaks(train, val, seed)
-    plan = Plan(Card(train, looks, val, leaks), minutes, device)
-    with Measuring(train, device) if measured else nullcontext() as measuring:
+    plan = Plan(Card(train, looks, val, leaks, reading), minutes, device)
+    with Measuring(train, device, reading) if measured else nullcontext() as measuring:
         _fit_all(plan, families, measuring, memory, (chosen, why, bool(size)),
                  (weights, weights_why), say)
     if ceilings:
@@ -212,7 +213,7 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
             one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step'
         one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
         one.why['weights'] = weights[1]
-        one = replace(one, workers=rules.workers(device))
+        one = replace(one, workers=rules.workers(device), reading=plan.card.reading)
         plan.fits[family] = one
         plan.configs[family] = config_text(
             one, *[data and (absolute(data.path), absolute(data.folder))

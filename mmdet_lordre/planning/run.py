@@ -12,7 +12,8 @@ from mmengine.runner import Runner
 from ..config.checks import check_class_counts, check_data, use_files
 from ..config.own_data import CONVERTED, OwnData, find_own_data
 from ..config.reading import load_config
-from ..datasets.coco_file import forget_annotations
+from ..datasets.coco_file import forget_annotations, read_annotations
+from ..datasets.image_rules import annotated_as_stored
 from ..errors import UserError
 from ..files import atomic_write
 from ..reporting.after_training import report_on_training, results_prefix
@@ -22,6 +23,7 @@ from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner
 from .auto import PLAN, auto_config, by_the_clock, judge_by_part
 from .plan import MINUTES
+from .reading import Reading
 
 #: In the folder of the plan: data and limits that were asked for.
 ASKED = 'asked.json'
@@ -74,10 +76,13 @@ def _demand_same(asked, work_dir):
 def _checked(own: OwnData, **how) -> OwnData:
     """The data as training takes them, repaired and without what is left out."""
     parts = {name: getattr(own, name) for name in ('train', 'val') if getattr(own, name)}
+    reading = Reading(upright=not annotated_as_stored(
+        [(read_annotations(part.ann_file), part.images) for part in parts.values()]))
     cfg = Config({f'{name}_dataloader': dict(dataset=dict(
         type='CocoDataset', ann_file=part.ann_file, data_prefix=dict(img=part.images),
         metainfo=dict(classes=own.classes),
-        pipeline=[dict(type='LoadAnnotations', with_bbox=True, with_mask=True)]))
+        pipeline=[dict(type='LoadImageFromFile', color_type=reading.color_type),
+                  dict(type='LoadAnnotations', with_bbox=True, with_mask=True)]))
         for name, part in parts.items()})
     copies = check_data(cfg, tuple(parts), **how)
 

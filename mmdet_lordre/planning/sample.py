@@ -125,7 +125,8 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
 
 def _picture(objects, image):
     path = os.path.join(objects.folder, objects.files[image])
-    picture = cv2.imread(path, cv2.IMREAD_COLOR)
+    picture = cv2.imread(path, cv2.IMREAD_COLOR | (
+        0 if objects.upright else cv2.IMREAD_IGNORE_ORIENTATION))
     return picture if picture is not None and \
         picture.shape[:2] == tuple(objects.sizes[image]) else None
 

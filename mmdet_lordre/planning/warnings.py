@@ -1,17 +1,20 @@
 """What cannot work, said before a training with any config."""
+import os
 from collections import Counter
 
 import numpy as np
 from mmengine.config import Config
 
 from ..config.checks import reads_coco
-from ..config.reading import dataset_files, split_datasets
+from ..config.reading import dataset_files, dicts_in, split_datasets
 from ..datasets.coco_file import read_annotations
 from ..datasets.parts import subset
 from ..prediction.trained_size import tile_of
+from ..text import plural
 from .ceiling import Ceiling, build_head, ceiling_of
 from .objects import read_objects
 from .plan import relabeled
+from .reading import PICTURES, levels, values_of
 from .sample import choose_images
 from .tiling import cut
 
@@ -58,11 +61,25 @@ def warnings_of(cfg: Config) -> list[str]:
             ceiling = ceiling_of(cfg, objects, choose_images(objects, _IMAGES, _OBJECTS))
             lines += _losses(ceiling, head, counts)
     lines = [line for line in lines if line]
+    deep = _gray_levels(dataset, data, folder)
     if lines and ceiling is not None:
-        lines = lines[:LINES - 1]
+        lines = lines[:LINES - 1 - bool(deep)]
         lines.append(f'at most mask AP {ceiling.ap:.2f} can be reached on such images; lordre plan '
                      'fits a config to them')
-    return lines[:LINES]
+    return (deep + lines)[:LINES]
+
+
+def _gray_levels(dataset, data, folder):
+    """A line where pictures of 16 bits are read as 8, and little is left of them."""
+    if any('LoadImage' in str(step.get('type')) and step.get('color_type', 'color') != 'color'
+           for step in dicts_in(dataset.get('pipeline') or [])):
+        return []
+    names = [image['file_name'] for image in data['images']]
+    chosen = np.random.default_rng(0).permutation(len(names))[:PICTURES]
+    values = values_of([os.path.join(folder, names[i]) for i in chosen])
+    return [f'the images have 16 bits and use values from {values[0]} to {values[1]}: read as 8 '
+            f'bits they have {plural(levels(*values), "gray level")}; lordre plan writes a config '
+            'that tells more of them apart'] if values else []
 
 
 def _some(data):

@@ -82,9 +82,9 @@ def _model(fit):
 def _data(fit, train, val):
     flips = list(fit.flips)
     share = round(0.75 / len(flips), 3) if len(flips) == 3 else 0.5
-    load = ["dict(type='LoadImageFromFile'),",
-            "dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),"]
-    train_steps = [*load, *_sizes(fit)]
+    read = _reading(fit.reading)
+    masks = "dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),"
+    train_steps = [*read, masks, *_sizes(fit)]
     if fit.transposed:
         train_steps.append("dict(type='RandomTranspose'),")
     if flips:
@@ -100,11 +100,12 @@ def _data(fit, train, val):
     # Lordre's head draws what it needs of the masks by itself
     train_steps += [targets[fit.family]] if fit.family in targets else []
     train_steps.append("dict(type='PackDetInputs'),")
-    test_steps = [load[0], *_hint(fit),
-                  "dict(type='Resize', scale=scale, keep_ratio=True),", load[1],
+    test_steps = [*read, *_hint(fit),
+                  "dict(type='Resize', scale=scale, keep_ratio=True),", masks,
                   "dict(type='PackDetInputs', meta_keys=(\n"
                   "        'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),"]
-    lines = [f'# {fit.why["longer"]}', *_tiles(fit), f'scale = ({fit.longer}, {fit.longer})',
+    lines = [*([f'# images are read {line}'] if (line := fit.reading.line()) else []),
+             f'# {fit.why["longer"]}', *_tiles(fit), f'scale = ({fit.longer}, {fit.longer})',
              *([f'# {why}'] if (why := _augmentation(fit)) else []),
              'train_pipeline = [', *(f'    {step}' for step in train_steps), ']',
              'test_pipeline = [', *(f'    {step}' for step in test_steps), ']',
@@ -131,6 +132,15 @@ def _data(fit, train, val):
               f'val_evaluator = dict(ann_file={where[0]!r}{_counted(fit)})',
               'test_evaluator = val_evaluator', '']
     return '\n'.join(lines)
+
+
+def _reading(reading):
+    """Steps that read an image file."""
+    kind = '' if reading.color_type == 'color' else f', color_type={reading.color_type!r}'
+    steps = [f"dict(type='LoadImageFromFile'{kind}),"]
+    if reading.values:
+        steps.append("dict(type='ScaleValues', low={}, high={}),".format(*reading.values))
+    return steps
 
 
 def _tiles(fit):

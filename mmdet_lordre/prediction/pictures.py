@@ -74,11 +74,11 @@ class Picture:
 
 
 def pixels_of(array: object) -> np.ndarray:
-    """A picture that a program hands over, as uint8 (height, width, 3), BGR.
+    """A picture that a program hands over, as (height, width, 3), BGR.
 
     Args:
-        array: An array as OpenCV reads files: uint8, gray or BGR, with or without alpha; or a
-            picture of Pillow.
+        array: An array as OpenCV reads files: uint8 or uint16, gray or BGR, with or without alpha;
+            or a picture of Pillow.
 
     Raises:
         UserError: Another type or shape.
@@ -86,8 +86,9 @@ def pixels_of(array: object) -> np.ndarray:
     if hasattr(array, 'convert') and hasattr(array, 'mode'):  # Pillow's are RGB
         return np.ascontiguousarray(np.asarray(array.convert('RGB'))[..., ::-1])
     array = np.asarray(array)
-    if array.dtype != np.uint8:
-        raise UserError(f'a picture must be of type uint8, 0 to 255, not {array.dtype}')
+    if array.dtype not in (np.uint8, np.uint16):
+        raise UserError('a picture must be of type uint8, 0 to 255, or uint16, not '
+                        f'{array.dtype}')
     if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
         return cv2.cvtColor(array.reshape(array.shape[:2]), cv2.COLOR_GRAY2BGR)
     if array.ndim != 3 or array.shape[2] not in (3, 4) or not array.size:

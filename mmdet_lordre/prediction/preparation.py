@@ -2,6 +2,7 @@
 import mmcv
 import numpy as np
 from mmcv.transforms import Compose
+from mmdet.registry import TRANSFORMS
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -34,7 +35,10 @@ class Preparation:
             'imdecode_backend', 'cv2')
         self.as_float = loader.get('to_float32', False)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
-        self.rest = Compose([step for step in steps[1:] if not any(
+        # part of reading: what is drawn and cut into tiles has 8 bits
+        scaled = len(steps) > 1 and str(steps[1].get('type', '')).split('.')[-1] == 'ScaleValues'
+        self.scale = TRANSFORMS.build(steps[1]).scaled if scaled else None
+        self.rest = Compose([step for step in steps[1 + scaled:] if not any(
             name in str(step.get('type', '')) for name in _LEFT_OUT)])
 
     def read(self, picture: Picture) -> np.ndarray:
@@ -44,8 +48,8 @@ class Preparation:
             BrokenPictureError: It cannot be read or decoded.
         """
         pixels = picture.load()
-        if pixels is not None:
-            return pixels
+        if pixels is not None:  # of 16 bits only where a program hands them over
+            return (self.scale or high_bits)(pixels)
         data = picture.data()
         if not data:
             raise BrokenPictureError('the file is empty')
@@ -55,7 +59,7 @@ class Preparation:
             raise BrokenPictureError(f'it cannot be decoded ({str(error)[:120]})') from error
         if pixels is None:
             raise BrokenPictureError('it cannot be decoded')
-        return pixels
+        return self.scale(pixels) if self.scale else pixels
 
     def __call__(self, pixels: np.ndarray, picture: Picture) -> dict:
         """``inputs`` and ``data_samples`` of one picture."""
@@ -64,3 +68,8 @@ class Preparation:
             pixels = pixels.astype(np.float32)
         return self.rest(dict(img=pixels, img_id=picture.index, img_path=picture.path or '',
                               img_shape=shape, ori_shape=shape, height=shape[0], width=shape[1]))
+
+
+def high_bits(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of 16 bits as OpenCV reads them with 8."""
+    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels

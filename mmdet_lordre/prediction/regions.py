@@ -2,6 +2,7 @@
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Protocol
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 from ..errors import UserError
 from ..text import plural
 from .pictures import BrokenPictureError, Picture
-from .preparation import Preparation
+from .preparation import Preparation, high_bits
 
 #: Bytes of decoded parts of a file that are kept for the next tile.
 _KEPT = 2**28
@@ -59,14 +60,17 @@ class TiledTIFF:
     Args:
         path: Of the file.
         level: Of a pyramid, 0 for the largest.
+        scale: Makes 8 bits of 16, if not by leaving out the lower ones.
 
     Raises:
         BrokenPictureError: It is no picture of 1, 3 or 4 interleaved channels in 8 or 16 bits.
         UserError: There is no such level.
     """
 
-    def __init__(self, path: str, level: int = 0):
+    def __init__(self, path: str, level: int = 0,
+                 scale: Callable[[np.ndarray], np.ndarray] | None = None):
         import tifffile
+        self.scale = scale
         try:
             self.file = tifffile.TiffFile(path)
             levels = self.file.series[0].levels
@@ -128,7 +132,7 @@ class TiledTIFF:
                     raise BrokenPictureError(f'a part of it cannot be decoded '
                                              f'({str(error)[:120]})') from error
                 part = part.reshape(part.shape[-3:]) if part.ndim > 3 else part
-            part = _as_bgr(part, page)
+            part = _as_bgr((self.scale or high_bits)(part), page)
             self._kept[index] = part
             self._bytes += part.nbytes
             while self._bytes > _KEPT and len(self._kept) > 1:
@@ -141,8 +145,6 @@ class TiledTIFF:
 
 
 def _as_bgr(part, page):
-    if part.dtype == np.uint16:
-        part = (part >> 8).astype(np.uint8)
     if part.ndim == 2 or part.shape[2] == 1:
         part = part.reshape(part.shape[:2])
         if page.photometric == 0:  # white is 0
@@ -166,7 +168,7 @@ def open_regions(picture: Picture, prepare: Preparation, level: int = 0) -> Regi
     path = picture.path
     tiff = path is not None and picture.pixels is None and '://' not in path \
         and os.path.splitext(path)[1].lower() in ('.tif', '.tiff', '.svs', '.ndpi')
-    if tiff and prepare.color == 'color':
+    if tiff and (prepare.color == 'color' or prepare.scale):
         try:
             import tifffile  # noqa: F401
         except ImportError as error:
@@ -175,7 +177,7 @@ def open_regions(picture: Picture, prepare: Preparation, level: int = 0) -> Regi
                                 "'mmdet_lordre[tiles]'") from error
         else:
             try:
-                regions = TiledTIFF(path, level)
+                regions = TiledTIFF(path, level, prepare.scale)
             except BrokenPictureError:
                 if level:
                     raise

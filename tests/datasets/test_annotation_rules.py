@@ -2,6 +2,7 @@
 import math
 import os
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -233,3 +234,15 @@ def test_the_smallest_side_that_is_learned(data):
         assert [p.kind for p in listed_image_problems(data)] == kinds
     image['width'] = 1
     assert not list(listed_image_problems(data, training=False))
+
+
+@pytest.mark.parametrize('name, mode, said', [
+    ('a.tif', 'F', 'pixels of 32 bits'), ('a.tif', 'I', 'pixels of 32 bits'),
+    ('a.tga', 'RGB', 'is a TGA file, which OpenCV does not read: store it as PNG')])
+def test_what_opencv_cannot_read_is_no_surprise_in_training(name, mode, said, tmp_path):
+    path = str(tmp_path / name)
+    Image.fromarray(np.full((40, 60, 3), 90, np.uint8)).convert(mode).save(path)
+    kind, what = image_problem(path, 60, 40)
+    assert kind == 'image unreadable' and said in what
+    assert cv2.imread(path) is None
+    assert image_problem(path, 60, 40, opencv=False) is None
