@@ -6,7 +6,8 @@
 
 Nine kinds of data: eight drawn here from a seed, and photographs of nuts (a folder with
 ``annotations.json`` and ``images/``) in six folds of three. On each of them ``lordre plan`` fits a
-config for the same seconds; ``all`` trains the plan's five families instead of the recommended one.
+config for the same seconds; ``all`` or a family trains what it fits to that instead of the
+recommended one.
 The clock is the user time of one core spent in training (benchmarks/learning.py). Each run leaves a
 JSON file in ``--out`` and is not run again while that lies there; the table takes all of them.
 """
@@ -38,7 +39,7 @@ ADVICE = {'advice': 'lordre/lordre_r18_giam_small-data.py',
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--kinds', nargs='+', choices=[*KINDS, 'nuts'], default=list(KINDS))
-    parser.add_argument('--runners', nargs='+', choices=[*RUNNERS, 'places', 'all'],
+    parser.add_argument('--runners', nargs='+', choices=[*RUNNERS, 'places', 'all', *FAMILIES],
                         default=list(RUNNERS))
     parser.add_argument('--seconds', type=float, default=600)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
