@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..analysis.complexity import complexity
+from ..config.reading import dicts_in
 from .reading_once import ReadOnce
 from .stopwatch import seconds_of, working_clock
 
@@ -88,9 +89,13 @@ def batches_of(cfg: Config, count: int) -> tuple[list[dict], float]:
     batches = [next(found)]  # the first one opens files
     clock, read = working_clock(), ReadOnce.spent()
     batches += [next(found) for _ in range(count - 1)]
-    # pictures that were kept are read in training
-    seconds = max(0., clock() - (ReadOnce.spent() - read)) / max(1, count - 1)
-    return batches, seconds + ReadOnce.a_picture() * len(batches[0]['inputs'])
+    # pictures that were kept are read in training, too, unless that keeps them
+    again = 0 if _keeps(cfg) else ReadOnce.a_picture() * len(batches[0]['inputs'])
+    return batches, again + max(0., clock() - (ReadOnce.spent() - read)) / max(1, count - 1)
+
+
+def _keeps(cfg):
+    return any(step.get('type') == 'KeepInMemory' for step in dicts_in(cfg.train_dataloader))
 
 
 def _typical(cfg):

@@ -68,6 +68,7 @@ class Fit:
         channels_last: Whether convolutions run in that order.
         ema: Momentum of averaged weights, or None.
         workers: Processes that load data.
+        kept: Longer side of pictures that are kept in memory; None where files are read each time.
         tile: Side in pixels of the file of the crops that are learned from; None for whole
             pictures.
         most: Objects of a picture at most, where it is judged tile by tile.
@@ -95,6 +96,7 @@ class Fit:
     channels_last: bool = True
     ema: float | None = None
     workers: int = 0
+    kept: int | None = None
     tile: int | None = None
     most: int = 0
     sparse: bool = False
@@ -159,7 +161,8 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
         family, size, objects.classes, longer, stages, batch_size, steps, quantiles, heads,
         tuple(flips), transposed=rules.worth_transposing(objects.sizes, looks),
         jitter=rules.may_vary_colors(len(objects.files), looks),
-        balance=len(objects.classes) > 1 and _uneven(objects), why=dict(
+        balance=len(objects.classes) > 1 and _uneven(objects),
+        kept=None if others.get('tile') else rules.kept_side(objects.sizes, longer), why=dict(
             longer=f'{why}: {quantiles[1]:.0f} px here ({least} to {most} are of use)',
             most=f'an image has at most {plural(objects.counts.max(), "object")}',
             queries='99 % of the images have at most '

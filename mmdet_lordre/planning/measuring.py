@@ -78,7 +78,9 @@ class Measuring:
         dataset = cfg.train_dataloader.dataset
         while 'dataset' in dataset:
             dataset = dataset.dataset
-        dataset.pipeline[0] = dict(dataset.pipeline[0], type=ReadOnce)
+        steps = dataset.pipeline
+        steps = steps[0].get('transforms', steps)
+        steps[0] = dict(steps[0], type=ReadOnce)
         return cfg
 
 

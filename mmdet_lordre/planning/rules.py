@@ -23,6 +23,8 @@ SHARED = 0.005
 CELLS = (6, 72)
 #: Processes that load data for one GPU, at most.
 MOST_WORKERS = 8
+#: GiB of pictures that are kept in memory.
+KEPT_GIB = 2
 _MULTIPLE = 32
 #: Objects, about, whose cells are counted.
 _LOOKED_AT = 20_000
@@ -191,6 +193,22 @@ def workers(device: str) -> int:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     return min(MOST_WORKERS, max(0, (cores or 1) - 1))
+
+
+def kept_side(sizes: np.ndarray, longer: int) -> int | None:
+    """Longer side at which the pictures are kept in memory, twice that of the network input; None
+    where files are not so much larger that reading them matters, or pictures too many.
+
+    Args:
+        sizes: (n, 2) of images in pixels.
+        longer: Side of the network input.
+    """
+    side = 2 * longer
+    pixels = (sizes * np.minimum(1, side / sizes.max(1, keepdims=True))).prod(1)
+    worth = np.median(sizes.prod(1)) >= 4 * np.median(pixels)
+    few = 3 * pixels.sum() <= KEPT_GIB * 2**30
+    # smaller pictures would be enlarged first
+    return side if worth and few and np.mean(sizes.max(1) < side) <= 0.05 else None
 
 
 def may_vary_colors(images: int, looks: Looks) -> bool:

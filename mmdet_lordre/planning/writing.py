@@ -84,7 +84,8 @@ def _data(fit, train, val):
     share = round(0.75 / len(flips), 3) if len(flips) == 3 else 0.5
     read = _reading(fit.reading)
     masks = "dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),"
-    train_steps = [*read, masks, *_sizes(fit)]
+    load = _kept(fit, [*read, masks]) if fit.kept else [*read, masks]
+    train_steps = [*load, *_sizes(fit)]
     if fit.transposed:
         train_steps.append("dict(type='RandomTranspose'),")
     if flips:
@@ -150,6 +151,13 @@ def _tiles(fit):
 
 def _hint(fit):
     return ["dict(type='WarnOfWholePictures', tile=tile),"] if fit.tile else []
+
+
+def _kept(fit, load):
+    """Steps that load, and reduce pictures to what can be kept in memory."""
+    return ['# reading such files takes longer than learning from them: once is enough',
+            "dict(type='KeepInMemory', transforms=[", *(f'    {step}' for step in load),
+            f"    dict(type='Resize', scale=({fit.kept}, {fit.kept}), keep_ratio=True)]),"]
 
 
 def _sizes(fit):

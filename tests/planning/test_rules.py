@@ -235,6 +235,26 @@ def test_colors_are_varied_where_images_are_seen_often():
     assert rules.worth_varying(2000, 20) and not rules.worth_varying(1999, 20)
 
 
+@pytest.mark.parametrize('sizes, longer, expected', [
+    ([(3000, 4000)] * 60, 256, 512),
+    ([(600, 800)] * 18, 256, None),  # 3 times the pixels
+    ([(600, 800)] * 18, 200, 400),  # 4 times
+    ([(3000, 4000)] * 4000, 256, None),  # 2.2 GiB
+    ([(3000, 4000)] * 9 + [(300, 400)], 256, None)])  # one would be enlarged
+def test_pictures_are_kept_in_memory_where_that_pays(sizes, longer, expected):
+    assert rules.kept_side(np.array(sizes), longer) == expected
+
+
+def test_what_is_kept_is_read_once_in_the_config():
+    data = objects([grid_of(5, 160)] * 5, size=(1000, 1200))
+    text = config_text(fit(data, Looks(), 'lordre', longer=128), ('a.json', 'a'), None)
+    first, second = config_of(text).train_pipeline[:2]
+    assert first.type == 'KeepInMemory' and second.type == 'RandomResize'
+    assert [step.type for step in first.transforms] == [
+        'LoadImageFromFile', 'LoadLazyAnnotations', 'Resize']
+    assert first.transforms[2].scale == (256, 256)
+
+
 def test_two_images_a_step_on_a_cpu():
     assert [rules.batch_size(n, 'cpu') for n in (1, 2, 500)] == [1, 2, 2]
     assert [rules.batch_size(n, 'cuda:0') for n in (1, 500)] == [1, 4]
