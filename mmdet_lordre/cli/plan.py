@@ -39,6 +39,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='write the config of the recommended family')
     parser.add_argument('--no-cost', action='store_true',
                         help='measure nothing: sizes as wished for')
+    parser.add_argument('--crowd-as-instances', action='store_true',
+                        help='take crowd regions (iscrowd=1) as objects, for tools that mark every '
+                             'object so')
     parser.add_argument('--seed', type=whole_number(0), default=0,
                         help='of the samples that are looked at')
     return parser.parse_args(argv)
@@ -68,7 +71,8 @@ def _own_data(args, folder):
 
 
 def _plan(args, own):
-    train, val = read_both(*own.train, *(own.val or (None, None)), classes=own.classes)
+    train, val = read_both(*own.train, *(own.val or (None, None)), classes=own.classes,
+                           crowd_as_instances=args.crowd_as_instances)
     shown = sys.stderr.isatty()
     plan = make_plan(
         train, val, minutes=args.minutes, device=args.device, memory=args.memory,
@@ -81,7 +85,8 @@ def _plan(args, own):
     print(describe(plan))
     if args.out:
         write_config(plan.configs[plan.best], args.out)
-        print(f'written      {args.out}: lordre train {args.out}')
+        print(f'written      {args.out}: lordre train {args.out}'
+              + ' --crowd-as-instances' * args.crowd_as_instances)
     else:
         print('to write its config: --out my_config.py')
     return plan

@@ -84,8 +84,11 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
         fitted = _resized(one, train, longer)
         known[longer] = fitted, measuring.steps(fitted, _same(cost))
     one, cost = known[longer]
-    one.why['longer'] = (f'{one.sides[1]:.0f} px for the middle object: larger images reach more, '
-                         f'smaller ones are learned sooner (masks of AP {ceiling:.2f} at best, '
+    thin = rules.thin(train)
+    one.why['longer'] = (f'{one.sides[1]:.0f} px for the middle object'
+                         + (f', {thin * longer:.0f} px wide' if thin else '')
+                         + ': larger images reach more, smaller ones are learned sooner (masks of '
+                         f'AP {ceiling:.2f} at best, '
                          f'{one.batch_size * steps_of(minutes, cost.step)} images seen)')
     return one, cost
 

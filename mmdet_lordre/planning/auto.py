@@ -21,6 +21,9 @@ from .objects import Objects
 from .plan import Plan, describe, make_plan, read_both
 from .tiling import tiles_a_picture
 
+#: Pixels that images are compared by at least, and those that are decoded in a second; share of the
+#: minutes for it.
+_PIXELS, _DECODED, _COMPARING = 1e8, 4e7, 0.05
 #: Folder of the plan in a work folder.
 PLAN = 'plan'
 #: Seconds kept for what is neither planned nor counted: building the model, writing it down.
@@ -58,7 +61,7 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     folder = os.path.join(work_dir, PLAN)
     divided = own.val is None
     if divided:
-        own, line = set_aside(own, folder, seed)
+        own, line = set_aside(own, folder, seed, max(_PIXELS, _COMPARING * 60 * minutes * _DECODED))
         say(line)
     train, val = read_both(*own.train, *(own.val or (None, None)), classes=own.classes, seconds=0)
     short = minutes < 5

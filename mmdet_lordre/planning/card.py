@@ -26,12 +26,14 @@ class Card:
         val: The validation data, if there are any.
         leaks: What the training images show of it, too; None if nobody looked.
         reading: How the image files are read.
+        all_counted: Whether figures count all detections of an image.
     """
     objects: Objects
     looks: Looks
     val: Objects | None = None
     leaks: Leaks | None = None
     reading: Reading = AS_USUAL
+    all_counted: bool = False
 
     def rows(self) -> list[tuple[str, str]]:
         """(what, figures) line by line."""
@@ -131,13 +133,17 @@ class Card:
         if counts.max() > COUNTED:
             beyond = np.maximum(counts - COUNTED, 0).sum() / len(data)
             crowded = int((counts > COUNTED).sum())
-            said.append(f'{plural(crowded, "image")} {agree(crowded, "has", "have")} more than '
-                        f"{COUNTED} objects: COCO's AP counts {COUNTED} detections an image, so "
-                        f'{beyond:.1%} of the objects can never count.')
+            has = f'{plural(crowded, "image")} {agree(crowded, "has", "have")} more than ' \
+                  f"{COUNTED} objects: COCO's AP counts {COUNTED} detections an image"
+            said.append(f'{has}; the planned config counts as many as there are objects.'
+                        if self.all_counted else
+                        f'{has}, so {beyond:.1%} of the objects can never count.')
         if looks.holes + looks.parts > 0.1:
             said.append('Holes and separate parts are common: rays (PolarMask) cannot draw them.')
         if looks.elongated > 0.3:
-            said.append('Many long and thin objects: rays from a center draw them badly.')
+            said.append('Many long and thin objects: rays from a center draw them badly, and what '
+                        f'counts is their width (median {np.median(data.widths):.0f} px): do not '
+                        'shrink the images.')
         if looks.overlap > 0.2:
             said.append('Many objects overlap: suppression of overlapping masks must be mild.')
         rare = self.rare()
@@ -147,6 +153,8 @@ class Card:
         if self.leaks and self.leaks.pairs:
             said.append('Images to judge on that were learned by heart make figures too good: '
                         'divide the data anew, by lordre split or without validation data.')
+        if self.val is not None and (line := _other_sizes(data, self.val)):
+            said.append(line)
         if len(data) < 20:
             said.append(f'Only {plural(len(data), "object")}: what is learned of so few says '
                         'nothing of others.')
@@ -161,6 +169,17 @@ class Card:
         width = max(len(name) for name, _ in rows)
         return '\n'.join([f'{name.ljust(width)}  {figures}' for name, figures in rows]
                          + [f'  - {sentence}' for sentence in self.meanings()])
+
+
+def _other_sizes(train, val):
+    """A sentence where objects to judge on are of another size in the network's input."""
+    parts = [float(np.median(data.sides / data.sizes.max(1)[data.images])) for data in (train, val)]
+    factor = parts[1] / parts[0]
+    if 0.5 <= factor <= 2:
+        return ''
+    return (f'Half of the objects measure {parts[0]:.1%} of the longer side of their image or '
+            f'more, of those to judge on {parts[1]:.1%}: the network sees them '
+            f'{max(factor, 1 / factor):.1f} times as {"large" if factor > 1 else "small"} there.')
 
 
 def _images(data: Objects) -> str:

@@ -179,8 +179,9 @@ def _uneven(objects):
 def _grid(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict:
     ranges = rules.scale_ranges(sides, stages)
     pre, most = rules.kept(objects)
+    areas = objects.areas * (sides / objects.sides)**2
     return dict(scale_ranges=ranges, num_grids=rules.grids(objects, sides, longer, ranges),
-                strides=rules.least_areas(sides, ranges), nms_pre=pre, max_per_img=most,
+                strides=rules.least_areas(sides, areas, ranges), nms_pre=pre, max_per_img=most,
                 pos_scale=0.4 if np.percentile(objects.counts, 95) <= 30 else 0.3)
 
 

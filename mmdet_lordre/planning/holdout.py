@@ -12,12 +12,14 @@ from ..datasets.parts import subset
 from ..datasets.repairs import Repairs
 from ..datasets.splitting import balanced_parts, by_version, merged, objects_by_class
 from ..text import agree, listed, plural, printable
+from .leaks import PIXELS, costs, readable
 
 #: Share of the images that is set aside, and most of them.
 SHARE, MOST = 0.2, 500
 
 
-def set_aside(own: OwnData, folder: str, seed: int = 0) -> tuple[OwnData, str]:
+def set_aside(own: OwnData, folder: str, seed: int = 0, pixels: float = PIXELS
+              ) -> tuple[OwnData, str]:
     """Divide training data without validation data.
 
     Images that show the same picture stay together, and classes are divided alike.
@@ -26,6 +28,7 @@ def set_aside(own: OwnData, folder: str, seed: int = 0) -> tuple[OwnData, str]:
         own: With training data alone.
         folder: Where ``train.json`` and ``val.json`` are written.
         seed: The same one sets the same images aside.
+        pixels: That are decoded at most to compare images; of more some are compared.
 
     Returns:
         What to train on and to judge on, and a line about it; the data as they were where there
@@ -34,7 +37,12 @@ def set_aside(own: OwnData, folder: str, seed: int = 0) -> tuple[OwnData, str]:
     path, images = own.train
     data = Repairs(read_annotations(path), path).make(images).data
     names = [image['file_name'] for image in data['images']]
-    prints = fingerprint_images([path_inside(images, name) or '' for name in names])
+    sizes = np.array([(image.get('height') or 0, image.get('width') or 0)
+                      for image in data['images']])
+    compared = readable(costs(sizes, names), pixels, seed)
+    paths = np.full(len(names), '', object)
+    paths[compared] = [path_inside(images, names[i]) or '' for i in compared]
+    prints = fingerprint_images(paths.tolist())
     groups = merged(by_version(names), linked_groups(len(names), near_duplicates(prints).images))
     objects = objects_by_class(data)
     shown = objects.any(1)
@@ -55,4 +63,7 @@ def set_aside(own: OwnData, folder: str, seed: int = 0) -> tuple[OwnData, str]:
     line = (f'no --val-ann: {len(aside)} of {plural(len(names), "image")} '
             f'{agree(len(aside), "is", "are")} set aside to judge '
             f'on ({listed(aside, 4)}; seed {seed}; all are listed in {printable(files[1][0])})')
+    if len(compared) < len(names):
+        line += (f'; {len(compared)} of them were compared, so pictures of the others may be on '
+                 'both sides')
     return OwnData(files[0], files[1], files[1], own.classes), line

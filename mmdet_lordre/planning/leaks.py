@@ -1,4 +1,5 @@
 """Validation images that show what training images show."""
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,18 +38,24 @@ def find_leaks(train: Objects, val: Objects, seed: int = 0, pixels: float = PIXE
         seed: Of the sample that is taken where there are too many.
         pixels: That are decoded at most.
     """
-    cost = _costs(val).sum() + _costs(train).sum()
-    judged = readable(val, pixels if cost <= pixels else pixels / 4, seed)
-    learned = readable(train, pixels - _costs(val)[judged].sum(), seed)
+    of_val, of_train = (costs(data.sizes, data.files) for data in (val, train))
+    whole = of_val.sum() + of_train.sum() <= pixels
+    judged = readable(of_val, pixels if whole else pixels / 4, seed)
+    learned = readable(of_train, pixels - of_val[judged].sum(), seed)
     paths = [path_inside(data.folder, data.files[i]) or ''
              for data, chosen in ((val, judged), (train, learned)) for i in chosen]
     pairs = near_duplicates(fingerprint_images(paths)).images
     return Leaks(_across(pairs, judged, learned, val, train), len(judged), len(learned))
 
 
-def readable(objects: Objects, pixels: float, seed: int = 0) -> np.ndarray:
-    """Indices (M,) of all images, or of as many at random as have so many pixels; one at least."""
-    cost = _costs(objects)
+def readable(cost: np.ndarray, pixels: float, seed: int = 0) -> np.ndarray:
+    """Indices (M,) of all images, or of as many at random as cost so many pixels; one at least.
+
+    Args:
+        cost: (N,) pixels that decoding each image costs.
+        pixels: That are decoded at most.
+        seed: Of the choice.
+    """
     if cost.sum() <= pixels:
         return np.arange(len(cost))
     order = np.random.default_rng(seed).permutation(len(cost))
@@ -56,9 +63,15 @@ def readable(objects: Objects, pixels: float, seed: int = 0) -> np.ndarray:
     return np.sort(order[:max(1, count)])
 
 
-def _costs(objects):
-    return objects.sizes.prod(1) * np.array([
-        _JPEG if name.lower().endswith(('.jpg', '.jpeg')) else 1. for name in objects.files])
+def costs(sizes: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """(N,) pixels that decoding an image for a comparison costs.
+
+    Args:
+        sizes: int (N, 2) in pixels.
+        names: Of the files.
+    """
+    return sizes.prod(1) * np.array([
+        _JPEG if name.lower().endswith(('.jpg', '.jpeg')) else 1. for name in names])
 
 
 def _across(pairs, judged, learned, val, train):

@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from pycocotools import mask as mask_api
 
 from ..datasets.annotation_rules import KEPT, annotation_problems
 from ..datasets.coco_file import class_names
@@ -24,7 +25,7 @@ class Objects:
         images: int (N,) image of each object, an index into ``files``; not decreasing.
         labels: int (N,) class of each.
         boxes: float (N, 4): x1, y1, x2, y2 in pixels, inside the image.
-        areas: float (N,) annotated areas in pixels.
+        areas: float (N,) areas of the masks in pixels.
         segments: List of N polygons or run lengths, as in the file.
         not_learned: Numbers of the other annotations, by the reason why.
         wrong_images: What is wrong with images that cannot be learned.
@@ -57,6 +58,13 @@ class Objects:
         """(N,) square root of each box's area in pixels, what SOLO calls an object's scale."""
         width, height = (self.boxes[:, 2:] - self.boxes[:, :2]).T
         return np.sqrt(np.maximum(width, 1) * np.maximum(height, 1))
+
+    @property
+    def widths(self) -> np.ndarray:
+        """(N,) mean width in pixels across the diagonal of the box: of a long and thin object, how
+        thin it is."""
+        width, height = (self.boxes[:, 2:] - self.boxes[:, :2]).T
+        return self.areas / np.maximum(np.hypot(width, height), 1)
 
     def scale_to(self, longer: int, shorter: int) -> np.ndarray:
         """(images,) factor by which mmdet's ``Resize(keep_ratio=True)`` multiplies each image."""
@@ -107,6 +115,26 @@ def read_objects(data: dict, path: str, folder: str, seconds: float = 0,
     return Objects(
         path, folder, classes, [i['file_name'] for i in data['images']], sizes, images,
         np.array([label_of[a['category_id']] for a in kept], int), boxes,
-        np.array([a['area'] for a in kept], float), [a['segmentation'] for a in kept],
+        _areas(kept, boxes), [a['segmentation'] for a in kept],
         dict(usable.reasons.most_common()), tuple(p.what for p in wrong),
         upright)
+
+
+def _areas(annotations, boxes):
+    """Areas as annotated, or of the masks where a tool has written that of the box."""
+    of_box = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    areas = np.array([a['area'] for a in annotations], float)
+    for i in np.flatnonzero((areas >= 0.99 * of_box) | (areas <= 0)):
+        areas[i] = _area(annotations[i]['segmentation'])
+    return np.clip(areas, 1, np.maximum(of_box, 1))
+
+
+def _area(segment):
+    if isinstance(segment, dict):
+        counts = segment['counts']
+        return sum(counts[1::2]) if isinstance(counts, list) else float(mask_api.area(segment))
+    area = 0.
+    for polygon in segment:
+        x, y = np.reshape(np.asarray(polygon, float), (-1, 2)).T
+        area += abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
+    return area

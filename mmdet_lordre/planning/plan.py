@@ -31,6 +31,8 @@ from .writing import config_text
 
 #: Minutes of training where none are given, without and with a GPU.
 MINUTES = {'cpu': 30., 'cuda': 120.}
+#: Ceilings below which a plan is doubtful.
+_LOW = 0.4
 #: Images and objects that ceilings are computed of.
 _CEILING_IMAGES, _CEILING_OBJECTS = 50, 1200
 
@@ -68,7 +70,8 @@ class Plan:
 
 def read_both(train: str, train_images: str | None = None, val: str | None = None,
               val_images: str | None = None, classes: Sequence[str] | None = None,
-              seconds: float = HEADER_SECONDS) -> tuple[Objects, Objects | None]:
+              seconds: float = HEADER_SECONDS, crowd_as_instances: bool = False
+              ) -> tuple[Objects, Objects | None]:
     """Training and, where given, validation data, with the same labels.
 
     Args:
@@ -77,12 +80,13 @@ def read_both(train: str, train_images: str | None = None, val: str | None = Non
         classes: In the order of the labels; those of the training data if not given.
         seconds: For looking whether image files are there, and as large as the annotations say;
             0 where that has been done.
+        crowd_as_instances: Take crowd regions as objects.
 
     Raises:
         UserError: A file cannot be read, or nothing of it can be learned; or an object is of none
             of the classes.
     """
-    files = [(path, read_annotations(path), images)
+    files = [(path, _annotations(path, crowd_as_instances), images)
              for path, images in ((train, train_images), (val, val_images)) if path]
     files = [(data, str(path), find_images(data, path, images)) for path, data, images in files]
     upright = not annotated_as_stored([(data, folder) for data, _, folder in files])
@@ -90,6 +94,13 @@ def read_both(train: str, train_images: str | None = None, val: str | None = Non
     classes = tuple(classes or read[0].classes)
     found = [relabeled(objects, classes, train) for objects in read]
     return found[0], found[1] if val else None
+
+
+def _annotations(path, crowd_as_instances):
+    data = read_annotations(path)
+    if crowd_as_instances:
+        data = dict(data, annotations=[dict(a, iscrowd=0) for a in data.get('annotations', ())])
+    return data
 
 
 def relabeled(objects: Objects, classes: tuple[str, ...], source: str) -> Objects:
@@ -163,6 +174,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     with Measuring(train, device, reading) if measured else nullcontext() as measuring:
         _fit_all(plan, families, measuring, memory, (chosen, why, bool(size)),
                  (weights, weights_why), say)
+    plan.card = replace(plan.card, all_counted=all(one.tile for one in plan.fits.values()))
     if ceilings:
         say('computing ceilings')
         seen = {}
@@ -272,6 +284,10 @@ def describe(plan: Plan) -> str:
         lines.append(f'crops        {one.why["longer"]}; {one.tile} px of the file make '
                      f'{one.longer} px. Judged and predicted tile by tile, also by lordre predict')
     lines.append(f'recommended  {best.reason}')
+    if best.family in plan.ceilings and plan.ceilings[best.family].ap < _LOW:
+        lines.append(f'mind         even without any error it would reach AP '
+                     f'{plan.ceilings[best.family].ap:.2f} at most'
+                     + ('; more --minutes leave room for larger images' if plan.costs else ''))
     if len(plan.choices) > 1:
         lines.append(f'runner-up    {plan.choices[1].reason}')
     return '\n'.join(lines)

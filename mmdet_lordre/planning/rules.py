@@ -15,6 +15,9 @@ from .sample import Looks
 
 #: Pixels of the network input that half of the objects shall measure: wished for, and at least.
 WISHED_SIDE, LEAST_SIDE = 48, 20
+#: Widths of a long and thin object that count like its side: no wider it is drawn as coarsely as a
+#: square of that side.
+_THIN = 4
 #: Images seen in training that whole pictures must leave room for, else crops are taken.
 LEAST_SEEN = 6000
 #: Share of the objects that may share their cell with another.
@@ -37,22 +40,42 @@ def image_sizes(objects: Objects) -> tuple[int, int, str]:
         The least and the greatest useful one, multiples of 32, and the reason.
     """
     longer = objects.sizes.max(1)
-    part = float(np.median(objects.sides / longer[objects.images]))
+    part = _part(objects)
     native = float(np.percentile(longer, 90))
     least, most = LEAST_SIDE / part, WISHED_SIDE / part
     # beyond twice the pixels there are, nothing is won
     most = min(most, 2 * native, 1536)
     least, most = (_rounded(side) for side in (min(least, most), most))
+    if width := thin(objects):
+        return least, max(least, most), (f'thin objects: half of them are {width:.2%} of the '
+                                         'longer side wide or more')
     return least, max(least, most), (f'half of the objects measure {part:.1%} of the longer side '
                                      f'or more')
+
+
+def details(objects: Objects) -> np.ndarray:
+    """(N,) sides of objects in pixels, or four widths where they are long and thin."""
+    return np.minimum(objects.sides, _THIN * objects.widths)
+
+
+def thin(objects: Objects) -> float:
+    """Width of the middle object as a part of the longer side of its image, 0 where they are not
+    long and thin."""
+    part = _part(objects)
+    sides = float(np.median(objects.sides / objects.sizes.max(1)[objects.images]))
+    return part / _THIN if part < 0.9 * sides else 0.
+
+
+def _part(objects):
+    """Of the longer side of the image, what half of the objects measure."""
+    return float(np.median(details(objects) / objects.sizes.max(1)[objects.images]))
 
 
 def needed_size(objects: Objects) -> int:
     """Longer side in pixels at which half of the objects measure the least that is useful, or at
     which the images have twice their pixels: however large that is."""
-    longer = objects.sizes.max(1)
-    part = float(np.median(objects.sides / longer[objects.images]))
-    return _rounded(min(LEAST_SIDE / part, 2 * float(np.percentile(longer, 90))))
+    native = float(np.percentile(objects.sizes.max(1), 90))
+    return _rounded(min(LEAST_SIDE / _part(objects), 2 * native))
 
 
 def _rounded(side: float) -> int:
@@ -118,17 +141,23 @@ def grids(objects: Objects, sides: np.ndarray, longer: int,
     return tuple(found)
 
 
-def least_areas(sides: np.ndarray, ranges: Sequence[tuple[int, int]],
+def least_areas(sides: np.ndarray, areas: np.ndarray, ranges: Sequence[tuple[int, int]],
                 stride: int = 4) -> tuple[int, ...]:
     """What grid heads call strides: pixels of the maps that a mask must exceed, by level.
 
-    The published 8 to 32 drop objects of a few pixels. A quarter of the smallest objects'.
+    The published 8 to 32 drop objects of a few pixels. A quarter of the smallest masks'.
+
+    Args:
+        sides: Of the objects, in pixels of the network input.
+        areas: Of their masks.
+        ranges: Of sides, by level.
+        stride: Of the maps.
     """
     found = []
     for low, high in ranges:
-        chosen = sides[(sides >= low) & (sides <= high)]
-        least = np.percentile(chosen, 1) if len(chosen) else low
-        found.append(int(min(16, (least / stride)**2 / 4)))
+        chosen = areas[(sides >= low) & (sides <= high)]
+        least = np.percentile(chosen, 1) if len(chosen) else low**2
+        found.append(int(min(16, least / stride**2 / 4)))
     return tuple(found)
 
 
@@ -258,11 +287,14 @@ def size_of(device: str, minutes: float, memory: float | None, images: int) -> t
         images: To train on.
     """
     memory = math.inf if memory is None else memory
-    if device == 'cpu':
-        size = 'nano' if minutes < 1 or memory < 0.5 else 'medium' if minutes >= 600 else 'small'
-        why = 'on a CPU small is trained in minutes, medium in ten hours'
+    on_cpu = device == 'cpu'
+    if memory < (0.5 if on_cpu else 2):
+        return 'nano' if on_cpu else 'small', f'for --memory {memory:g}'
+    if on_cpu:
+        size = 'nano' if minutes < 1 else 'medium' if minutes >= 600 else 'small'
+        why = 'on a CPU nano is trained in seconds, small in minutes, medium in ten hours'
     else:
-        size = 'small' if minutes < 10 or memory < 2 else 'medium'
+        size = 'small' if minutes < 10 else 'medium'
         if minutes >= 240 and images >= 500 and memory >= 12:
             size = 'large'
         why = 'on a GPU medium, and large for four hours, 500 images and 12 GiB'

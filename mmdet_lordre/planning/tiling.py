@@ -8,7 +8,7 @@ from pycocotools import mask as mask_api
 from ..masks.drawing import draw_segment
 from ..prediction.tiles import windows_of
 from .objects import Objects
-from .rules import LEAST_SIDE, needed_size
+from .rules import LEAST_SIDE, details, needed_size
 
 #: Pixels of the network input that half of the objects shall measure on crops.
 _SIDE = 32
@@ -38,7 +38,7 @@ def tiling_of(objects: Objects) -> Tiling | None:
         None where whole pictures of twice a crop's side would do, or objects are too large for
         crops.
     """
-    middle = float(np.median(objects.sides))
+    middle = float(np.median(details(objects)))
     # what is smaller than wished for is made larger, but not than twice the pixels there are
     factor = min(_SIDE / middle, max(1., min(2., LEAST_SIDE / middle)))
     large = float(np.percentile(objects.sides, 95)) * factor

@@ -136,6 +136,11 @@ class TestSetAside:
         ids = {image['id'] for image in json.loads(Path(own.val.ann_file).read_text())['images']}
         assert ids in ({1, 2}, {3, 4}, {5, 6})
 
+    def test_of_many_images_a_part_is_compared(self, data, tmp_path):
+        own, line = set_aside(self.own(data), str(tmp_path), pixels=5 * 64**2)
+        assert '; 5 of them were compared' in line
+        assert len(json.loads(Path(own.val.ann_file).read_text())['images']) == 2
+
     @pytest.mark.parametrize('shown', [pictures(1), [*pictures(1), [], []], pictures(1) * 3],
                              ids=['one image', 'one with objects', 'the same'])
     def test_one_image_cannot_be_divided(self, shown, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from mmdet_lordre.cli.plan import main
 from mmdet_lordre.planning.card import Card
-from mmdet_lordre.planning.leaks import find_leaks, readable
+from mmdet_lordre.planning.leaks import costs, find_leaks, readable
 from mmdet_lordre.planning.plan import read_both
 from mmdet_lordre.planning.sample import Looks
 
@@ -56,7 +56,7 @@ def test_of_many_images_a_sample_is_looked_at(files):
     assert (leaks.val, leaks.train) == (1, 4)
     text = Card(train, Looks(), val, leaks).text()
     assert '1 of 4 validation images' in text and 'one of 4 of the 6 training images' in text
-    assert readable(train, 1.).size == 1  # one in any case
+    assert readable(costs(train.sizes, train.files), 1.).size == 1  # one in any case
 
 
 def test_the_command_says_it(files, capsys):

@@ -1,5 +1,6 @@
 """``lordre plan``: from a file to a config that trains."""
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.planning import measuring
 from mmdet_lordre.planning.cost import batches_of, build
 from mmdet_lordre.planning.fit import FAMILIES
-from mmdet_lordre.planning.plan import read_both
+from mmdet_lordre.planning.plan import describe, make_plan, read_both
 
 from .data import coco, square, write
 
@@ -72,6 +73,33 @@ def test_classes_in_another_order(data, tmp_path):
     other = coco([[(part, 1 - label) for part, label in PICTURE]], ('b', 'a'), (64, 64))
     plan = main([data, '--family', 'solov2', '--no-cost', '--val', write(tmp_path, other)])
     assert plan.card.val.labels.tolist() == [0, 1]
+
+
+def test_crowds_may_be_taken_as_objects(tmp_path, capsys):
+    data = coco([PICTURE] * 3, ('a', 'b'), (64, 64))
+    for one in data['annotations']:
+        one['iscrowd'] = 1
+    path, out = write(tmp_path, data), str(tmp_path / 'mine.py')
+    with pytest.raises(SystemExit):
+        one_line_errors(main)([path, '--no-cost'])
+    assert '--crowd-as-instances' in capsys.readouterr().err
+    main([path, '--no-cost', '--family', 'lordre', '--crowd-as-instances', '--out', out])
+    said = capsys.readouterr().out
+    assert 'a 3, b 3' in said and f'lordre train {out} --crowd-as-instances' in said
+
+
+def test_ceilings_near_zero_are_said(tmp_path, capsys):
+    """Wires of two pixels that cross a picture, at a size that they vanish at."""
+    wires = [([[4 * i, 0, 4 * i + 1.5, 0, 300 + 4 * i, 400, 298.5 + 4 * i, 400]], 0)
+             for i in range(20)]
+    path = write(tmp_path, coco([wires] * 2, size=(400, 400)))
+    train, _ = read_both(path, seconds=0)
+    plan = make_plan(train, families=['solov2'], measured=False)
+    plan.ceilings['solov2'] = replace(plan.ceilings['solov2'], ap=0.1)
+    assert 'mind         even without any error it would reach AP 0.10 at most' in describe(plan)
+    plan.ceilings['solov2'] = replace(plan.ceilings['solov2'], ap=0.9)
+    assert 'mind' not in describe(plan)
+    assert 'what counts is their width (median 1 px)' in plan.card.text()
 
 
 @pytest.mark.parametrize('change, said', [

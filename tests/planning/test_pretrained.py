@@ -104,6 +104,10 @@ class TestRulesOfSize:
     def test_size(self, device, minutes, memory, images, size):
         assert rules.size_of(device, minutes, memory, images)[0] == size
 
+    def test_what_decides_it_is_said(self):
+        assert rules.size_of('cpu', 30, 0.2, 50) == ('nano', 'for --memory 0.2')
+        assert 'nano is trained in seconds' in rules.size_of('cpu', 0.5, None, 50)[1]
+
     def test_averages(self):
         assert rules.averaging(500)[0] is None
         assert rules.averaging(5000) == (0.01, 250)

@@ -62,6 +62,24 @@ class TestRules:
         assert (least, most) == (160, 256)  # 20 px; 48 px would be 384, more than twice the file
         assert rules.image_sizes(objects([grid_of(5, 100, 1)]))[:2] == (96, 96)
 
+    def test_image_size_of_thin_objects(self):
+        """Diagonal lines of 4 px: the box is 100 px wide, and half of what makes them is 4."""
+        line = [[10, 10, 14, 10, 110, 110, 106, 110]]
+        data = objects([[(line, 0)]])
+        assert data.widths[0] == pytest.approx(2.83, abs=0.02)
+        least, most, why = rules.image_sizes(data)
+        assert (least, most) == (224, 256) and 'thin objects' in why
+        # what is compact is measured as before, though its mask does not fill the box
+        disc = [np.ravel([(60 + 30 * np.cos(a), 60 + 30 * np.sin(a))
+                          for a in np.arange(0, 6.28, 0.2)]).tolist()]
+        data = objects([[(disc, 0)]])
+        assert rules.details(data)[0] == data.sides[0]
+
+    def test_areas_are_those_of_masks(self):
+        data = coco([[([[0, 0, 40, 0, 0, 40]], 0)]])
+        data['annotations'][0]['area'] = 1600  # of the box, as some tools write
+        assert read_objects(data, 'hand.json', None).areas.tolist() == [800]
+
     def test_image_size_of_huge_images_is_bounded(self):
         data = objects([grid_of(5, 16)], size=(10_000, 10_000))
         assert rules.image_sizes(data)[1] == 1536
@@ -109,8 +127,12 @@ class TestRules:
         assert rules.ray_search(np.full(5, 1.)) <= 45
 
     def test_masks_of_a_few_samples_are_kept(self):
-        assert rules.least_areas(np.full(9, 5.), ((1, 10), (8, 20), (16, 2048)))[0] == 0
-        assert rules.least_areas(np.full(9, 400.), ((1, 10), (8, 20), (16, 2048)))[2] == 16
+        ranges = ((1, 10), (8, 20), (16, 2048))
+        for side, level, least in ((5., 0, 0), (400., 2, 16)):
+            sides = np.full(9, side)
+            assert rules.least_areas(sides, sides**2, ranges)[level] == least
+        # of long objects the masks count, not the boxes
+        assert rules.least_areas(np.full(9, 30.), np.full(9, 90.), ((1, 60), (50, 2048)))[0] == 1
 
 
 class TestLooks:
@@ -271,3 +293,17 @@ def test_the_learning_rate_follows_the_root_of_the_batch():
         for scratch in (True, False):
             assert rules.learning_rate(8, family, scratch) == pytest.approx(
                 2 * rules.learning_rate(2, family, scratch), rel=1e-2)
+
+
+@pytest.mark.parametrize('side, said', [(16, ''), (60, '3.8 times as large there'),
+                                        (4, '4.0 times as small there')])
+def test_objects_of_another_size_to_judge_on_are_said(side, said):
+    train, val = objects([grid_of(5, 16)]), objects([grid_of(1, side)])
+    text = Card(train, Looks(), val).text()
+    assert said in text and ('the network sees them' in text) == bool(said)
+
+
+def test_whether_all_detections_count_is_said():
+    data = objects([grid_of(120, 1, 3)])
+    assert '16.7% of the objects can never count' in Card(data, Looks()).text()
+    assert 'counts as many as there are objects' in Card(data, Looks(), all_counted=True).text()
