@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 
 from .errors import UserError
 from .text import plural, printable
@@ -125,8 +126,9 @@ def _refuse_text(path):
         begin = file.read(512)
     if not begin:
         raise UserError(f'{path} is empty: download it again')
-    start = begin.lstrip().lower()
-    if start.startswith((b'<!doctype', b'<html', b'<?xml', b'<head')):
+    start = begin.removeprefix(b'\xef\xbb\xbf').lstrip().lower()
+    if start.startswith((b'<!doctype', b'<html', b'<?xml', b'<head')) or (
+            start.startswith(b'<!--') and b'<html' in start):
         raise UserError(f'{path} is a web page, not a checkpoint: download the file itself')
     if start.startswith(b'version https://git-lfs'):
         raise UserError(f'{path} is a pointer of Git LFS, not the file: get it with git lfs pull')
@@ -143,21 +145,31 @@ def refuse_overwriting(targets: Iterable[str | os.PathLike], overwrite: bool = F
     Args:
         targets: Files that will be written.
         overwrite: Whether earlier files may be replaced (``--overwrite``).
-        sources: What the results are made from; None and what is no file are passed over.
+        sources: What the results are made from: files, and folders with all that is in them; None
+            and what is not there are passed over.
         option: What whoever is refused may say to have it replaced.
 
     Raises:
-        UserError: Naming the file.
+        UserError: Naming the file; a link is replaced in no case.
     """
-    read = {_identity(path) for path in sources if path} - {None}
+    read = {identity(path) for path in sources if path} - {None}
     for target in targets:
         if not os.path.lexists(target):
             continue
-        if _identity(target) in read:
+        whole = os.path.realpath(target)
+        if identity(target) in read or any(identity(folder) in read for folder in _above(whole)):
             raise UserError(f'{target} would be written over, and it is read: choose another name')
         if not overwrite:
             raise UserError(f'{target} is there already: choose another name, or replace it with '
                             f'{option}')
+        if os.path.islink(target):
+            raise UserError(f'{target} is a link to {os.readlink(target)}, which would be written '
+                            'over: choose another name, or remove the link')
+
+
+def _above(path):
+    while path != (path := os.path.dirname(path)):
+        yield path
 
 
 def demand_writable(targets: Iterable[str | os.PathLike]) -> None:
@@ -203,13 +215,28 @@ def is_circle(path: str | os.PathLike) -> bool:
     return False
 
 
-def _identity(path):
+def identity(path: str | os.PathLike) -> tuple[int, int] | None:
     """What tells a file from all others, however it is called; None if there is none."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino
+
+
+def new_file(path: str | os.PathLike) -> str:
+    """Make an empty file beside one that is to be written; returns its name.
+
+    Somebody's own file of such a name stays what it is, also where it is a link.
+    """
+    for number in count(1):
+        name = f'{path}{UNFINISHED}' if number == 1 else f'{path}.{number}{UNFINISHED}'
+        try:
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return name
+        except FileExistsError:
+            continue
+    raise AssertionError('unreachable')
 
 
 @contextmanager
@@ -220,9 +247,9 @@ def atomic_write(path: str | os.PathLike) -> Iterator[str]:
         path: Replaced in one step, or left as it was if the block raises.
 
     Yields:
-        A name in the same folder.
+        A name in the same folder, of an empty file.
     """
-    unfinished = f'{path}{UNFINISHED}'
+    unfinished = new_file(path)
     try:
         yield unfinished
         with open(unfinished, 'rb+') as file:

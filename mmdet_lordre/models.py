@@ -137,9 +137,10 @@ def build_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None =
             raise UserError(f'{config}: this model cannot give '
                             f'{", ".join(test_cfg)}: {error}') from error
         raise not_built(cfg, config, error) from error
-    fit = match_state_dict(built, state_dict_of(weights))
+    fit = match_state_dict(built, state_dict_of(weights, path))
     counts = list(model_class_counts(cfg).values())
     fit.demand_complete(path, config, counts[0] if counts else None)
+    fit.demand_finite(path)
     _load_checkpoint_to_model(built, dict(state_dict=fit.state), logger='silent', revise_keys=[])
     _, palette = classes_in(weights, path)
     for dataset in split_datasets(cfg, 'test'):

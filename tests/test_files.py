@@ -62,5 +62,5 @@ def test_yaml_brings_no_objects(tmp_path):
     path.write_text('model: [\n')
     with pytest.raises(UserError, match='is not YAML'):
         load_config(str(path))
-    path.write_text('{model: {type: mmdet.Lordre}, mine: {sizes: [1, 2]}}\n')
+    path.write_text('{model: {type: elsewhere.Lordre}, mine: {sizes: [1, 2]}}\n')
     assert load_config(str(path)).mine == dict(sizes=[1, 2])

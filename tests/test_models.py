@@ -60,6 +60,8 @@ def test_options_change_a_stored_config(copy):
     ("model = dict(type='os.system', command='true')", 'os.system'),
     ("model = dict(type='subprocess.Popen')", 'registered nowhere'),
     ("model = dict(type='mmcv.imwrite')", 'registered nowhere'),
+    # mmengine would import a module of that name from the folder one is in
+    ("model = dict(type='setup.ResNet')", 'registered nowhere'),
     ("model = dict(type='Lordre')\ncustom_imports = dict(imports=['this'])", "'this'"),
     ('model = (', 'not Python'), ('x = 1', 'no "model"')])
 def test_a_stored_config_runs_nothing(copy, text, said):

@@ -32,7 +32,8 @@ def main():
 
     step('data', 'tools/make_shapes.py', 'data/shapes', '--train', 8000, '--val', 200,
          '--size', 128)
-    step('training', 'tools/train.py', args.config, '--work-dir', out, '--amp')
+    step('training', 'tools/train.py', args.config, '--work-dir', out, '--amp',
+         '--overwrite')
     checkpoint = Path((ROOT / out / 'last_checkpoint').read_text().strip())
     step('evaluation', 'tools/test.py', args.config, checkpoint, '--eval', 'segm',
          '--work-dir', out / 'test')

@@ -175,7 +175,8 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
             type(self).__name__, renamed(test_cfg), dict(TEST_CFG, neighbor_maps=False)))
         # the mask loss is given probabilities
         self.loss_mask = MODELS.build({**loss_mask, 'activate': False}
-                                      if loss_mask['type'] == 'DiceLoss' else loss_mask)
+                                      if str(loss_mask['type']).split('.')[-1] == 'DiceLoss'
+                                      else loss_mask)
         self.loss_cls = MODELS.build(loss_cls)
 
         num_neighbors = num_neighbors if num_neighbours is None else num_neighbours

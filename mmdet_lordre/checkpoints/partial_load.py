@@ -50,6 +50,23 @@ class StateDictMatch:
             lines.append(f'  and {rest} more')
         return '\n'.join(lines)
 
+    def demand_finite(self, checkpoint: str) -> None:
+        """Refuse weights with which nothing is ever found, in silence.
+
+        Args:
+            checkpoint: Its name, for the message.
+
+        Raises:
+            UserError: Naming the first tensor with NaN or infinite values.
+        """
+        bad = [name for name, value in self.state.items()
+               if value.is_floating_point() and not value.isfinite().all()]
+        if bad:
+            raise UserError(f'{checkpoint}: {plural(len(bad), "tensor")} of {self.total} '
+                            f'{agree(len(bad), "has", "have")} NaN or infinite values '
+                            f'({listed(bad, 1)}): the training had gone wrong when it was saved; '
+                            'take an earlier checkpoint')
+
     def demand_complete(self, checkpoint: str, config: str, num_classes: int | None = None) -> None:
         """Refuse a checkpoint that leaves parts of the model untrained.
 
@@ -118,15 +135,19 @@ def match_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor],
     return fit
 
 
-def state_dict_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+def state_dict_of(checkpoint: dict[str, Any], path: str = 'the checkpoint') -> dict[str, Any]:
     """The weights in a checkpoint, whether or not they are wrapped in ``state_dict``.
+
+    Args:
+        checkpoint: What a file holds.
+        path: Its name, for the message.
 
     Raises:
         UserError: What stands there are no weights.
     """
     state = checkpoint.get('state_dict', checkpoint)
     if not isinstance(state, dict):
-        raise UserError('the checkpoint has no state_dict')
+        raise UserError(f'{path} has no state_dict: its weights are a {type(state).__name__}')
     return state
 
 

@@ -95,6 +95,8 @@ def read_published(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
     except (EOFError, OSError, RuntimeError, ValueError, AttributeError, ImportError,
             IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if 'inline_container' in reason:  # torch's words for another archive
+            reason = 'its content is not what torch.save writes'
         raise ConversionError(f'{path}: not a checkpoint ({reason})') from None
     return _state_dict(content, path)
 

@@ -19,7 +19,13 @@ from mmengine.registry import init_default_scope
 
 from ..analysis.speed import TimedDetector, Timing, measure, peak_memory
 from ..config.building import building
-from ..config.reading import dataset_files, input_size, load_config, split_datasets
+from ..config.reading import (
+    dataset_files,
+    input_size,
+    load_config,
+    split_datasets,
+    type_name,
+)
 from ..errors import UserError
 from ..models import build_model
 from ..prediction.pictures import IMAGE_ENDINGS
@@ -136,7 +142,7 @@ def _batches(model, shape, device):
         return [_prepared(model, picture, size, size, device)], (
             f'random noise, {size[0]} x {size[1]}: no images of the test data are there')
     pipeline = Compose([step for step in get_test_pipeline_cfg(model.cfg)
-                        if 'Annotations' not in step['type']])
+                        if 'Annotations' not in type_name(step)])
     batches = []
     for number, path in enumerate(paths):
         if shape:

@@ -8,6 +8,7 @@ from ..datasets.checking import CheckedPart, check_between, check_part
 from ..datasets.coco_file import write_annotations
 from ..datasets.formats import CocoData, open_data
 from ..errors import UserError
+from ..files import refuse_overwriting
 from ..text import printable
 from .options import Parser
 
@@ -108,11 +109,11 @@ def _check_clean(args, parts):
     if len(parts) > 1:
         raise UserError(f'--clean: {args.ann} has the parts {", ".join(parts)}: check the file of '
                         'one of them')
-    if os.path.abspath(args.clean) == os.path.abspath(args.ann):
-        raise UserError(f'--clean: {args.clean} is the file that is checked: choose another')
-    if os.path.exists(args.clean) and not args.overwrite:
-        raise UserError(f'--clean: {args.clean} is there already: choose another name, or '
-                        'replace it with --overwrite')
+    if not args.clean.lower().endswith('.json'):
+        raise UserError(f'--clean: {args.clean} must end in .json')
+    part, = parts.values()
+    refuse_overwriting([args.clean], args.overwrite,
+                       [args.ann, part.source, part.ann_file, part.folder])
 
 
 def table(problems: list[Problem], examples: int = 3) -> str:

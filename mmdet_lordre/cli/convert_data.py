@@ -99,7 +99,8 @@ def _prepared(part: CocoData, args) -> CocoData:
         print(describe(part.source, repairs.notes))
     data = repairs.data
     class_names(data, part.source)
-    refuse_other_units(data, part.source)
+    if apart := refuse_other_units(data, part.source):
+        print(apart)
     problems = [*annotation_problems(data, need_masks=True), *listed_image_problems(data)]
     if data.get('annotations'):
         usable = usable_annotations(data, problems)

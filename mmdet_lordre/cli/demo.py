@@ -15,6 +15,7 @@ from mmdet.utils import get_test_pipeline_cfg
 from rich.progress import track
 
 from ..errors import UserError
+from ..files import atomic_write, identity
 from ..models import build_model
 from ..prediction.pictures import IMAGE_ENDINGS
 from ..prediction.tiled_loops import TiledPredictor
@@ -182,7 +183,8 @@ def cv2_write(path: str | os.PathLike, picture: np.ndarray) -> None:
     ok, data = cv2.imencode(path.suffix, picture[..., ::-1])
     if not ok:
         raise UserError(f'{path} cannot be written')
-    path.write_bytes(data.tobytes())
+    with atomic_write(path) as name:  # a link is replaced, and not what it leads to
+        Path(name).write_bytes(data.tobytes())
 
 
 def free_names(folder: Path, paths: list[Path], overwrite: bool = False) -> list[Path]:
@@ -199,6 +201,7 @@ def free_names(folder: Path, paths: list[Path], overwrite: bool = False) -> list
         UserError: One is there already.
     """
     taken = {os.path.realpath(path) for path in paths}
+    images = {identity(path) for path in paths} - {None}  # under other names, too
     targets = []
     real = folder.resolve()
     among = any(_is_in(real, path) for path in paths)
@@ -206,12 +209,12 @@ def free_names(folder: Path, paths: list[Path], overwrite: bool = False) -> list
         suffix = path.suffix if path.suffix.lower() in ('.jpg', '.jpeg', '.png') else '.png'
         stem = f'{path.stem}_drawn' if among else path.stem
         name, number = f'{stem}{suffix}', 1
-        while os.path.realpath(folder / name) in taken:
+        while os.path.realpath(folder / name) in taken or identity(folder / name) in images:
             number += 1
             name = f'{stem}_{number}{suffix}'
         taken.add(os.path.realpath(folder / name))
         targets.append(folder / name)
-    there = [target for target in targets if target.exists()]
+    there = [target for target in targets if os.path.lexists(target)]
     if there and not overwrite:
         raise UserError(f'{there[0]} is there already: choose another --out, or replace it with '
                         '--overwrite')

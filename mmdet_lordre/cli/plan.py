@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> Plan:
     args = parse_args(argv)
     if args.out and not args.out.endswith('.py'):
         raise UserError(f'--out: {args.out} must end in .py')
-    if args.out and os.path.exists(args.out):  # before anything is computed
+    if args.out and os.path.lexists(args.out):  # before anything is computed
         raise UserError(f'--out: {args.out} is there already: choose another name, or remove it')
     with tempfile.TemporaryDirectory() as temporary:
         # files of other formats become COCO files, which the config names

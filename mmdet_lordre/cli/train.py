@@ -16,7 +16,7 @@ from ..config.checks import check_best, check_class_counts, check_data, check_st
 from ..config.classes import class_names_of
 from ..config.own_data import CONVERTED, find_own_data, set_own_data
 from ..config.pipelines import check_pipelines
-from ..config.reading import load_config
+from ..config.reading import load_config, type_name
 from ..config.together import check_together
 from ..config.values import MISSING, value_at
 from ..datasets.coco_file import forget_annotations
@@ -28,13 +28,21 @@ from ..planning.warnings import warnings_of
 from ..reporting.after_training import report_on_training, results_prefix
 from ..text import listed, plural
 from ..training.distributed import from_the_first
+from ..training.earlier import refuse_earlier, remove_earlier
 from ..training.last_results import LastResultsHook
 from ..training.live import add_backends, demand_packages
 from ..training.lock import work_folder
 from ..training.parts import misfit
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner, device_name, work_dir_of
-from .options import Parser, add_common, is_main_process, set_local_rank, whole_number
+from .options import (
+    Parser,
+    add_common,
+    add_overwrite,
+    is_main_process,
+    set_local_rank,
+    whole_number,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -69,6 +77,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate with the total batch size')
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    add_overwrite(parser, 'checkpoints of an earlier training in the work folder')
     parser.add_argument('--no-report', action='store_true',
                         help='do not write WORK_DIR/report/report.html at the end')
     live = parser.add_argument_group('watching the training elsewhere (docs/report.md)')
@@ -117,6 +126,9 @@ def main(argv: list[str] | None = None) -> ToolRunner:
                 args.train_ann, args.val_ann, args.train_images, args.val_images, args.data,
                 os.path.join(cfg.work_dir, CONVERTED), args.keep_empty_classes)))
         _set_options(cfg, args)
+        if not cfg.get('resume'):
+            from_the_first(cfg, lambda: refuse_earlier(cfg.work_dir, args.overwrite,
+                                                       cfg.get('load_from')))
         use_files(cfg, from_the_first(cfg, lambda: check_data(
             cfg, ('train', 'val'), args.skip_bad, clean_to=os.path.join(cfg.work_dir, 'clean'),
             crowd_as_instances=args.crowd_as_instances)))
@@ -164,10 +176,10 @@ def _check_auto(args):
     if args.launcher != 'none':
         raise UserError('--auto plans for one process: write a config by lordre plan --out, and '
                         'train that with several')
-    if args.cfg_options or args.load_from or args.auto_scale_lr or args.amp:
-        raise UserError('--auto takes no --cfg-options, --load-from, --auto-scale-lr or --amp '
-                        '(which precision is faster is measured): write a config by lordre plan '
-                        '--out, and train that')
+    if args.cfg_options or args.load_from or args.auto_scale_lr or args.amp or args.overwrite:
+        raise UserError('--auto takes no --cfg-options, --load-from, --auto-scale-lr, --overwrite '
+                        'or --amp (which precision is faster is measured): write a config by '
+                        'lordre plan --out, and train that')
     if args.resume not in (None, 'auto'):
         raise UserError('--auto --resume goes on from the last checkpoint of the work folder: '
                         'leave out the checkpoint')
@@ -215,7 +227,7 @@ def _set_options(cfg, args):
 def _set_nonfinite(cfg, args):
     if args.skip_nonfinite is not None:
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or []
-                            if hook.get('type') != 'NonFiniteHook']
+                            if type_name(hook) != 'NonFiniteHook']
         cfg.custom_hooks += [dict(type='NonFiniteHook', max_skipped=args.skip_nonfinite)]
 
 
@@ -241,6 +253,8 @@ def _train(cfg, args):
                                   'that is written the test data are the training data')
         if not args.no_report and isinstance(runner, ToolRunner):
             runner.register_hook(LastResultsHook(results_prefix(cfg.work_dir)))
+        if args.overwrite and not cfg.get('resume') and is_main_process():
+            remove_earlier(cfg.work_dir)
         runner.train()
     except OSError as error:
         if error.filename is None and error.errno is not None:

@@ -19,7 +19,14 @@ from ..text import agree, listed, plural, printable, quoted
 from .classes import class_names_of, label_counts_of
 from .keys import nodes_of
 from .pipelines import loads_masks
-from .reading import dataset_files, dicts_in, evaluators, model_class_counts, split_datasets
+from .reading import (
+    dataset_files,
+    dicts_in,
+    evaluators,
+    model_class_counts,
+    split_datasets,
+    type_name,
+)
 
 #: Packages whose hooks add no figures to an evaluation.
 _OWN_HOOKS = {'mmengine', 'mmdet', 'mmdet_lordre'}
@@ -85,7 +92,7 @@ def _class_of(dataset):
 
 
 def _evaluates_masks(metric):
-    kinds = metric.get('metric') or ('segm' if metric.get('type') == 'CocoMaskMetric' else ())
+    kinds = metric.get('metric') or ('segm' if type_name(metric) == 'CocoMaskMetric' else ())
     return 'segm' in kinds and not metric.get('format_only')
 
 
@@ -120,7 +127,8 @@ class _FileCheck:
         self._categories(repairs)
         if crowd_as_instances:
             repairs.take_crowds()
-        refuse_other_units(repairs.data, self.ann_file)
+        if apart := refuse_other_units(repairs.data, self.ann_file):
+            self.warn(apart)
         if repairs.notes:
             self.repaired = True
             self.warn(describe(self.ann_file, repairs.notes))
@@ -183,6 +191,13 @@ class _FileCheck:
         if self.split == 'train':
             usable().demand_usable(self.ann_file)
             self.warn(usable().line(self.ann_file))
+        names = Counter(image.get('file_name') for image in data['images'])
+        twice = [name for name, count in names.items() if count > 1]
+        if twice and self.split == 'train':
+            self.warn(f'{printable(self.ann_file)}: {plural(len(twice), "file")} '
+                      + f'{agree(len(twice), "is", "are")} named by several images '
+                      f'({listed(twice, 3)}), and what one of them annotates is background in the '
+                      'others: give each file one entry with all annotations')
         turned = [p for p in found if p.kind == 'turned by its tag']
         if turned:
             self.warn(f'{printable(self.ann_file)}: {plural(len(turned), "image")} turned or '
@@ -212,7 +227,7 @@ def _loading(dataset):
     need_masks, upright, opencv = False, True, True
     for step in dicts_in(dataset.get('pipeline') or []):
         need_masks |= loads_masks(step)
-        if 'LoadImage' in str(step.get('type')):
+        if 'LoadImage' in type_name(step):
             upright = 'ignore_orientation' not in str(step.get('color_type')) \
                 and step.get('color_type') != 'unchanged'
             opencv = step.get('imdecode_backend', 'cv2') == 'cv2'
@@ -247,15 +262,16 @@ def check_best(cfg: Config) -> None:
         UserError: Naming the figures that there are.
     """
     best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
-    hooks = [HOOKS.get(str(hook.get('type'))) for hook in cfg.get('custom_hooks') or ()]
+    hooks = [hook['type'] if callable(hook.get('type')) else HOOKS.get(str(hook.get('type')))
+             for hook in cfg.get('custom_hooks') or ()]
     if not all(hook and hook.__module__.split('.')[0] in _OWN_HOOKS for hook in hooks):
         return
     figures = []
     for metric in evaluators(cfg, 'val'):
-        kinds = metric.get('metric') or ('segm' if metric.get('type') == 'CocoMaskMetric' else
+        kinds = metric.get('metric') or ('segm' if type_name(metric) == 'CocoMaskMetric' else
                                          'bbox')
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
-        if metric.get('type') not in ('CocoMaskMetric', 'CocoMetric') or metric.get('classwise') \
+        if type_name(metric) not in ('CocoMaskMetric', 'CocoMetric') or metric.get('classwise') \
                 or metric.get('metric_items') or not {*kinds} <= {'segm', 'bbox'}:
             return
         figures += [f'{metric.get("prefix") or "coco"}/{kind}_{item}' for kind in kinds
@@ -274,7 +290,7 @@ def check_start(cfg: Config) -> None:
     """
     for place, node in nodes_of(cfg.model, 'model'):
         path = node.get('checkpoint')
-        if node.get('type') == 'Pretrained' and isinstance(path, str) and '://' not in path \
+        if type_name(node) == 'Pretrained' and isinstance(path, str) and '://' not in path \
                 and not os.path.isfile(os.path.expanduser(path)):
             raise UserError(f'{place}.checkpoint: no such file: {path}; give the weights that this '
                             f'part begins with, or set {place}=None to begin with random ones')

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import UserError
 from ..registry import MODELS as OF_OUR_SCOPE
+from .arguments import check_arguments
 
 #: Keys of a config that something reads beside the runner's arguments.
 _TOP = {
@@ -143,16 +144,17 @@ def _check_node(node, place, name):
             raise UserError(f'{name}: {place} has no type: set {place}.type to the name of a class')
     elif kind is not None and not isinstance(kind, str) and not callable(kind):
         raise UserError(f'{name}: {place}.type must be a name, not {kind!r}')
-    if isinstance(kind, str) and '.' not in kind and not _untyped(place) and not _classes(kind):
-        near = _nearest(kind, _type_names(), 0.7)
-        if kind in OF_OUR_SCOPE.module_dict:
-            near = f'mmdet_lordre.{kind}'
+    if isinstance(kind, str) and not _untyped(place) and _is_known_scope(kind) \
+            and not _classes(kind):
+        near = _near_type(kind)
         # elsewhere a short or a strange one may be a word of the class that it is given to
         if _REGISTERED.fullmatch(place) or (near and len(kind) > 4):
             raise UserError(f'{name}: {place}.type: there is no {kind!r}'
                             + (f': did you mean {near!r}?' if near else
                                '; a module that registers it is named by custom_imports'))
     _check_defaults(node, place, name)
+    for cls in {cls for _, cls in _found_classes(kind)} if not _untyped(place) else ():
+        check_arguments(node, place, name, cls)
     if isinstance(kind, str) and _WHOLE.fullmatch(place):
         _check_needs(node, place, name)
     allowed = _allowed(node, place)
@@ -220,7 +222,7 @@ def _allowed(node, place) -> set[str] | None:
     if kind is None or _untyped(place) or any(last.endswith(end) for end in _PARTIAL
                                               if place != 'train_cfg'):
         return None
-    found = _classes(kind) if isinstance(kind, str) else (('', kind), )
+    found = _found_classes(kind)
     allowed = {'type', '_scope_', '_delete_'}
     for registry, cls in found:
         arguments = _arguments(cls)
@@ -258,17 +260,56 @@ def _registries() -> tuple[Registry, ...]:
 _found: dict[str, tuple[tuple[str, Any], ...]] = {}
 
 
+def _found_classes(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """The same for a type that may be the class itself."""
+    if isinstance(kind, str):
+        return _classes(kind)
+    return () if kind is None else (('', kind), )
+
+
 def _classes(kind: str) -> tuple[tuple[str, Any], ...]:
-    """(name of the registry, class) of everything that has this name."""
-    if '.' in kind:
+    """(name of the registry, class) of everything that has this name, with or without a scope."""
+    if not _is_known_scope(kind):
         return ()
     if kind not in _found:
-        found = ((registry.name, registry.get(kind)) for registry in _registries())
+        found = ((registry.name, _get(registry, kind)) for registry in _registries())
         found = tuple((name, cls) for name, cls in found if cls is not None)
         if not found:
             return ()  # something may be registered under it later
         _found[kind] = found
     return _found[kind]
+
+
+def _get(registry, kind):
+    try:
+        return registry.get(kind)
+    except RuntimeError:  # nothing has this name in its scope
+        return None
+
+
+def _is_known_scope(kind: str) -> bool:
+    """Whether a name has no scope, or one that is there: others are those of packages to come."""
+    return '.' not in kind or kind.split('.')[0] in scopes()
+
+
+def scopes() -> set[str]:
+    """Names of the scopes of all registries that there are."""
+    found, queue = set(), list(_registries())
+    while queue:
+        registry = queue.pop()
+        found.add(registry.scope)
+        queue.extend(registry.children.values())
+    return found
+
+
+def _near_type(kind: str) -> str | None:
+    """The type that was probably meant."""
+    if kind in OF_OUR_SCOPE.module_dict:
+        return f'mmdet_lordre.{kind}'
+    scope, _, name = kind.rpartition('.')
+    names = _type_names()
+    near = name if scope and name in names else _nearest(name, names, 0.7)
+    return f'{scope}.{near}' if scope and near and _classes(f'{scope}.{near}') else near
 
 
 def _type_names() -> set[str]:

@@ -5,7 +5,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..errors import UserError
-from .reading import dicts_in
+from .reading import dicts_in, type_name
 
 #: Transforms of mmdet and mmcv that know nothing of masks, and what to take in their place. Most
 #: go on in silence, with the masks of another picture.
@@ -42,9 +42,10 @@ def check_pipelines(cfg: Config) -> None:
     loader = cfg.get('train_dataloader') or {}
     key = 'mask_head' if cfg.model.get('mask_head') else 'bbox_head'
     head = cfg.model.get(key)
-    head = _name(head) if isinstance(head, dict) else ''
+    head = type_name(head) if isinstance(head, dict) else ''
     if not any(loads_masks(step) for step in dicts_in(loader)):
-        if head in _HEADS and any(_name(step) == 'LoadAnnotations' for step in dicts_in(loader)):
+        loading = [step for step in dicts_in(loader) if type_name(step) == 'LoadAnnotations']
+        if head in _HEADS and loading:
             raise UserError(f'train_dataloader: {head} learns masks, and the pipeline loads none: '
                             'set with_mask=True of its LoadAnnotations')
         return
@@ -52,7 +53,7 @@ def check_pipelines(cfg: Config) -> None:
     for place in ('train_dataloader', 'model.data_preprocessor'):
         node = loader if place == 'train_dataloader' else cfg.model.get('data_preprocessor')
         for step in dicts_in(node):
-            name = _name(step)
+            name = type_name(step)
             if name in BOXES_ALONE:
                 raise UserError(f'{place}: {name} moves images and boxes, and leaves the masks '
                                 f'behind: take {BOXES_ALONE[name]}, or leave it out')
@@ -60,12 +61,7 @@ def check_pipelines(cfg: Config) -> None:
 
 def loads_masks(step: dict) -> bool:
     """Whether a step of a pipeline loads masks."""
-    return bool(step.get('with_mask', _name(step) == 'LoadLazyAnnotations'))
-
-
-def _name(part):
-    """Class of a part of a config, without the scope."""
-    return str(part.get('type')).split('.')[-1]
+    return bool(step.get('with_mask', type_name(step) == 'LoadLazyAnnotations'))
 
 
 def _steps(dataset: Any) -> Iterator[dict]:
@@ -79,7 +75,7 @@ def _steps(dataset: Any) -> Iterator[dict]:
 
 def _check_targets(steps, head, key):
     made = None
-    for name in map(_name, steps):
+    for name in map(type_name, steps):
         if name.endswith('Annotations') and name.startswith('Load'):
             made = None  # of another data set
         elif made and name in _MOVES:

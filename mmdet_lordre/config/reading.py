@@ -166,6 +166,12 @@ def dicts_in(node: Any, skip: Sequence[str] = ()) -> Iterator[dict]:
             yield from dicts_in(item, skip)
 
 
+def type_name(part: dict) -> str:
+    """Name of the class that a part of a config is built as, without scope or module."""
+    kind = part.get('type')
+    return str(getattr(kind, '__name__', kind)).split('.')[-1]
+
+
 def leaf_datasets(dataset: dict | Sequence | None) -> Iterator[dict]:
     """The data sets that read files, inside any wrappers (repeat, concatenate, mix).
 
@@ -239,7 +245,7 @@ def input_size(cfg: Config) -> tuple[int, int]:
         ValueError: The test pipeline does not resize to a fixed size.
     """
     step = next((step for step in cfg.test_dataloader.dataset.pipeline
-                 if step.type.split('.')[-1] == 'Resize' and step.get('scale')), None)
+                 if type_name(step) == 'Resize' and step.get('scale')), None)
     if step is None:
         raise ValueError('the test pipeline has no Resize with a scale: give the size')
     scale = (step.scale, ) * 2 if isinstance(step.scale, int) else step.scale

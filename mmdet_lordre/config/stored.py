@@ -16,6 +16,7 @@ from mmengine.registry import Registry
 from ..errors import UserError
 from ..files import CONFIG
 from ..text import quoted
+from .keys import scopes
 from .reading import dicts_in, finish_config
 
 _NUMBERS = dict(inf=math.inf, nan=math.nan)
@@ -113,10 +114,11 @@ def _check_types(content: dict, where: str) -> None:
     from mmdet.utils import register_all_modules
     register_all_modules(init_default_scope=False)
     known = _registered() | _SUPPRESSION
+    allowed = scopes()
     for node in dicts_in(content):
         kind = node.get('type')
         if kind is not None and (not isinstance(kind, str) or kind.split('.')[-1] not in known
-                                 or kind.count('.') > 1):
+                                 or '.'.join(kind.split('.')[:-1]) not in ('', *allowed)):
             raise UserError(f'{where} names the type {quoted(kind)}, which is registered nowhere: '
                             'give the config file')
 

@@ -16,7 +16,6 @@ def _whole(least: int, *others: Any) -> Callable[[Any], bool]:
     def fits(value: Any) -> bool:
         if value in others and not isinstance(value, bool):
             return True
-        # 1e3 is no whole number to mmengine, which would count with it
         return not isinstance(value, bool) and isinstance(value, int) and value >= least
     return fits
 
@@ -107,7 +106,8 @@ def check_values(cfg: Config, name: str) -> None:
     """Refuse values of the runner's own keys that cannot be meant.
 
     Args:
-        cfg: Complete.
+        cfg: Complete. Where a whole number is expected, a float that is one becomes an integer:
+            mmengine would count with it.
         name: Of the config, for the message.
 
     Raises:
@@ -121,8 +121,11 @@ def check_values(cfg: Config, name: str) -> None:
                 'default_hooks', 'optim_wrapper', 'param_scheduler', 'randomness',
                 'auto_scale_lr', 'env_cfg'):
         for place, node in nodes_of(cfg.get(top), top):
-            for key, value in node.items():
-                _check(f'{place}.{key}', value, name)
+            for key, value in list(node.items()):
+                if _is_float_for_whole(f'{place}.{key}', value):
+                    node[key] = int(value)
+                else:
+                    _check(f'{place}.{key}', value, name)
     if 'log_level' in cfg:
         _check('log_level', cfg.log_level, name)
     if cfg.model.get('data_preprocessor', 0) is None and not cfg.get('data_preprocessor'):
@@ -160,12 +163,16 @@ def _check_items(cfg: Config, name: str) -> None:
                         'optim_wrapper.optimizer.weight_decay')
 
 
+def _is_float_for_whole(place: str, value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer() and any(
+        pattern.fullmatch(place) and not fits(value) and fits(int(value))
+        for pattern, _, fits in _RULES)
+
+
 def _check(place: str, value: Any, name: str) -> None:
     for pattern, text, fits in _RULES:
         if pattern.fullmatch(place) and not fits(value):
-            whole = isinstance(value, float) and value.is_integer() and fits(int(value))
-            raise UserError(f'{name}: {place} must be {text}, not {_brief(repr(value))}'
-                            + (f': write {int(value)}' if whole else ''))
+            raise UserError(f'{name}: {place} must be {text}, not {_brief(repr(value))}')
 
 
 def check_kind(place: str, before: Any, value: Any) -> None:

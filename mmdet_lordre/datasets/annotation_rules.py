@@ -178,7 +178,7 @@ def _box(annotation, image):
     if not _finite(area):
         return 'not finite', f'its area is {quoted(area)}'
     if problem := size_problem(image):
-        return problem[0].replace('image without size', 'unknown image'), f'its image {problem[1]}'
+        return problem[0], f'its image {problem[1]}'
     if max(map(abs, box)) > _farthest(image):
         return 'bad box', f'its bbox is {quoted(box)}, far out of the image'
     return None
@@ -212,7 +212,7 @@ def mask_problem(segmentation: object, image: dict) -> tuple[str, str] | None:
         image: Entry of ``images``.
     """
     if problem := size_problem(image):
-        return problem[0].replace('image without size', 'unknown image'), f'its image {problem[1]}'
+        return problem[0], f'its image {problem[1]}'
     if isinstance(segmentation, dict):
         problem = run_length_problem(segmentation, image['height'], image['width'])
         return ('bad run lengths', problem) if problem else None

@@ -82,7 +82,8 @@ def check_part(name: str, part: CocoData, look_at_images: bool = True, need_mask
     class_names(data, part.source)
     notes += [f'the classes {quoted(one)} and {quoted(other)} differ in case or spaces alone'
               for one, other in names_alike(data)]
-    refuse_other_units(data, part.source)
+    apart = refuse_other_units(data, part.source)
+    notes += [apart] if apart else []
     problems = list(annotation_problems(data, need_masks))
     objects = objects_of(data, problems)
     problems += unusual_annotations(data, problems)

@@ -23,6 +23,8 @@ _REMEDIES = {
     'of other classes': 'are of classes that the config does not name',
     'too large': 'are in images whose width and height in the file say more pixels than can be '
                  'decoded: correct them',
+    'image without size': 'are in images whose width or height in the file is no number of pixels: '
+                          'correct them, or take both out to have them read from the images',
     'unknown image': 'refer to images that are not listed, by their image_id: do the ids of the '
                      'two lists belong together?',
     'unknown category': 'refer to categories that are not listed, by their category_id: do the '

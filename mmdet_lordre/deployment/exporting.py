@@ -15,7 +15,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from ..config.reading import input_size
+from ..config.reading import input_size, type_name
 from ..errors import UserError
 from ..files import reason, refuse_overwriting
 from ..models import head_of
@@ -116,9 +116,8 @@ def image_preparation(model: nn.Module) -> dict:
     """
     cfg, preprocessor, head = model.cfg, model.data_preprocessor, head_of(model)
     steps = cfg.test_dataloader.dataset.pipeline
-    resize = next((step for step in steps
-                   if step.type.split('.')[-1] == 'Resize' and step.get('scale')), {})
-    values = next((step for step in steps if step.type.split('.')[-1] == 'ScaleValues'), None)
+    resize = next((step for step in steps if type_name(step) == 'Resize' and step.get('scale')), {})
+    values = next((step for step in steps if type_name(step) == 'ScaleValues'), None)
     scale = resize.get('scale') or ()
     return dict(
         mean=preprocessor.mean.flatten().tolist(), std=preprocessor.std.flatten().tolist(),

@@ -1,5 +1,6 @@
 """The part of LVIS that COCO's categories have: "LVIS-cocofied"."""
 import json
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -99,9 +100,12 @@ def write_cocofied(source: str | Path, target: str | Path, split: str | None = '
     except ValueError as error:     # of JSON, too
         raise ValueError(f'{source}: {error}') from None
     target.parent.mkdir(parents=True, exist_ok=True)
-    # complete or not there at all
-    part = target.with_name(target.name + '.part')
-    with part.open('w') as stream:
-        json.dump(subset, stream)
-    part.replace(target)
+    # complete or not there at all, under a name that nobody else's file has
+    part = target.with_name(f'{target.name}.{uuid.uuid4().hex}.part')
+    try:
+        with part.open('x') as stream:
+            json.dump(subset, stream)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
     return subset

@@ -24,12 +24,20 @@ def complete_test_cfg(head: str, given: Mapping | None, defaults: Mapping) -> di
         defaults: Every setting that the head reads.
 
     Raises:
-        ValueError: A setting that the head does not read.
+        ValueError: A setting that the head does not read, or text where a number belongs.
     """
     unknown = set(given or ()) - set(defaults)
     if unknown:
         raise ValueError(f'test_cfg of {head} has no {", ".join(sorted(unknown))}; '
                          f'it knows {", ".join(defaults)}')
+    for key, value in (given or {}).items():
+        default = defaults[key]
+        kind, words = (bool, 'True or False') if isinstance(default, bool) else \
+            ((int, float), 'a number') if isinstance(default, (int, float)) else \
+            (str, 'text') if isinstance(default, str) else (object, '')
+        if not isinstance(value, kind) or (isinstance(value, bool) and not isinstance(default, bool)
+                                           and words):
+            raise ValueError(f'test_cfg.{key} of {head} must be {words}, not {value!r}')
     return {**defaults, **(given or {})}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.config import Config
 
 from ..config.own_data import OwnData
-from ..config.reading import load_config
+from ..config.reading import load_config, type_name
 from ..datasets.coco_file import read_annotations, write_annotations
 from ..datasets.parts import subset
 from ..errors import UserError
@@ -146,7 +146,7 @@ def by_the_clock(cfg: Config, minutes: float, began: float, validation: float = 
     Raises:
         UserError: There is no time left to train, or the config counts epochs.
     """
-    if (cfg.get('train_cfg') or {}).get('type') != 'IterBasedTrainLoop':
+    if type_name(cfg.get('train_cfg') or {}) != 'IterBasedTrainLoop':
         raise UserError('--minutes needs a config that counts iterations (train_cfg=dict(type='
                         "'IterBasedTrainLoop', max_iters=...))")
     left = _left(minutes, began)

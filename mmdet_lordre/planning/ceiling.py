@@ -15,6 +15,7 @@ from pycocotools.coco import COCO
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
+from ..config.reading import type_name
 from ..datasets.annotation_rules import encode_segmentation
 from ..evaluation.coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarize
 from ..evaluation.coco_mask_metric import to_rles
@@ -79,7 +80,7 @@ class Resizer:
         while 'dataset' in dataset:
             dataset = dataset.dataset
         steps = [step for step in dataset.get('pipeline') or ()
-                 if str(step.type).endswith('Resize')]
+                 if type_name(step).endswith('Resize')]
         self.step = steps[0] if steps else {}
         self.divisor = (cfg.model.get('data_preprocessor') or {}).get('pad_size_divisor', 1)
 

@@ -45,7 +45,7 @@ def read_pretrained(path: str | os.PathLike) -> Pretrained:
         UserError: It cannot be read, or holds no such network.
     """
     path = os.path.abspath(os.fspath(path))
-    state = state_dict_of(read_checkpoint(path))
+    state = state_dict_of(read_checkpoint(path), path)
     prefix = 'backbone.' if any(name.startswith('backbone.') for name in state) else ''
     state = {name.removeprefix(prefix): value for name, value in state.items()}
     blocks = [{int(name.split('.')[1]) for name in state

@@ -17,6 +17,7 @@ from ..datasets.image_rules import annotated_as_stored
 from ..errors import UserError
 from ..files import atomic_write
 from ..reporting.after_training import report_on_training, results_prefix
+from ..training.earlier import refuse_earlier
 from ..training.last_results import LastResultsHook
 from ..training.lock import work_folder
 from ..training.resume import checkpoints_of
@@ -152,6 +153,7 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             if not (train_ann or data):
                 raise UserError(f'{work_dir} has no plan to go on with: give its --work-dir, or '
                                 'begin one with --train-ann ANN or --data DATA')
+            refuse_earlier(work_dir)
             own = find_own_data(train_ann, val_ann, train_images, val_images, data,
                                 os.path.join(work_dir, CONVERTED), keep_empty_classes, say)
             # what training would stop at stops here, before anything is planned

@@ -35,7 +35,7 @@ def write_config(text: str, path: str) -> None:
     """
     if not path.endswith('.py'):
         raise UserError(f'--out: {path} must end in .py')
-    if os.path.exists(path):
+    if os.path.lexists(path):
         raise UserError(f'--out: {path} is there already: choose another name, or remove it')
     try:
         Path(path).resolve().parent.mkdir(parents=True, exist_ok=True)

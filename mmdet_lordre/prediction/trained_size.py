@@ -4,6 +4,8 @@ from statistics import median
 
 from mmengine.config import Config
 
+from ..config.reading import type_name
+
 #: Side of tiles where nothing says what a model was trained at.
 _SIDE = 1024
 #: Steps that give pictures one size, and what of them says it.
@@ -57,7 +59,7 @@ def _side(value, step):
     if _pixels(value):
         side = value
     elif isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_pixels, value)) \
-            and 'Choice' not in step['type']:
+            and 'Choice' not in type_name(step):
         side = min(value)
     elif isinstance(value, (list, tuple)) and value:
         sides = [_side(one, dict(type='')) for one in value]
@@ -65,7 +67,7 @@ def _side(value, step):
     else:
         return None
     span = step.get('ratio_range')
-    return side * sum(span) / 2 if side and span and 'RandomResize' in step['type'] else side
+    return side * sum(span) / 2 if side and span and 'RandomResize' in type_name(step) else side
 
 
 def _pixels(value):

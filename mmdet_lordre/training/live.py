@@ -6,6 +6,7 @@ from mmdet.registry import VISBACKENDS
 from mmengine.config import Config, ConfigDict
 from mmengine.visualization import WandbVisBackend
 
+from ..config.reading import type_name
 from ..errors import UserError
 
 #: Package that each option needs.
@@ -53,7 +54,7 @@ def add_backends(cfg: Config, tensorboard: bool = False, mlflow: bool = False,
         return
     visualizer = cfg.get('visualizer') or ConfigDict(type='MaskVisualizer', name='visualizer')
     there = list(visualizer.get('vis_backends') or [dict(type='LocalVisBackend')])
-    kinds = {backend.get('type') for backend in there}
+    kinds = {type_name(backend) for backend in there}
     visualizer['vis_backends'] = there + [b for b in backends if b['type'] not in kinds]
     cfg.visualizer = visualizer
 

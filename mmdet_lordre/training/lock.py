@@ -56,6 +56,11 @@ def work_folder(path: str, warn: Callable[[str], None] = print) -> Iterator[None
 def _locked(name: str, path: str, warn: Callable[[str], None]) -> TextIO:
     while True:
         file = open(name, 'a+')  # noqa: SIM115 - it is open as long as the lock is held
+        file.seek(0)
+        if (text := file.read(1000)) and '"pid"' not in text:
+            file.close()
+            raise UserError(f'{name} is no file of a training: move it, or choose another '
+                            '--work-dir')
         try:
             if fcntl is not None:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,6 +18,9 @@ from ..files import UNFINISHED, atomic_write
 from ..text import plural
 
 _CHECKPOINT = re.compile(r'(epoch|iter)_(\d+)\.pth')
+#: What is left of writing a checkpoint that was killed.
+_LEFT = re.compile(r'((best_.+_|before_nonfinite_)?(epoch|iter)_\d+\.pth|last_checkpoint)'
+                   r'(\.\d+)?' + re.escape(UNFINISHED))
 
 
 def name_last_checkpoint(work_dir: str, path: str) -> None:
@@ -127,9 +130,10 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         if is_main_process() and os.path.isdir(self.out_dir):
-            for path in glob.glob(os.path.join(glob.escape(self.out_dir), f'*.pth{UNFINISHED}')):
-                with suppress(OSError):
-                    os.remove(path)
+            for name in os.listdir(self.out_dir):
+                if _LEFT.fullmatch(name):
+                    with suppress(OSError):
+                        os.remove(os.path.join(self.out_dir, name))
 
     def _save_checkpoint_with_step(self, runner, step, meta):
         outdated = deque()

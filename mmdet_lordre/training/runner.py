@@ -10,7 +10,7 @@ from mmdet.registry import RUNNERS, VISUALIZERS
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process, master_only
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import CheckpointHook, Hook, LoggerHook
+from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
 from mmengine.registry import MODEL_WRAPPERS
@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from ..checkpoints.partial_load import match_state_dict, state_dict_of
 from ..checkpoints.safe_load import read_checkpoint
 from ..config.classes import class_names_of, classes_in, differing_classes
-from ..config.reading import model_class_counts
+from ..config.reading import model_class_counts, type_name
 from ..errors import UserError
 from ..files import atomic_write
 from ..text import listed, plural
@@ -39,6 +39,11 @@ from .resume import check_resumable, read_resumable
 from .settings import check_optimizer, kept_settings, settings_of
 from .space import check_space
 from .workers import guard_workers
+
+#: Hooks of mmengine, and those here that do more.
+_IN_PLACE_OF = dict(CheckpointHook='AtomicCheckpointHook', LoggerHook='SteadyLoggerHook')
+#: First line of the configs that a run writes into its work folder.
+_WRITTEN = '# The whole config of a run, written by mmdet_lordre.\n'
 
 
 @RUNNERS.register_module()
@@ -98,13 +103,17 @@ class ToolRunner(Runner):
 
     @master_only
     def dump_config(self) -> None:
-        """Keep the config in the work folder; beside the log if it was read from there."""
-        source = self.cfg.filename
-        target = os.path.join(self.work_dir, os.path.basename(source)) if source else ''
-        if os.path.exists(target) and os.path.exists(source) and os.path.samefile(source, target):
-            self.cfg.dump(os.path.join(self.log_dir, os.path.basename(source)))
-        else:
-            super().dump_config()
+        """Keep the config in the work folder; beside the log where another has its name."""
+        name = os.path.basename(self.cfg.filename or f'{self.timestamp}.py')
+        target = os.path.join(self.work_dir, name)
+        if os.path.lexists(target) and not _is_written_by_a_run(target):
+            target = os.path.join(self.log_dir, name)
+        self.cfg.dump(target)
+        if target.endswith('.py'):
+            with open(target, 'r+', encoding='utf-8') as file:
+                text = file.read()
+                file.seek(0)
+                file.write(_WRITTEN + text)
 
     def train(self) -> nn.Module:
         """Train, from the beginning or from a checkpoint; see the class.
@@ -172,11 +181,12 @@ class ToolRunner(Runner):
         before, _ = classes_in(checkpoint, path)
         now = class_names_of(self.cfg)
         differ = differing_classes(before, now) if before and now else ''
-        # of other numbers of classes the heads' shapes say it
-        if differ and len(before) == len(now):
+        if differ:
+            # a class may have lost its last object, or was left out of the training before
+            keep = ' (--keep-empty-classes keeps those without objects)' * (set(now) < set(before))
             raise UserError(f'{path} cannot be gone on from, labels would change their meaning: '
                             f'{differ}. Give the data the classes {listed(before)} in this '
-                            'order, or start a new run with --load-from')
+                            f'order{keep}, or start a new run with --load-from')
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         ours = reproducible_loop(loop) if isinstance(loop, dict) else None
@@ -192,10 +202,12 @@ class ToolRunner(Runner):
         return super().build_train_loop(loop)
 
     def register_hook(self, hook: Hook | dict, priority: Any = None) -> None:
-        if isinstance(hook, dict) and hook.get('type') in ('CheckpointHook', CheckpointHook):
-            hook = dict(hook, type='AtomicCheckpointHook')
-        elif isinstance(hook, dict) and hook.get('type') in ('LoggerHook', LoggerHook):
-            hook = dict(hook, type='SteadyLoggerHook')
+        if isinstance(hook, dict):
+            kind = hook.get('type')
+            package = kind.rpartition('.')[0] if isinstance(kind, str) else \
+                getattr(kind, '__module__', '')
+            if package.split('.')[0] in ('', 'mmengine') and type_name(hook) in _IN_PLACE_OF:
+                hook = dict(hook, type=_IN_PLACE_OF[type_name(hook)])
         super().register_hook(hook, priority)
 
     @master_only
@@ -259,13 +271,15 @@ class ToolRunner(Runner):
             checkpoint = read_checkpoint(filename, map_location)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        fit = match_state_dict(model, state_dict_of(checkpoint), revise_keys)
+        fit = match_state_dict(model, state_dict_of(checkpoint, filename), revise_keys)
         finetuning = not self._resume and self._train_loop is not None \
             and not isinstance(self._train_loop, dict)
         if not finetuning:
             counts = list(model_class_counts(self.cfg).values())
             fit.demand_complete(filename, self.cfg.filename or 'the config',
                                 counts[0] if counts else None)
+        if not self._resume:
+            fit.demand_finite(filename)
         if not fit.state:
             raise UserError(f'nothing in {filename} fits the model: '
                             'is it a checkpoint of this family, and converted?')
@@ -307,6 +321,12 @@ class ToolRunner(Runner):
             self.logger.warning(f'a resumed run keeps the settings that it began with: '
                                 f'{"; ".join(kept)}. To train with others, start a new run with '
                                 '--load-from')
+
+
+def _is_written_by_a_run(path):
+    with contextlib.suppress(OSError, UnicodeDecodeError), open(path, encoding='utf-8') as file:
+        return not os.path.islink(path) and file.readline() == _WRITTEN
+    return False
 
 
 def work_dir_of(config_path: str, work_dir: str | None) -> str:

@@ -12,7 +12,7 @@ from mmengine.registry import RUNNERS, init_default_scope
 from ..config.building import building
 from ..config.checks import check_data, reads_coco, use_files
 from ..config.own_data import CONVERTED, choose_part, set_dataset_files
-from ..config.reading import dataset_files, evaluators, split_datasets
+from ..config.reading import dataset_files, evaluators, split_datasets, type_name
 from ..config.together import check_together
 from ..datasets.coco_file import forget_annotations, read_annotations
 from ..datasets.formats import open_data
@@ -174,7 +174,7 @@ def _set_metrics(cfg, testing):
         raise UserError('--eval: the annotation file of the test data has no annotations; '
                         'write the results with --json-out PREFIX instead')
     for number, metric in enumerate(coco):
-        if metric['type'] == 'CocoMetric':  # does not know results without boxes
+        if type_name(metric) == 'CocoMetric':  # does not know results without boxes
             metric['type'] = 'CocoMaskMetric'
         if testing.metrics:
             metric['metric'] = list(testing.metrics)

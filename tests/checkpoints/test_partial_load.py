@@ -62,3 +62,17 @@ def test_weights_with_or_without_a_wrapper():
     assert state_dict_of(dict(a=1)) == dict(a=1)
     with pytest.raises(UserError, match='no state_dict'):
         state_dict_of(dict(state_dict=[1]))
+
+
+def test_weights_that_are_no_numbers():
+    state = model().state_dict()
+    name = next(iter(state))
+    state[name] = torch.full_like(state[name], float('inf'))
+    match_state_dict(model(), model().state_dict()).demand_finite('x.pth')
+    with pytest.raises(UserError, match=rf'x\.pth: 1 tensor of .* \({name}\): .* an earlier'):
+        match_state_dict(model(), state).demand_finite('x.pth')
+
+
+def test_weights_of_another_kind():
+    with pytest.raises(UserError, match=r'x\.pth has no state_dict: its weights are a NoneType'):
+        state_dict_of(dict(state_dict=None), 'x.pth')

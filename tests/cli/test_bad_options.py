@@ -55,6 +55,8 @@ BAD = [
     # types
     ('model.mask_head.type=LordreHed', "there is no 'LordreHed': did you mean 'LordreHead'?"),
     ('model.backbone.type=ResNett', "did you mean 'ResNet'?"),
+    ('model.backbone.type=mmdet.ResNett', "did you mean 'mmdet.ResNet'?"),
+    ('model.mask_head.type=mmdet_lordre.LordreHed', "did you mean 'mmdet_lordre.LordreHead'?"),
     ('optim_wrapper.optimizer.type=AdmW', "there is no 'AdmW': did you mean 'AdamW'?"),
     ('model.type=5', 'model.type must be a name, not 5'),
     ('train_dataloader.sampler.type=DefaultSamplr', "did you mean 'DefaultSampler'?"),
@@ -68,7 +70,6 @@ BAD = [
     ('train_dataloader.sampler.shuffle=perhaps', 'must be True or False'),
     ('train_cfg.max_epochs=0', 'must be a whole number from 1, not 0'),
     ('train_cfg.max_epochs=1.5', 'must be a whole number from 1, not 1.5'),
-    ('train_cfg.max_epochs=1e3', 'must be a whole number from 1, not 1000.0: write 1000'),
     ('train_cfg.val_interval=0', 'must be a whole number from 1, not 0'),
     ('default_hooks.logger.interval=0', 'must be a whole number from 1, not 0'),
     ('default_hooks.checkpoint.interval=0', 'must be a whole number from 1, or -1'),
@@ -89,6 +90,10 @@ BAD = [
     # what only the class that is built can know
     ('model.backbone.depth=19', 'depth'),
     ('model.mask_head.groups=5', 'groups=5 must divide channels=16'),
+    ('model.mask_head.sync_normalizers=never', 'must be True or False'),
+    ('model.mask_head.mask_upsample=None', 'must be a whole number, not None'),
+    ('model.test_cfg.mask_thr=None', 'must be a number, not None'),
+    ('model.test_cfg.max_per_img=many', 'many'),
     ('model.mask_head.num_queries=0', 'must be a whole number from 1, not 0'),
     ('optim_wrapper.optimizer.eps=-1', 'eps'),
     ('model.mask_head.normalization=no_such', 'no_such'),

@@ -1,12 +1,14 @@
 """No command writes over what it did not make."""
 import os
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from mmdet_lordre.checkpoints.reading import read_published
+from mmdet_lordre.cli.check import main as check
 from mmdet_lordre.cli.convert_checkpoint import main as convert_checkpoint
 from mmdet_lordre.cli.demo import free_names, list_images
 from mmdet_lordre.cli.demo import main as demo
@@ -14,8 +16,9 @@ from mmdet_lordre.cli.export_onnx import main as export_onnx
 from mmdet_lordre.cli.polar_upper_bound import load as load_annotations
 from mmdet_lordre.cli.prepare_cocofied_lvis import main as prepare_cocofied_lvis
 from mmdet_lordre.cli.test import main as run_test
+from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.errors import UserError
-from mmdet_lordre.files import refuse_overwriting
+from mmdet_lordre.files import atomic_write, refuse_overwriting
 
 from .tiny import read_json, write_json
 
@@ -180,6 +183,87 @@ def test_single_files(command, options, tmp_path, error_line, monkeypatch):
     # no complaint of what is there
     assert 'there already' not in error_line(command, *options, '--overwrite')
     assert all((tmp_path / name).read_text() == 'of mine' for name in options)
+
+
+def test_a_work_folder_with_an_earlier_training(trained, data, tmp_path, error_line, capsys):
+    """Neither its checkpoints nor what a training begins with are written over."""
+    config, checkpoint = trained
+    work = tmp_path / 'w'
+    work.mkdir()
+    for name in ('epoch_1.pth', 'epoch_7.pth', 'best_coco_segm_mAP_epoch_9.pth'):
+        shutil.copy(checkpoint, work / name)
+    (work / 'notes.pth.tmp').write_text('of mine')
+    before = {path: path.read_bytes() for path in work.iterdir()}
+    command = [config, '--train-ann', f'{data}/train.json', '--work-dir', str(work), '--no-report']
+    line = error_line(train, *command)
+    assert 'results of an earlier training (best_coco_segm_mAP_epoch_9.pth, epoch_7.pth' in line
+    assert '--resume' in line and '--overwrite' in line
+    line = error_line(train, *command, '--overwrite', '--load-from', work / 'epoch_1.pth')
+    assert 'where this training would write over it: choose another --work-dir' in line
+    assert {path: path.read_bytes() for path in work.iterdir()} == before
+    train([*command, '--overwrite'])
+    # an earlier best one would be taken for the best of this training
+    assert sorted(path.name for path in work.glob('*.pth*')) == ['epoch_1.pth', 'notes.pth.tmp']
+
+
+def test_files_of_others_in_a_work_folder(trained, data, tmp_path, error_line):
+    config, checkpoint = trained
+    (tmp_path / 'training.lock').write_text('my diary')
+    line = error_line(train, config, '--train-ann', f'{data}/train.json', '--work-dir', tmp_path)
+    assert 'training.lock is no file of a training: move it' in line
+    other = tmp_path / 'tiny.py'  # of the same name, and another one
+    other.write_text('# of mine\n')
+    run_test([config, checkpoint, '--ann', f'{data}/val.json', '--work-dir', str(tmp_path)])
+    assert other.read_text() == '# of mine\n'
+    assert [path.name for path in tmp_path.glob('*/tiny.py')] == ['tiny.py']
+    other.unlink()
+    for rate in (0.5, 0.6):  # what a run has written there it may replace
+        run_test([config, checkpoint, '--ann', f'{data}/val.json', '--work-dir', str(tmp_path),
+                  '--cfg-options', f'model.test_cfg.mask_thr={rate}'])
+        assert f'mask_thr={rate}' in other.read_text()
+
+
+def test_links(photos, trained, tmp_path, error_line):
+    """Other names of what is read, and names that lead to somebody's file."""
+    out, kept = tmp_path / 'out', tmp_path / 'kept.txt'
+    out.mkdir()
+    kept.write_text('of mine')
+    os.link(photos / 'x.jpg', out / 'x.jpg')
+    os.symlink(kept, out / 'x_2.jpg')
+    before = (photos / 'x.jpg').read_bytes()
+    assert [path.name for path in free_names(out, [photos / 'x.jpg', photos / 'deeper' / 'x.jpg'],
+                                             overwrite=True)] == ['x_2.jpg', 'x_3.jpg']
+    demo([str(photos / 'x.jpg'), *trained, '--out', str(out), '--overwrite'])
+    assert (photos / 'x.jpg').read_bytes() == before and kept.read_text() == 'of mine'
+    (out / 'link').symlink_to(kept)
+    with pytest.raises(UserError, match=r'is a link to .*kept.txt, which would be written over'):
+        refuse_overwriting([out / 'link'], overwrite=True)
+
+
+def test_names_of_unfinished_files(tmp_path):
+    """Somebody's own file of the name, and a link of the name to what is read."""
+    kept, path = tmp_path / 'a.json.tmp', tmp_path / 'a.json'
+    kept.write_text('of mine')
+    os.symlink(kept, tmp_path / 'a.json.2.tmp')
+    with atomic_write(path) as name:
+        Path(name).write_text('new')
+    assert kept.read_text() == 'of mine' and path.read_text() == 'new'
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['a.json', 'a.json.2.tmp', 'a.json.tmp']
+
+
+def test_a_clean_copy_never_replaces_what_is_checked(data, tmp_path, error_line):
+    shutil.copytree(data, tmp_path / 'd')
+    folder = tmp_path / 'd'
+    (folder / 'val.json').unlink()
+    shutil.rmtree(folder / 'val')
+    os.link(folder / 'train.json', tmp_path / 'hard.json')
+    os.symlink(folder, tmp_path / 'link')
+    line = error_line(check, folder, '--clean', folder / 'train' / '00.png', '--overwrite')
+    assert '00.png must end in .json' in line
+    for target in (folder / 'train.json', tmp_path / 'hard.json', tmp_path / 'link' / 'train.json'):
+        for ann in (folder, folder / 'train.json'):
+            assert 'would be written over, and it is read' in error_line(
+                check, ann, '--clean', target, '--overwrite', '--no-images')
 
 
 def test_an_address_keeps_its_slashes():

@@ -33,9 +33,9 @@ def test_files_that_are_no_configs(tmp_path, text, said):
 
 def test_options(tmp_path):
     path = tmp_path / 'c.json'
-    path.write_text(json.dumps(dict(model=dict(type='mmdet.Lordre', a=1, parts=[1, 2]))))
+    path.write_text(json.dumps(dict(model=dict(type='elsewhere.Lordre', a=1, parts=[1, 2]))))
     assert load_config(str(path), {'model.a': 5, 'model.b': 6}).model == dict(
-        type='mmdet.Lordre', a=5, b=6, parts=[1, 2])
+        type='elsewhere.Lordre', a=5, b=6, parts=[1, 2])
     with pytest.raises(UserError, match='--cfg-options'):
         load_config(str(path), {'model.parts.7': 1})
 

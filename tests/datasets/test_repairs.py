@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 from pycocotools import mask as mask_api
 
-from mmdet_lordre.datasets.annotation_rules import cleaned
+from mmdet_lordre.datasets.annotation_rules import annotation_problems, cleaned
 from mmdet_lordre.datasets.file_names import base_names, names_found
 from mmdet_lordre.datasets.repairs import Repairs
 from mmdet_lordre.datasets.units import refuse_other_units
+from mmdet_lordre.datasets.usable import usable_annotations
 from mmdet_lordre.errors import UserError
 
 POLYGON = [[2.0, 3.0, 12.0, 3.0, 12.0, 9.0, 2.0, 9.0]]
@@ -115,6 +116,32 @@ def test_boxes_of_corners_are_refused(data):
         annotation['bbox'] = [2.0, 3.0, 12.0, 9.0]
     with pytest.raises(UserError, match='x1 y1 x2 y2'):
         refuse_other_units(data, 'a.json')
+
+
+@pytest.mark.parametrize('box, said', [
+    ([7, 6, 10, 6], 'center x, center y, width and height, as their masks show'),
+    ([3, 2, 6, 10], 'y x height width'), ([3, 2, 9, 12], 'y1 x1 y2 x2')])
+def test_boxes_in_other_orders_are_refused(data, box, said):
+    for annotation in data['annotations']:
+        annotation['bbox'] = box
+    with pytest.raises(UserError, match=said):
+        refuse_other_units(data, 'a.json')
+
+
+def test_boxes_that_have_nothing_to_do_with_their_masks(data):
+    assert refuse_other_units(data, 'a.json') is None
+    for annotation in data['annotations']:
+        annotation['bbox'] = [12, 1, 3, 2]
+    assert 'a.json: 100% of the boxes lie elsewhere than their masks' in \
+        refuse_other_units(data, 'a.json')
+
+
+def test_images_without_a_size(data):
+    for image in data['images']:
+        image['width'] = 0
+    usable = usable_annotations(data, list(annotation_problems(data)))
+    with pytest.raises(UserError, match=r'in images whose width or height .* is no number of'):
+        usable.demand_usable('a.json')
 
 
 def test_polygons_as_parts_of_the_image_are_refused(data):

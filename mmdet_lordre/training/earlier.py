@@ -1,0 +1,50 @@
+"""What an earlier training has left in a work folder, and a new one would write over."""
+import os
+import re
+from contextlib import suppress
+
+from ..errors import UserError
+from ..files import identity
+from ..text import listed
+
+_CHECKPOINT = re.compile(r'(best_.+_)?(epoch|iter)_\d+\.pth')
+#: The last predictions of a training, which its report is made of.
+_RESULTS = os.path.join('report', 'results.segm.json')
+
+
+def earlier_files(work_dir: str) -> list[str]:
+    """Names of the checkpoints in a work folder, the latest first, and of its last predictions."""
+    with suppress(OSError):
+        found = [name for name in os.listdir(work_dir) if _CHECKPOINT.fullmatch(name)]
+        found.sort(key=lambda name: (int(re.findall(r'\d+', name)[-1]), name), reverse=True)
+        return found + [_RESULTS] * os.path.lexists(os.path.join(work_dir, _RESULTS))
+    return []
+
+
+def refuse_earlier(work_dir: str, overwrite: bool = False, load_from: str | None = None) -> None:
+    """Refuse to begin anew where an earlier training has left its results.
+
+    Args:
+        work_dir: Of a training that goes on from nothing that is there.
+        overwrite: Whether they may be replaced.
+        load_from: Checkpoint that it begins with, which is never replaced.
+
+    Raises:
+        UserError: Naming what is there.
+    """
+    found = earlier_files(work_dir)
+    if load_from and identity(load_from) in {identity(os.path.join(work_dir, name))
+                                             for name in found} - {None}:
+        raise UserError(f'{load_from} lies in the work folder {work_dir}, where this training '
+                        'would write over it: choose another --work-dir')
+    if found and not overwrite:
+        raise UserError(f'{work_dir} has results of an earlier training ({listed(found, 3)}): go '
+                        'on with it by --resume, choose another --work-dir, or replace them with '
+                        '--overwrite')
+
+
+def remove_earlier(work_dir: str) -> None:
+    """Remove them, so that none is taken for one of the new training."""
+    for name in earlier_files(work_dir):
+        with suppress(OSError):
+            os.remove(os.path.join(work_dir, name))
