@@ -99,12 +99,32 @@ def run(cfg, annotations: str, seed: int, seconds: float, points: int, images: i
     Returns:
         A dictionary an evaluation: figures, ``seconds``, ``iterations``.
     """
+    tile = tile_of(cfg)
+    val_loader = cfg.val_dataloader
+    runner = race_runner(cfg, seed, folder, amp)
+    judge = Judge(val_loader, annotations, images, images_before or images, tile)
+    budget = Budget(seconds, points, judge)
+    runner.register_hook(budget, 'LOWEST')
+    runner.train()
+    if save:
+        torch.save(dict(meta=dict(dataset_meta=judge.meta), state_dict=runner.model.state_dict()),
+                   save)
+    return budget.curve
+
+
+def race_runner(cfg, seed: int, folder: str, amp: bool = True) -> ToolRunner:
+    """What trains a config in one process, without an end, schedule or validation of its own.
+
+    Args:
+        cfg: From ``race_config``; changed.
+        seed: Of all random numbers.
+        folder: For what the runner writes.
+        amp: Whether the forward pass is in bfloat16.
+    """
     cfg.work_dir = folder
     cfg.param_scheduler = None
-    tile = tile_of(cfg)
-    cfg.val_cfg = cfg.val_evaluator = None
-    cfg.test_cfg = cfg.test_evaluator = None
-    val_loader, cfg.val_dataloader, cfg.test_dataloader = cfg.val_dataloader, None, None
+    cfg.val_cfg = cfg.val_evaluator = cfg.val_dataloader = None
+    cfg.test_cfg = cfg.test_evaluator = cfg.test_dataloader = None
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=10**9)
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False, drop_last=True)
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
@@ -115,17 +135,10 @@ def run(cfg, annotations: str, seed: int, seconds: float, points: int, images: i
     cfg.visualizer = dict(type='Visualizer', name=cfg.experiment_name, vis_backends=[])
     if amp:
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
-    judge = Judge(val_loader, annotations, images, images_before or images, tile)
-    budget = Budget(seconds, points, judge)
     with contextlib.redirect_stderr(io.StringIO()):
         runner = ToolRunner.from_cfg(cfg)
     MMLogger.get_current_instance().setLevel('ERROR')
-    runner.register_hook(budget, 'LOWEST')
-    runner.train()
-    if save:
-        torch.save(dict(meta=dict(dataset_meta=judge.meta), state_dict=runner.model.state_dict()),
-                   save)
-    return budget.curve
+    return runner
 
 
 class Judge:
