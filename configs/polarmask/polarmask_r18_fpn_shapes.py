@@ -42,3 +42,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
     dict(type='CosineAnnealingLR', begin=100, end=5000, eta_min=1e-5, by_epoch=False),
 ]
+custom_hooks = [dict(type='ChannelsLastHook')]

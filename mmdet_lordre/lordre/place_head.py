@@ -198,7 +198,10 @@ class LordrePlaceHead(LordreBaseHead):
         for images, part in pieces:
             some = [[values[part] for values in listed[images]]
                     for listed in (places, coverage, targets, labels, boxes)]
-            arguments = features[images], bases[images], upsampled_bases[images], *some, number
+            maps = features, bases, upsampled_bases
+            if len(pieces) > 1:  # gradients of parts are made whole in an order of their own
+                maps = [values[images] for values in maps]
+            arguments = *maps, *some, number
             # of several pieces none is kept for the gradients: each is drawn once more
             found = self._instance_losses(*arguments) if len(pieces) == 1 else checkpoint(
                 self._instance_losses, *arguments, use_reentrant=False, preserve_rng_state=False)
@@ -263,9 +266,16 @@ class LordrePlaceHead(LordreBaseHead):
         lattice = lattice_around(boxes, size, self.crop_size)
         image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
         rows = lattice.near + upload(image, boxes.device)[:, None] * size.numel()
-        own = bases.flatten(2).transpose(1, 2).flatten(0, 1)[rows]
-        near = torch.bmm(kernels.flatten(0, 1)[held].unflatten(0, (-1, 2)), own.transpose(1, 2))
-        far = torch.bmm(kernels, coarse(bases).flatten(2)).flatten(0, 1)[held]
+        cells = torch.arange(len(bases) * size.numel(), device=boxes.device).view(-1, *size)
+        far_rows = coarse(cells).flatten(1)
+        # pixels of both kinds are read at once: their gradients are maps of full size
+        read = bases.flatten(2).transpose(1, 2).flatten(0, 1).index_select(
+            0, torch.cat([rows.flatten(), far_rows.flatten()]))
+        own, rest = read.split([rows.numel(), far_rows.numel()])
+        pairs = kernels.flatten(0, 1)[held].unflatten(0, (-1, 2))
+        near = torch.bmm(own.unflatten(0, rows.shape), pairs.transpose(1, 2)).transpose(1, 2)
+        far = torch.bmm(kernels, rest.unflatten(0, far_rows.shape).transpose(1, 2))
+        far = far.flatten(0, 1)[held]
         return (torch.cat([near.flatten(0, 1), far], dim=1), lattice.values(torch.cat(targets)),
                 lattice.weights.repeat_interleave(2, dim=0))
 

@@ -43,14 +43,14 @@ def orthogonalized(stacks: Sequence[Tensor]) -> list[Tensor]:
     for number, matrices in enumerate(stacks):
         # products of products: half precision does not hold them
         x = matrices.float() if matrices.dtype in (torch.float16, torch.bfloat16) else matrices
-        x = x.mT if x.size(-2) > x.size(-1) else x
-        norm = x.norm(dim=(-2, -1), keepdim=True)
-        wide.append(x / (norm + _EPS))
-        by_size[x.size(-2), x.dtype, x.device].append(number)
+        wide.append(x.mT if x.size(-2) > x.size(-1) else x)
+        by_size[wide[-1].size(-2), x.dtype, x.device].append(number)
     found = [None] * len(stacks)
     for numbers in by_size.values():
-        polynomials = _polynomials(torch.cat([wide[number] @ wide[number].mT
-                                              for number in numbers]))
+        gram = torch.cat([wide[number] @ wide[number].mT for number in numbers])
+        # the matrices are to be divided by their norms: their products are, which are smaller
+        norm = gram.diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()[:, None, None] + _EPS
+        polynomials = _polynomials(gram / norm.square()) / norm
         for number, product in zip(numbers, polynomials.split([len(wide[n]) for n in numbers])):
             x = (product @ wide[number]).to(stacks[number].dtype)
             found[number] = x if x.shape == stacks[number].shape else x.mT
@@ -148,13 +148,13 @@ class MuonWithAdamW(torch.optim.Optimizer):
         grads = [param.grad for param in params]
         torch._foreach_lerp_(momenta, grads, 1 - group['momentum'])
         ahead = iter(torch._foreach_lerp(grads, momenta, group['momentum']))
-        updates = orthogonalized([torch.stack([next(ahead).flatten(1) for _ in some])
+        updates = orthogonalized([torch.stack([_rows(next(ahead), param) for param in some])
                                   for some in alike])
         torch._foreach_mul_(params, 1 - group['lr'] * group['weight_decay'])
         for some, found in zip(alike, updates):
             # an orthogonal matrix of m x n has a root mean square of 1 / sqrt(max(m, n))
             length = group['lr'] * _UPDATE * math.sqrt(max(found.shape[1:]))
-            torch._foreach_add_(some, [update.view(param.shape) for update, param
+            torch._foreach_add_(some, [_as_weights(update, param) for update, param
                                        in zip(found, some)], alpha=-length)
 
     def _adamw(self, group, params):
@@ -172,6 +172,24 @@ class MuonWithAdamW(torch.optim.Optimizer):
               fused=on_cpu, foreach=not on_cpu,
               beta1=group['betas'][0], beta2=group['betas'][1], lr=group['lr'],
               weight_decay=group['weight_decay'], eps=group['eps'], maximize=False)
+
+
+def _channels_last(param):
+    return param.ndim == 4 and param.is_contiguous(memory_format=torch.channels_last)
+
+
+def _rows(values, param):
+    """Values of a convolution's weights as a matrix: its columns in the order of memory, which is
+    all one to singular values and saves a copy."""
+    return (values.permute(0, 2, 3, 1) if _channels_last(param) else values).flatten(1)
+
+
+def _as_weights(matrix, param):
+    """What :func:`_rows` made a matrix of."""
+    if not _channels_last(param):
+        return matrix.view(param.shape)
+    count, channels, *kernel = param.shape
+    return matrix.view(count, *kernel, channels).permute(0, 3, 1, 2)
 
 
 def _matrix(param):

@@ -103,6 +103,31 @@ def test_every_parameter_learns(features, counts):
             assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
+@pytest.mark.parametrize('options', [{}, dict(mask_upsample=2, crop_size=8)])
+def test_gradients_have_the_order_of_the_maps_in_memory(features, options):
+    """Maps whose gradients come in two orders take ten times as long to add."""
+    head = make_head(region_classifier=dict(hidden_channels=8), **options)
+    samples = [sample(4), sample(2, seed=1)]
+    maps = [head.place_branch.inst_convs(features[0]).detach(),
+            head.mask_branch(features[0]).detach()]
+    found = {}
+    for order in (torch.contiguous_format, torch.channels_last):
+        leaves = [part.clone(memory_format=order).requires_grad_() for part in maps]
+        # a leaf's own gradient is put in its order
+        passed = [part * 1 for part in leaves]
+        for part in passed:
+            part.register_hook(lambda gradient, order=order: found.setdefault(order, []).append(
+                gradient.is_contiguous(memory_format=order)))
+        losses = head.loss_by_feat(*passed, [s.gt_instances for s in copy.deepcopy(samples)],
+                                   [s.metainfo for s in samples])
+        sum(v for k, v in losses.items() if 'loss' in k).backward()
+        found[order, 'gradients'] = [part.grad for part in leaves]
+    assert all(found[torch.channels_last]) and len(found[torch.channels_last]) == 2
+    for one, two in zip(*(found[order, 'gradients']
+                          for order in (torch.contiguous_format, torch.channels_last))):
+        torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4)
+
+
 def test_losses_do_not_depend_on_the_order_of_instances(features):
     head = make_head()
     samples = [sample(4), sample(3, seed=1)]

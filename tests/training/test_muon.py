@@ -93,6 +93,25 @@ def test_equals_the_muon_of_torch(shape):
         assert (theirs.detach() - ours.detach()[..., 0, 0]).norm() < 0.02 * moved
 
 
+def test_the_order_of_weights_in_memory_changes_nothing():
+    plain = [nn.Parameter(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
+             for shape in ((16, 5, 3, 2), (24, 16, 1, 1), (16, 40, 3, 3))]
+    turned = [nn.Parameter(p.detach().to(memory_format=torch.channels_last)) for p in plain]
+    assert not turned[0].is_contiguous() and not turned[2].is_contiguous()
+    start = [p.detach().clone() for p in plain]
+    for params in (plain, turned):
+        optimizer = MuonWithAdamW(params, lr=0.1)
+        for seed in range(2):
+            for param in params:
+                gradient = torch.randn(param.shape, generator=torch.Generator().manual_seed(seed))
+                param.grad = torch.empty_like(param).copy_(gradient)
+            optimizer.step()
+    for one, two, before in zip(plain, turned, start):
+        assert two.stride() == before.to(memory_format=torch.channels_last).stride()
+        assert (one - before).abs().min() > 0
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+
+
 def test_all_else_is_adamw():
     net, other = _net(), _net()
     optimizer = MuonWithAdamW(net.parameters(), lr=0.01, weight_decay=0.1)
