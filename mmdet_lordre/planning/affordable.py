@@ -2,6 +2,8 @@
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from . import rules
 from .cost import Cost
 from .fit import Fit, fit, steps_of
@@ -12,6 +14,8 @@ from .sample import Looks
 from .sizing import best_size, sizes_up_to
 
 _BOTH = 'float32', 'bfloat16'
+#: Longer side at which steps are measured first, at most.
+_FIRST = 512
 
 
 def affordable(one: Fit, measuring: Measuring, looks: Looks, minutes: float,
@@ -46,11 +50,18 @@ def _of_crops(one: Fit, measuring: Measuring, minutes: float, memory: float | No
     train = measuring.train
     cost = measuring.steps(one, precisions)
     least = rules.image_sizes(train)[0]
-    whole = cost.step * (least / one.longer)**2
+    whole = cost.step * _pixels(train, least) / _pixels(train, one.longer, one.tile)
     seen = one.batch_size * steps_of(minutes, whole)
     if seen >= rules.LEAST_SEEN and least >= rules.needed_size(train):
         return one, cost, False
     return *_fitting(one, cost, measuring, memory), True
+
+
+def _pixels(train: Objects, longer: int, tile: int | None = None) -> float:
+    """Pixels of the network input, on average: of whole pictures of that longer side, or of crops
+    that measure as much."""
+    sizes = np.minimum(train.sizes, tile or np.inf)
+    return float((sizes * (longer / (tile or sizes.max(1, keepdims=True)))).prod(1).mean())
 
 
 def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
@@ -58,28 +69,30 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     train = measuring.train
     start, most, _ = rules.image_sizes(train)
     sizes = sizes_up_to(most)
-    one = _resized(one, train, start)
+    # steps on large pictures take long, and how long follows from smaller ones
+    first = min(start, _FIRST)
+    one = _resized(one, train, first)
     one, cost = _fitting(one, measuring.steps(one, precisions), measuring, memory)
     if memory and cost.memory > 0:
-        room = start * math.sqrt(max(1., 1024 * memory / cost.memory))
-        sizes = [size for size in sizes if size <= room] or [start]
+        room = first * math.sqrt(max(1., 1024 * memory / cost.memory))
+        sizes = [size for size in sizes if size <= room] or [first]
     # what a step takes whatever the size, and what grows with the pixels
-    other = _resized(one, train, min(sizes, key=lambda size: abs(size - 2 * start)))
-    second = cost if other.longer == start else measuring.steps(other, _same(cost))
-    slope = (second.step - cost.step) / max(1, other.longer**2 - start**2)
-    slope = max(slope, cost.step / start**2 / 10)
+    other = _resized(one, train, min(sizes, key=lambda size: abs(size - 2 * first)))
+    second = cost if other.longer == first else measuring.steps(other, _same(cost))
+    slope = (second.step - cost.step) / max(1, other.longer**2 - first**2)
+    slope = max(slope, cost.step / first**2 / 10)
 
     # fine enough to tell the sizes apart
     longest = max(512, 2 * sizes[-1])
 
     def share(longer):
-        step = max(cost.step / 10, cost.step + slope * (longer**2 - start**2))
+        step = max(cost.step / 10, cost.step + slope * (longer**2 - first**2))
         return learned(one.family, len(train.classes), longer,
-                       one.batch_size * steps_of(minutes, step), colored)
+                       one.shown * one.batch_size * steps_of(minutes, step), colored)
 
     longer, ceiling = best_size(
         sizes, start, lambda size: measuring.ceiling(_resized(one, train, size), longest), share)
-    known = {start: (one, cost), other.longer: (other, second)}
+    known = {first: (one, cost), other.longer: (other, second)}
     if longer not in known:
         fitted = _resized(one, train, longer)
         known[longer] = fitted, measuring.steps(fitted, _same(cost))

@@ -138,6 +138,10 @@ class Card:
             said.append(f'{has}; the planned config counts as many as there are objects.'
                         if self.all_counted else
                         f'{has}, so {beyond:.1%} of the objects can never count.')
+        empty = float((counts == 0).mean())
+        if empty > 0.5:
+            said.append(f'{empty:.0%} of the images show no object: those that do are drawn as '
+                        'often as all others together, or little would be learned of objects.')
         if looks.holes + looks.parts > 0.1:
             said.append('Holes and separate parts are common: rays (PolarMask) cannot draw them.')
         if looks.elongated > 0.3:

@@ -62,7 +62,9 @@ class Fit:
         flips: Directions in which training images are mirrored.
         transposed: Whether rows of training images become columns half of the time.
         jitter: Whether colors are changed a little.
-        balance: Whether images of rare classes are drawn more often.
+        oversampling: Threshold of LVIS's repeat factor, where images of rare classes, or all that
+            show objects, are drawn more often.
+        shown: Share of the images drawn that show objects.
         low_precision: Whether the network computes in bfloat16.
         on_gpu: Whether that is on a GPU.
         channels_last: Whether convolutions run in that order.
@@ -90,7 +92,8 @@ class Fit:
     flips: tuple[str, ...]
     transposed: bool = False
     jitter: bool = False
-    balance: bool = False
+    oversampling: float | None = None
+    shown: float = 1.
     low_precision: bool = False
     on_gpu: bool = False
     channels_last: bool = True
@@ -157,23 +160,20 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
     heads['num_classes'] = len(objects.classes)
     flips = ['horizontal'] * (not looks.sided) + ['vertical'] * (not looks.upright)
     flips += ['diagonal'] * (len(flips) == 2)
+    tiled = bool(others.get('tile'))
+    often, reason = rules.oversampling(objects, empty=not tiled)
     return Fit(
         family, size, objects.classes, longer, stages, batch_size, steps, quantiles, heads,
         tuple(flips), transposed=rules.worth_transposing(objects.sizes, looks),
         jitter=rules.may_vary_colors(len(objects.files), looks),
-        balance=len(objects.classes) > 1 and _uneven(objects),
-        kept=None if others.get('tile') else rules.kept_side(objects.sizes, longer), why=dict(
+        oversampling=often, shown=1. if tiled else rules.shown(objects, often),
+        kept=None if tiled else rules.kept_side(objects.sizes, longer), why=dict(
+            oversampling=reason,
             longer=f'{why}: {quantiles[1]:.0f} px here ({least} to {most} are of use)',
             most=f'an image has at most {plural(objects.counts.max(), "object")}',
             queries='99 % of the images have at most '
                     f'{plural(round(np.percentile(objects.counts, 99)), "object")}; half as many '
                     'again'), **others)
-
-
-def _uneven(objects):
-    numbers = np.bincount(objects.labels, minlength=len(objects.classes))
-    numbers = numbers[numbers > 0]
-    return bool(len(numbers) > 1 and numbers.min() < 0.1 * numbers.max())
 
 
 def _grid(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict:

@@ -34,7 +34,8 @@ def rank(objects: Objects, fits: dict[str, Fit], ceilings: dict[str, Ceiling],
     found = []
     for family, one in fits.items():
         expected = ceilings[family].ap * learned(
-            family, len(objects.classes), one.longer, one.batch_size * one.steps, colored)
+            family, len(objects.classes), one.longer, one.shown * one.batch_size * one.steps,
+            colored)
         found.append((expected, family))
     found.sort(reverse=True)
     return [Choice(family, expected, _reason(family, ceilings, found))

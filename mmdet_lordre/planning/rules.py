@@ -264,6 +264,43 @@ def worth_transposing(sizes: np.ndarray, looks: Looks) -> bool:
     return len(sizes) < 100 or bool(np.median(sizes.max(1) / sizes.min(1)) <= 1.1)
 
 
+def oversampling(objects: Objects, empty: bool = True) -> tuple[float | None, str]:
+    """Threshold of LVIS's repeat factor (mmengine's ``ClassBalancedDataset``), and why.
+
+    Args:
+        objects: Of the training data.
+        empty: Whether images without objects are drawn as often as others.
+
+    Returns:
+        None where nothing is to be drawn more often.
+    """
+    pairs = np.unique(np.stack([objects.images, objects.labels]), axis=1)
+    numbers = np.bincount(objects.labels)
+    numbers = numbers[numbers > 0]
+    uneven = 0.1 if len(numbers) > 1 and numbers.min() < 0.1 * numbers.max() else None
+    without = int((objects.counts == 0).sum())
+    if not empty or 2 * without <= len(objects.files):
+        return uneven, 'some classes have less than a tenth of the objects of others'
+    # images are repeated by the root of the threshold: as many as there are without objects
+    often = np.zeros(len(objects.files))
+    np.maximum.at(often, pairs[0], np.sqrt(len(often) / np.bincount(pairs[1])[pairs[1]]))
+    threshold = float(f'{(without / often.sum())**2:.3g}')
+    return max(threshold, uneven or 0), (f'{without / len(often):.0%} of the images show no '
+                                         'object: those that do are drawn more often, half of the '
+                                         'time')
+
+
+def shown(objects: Objects, oversampling: float | None) -> float:
+    """Share of the images drawn that show objects.
+
+    Args:
+        objects: Of the training data.
+        oversampling: Threshold of the repeat factor.
+    """
+    share = float((objects.counts > 0).mean())
+    return max(share, 0.5) if oversampling else share
+
+
 def averaging(steps: int) -> tuple[float | None, int]:
     """(momentum, gamma) of the exponential average of the weights, which looks back on a fiftieth
     of the training; None where that is fewer than 20 steps, in which nothing is averaged."""

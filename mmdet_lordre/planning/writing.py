@@ -116,11 +116,11 @@ def _data(fit, train, val):
     inner = _dataset(train, 'train_pipeline', 8)
     lines.append('# images a step: 2 on a CPU, 4 on a GPU, or what images and memory allow; '
                  'processes load for a GPU')
-    if fit.balance:
-        lines += ['# some classes have less than a tenth of the objects of others',
+    if fit.oversampling:
+        lines += [f'# {fit.why["oversampling"]}',
                   'train_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
                   '    dataset=dict(_delete_=True, type=\'ClassBalancedDataset\', '
-                  'oversample_thr=0.1, dataset=dict(',
+                  f'oversample_thr={fit.oversampling}, dataset=dict(',
                   "        type='CocoDataset', filter_cfg=dict(filter_empty_gt=False),",
                   f'{inner})))']
     else:

@@ -3,6 +3,7 @@ import itertools
 
 import numpy as np
 import pytest
+from mmdet.registry import DATASETS
 
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.planning import rules
@@ -13,7 +14,7 @@ from mmdet_lordre.planning.plan import config_of
 from mmdet_lordre.planning.sample import Looks, choose_images, look, objects_of
 from mmdet_lordre.planning.writing import config_text
 
-from .data import coco, square
+from .data import coco, square, write
 
 
 def objects(images, names=('thing',), size=(128, 128)):
@@ -307,3 +308,31 @@ def test_whether_all_detections_count_is_said():
     data = objects([grid_of(120, 1, 3)])
     assert '16.7% of the objects can never count' in Card(data, Looks()).text()
     assert 'counts as many as there are objects' in Card(data, Looks(), all_counted=True).text()
+
+
+class TestOversampling:
+    def test_images_with_objects_are_drawn_half_of_the_time(self, tmp_path):
+        data = coco([*[grid_of(2, 16)] * 2, *[[(square(9, 9, 20), 1)]] * 2, *[[]] * 36], ('a', 'b'))
+        path = write(tmp_path, data)
+        found = read_objects(data, path, str(tmp_path))
+        threshold, why = rules.oversampling(found)
+        assert why.startswith('90% of the images show no object')
+        one = fit(found, Looks(), 'lordre')
+        assert one.oversampling == threshold and one.shown == 0.5
+        cfg = config_of(config_text(one, (path, str(tmp_path)), None))
+        drawn = DATASETS.build(cfg.train_dataloader.dataset)
+        shown = [len(drawn.get_cat_ids(i)) > 0 for i in range(len(drawn))]
+        assert len(shown) == 72 and sum(shown) == 36
+
+    def test_other_data_are_drawn_as_they_are(self):
+        data = objects([grid_of(2, 16), [], grid_of(1, 16)])
+        assert rules.oversampling(data)[0] is None
+        assert rules.shown(data, None) == pytest.approx(2 / 3)
+        # of crops a part is chosen to show objects, whatever the pictures show
+        sparse = objects([grid_of(2, 16), [], []])
+        assert rules.oversampling(sparse)[0] and rules.oversampling(sparse, empty=False)[0] is None
+
+    def test_rare_classes(self):
+        data = objects([grid_of(6, 8), grid_of(6, 8), [(square(9, 9, 20), 1)]], ('a', 'b'))
+        assert rules.oversampling(data) == (0.1, 'some classes have less than a tenth of the '
+                                                 'objects of others')

@@ -1,9 +1,20 @@
 """The size of the images: what can be reached against what is learned in the time."""
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from mmdet_lordre.planning.fit import FAMILIES
+from mmdet_lordre.planning import rules
+from mmdet_lordre.planning.affordable import affordable
+from mmdet_lordre.planning.cost import Cost
+from mmdet_lordre.planning.fit import FAMILIES, fit
 from mmdet_lordre.planning.learned import EFFORT, learned
+from mmdet_lordre.planning.objects import read_objects
+from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.sizing import best_size, sizes_up_to
+from mmdet_lordre.planning.tiling import cut, tiling_of
+
+from .data import coco, square
 
 SIZES = [96, 128, 160, 192, 224, 256, 320]
 
@@ -57,3 +68,49 @@ def test_a_ceiling_of_zero_is_left_behind():
 
 def test_sizes_end_at_the_largest_of_use():
     assert sizes_up_to(192) == [96, 128, 160, 192] and sizes_up_to(32) == [96]
+
+
+class Measured:
+    """Steps that cost by their pixels, and ceilings by hand."""
+    device = 'cpu'
+
+    def __init__(self, train, ceiling):
+        self.train, self.top, self.sizes = train, ceiling, []
+
+    def steps(self, one, precisions):
+        self.sizes.append(one.longer)
+        return Cost(1e-6 * one.longer**2, 0., 100., False)
+
+    def whole(self, one, cost):
+        return cost
+
+    def ceiling(self, one, longest):
+        return self.top(one.longer)
+
+
+def test_large_pictures_are_not_measured_to_be_ruled_out():
+    """Bolts on plates: too large for crops, too small for anything but large pictures."""
+    plate, bolts = (square(100, 100, 1600, 900), 1), [(square(200 + 60 * i, 300, 12), 0)
+                                                      for i in range(9)]
+    train = read_objects(coco([[plate, *bolts]] * 20, ('bolt', 'plate'), (1200, 2000)), 'a.json',
+                         None)
+    assert rules.image_sizes(train)[0] == 1536
+    for top, minutes, most in ((lambda longer: 0.5, 5, 640),
+                               (lambda longer: longer / 1536, 5, 1536)):
+        measuring = Measured(train, top)
+        one, _ = affordable(fit(train, Looks(), 'lordre'), measuring, Looks(), minutes)
+        assert measuring.sizes[:2] == [512, 1024] and one.longer <= most
+        assert measuring.sizes[2:] in ([], [one.longer])
+
+
+def test_crops_are_compared_with_whole_pictures_by_their_pixels():
+    """A panorama at the size that its objects need has no more of them than a crop."""
+    panoramas = [[(square(60 + 100 * i, 100, 60), 0) for i in range(30)]] * 20
+    train = read_objects(coco(panoramas, size=(300, 4000)), 'a.json', None)
+    for size, whole in (((300, 4000), True), ((4000, 4000), False)):
+        data = replace(train, sizes=np.tile(size, (20, 1)))
+        tiling = tiling_of(data)
+        one = fit(cut(data, tiling.tile), Looks(), 'lordre', 'small', tiling.crop,
+                  tile=tiling.tile)
+        chosen, _ = affordable(one, Measured(data, lambda longer: longer / 1536), Looks(), 20)
+        assert (chosen.tile is None) == whole
