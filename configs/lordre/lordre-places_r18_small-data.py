@@ -10,7 +10,7 @@ model = dict(mask_head=dict(num_queries=150, peak=3))
 scale = (320, 320)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomResize', scale=scale, ratio_range=(0.8, 1.2), keep_ratio=True),
     dict(type='RandomFlip', prob=[0.25, 0.25, 0.25],
          direction=['horizontal', 'vertical', 'diagonal']),

@@ -18,7 +18,7 @@ model = dict(
 scale = (320, 240)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadLazyAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomResize', scale=scale, ratio_range=(0.8, 1.2), keep_ratio=True),
     dict(type='RandomFlip', prob=[0.25, 0.25, 0.25],
          direction=['horizontal', 'vertical', 'diagonal']),
