@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..errors import UserError
 from ..text import agree, plural
+from .resume import VALIDATED, note_validation
 
 
 def seed_generators(*key: int) -> np.ndarray:
@@ -174,10 +175,8 @@ def reproducible_loader(loader: DataLoader, seed: int) -> DataLoader:
 
 
 def _validate(loop: EpochBasedTrainLoop | IterBasedTrainLoop) -> None:
-    """Validate, and leave a note for checkpoints that are written later."""
-    runner = loop.runner
-    runner.val_loop.run()
-    runner.message_hub.update_info('validated', loop.iter)
+    loop.runner.val_loop.run()
+    note_validation(loop.runner)
 
 
 def _validation_is_missing(loop: EpochBasedTrainLoop | IterBasedTrainLoop) -> bool:
@@ -188,7 +187,7 @@ def _validation_is_missing(loop: EpochBasedTrainLoop | IterBasedTrainLoop) -> bo
     """
     runner = loop.runner
     return (runner._resume and runner.val_loop is not None and loop.iter > 0
-            and runner.message_hub.runtime_info.get('validated') != loop.iter)
+            and runner.message_hub.runtime_info.get(VALIDATED) != loop.iter)
 
 
 def _seed_iteration(loop: EpochBasedTrainLoop | IterBasedTrainLoop) -> None:

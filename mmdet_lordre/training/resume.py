@@ -10,17 +10,20 @@ from contextlib import suppress
 from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from ..checkpoints.safe_load import read_checkpoint
 from ..errors import UserError
 from ..files import UNFINISHED, atomic_write
 from ..text import plural
+from .settings import OPTIMIZER, optimizer_name
 
 _CHECKPOINT = re.compile(r'(epoch|iter)_(\d+)\.pth')
 #: What is left of writing a checkpoint that was killed.
 _LEFT = re.compile(r'((best_.+_|before_nonfinite_)?(epoch|iter)_\d+\.pth|last_checkpoint)'
                    r'(\.\d+)?' + re.escape(UNFINISHED))
+#: Under it in the state that a checkpoint keeps: the iteration that was last validated.
+VALIDATED = 'validated'
 
 
 def name_last_checkpoint(work_dir: str, path: str) -> None:
@@ -123,9 +126,20 @@ def check_resumable(checkpoint: dict, path: str) -> None:
                         'a new one with --load-from')
 
 
+def note_validation(runner: Runner) -> None:
+    """Leave a note for checkpoints that are written later: this iteration is validated."""
+    runner.message_hub.update_info(VALIDATED, runner.iter)
+
+
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """mmengine's hook, with the oldest file removed after the new one is whole, not before."""
+    """mmengine's hook, with old files removed after the new one is whole, not before.
+
+    After a validation with a new best score the state is saved with it, when all other hooks have
+    seen that validation: whoever goes on from there has no reason to repeat it.
+    """
+
+    _improved = False
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
@@ -134,6 +148,44 @@ class AtomicCheckpointHook(CheckpointHook):
                 if _LEFT.fullmatch(name):
                     with suppress(OSError):
                         os.remove(os.path.join(self.out_dir, name))
+
+    def _save_best_checkpoint(self, runner, metrics):
+        if not self.save_best:
+            return
+        several = len(self.key_indicators) > 1
+        name = 'best_ckpt_path_dict' if several else 'best_ckpt_path'
+        before, last = getattr(self, name), self.last_ckpt
+        # mmengine's removes the file before, and saves the state before all hooks are done
+        setattr(self, name, dict.fromkeys(before) if several else None)
+        self.last_ckpt = None
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            now, self.last_ckpt = getattr(self, name), last
+            before, now = (x if several else {'': x} for x in (before, now))
+            kept = {key: now[key] or path for key, path in before.items()}
+            setattr(self, name, kept if several else kept[''])
+        self._improved = any(now.values())
+        for path in {before[key] for key, path in now.items() if path and before[key]}:
+            # of this folder, which may have been moved, never of one that the run came from
+            path = self.file_backend.join_path(self.out_dir, os.path.basename(path))
+            if path not in kept.values() and is_main_process() and self.file_backend.isfile(path):
+                self.file_backend.remove(path)
+                runner.logger.info(f'The previous best checkpoint {path} is removed')
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Name the optimizer whose state it holds."""
+        checkpoint['meta'][OPTIMIZER] = optimizer_name(runner.optim_wrapper)
+
+    def after_val(self, runner: Runner) -> None:
+        """Leave a note that this validation is done; save the state with a new best score."""
+        if isinstance(runner._train_loop, BaseLoop):
+            note_validation(runner)
+            if self._improved and self.interval > 0:
+                step = runner.epoch if self.by_epoch else runner.iter
+                self._save_checkpoint_with_step(
+                    runner, step, dict(epoch=runner.epoch, iter=runner.iter))
+        self._improved = False
 
     def _save_checkpoint_with_step(self, runner, step, meta):
         outdated = deque()

@@ -10,7 +10,7 @@ from mmdet.registry import RUNNERS, VISUALIZERS
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process, master_only
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
 from mmengine.registry import MODEL_WRAPPERS
@@ -36,12 +36,14 @@ from .nonfinite import NonFiniteHook
 from .progress import progress_hook
 from .reproducible import reproducible_loader, reproducible_loop
 from .resume import check_resumable, read_resumable
-from .settings import check_optimizer, kept_settings, settings_of
+from .settings import check_made_alike, check_optimizer, kept_settings, settings_of
 from .space import check_space
+from .timed import TIMED, TimedSchedule
 from .workers import guard_workers
 
 #: Hooks of mmengine, and those here that do more.
-_IN_PLACE_OF = dict(CheckpointHook='AtomicCheckpointHook', LoggerHook='SteadyLoggerHook')
+_IN_PLACE_OF = dict(CheckpointHook='AtomicCheckpointHook', LoggerHook='SteadyLoggerHook',
+                    EarlyStoppingHook='KeptEarlyStoppingHook')
 #: First line of the configs that a run writes into its work folder.
 _WRITTEN = '# The whole config of a run, written by mmdet_lordre.\n'
 
@@ -188,6 +190,23 @@ class ToolRunner(Runner):
                             f'{differ}. Give the data the classes {listed(before)} in this '
                             f'order{keep}, or start a new run with --load-from')
 
+    def _demand_made_alike(self, path: str, checkpoint: dict) -> None:
+        before = TIMED in checkpoint['message_hub'].get('runtime_info', {})
+        now = any(isinstance(hook, TimedSchedule) for hook in self.hooks)
+        if before and not now:
+            raise UserError(f'{path} is of a run by the clock: go on with --minutes, too, or start '
+                            'a new run with --load-from')
+        if 'ema_state_dict' in checkpoint and not any(isinstance(h, EMAHook) for h in self.hooks):
+            raise UserError(f'{path} holds averaged weights beside those in training, and the '
+                            'config has no EMAHook to tell them apart: give it the one that the '
+                            'run began with, or start a new one with --load-from')
+        schedulers = self.param_schedulers
+        if now and not before and checkpoint.get('param_schedulers'):
+            self.logger.warning('the run began with schedulers of its own: from here on its '
+                                'learning rate follows --minutes')
+            schedulers = None
+        check_made_alike(checkpoint, path, self.optim_wrapper, schedulers)
+
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         ours = reproducible_loop(loop) if isinstance(loop, dict) else None
         if ours is not None:
@@ -295,6 +314,7 @@ class ToolRunner(Runner):
                          + (f'\n{table}' if table else ''))
         self._has_loaded = True
         if self._resume:
+            self._demand_made_alike(filename, checkpoint)
             # mmengine would run the text of the config in there to look for a number of GPUs
             meta = {key: value for key, value in checkpoint['meta'].items() if key != 'config'}
             checkpoint = dict(checkpoint, meta=meta)

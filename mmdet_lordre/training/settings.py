@@ -4,8 +4,14 @@ from typing import Any
 
 from mmengine.optim import OptimWrapper
 
+from ..errors import UserError
+from ..text import plural
+
 #: Arguments of optimizers and schedulers that are no settings.
 _NO_SETTINGS = {'self', 'args', 'kwargs', 'params', 'optimizer', 'last_step', 'verbose'}
+
+#: Under it in the ``meta`` of a checkpoint: the class of the optimizer.
+OPTIMIZER = 'optimizer'
 
 
 def settings_of(optim_wrapper: Any, schedulers: Any) -> dict[str, Any]:
@@ -25,11 +31,50 @@ def settings_of(optim_wrapper: Any, schedulers: Any) -> dict[str, Any]:
                 elif key not in ('params', 'lr'):
                     found[f'optimizer {key}{place}'] = value
     for number, scheduler in enumerate(schedulers if isinstance(schedulers, list) else ()):
-        names = {name for cls in type(scheduler).__mro__ if '__init__' in vars(cls)
-                 for name in inspect.signature(cls.__init__).parameters} - _NO_SETTINGS
-        for name in sorted(names & set(vars(scheduler))):
+        for name in sorted(_names_of(scheduler)):
             found[f'{type(scheduler).__name__} {number} {name}'] = vars(scheduler)[name]
     return found
+
+
+def _names_of(scheduler):
+    """Its settings: arguments that it keeps."""
+    arguments = {name for cls in type(scheduler).__mro__ if '__init__' in vars(cls)
+                 for name in inspect.signature(cls.__init__).parameters}
+    return (arguments - _NO_SETTINGS) & set(vars(scheduler))
+
+
+def optimizer_name(optim_wrapper: Any) -> str:
+    """Name of the optimizer's class; '' where there are several."""
+    return type(optim_wrapper.optimizer).__name__ if isinstance(optim_wrapper, OptimWrapper) else ''
+
+
+def check_made_alike(checkpoint: dict, path: str, optim_wrapper: Any, schedulers: Any) -> None:
+    """Refuse the state of another optimizer, or of other schedulers, by their names.
+
+    Args:
+        checkpoint: To go on from.
+        path: Its file, for the message.
+        optim_wrapper: The config's.
+        schedulers: The config's, a list of mmengine's, or None.
+
+    Raises:
+        UserError: They are others.
+    """
+    before, now = checkpoint['meta'].get(OPTIMIZER), optimizer_name(optim_wrapper)
+    what = ''
+    if before and now and before != now:
+        what = f'it was trained with the optimizer {before}, and the config has {now}'
+    saved = checkpoint.get('param_schedulers')
+    if not what and isinstance(saved, list) and isinstance(schedulers, list):
+        if len(saved) != len(schedulers):
+            what = (f'it was trained with {plural(len(saved), "scheduler")}, and the config has '
+                    f'{len(schedulers)}')
+        for number, (state, scheduler) in enumerate(zip(saved, schedulers)):
+            if not what and _names_of(scheduler) - set(state):
+                what = f'param_scheduler {number}, {type(scheduler).__name__}, was another'
+    if what:
+        raise UserError(f'{path} cannot be gone on from with this config: {what}. Give the config '
+                        'what the run began with, or start a new one with --load-from')
 
 
 def check_optimizer(optim_wrapper: Any) -> None:

@@ -13,7 +13,7 @@ CLOCKS = {'wall': time.monotonic, 'cpu': time.process_time}
 #: Share of the time that is kept for validations at most, when they take longer than was thought.
 _JUDGING = 0.5
 #: Under it in the state that a checkpoint keeps.
-_KEY = 'timed_schedule'
+TIMED = 'timed_schedule'
 
 
 def rate_at(progress: float, warmup: float, final: float) -> float:
@@ -84,9 +84,13 @@ class TimedSchedule(Hook):
         if runner.param_schedulers:
             raise UserError('a schedule by the clock takes the place of param_scheduler: set it '
                             'to []')
-        kept = runner.message_hub.runtime_info.get(_KEY) if runner.iter else None
+        kept = runner.message_hub.runtime_info.get(TIMED) if runner.iter else None
         if kept:
-            self.used, self.validating, self.validated = kept
+            self.used, self.validating, self.validated, *took = kept
+            if took and took[0]:
+                self.validation_seconds, self.step_seconds = took
+            # one more comes at the end, however many there were
+            self.validations = max(self.validations, self.validated + 1)
             print_log(f'{self.used + self.validating:.0f} of {self.seconds:.0f} s are used; what '
                       'follows depends on the clock and is not repeated bit by bit',
                       runner.logger)
@@ -135,7 +139,11 @@ class TimedSchedule(Hook):
         # the first step pays for what later ones find ready
         self._step = seconds if self._step is None or runner.iter < 3 \
             else 0.9 * self._step + 0.1 * seconds
-        runner.message_hub.update_info(_KEY, [self.used, self.validating, self.validated])
+        self._keep(runner)
+
+    def _keep(self, runner):
+        runner.message_hub.update_info(TIMED, [self.used, self.validating, self.validated,
+                                              self.validation_seconds, self.step_seconds])
 
     def before_val(self, runner: Runner) -> None:
         """Take the time."""
@@ -150,6 +158,7 @@ class TimedSchedule(Hook):
         self.validating += self.validation_seconds
         self.validated += 1
         self._last = now
+        self._keep(runner)
         self._val_interval(runner.train_loop, 2**40)
 
     @staticmethod

@@ -9,10 +9,12 @@ from torch.utils.data import DataLoader
 
 #: Seconds between looks at whether the training or testing process is still there.
 _INTERVAL = 2.0
+#: Whether the system says who has sent a signal: Linux does.
+_BY_WHOM = hasattr(signal, 'sigtimedwait')
 
 
 def guard_workers(loader: DataLoader) -> DataLoader:
-    """Let a loader's processes outlive Ctrl-C, but not the process that they work for.
+    """Let a loader's processes outlive Ctrl-C and SIGTERM, but not the process that they work for.
 
     torch's own notice that their master is gone and then wait for each other, for ever if the pipe
     of results was full: a run ended by SIGKILL, as by a machine short of memory, would leave all
@@ -23,8 +25,11 @@ def guard_workers(loader: DataLoader) -> DataLoader:
 
 
 def _start(inner, worker):
-    # Ctrl-C reaches the whole group; the main process still needs its batch
+    # both reach the whole group (of a terminal, of `timeout`, of Slurm), and the main process
+    # still needs its batch; from that one alone SIGTERM is meant
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if _BY_WHOM:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_after, args=(os.getppid(), ), daemon=True).start()
     if inner is not None:
         inner(worker)
@@ -32,5 +37,10 @@ def _start(inner, worker):
 
 def _end_after(master):
     while os.getppid() == master:
-        time.sleep(_INTERVAL)
+        if not _BY_WHOM:
+            time.sleep(_INTERVAL)
+            continue
+        asked = signal.sigtimedwait({signal.SIGTERM}, _INTERVAL)
+        if asked is not None and asked.si_pid == master:
+            os._exit(0)
     os._exit(1)

@@ -43,7 +43,8 @@ def family_config(family):
     return cfg
 
 
-def write_family(path, family, augment=False, ema=False, epochs=None, best=False, **options):
+def write_family(path, family, augment=False, ema=False, epochs=None, best=False,
+                 patience=None, **options):
     """Write a family's small config for training by ``tools/train.py --train-ann``.
 
     Args:
@@ -53,6 +54,7 @@ def write_family(path, family, augment=False, ema=False, epochs=None, best=False
         ema (bool): average the weights.
         epochs (int, optional): train in epochs; otherwise by iterations, eight of them.
         best (bool): validate at every checkpoint, or epoch, and keep the best of a made-up score.
+        patience (int, optional): of early stopping by that score.
         options: values by dotted key, with ``__`` for each dot.
 
     Returns:
@@ -82,6 +84,9 @@ def write_family(path, family, augment=False, ema=False, epochs=None, best=False
         cfg.train_cfg.val_interval = 1 if epochs else 2
         cfg.default_hooks.checkpoint.update(save_best='drift', rule='greater')
         cfg.custom_hooks.append(dict(type='ScoreHook'))
+    if patience:
+        cfg.custom_hooks.append(dict(type='EarlyStoppingHook', monitor='drift', rule='greater',
+                                     patience=patience))
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.1, begin=0, end=3, by_epoch=False),
         dict(type='CosineAnnealingLR', begin=3, end=steps, by_epoch=False)]

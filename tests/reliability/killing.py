@@ -174,7 +174,7 @@ def last_state(work):
              ('state_dict', 'optimizer', 'param_schedulers', 'ema_state_dict')
              if key in checkpoint}
     state.update({key: checkpoint['message_hub']['runtime_info'].get(key)
-                  for key in ('best_score', 'best_ckpt')})
+                  for key in ('best_score', 'best_ckpt', 'early_stopping_drift')})
     if state['best_ckpt']:  # it names the folder
         state['best_ckpt'] = os.path.basename(state['best_ckpt'])
     best = {path.name: read_checkpoint(path)['state_dict'] for path in Path(work).glob('best_*')}
@@ -186,7 +186,7 @@ def main(config, folder, *points):
     torch.set_num_threads(1)
     folder = Path(folder)
     common = [config, '--train-ann', str(folder / 'train.json'), '--val-ann',
-              str(folder / 'val.json'), '--seed', '3']
+              str(folder / 'val.json'), '--seed', '3', '--no-report']
     whole, log = folder / 'whole', folder / 'log.txt'
     if not whole.exists():
         started = time.monotonic()

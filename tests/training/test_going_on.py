@@ -4,15 +4,21 @@ import os
 import shutil
 import subprocess
 import sys
+import types
+from functools import partial
 
 import pytest
 import torch
+from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper, PolyLR
+from mmengine.registry import init_default_scope
 
 from mmdet_lordre.checkpoints.safe_load import read_checkpoint
 from mmdet_lordre.cli.main import one_line_errors
 from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.config.classes import differing_classes
-from mmdet_lordre.training import ToolRunner, space
+from mmdet_lordre.errors import UserError
+from mmdet_lordre.training import MuonWithAdamW, ToolRunner, space
+from mmdet_lordre.training.settings import check_made_alike
 
 from ..cli.conftest import data, error_line, trained  # noqa: F401 - fixtures
 from ..cli.tiny import IDS, NAMES, ROOT, make_coco, write_config
@@ -109,12 +115,71 @@ def test_the_config_in_a_checkpoint_is_not_run(copy, data, tmp_path):  # noqa: F
     assert runner.epoch == 2 and not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('options', [
-    ('optim_wrapper.optimizer.type=SGD', ),
-    ('optim_wrapper.optimizer.weight_decay=0.1', 'optim_wrapper.paramwise_cfg.norm_decay_mult=0')])
-def test_another_optimizer(trained, data, tmp_path, error_line, options):  # noqa: F811
+@pytest.mark.parametrize('options, said', [
+    (['optim_wrapper.optimizer.type=MuonWithAdamW'],
+     'with the optimizer AdamW, and the config has MuonWithAdamW. Give'),
+    (['optim_wrapper.optimizer.weight_decay=0.1', 'optim_wrapper.paramwise_cfg.norm_decay_mult=0'],
+     'whose optimizer or schedulers are others')])
+def test_another_optimizer(trained, data, tmp_path, error_line, options, said):  # noqa: F811
     line = error_line(train, *arguments(tmp_path, data, '--resume', trained[1]), *options)
-    assert 'whose optimizer or schedulers are others' in line and '--load-from' in line
+    assert said in line and '--load-from' in line
+
+
+def test_state_of_another_kind(tmp_path):
+    """Each named, and refused, before anything of it is taken over."""
+    def check(optimizer, *schedulers):
+        wrapper = OptimWrapper(optimizer([torch.nn.Parameter(torch.ones(1))], lr=1.))
+        built = [kind(wrapper, by_epoch=False, end=9) for kind in schedulers]
+        check_made_alike(checkpoint, 'some.pth', wrapper, built)
+        return wrapper, built
+
+    checkpoint = dict(meta=dict(optimizer='MuonWithAdamW'))
+    with pytest.raises(UserError, match='optimizer MuonWithAdamW, and the config has AdamW'):
+        check(torch.optim.AdamW)
+    _, built = check(MuonWithAdamW, LinearLR, PolyLR)
+    checkpoint['param_schedulers'] = [scheduler.state_dict() for scheduler in built]
+    check(MuonWithAdamW, LinearLR, PolyLR)
+    with pytest.raises(UserError, match='with 2 schedulers, and the config has 1'):
+        check(MuonWithAdamW, LinearLR)
+    with pytest.raises(UserError, match='param_scheduler 1, CosineAnnealingLR, was another'):
+        check(MuonWithAdamW, LinearLR, partial(CosineAnnealingLR, T_max=9))
+    del checkpoint['meta']['optimizer']  # of an earlier version
+    check(torch.optim.AdamW, LinearLR, PolyLR)
+
+
+@pytest.fixture
+def going_on():
+    """A runner with hooks and without anything else, and a function that looks at a checkpoint."""
+    init_default_scope('mmdet')
+    runner = ToolRunner.__new__(ToolRunner)
+    runner._hooks, runner.param_schedulers, runner.optim_wrapper = [], [], None
+    runner.logger = types.SimpleNamespace(said=[])
+    runner.logger.warning = runner.logger.said.append
+
+    def look(**checkpoint):
+        runner._demand_made_alike('some.pth', dict(
+            dict(meta={}, message_hub={}, param_schedulers=[]), **checkpoint))
+        return runner.logger.said
+    return runner, look
+
+
+def test_a_run_by_the_clock_goes_on_by_the_clock(going_on):
+    runner, look = going_on
+    timed = dict(message_hub=dict(runtime_info=dict(timed_schedule=[1., 0., 0])))
+    with pytest.raises(UserError, match='go on with --minutes, too'):
+        look(**timed)
+    runner.register_hook(dict(type='TimedSchedule', seconds=9))
+    assert look(**timed) == []
+    said, = look(param_schedulers=[{}])
+    assert 'schedulers of its own' in said and '--minutes' in said
+
+
+def test_averaged_weights_are_not_taken_for_those_in_training(going_on):
+    runner, look = going_on
+    with pytest.raises(UserError, match='no EMAHook'):
+        look(ema_state_dict={})
+    runner.register_hook(dict(type='EMAHook'))
+    assert look(ema_state_dict={}) == []
 
 
 def test_the_state_of_another_optimizer(trained, data, tmp_path, error_line):  # noqa: F811

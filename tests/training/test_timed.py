@@ -103,6 +103,19 @@ def test_going_on_takes_the_time_that_was_left():
     assert second.rates[0] == pytest.approx(first.rates[-1], rel=0.1)
 
 
+def test_going_on_keeps_time_for_the_validation_at_the_end():
+    """How many there are, and what one takes, is not known when nothing is planned anew."""
+    first = Training(TimedSchedule(100, validations=3, validation_seconds=9, step_seconds=1.),
+                     lambda t: 1., validation=10.).run(steps=50)
+    assert len(first.validated) == 2
+    second = Training(TimedSchedule(100), lambda t: 1., validation=10., iteration=first.iter,
+                      info=first.message_hub.runtime_info).run()
+    assert len(second.validated) == 1 and 95 < first.time + second.time < 103
+    # stopped right after a validation, it counts
+    info = dict(first.message_hub.runtime_info)
+    assert info['timed_schedule'][1:3] == [20., 2]
+
+
 def test_one_step_longer_than_all_of_the_time():
     run = Training(TimedSchedule(10), lambda t: 60.).run()
     assert run.iter <= 2

@@ -80,3 +80,18 @@ def test_they_ignore_ctrl_c_and_start_as_told():
     loader = guard_workers(torch.utils.data.DataLoader(
         Handlers(), num_workers=1, worker_init_fn=start, collate_fn=list))
     assert list(loader) == [[(1, 'worker 0')], [(1, 'worker 0')]]
+
+
+@pytest.mark.linux
+def test_they_outlive_sigterm_of_others():
+    """As `timeout` and Slurm send it to the whole group; their master's own is obeyed."""
+    loader = iter(guard_workers(torch.utils.data.DataLoader(
+        Handlers(), num_workers=1, collate_fn=list, persistent_workers=True)))
+    next(loader)
+    worker, = loader._workers
+    subprocess.run(['kill', '-TERM', str(worker.pid)], check=True)
+    time.sleep(0.2)
+    assert len(list(loader)) == 1 and worker.is_alive()
+    worker.terminate()
+    worker.join(30)
+    assert worker.exitcode == 0
