@@ -192,5 +192,5 @@ def _images(data: Objects) -> str:
     if len(sizes) == 1:
         return f'{len(data.files)}, all {width} x {height}'
     longer = data.sizes.max(1)
-    return (f'{len(data.files)}, longer side {longer.min()} to {longer.max()} px, mostly '
-            f'{width} x {height}')
+    sides = f'{longer.min()} to {longer.max()}' if longer.min() < longer.max() else longer.max()
+    return f'{len(data.files)}, longer side {sides} px, mostly {width} x {height}'

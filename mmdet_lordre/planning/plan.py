@@ -222,6 +222,9 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
                 one.batch_size * one.steps, len(train.files)))
             faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
             one.why['precision'] = f'{faster} was faster here than {slower}'
+            if memory and cost.memory > 1024 * memory:
+                one.why['memory'] = (f'a step takes {cost.memory:.0f} MiB, more than --memory '
+                                     f'{memory:g} allows, with one image of {one.longer} px')
             one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step'
         one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
         one.why['weights'] = weights[1]
@@ -280,6 +283,8 @@ def describe(plan: Plan) -> str:
     best = plan.choices[0]
     one = plan.fits[best.family]
     lines += [f'size         {one.size} ({one.why["size"]})', f'backbone     {one.why["weights"]}']
+    if 'memory' in one.why:
+        lines.append(f'mind         {one.why["memory"]}')
     if one.tile:
         lines.append(f'crops        {one.why["longer"]}; {one.tile} px of the file make '
                      f'{one.longer} px. Judged and predicted tile by tile, also by lordre predict')

@@ -17,6 +17,8 @@ _MOST_PIXELS = 2**22
 _DECODED = 2e8
 #: Mean binary logarithm of height by width from which on the objects of a class stand, or lie.
 _TALL = 0.2
+#: Overlap of the mean mask with its mirror image (IoU) below which it is another one.
+_ALIKE = 0.85
 #: Pixels within which objects count as touching.
 _NEAR = 2
 
@@ -92,7 +94,7 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
     looks = Looks(images=len(chosen))
     found = dict(holes=[], parts=[], overlap=[], touching=[], elongated=[], fill=[])
     forms = np.zeros((len(objects.classes), _FORM, _FORM))
-    seen, tall = np.zeros((2, len(objects.classes)))
+    seen, tall, squares = np.zeros((3, len(objects.classes)))
     colors, labels, decoded = [], [], 0
     for image in chosen:
         drawn = [(i, *draw_segment(objects.segments[i], *objects.sizes[image].tolist()))
@@ -108,7 +110,9 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
             forms[label] += cv2.resize(mask.astype(np.float32), (_FORM, _FORM),
                                        interpolation=cv2.INTER_AREA)
             seen[label] += 1
-            tall[label] += math.log2(mask.shape[0] / mask.shape[1])
+            taller = math.log2(mask.shape[0] / mask.shape[1])
+            tall[label] += taller
+            squares[label] += taller**2
             if picture is not None:
                 window = picture[top:top + mask.shape[0], left:left + mask.shape[1]]
                 if window.shape[:2] == mask.shape:
@@ -118,7 +122,7 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
         setattr(looks, key, float((np.median if key == 'fill' else np.mean)(values))
                 if values else 0.)
     looks.objects = int(seen.sum())
-    looks.upright, looks.sided, looks.standing = _orientation(forms, seen, tall)
+    looks.upright, looks.sided, looks.standing = _orientation(forms, seen, tall, squares)
     looks.colored = _color_tells(np.array(colors), np.array(labels))
     return looks
 
@@ -173,31 +177,41 @@ def _crossings(drawn, size, found):
         found['touching'].append(bool(((others > 0) & (others != number)).any()))
 
 
-def _orientation(forms, seen, tall):
+def _orientation(forms, seen, tall, squares):
     """Whether the classes' average forms change when they are turned over, mirrored or laid on
     their side, or change places.
 
     ``forms`` are squares: how much taller than wide the objects of a class are is ``tall``, the sum
-    of the logarithms."""
+    of the logarithms, and ``squares`` that of their squares."""
     enough = seen >= 20
     if not enough.any():
         return False, False, False
-    mean = forms[enough] / seen[enough, None, None]
-    standing = (np.abs(tall[enough] / seen[enough]) > _TALL).any()
-    return (_changes(mean, np.flip(mean, 1)), _changes(mean, np.flip(mean, 2)),
-            bool(standing) or _changes(mean, mean.swapaxes(1, 2)))
+    count = seen[enough]
+    mean = forms[enough] / count[:, None, None]
+    # of few objects of many classes some stand by chance
+    taller = tall[enough] / count
+    error = np.sqrt(np.maximum(squares[enough] / count - taller**2, 0) / count)
+    standing = (np.abs(taller) > np.maximum(_TALL, 3 * error)).any()
+    return (_changes(mean, np.flip(mean, 1), count), _changes(mean, np.flip(mean, 2), count),
+            bool(standing) or _changes(mean, mean.swapaxes(1, 2), count))
 
 
-def _changes(mean, flipped):
+def _changes(mean, flipped, count):
     def alike(a, b):
         return np.minimum(a, b).sum((-1, -2)) / np.maximum(a, b).sum((-1, -2))
+    # how alike means of so few objects would be if nothing but chance told them apart
+    spread = 4 * np.clip(mean * (1 - mean), 0, 1) / (math.pi * count[:, None, None])
+    chance = np.sqrt(spread).sum((1, 2))
+    total = mean.sum((1, 2))
+    expected = (total - chance / 2) / (total + chance / 2)
     own = alike(mean, flipped)
-    if (own < 0.85).any():
+    if (own < _ALIKE * expected).any():
         return True
-    # a class whose mirror image is another class
-    others = alike(mean[:, None], flipped[None])
+    # a class whose mirror image is another class, more than it is itself
+    plain, others = alike(mean[:, None], mean[None]), alike(mean[:, None], flipped[None])
     np.fill_diagonal(others, 0)
-    return bool(len(mean) > 1 and (others.max(1) > own + 0.05).any())
+    margin = 0.05 + 1 - np.minimum(expected[:, None], expected[None])
+    return bool((others > np.maximum(own[:, None], plain) + margin).any())
 
 
 def _color_tells(colors, labels):

@@ -88,6 +88,11 @@ def test_crowds_may_be_taken_as_objects(tmp_path, capsys):
     assert 'a 3, b 3' in said and f'lordre train {out} --crowd-as-instances' in said
 
 
+def test_a_memory_that_nothing_fits_into_is_said(data, capsys):
+    main([data, '--family', 'solov2', '--size', 'nano', '--memory', '1e-6', '--minutes', '1'])
+    assert 'MiB, more than --memory 1e-06 allows, with one image of' in capsys.readouterr().out
+
+
 def test_ceilings_near_zero_are_said(tmp_path, capsys):
     """Wires of two pixels that cross a picture, at a size that they vanish at."""
     wires = [([[4 * i, 0, 4 * i + 1.5, 0, 300 + 4 * i, 400, 298.5 + 4 * i, 400]], 0)

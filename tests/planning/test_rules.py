@@ -189,6 +189,23 @@ class TestLooks:
             text = config_text(one, ('a.json', 'a'), None)
             assert one.transposed == expected == ("type='RandomTranspose'" in text)
 
+    def test_few_objects_of_many_classes_are_not_upright_by_chance(self):
+        """Corners in any direction, 24 of each of 80 classes: one that says otherwise is found."""
+        rng = np.random.default_rng(0)
+        corner = np.array([[-9, -9], [9, -9], [9, 0], [0, 0], [0, 9], [-9, 9]], float)
+        names = tuple(f'class {i}' for i in range(80))
+        images = []
+        for turn in rng.uniform(0, 2 * np.pi, 24 * 80 // 16).tolist():
+            angles = turn + rng.uniform(0, 2 * np.pi, 16)
+            turned = [corner @ [[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]] for a in angles]
+            images.append([((points + 14 + 24 * np.array(divmod(i, 4))).reshape(1, -1).tolist(),
+                            (16 * len(images) + i) % 80) for i, points in enumerate(turned)])
+        found = look(objects(images, names), 200, 9999, with_pixels=False)
+        assert not found.upright and not found.sided and not found.standing
+        wedge = [[20, 60, 40, 20, 60, 60]]
+        found = look(objects([*images, *[[(wedge, 0)]] * 60], names), 200, 9999, with_pixels=False)
+        assert found.upright
+
     def test_classes_that_are_mirror_images_of_each_other(self):
         left, right = [[20, 20, 60, 20, 20, 60]], [[20, 20, 60, 20, 60, 60]]
         data = objects([[(left, 0), (right, 1)] * 24], ('left', 'right'))
