@@ -46,12 +46,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', nargs='?', help='default: random weights')
     parser.add_argument('--vs', metavar='CONFIG', help='a second model, run in turn with the '
                                                        'first; the ratio is printed')
-    parser.add_argument('--vs-checkpoint', metavar='CHECKPOINT')
+    parser.add_argument('--vs-checkpoint', metavar='CHECKPOINT',
+                        help='of the second model (default: random weights)')
     half = parser.add_mutually_exclusive_group()
     half.add_argument('--fp16', action='store_true', help='mixed precision with float16')
     half.add_argument('--bf16', action='store_true', help='mixed precision with bfloat16')
     parser.add_argument('--compile', action='store_true', help='the network by torch.compile')
-    parser.add_argument('--channels-last', action='store_true')
+    parser.add_argument('--channels-last', action='store_true',
+                        help='the channels of a pixel side by side in memory')
     parser.add_argument('--fuse', action='store_true',
                         help='batch norms inside the convolutions before them')
     parser.add_argument('--winograd', action='store_true',

@@ -104,7 +104,8 @@ def _read(path):
     """The image in BGR, None where nothing can be read of it."""
     try:
         return mmcv.imread(str(path))
-    except cv2.error:  # an empty file, or one that claims more pixels than OpenCV reads
+    # an empty file, or one that claims more pixels than OpenCV reads; a link that leads nowhere
+    except (cv2.error, OSError):
         return None
 
 

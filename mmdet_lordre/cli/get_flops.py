@@ -11,7 +11,7 @@ from .options import Parser, add_cfg_options, whole_number
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = Parser(description=__doc__)
-    parser.add_argument('config')
+    parser.add_argument('config', help='config file, or mmdet::folder/name.py')
     parser.add_argument('--shape', type=whole_number(), nargs=2, metavar=('HEIGHT', 'WIDTH'),
                         help="input size (default: the test size of the config, padded)")
     add_cfg_options(parser)

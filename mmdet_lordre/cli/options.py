@@ -72,10 +72,10 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str = '') -> None:
                         help=f'override values of the config{example}')
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """``--work-dir``, ``--cfg-options`` and ``--launcher``, as in mmdet's tools."""
-    parser.add_argument('--work-dir', help='folder of logs and checkpoints '
-                                           '(default: work_dirs/CONFIG)')
+def add_common(parser: argparse.ArgumentParser, folder: str = 'folder of logs and checkpoints '
+               '(default: work_dirs/CONFIG)') -> None:
+    """``--work-dir`` (a ``folder``), ``--cfg-options`` and ``--launcher``, as in mmdet's tools."""
+    parser.add_argument('--work-dir', help=folder)
     add_cfg_options(parser, ', such as train_dataloader.batch_size=4 '
                             'model.mask_head.num_classes=3')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],

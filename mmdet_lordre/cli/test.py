@@ -18,7 +18,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config file, or mmdet::folder/name.py; or alone: a work '
                                        'folder, or a checkpoint of a training')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint; its classes are taken')
-    add_common(parser)
+    add_common(parser, 'folder of the log (default: test in the work folder of the training)')
     parser.add_argument('--eval', nargs='+', metavar='METRIC',
                         help=f'what to evaluate: {", ".join(CocoMaskMetric.METRICS)} '
                              '(default: what the config says)')

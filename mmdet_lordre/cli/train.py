@@ -35,14 +35,7 @@ from ..training.lock import work_folder
 from ..training.parts import misfit
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner, device_name, work_dir_of
-from .options import (
-    Parser,
-    add_common,
-    add_overwrite,
-    is_main_process,
-    set_local_rank,
-    whole_number,
-)
+from .options import Parser, add_common, is_main_process, set_local_rank, whole_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -77,7 +70,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate with the total batch size')
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
-    add_overwrite(parser, 'checkpoints of an earlier training in the work folder')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='replace the checkpoints of an earlier training in the work folder')
     parser.add_argument('--no-report', action='store_true',
                         help='do not write WORK_DIR/report/report.html at the end')
     live = parser.add_argument_group('watching the training elsewhere (docs/report.md)')

@@ -191,6 +191,9 @@ class _FileCheck:
         if self.split == 'train':
             usable().demand_usable(self.ann_file)
             self.warn(usable().line(self.ann_file))
+        elif 'annotations' in data and not usable().count:
+            self.warn(f'{printable(self.ann_file)}: none of its {len(data["annotations"])} '
+                      'annotations can be measured on: no figure will have a value')
         names = Counter(image.get('file_name') for image in data['images'])
         twice = [name for name, count in names.items() if count > 1]
         if twice and self.split == 'train':

@@ -14,6 +14,9 @@ from ..errors import UserError
 from ..masks.targets import InPlaceOfMasks
 from ..text import listed, plural
 
+#: Settings of ``test_cfg`` that are one of some words.
+_CHOICES = dict(mask_format=('bitmap', 'rle'), kernel=('gaussian', 'linear'))
+
 
 def complete_test_cfg(head: str, given: Mapping | None, defaults: Mapping) -> dict[str, Any]:
     """``test_cfg`` with the published settings for what it leaves out.
@@ -38,6 +41,9 @@ def complete_test_cfg(head: str, given: Mapping | None, defaults: Mapping) -> di
         if not isinstance(value, kind) or (isinstance(value, bool) and not isinstance(default, bool)
                                            and words):
             raise ValueError(f'test_cfg.{key} of {head} must be {words}, not {value!r}')
+        if value not in _CHOICES.get(key, (value, )):
+            raise ValueError(f'test_cfg.{key} of {head} must be '
+                             f'{" or ".join(map(repr, _CHOICES[key]))}, not {value!r}')
     return {**defaults, **(given or {})}
 
 
@@ -199,6 +205,11 @@ def check_map_size(size: Sequence[int], stride: int, metas: Sequence[dict] | Non
     if whole is None or _has_stride(size, stride, whole):
         return
     found = round(whole[0] / size[0])
+    if found == stride:
+        raise UserError(
+            f'maps of {size[0]} x {size[1]} do not fit an input of {whole[0]} x {whole[1]}, whose '
+            'sides the network halves several times: set model.data_preprocessor.pad_size_divisor '
+            '(32 suits most backbones)')
     raise UserError(
         f'maps of {size[0]} x {size[1]} for an input of {whole[0]} x {whole[1]} have stride '
         f'{found}, but the head has mask_stride={stride}: set {where}={found}, '

@@ -93,6 +93,7 @@ BAD = [
     ('model.mask_head.sync_normalizers=never', 'must be True or False'),
     ('model.mask_head.mask_upsample=None', 'must be a whole number, not None'),
     ('model.test_cfg.mask_thr=None', 'must be a number, not None'),
+    ('model.test_cfg.mask_format=RLE', "must be 'bitmap' or 'rle', not 'RLE'"),
     ('model.test_cfg.max_per_img=many', 'many'),
     ('model.mask_head.num_queries=0', 'must be a whole number from 1, not 0'),
     ('optim_wrapper.optimizer.eps=-1', 'eps'),

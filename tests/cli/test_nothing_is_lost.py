@@ -85,10 +85,13 @@ def test_a_folder_with_images_that_are_none(trained, data, tmp_path, capsys, err
     header = bytearray((data / 'val' / '00.png').read_bytes())
     header[16:24] = (60000).to_bytes(4, 'big') * 2  # what a PNG says of its size
     (folder / 'huge.png').write_bytes(bytes(header))
+    (folder / 'gone.png').symlink_to(tmp_path / 'nowhere.png')
+    (folder / 'circle.png').symlink_to(folder / 'circle.png')
     written = demo([str(folder), *trained, '--out', str(tmp_path / 'o'), '--score-thr', '0'])
     said = capsys.readouterr().out
     assert [path.name for path in written] == ['good.png']
-    assert 'empty.png cannot be decoded' in said and 'huge.png cannot be decoded' in said
+    assert all(f'{name}.png cannot be decoded' in said
+               for name in ('empty', 'huge', 'gone', 'circle'))
     assert '6 instances above 0; 1 picture in' in said
     assert 'is there already' in error_line(demo, folder, *trained, '--out', tmp_path / 'o')
     assert 'from 0 to 1, not 2' in error_line(demo, folder, *trained, '--score-thr', '2')

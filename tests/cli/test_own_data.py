@@ -77,9 +77,9 @@ def test_nothing_to_learn(own):
         for annotation in data['annotations']:
             annotation['segmentation'] = []
     with pytest.raises(UserError, match=r'0 of .* detectors of boxes'):
-        train([*own(boxes), '--skip-bad'])
+        train([*own(boxes), '--skip-bad', '--overwrite'])
     with pytest.raises(UserError, match='0 of 0 annotations'):
-        train(own(lambda data: data.update(annotations=[])))
+        train([*own(lambda data: data.update(annotations=[])), '--overwrite'])
 
 
 def test_validation_data_without_masks_stop_before_the_training(own, tmp_path):

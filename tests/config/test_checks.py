@@ -172,3 +172,24 @@ def test_a_category_given_twice_is_refused_in_testing_too(data, tmp_path):
     cfg.test_dataloader = cfg.pop('train_dataloader')
     with pytest.raises(UserError, match=r"name of its own; twice: 'dot'"):
         check_data(cfg, ('test',))
+
+
+def test_one_file_under_two_entries(data, tmp_path):
+    said = []
+    data['images'][1]['file_name'] = data['images'][0]['file_name']
+    write_json(tmp_path / 'annotations.json', data)
+    check_data(config(tmp_path), ('train',), warn=said.append)
+    assert any('1 file is named by several images (00.png), and what one' in line for line in said)
+
+
+def test_nothing_to_measure_on(data, tmp_path):
+    said = []
+    for annotation in data['annotations']:
+        annotation['iscrowd'] = 0
+        annotation['area'] = 0
+    write_json(tmp_path / 'annotations.json', data)
+    cfg = config(tmp_path)
+    cfg.test_dataloader = cfg.pop('train_dataloader')
+    check_data(cfg, ('test',), skip_bad=True, warn=said.append)
+    count = len(data['annotations'])
+    assert any(f'none of its {count} annotations can be measured on' in line for line in said)

@@ -19,7 +19,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--train', type=int, default=2000, help='number of training images')
     parser.add_argument('--val', type=int, default=200, help='number of validation images')
     parser.add_argument('--size', type=int, default=128, help='side of the images in pixels')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=int, default=0,
+                        help='the same seed draws the same images')
     parser.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 8),
                         help='processes that draw')
     parser.add_argument('--overwrite', action='store_true',
