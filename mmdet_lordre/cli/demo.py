@@ -25,6 +25,8 @@ from ..visualization import PICTURE_MODES
 from ..visualization.modes import PictureMode
 from .options import Parser, add_cfg_options, add_device
 
+#: How names of configs end, which a checkpoint follows.
+_CONFIGS = '.py', '.json', '.yml', '.yaml'
 #: How the name of a drawn picture ends beside its image.
 _DRAWN = re.compile(r'_drawn(_\d+)?$')
 
@@ -33,8 +35,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = Parser(description='Draw what a model finds in images')
     parser.add_argument('images', nargs='+', help='images, or folders of images')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint; its classes are taken')
+    parser.add_argument('model', metavar='MODEL',
+                        help='a work folder (its best, else its last checkpoint), a checkpoint, or '
+                             'a config and its checkpoint')
     parser.add_argument('--out', metavar='DIR', default='demo_out',
                         help='folder of the pictures (default: demo_out)')
     parser.add_argument('--score-thr', type=float, default=0.3,
@@ -47,7 +50,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='replace pictures of an earlier call')
     add_device(parser)
     add_cfg_options(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
+    args.checkpoint = None
+    if len(args.images) > 1 and (args.images[-1].endswith(_CONFIGS) or '::' in args.images[-1]):
+        args.model, args.checkpoint = args.images.pop(), args.model
+    return args
 
 
 def main(argv: list[str] | None = None) -> list[Path]:
@@ -59,7 +66,7 @@ def main(argv: list[str] | None = None) -> list[Path]:
     out = Path(args.out)
     paths = [path for given in args.images for path in list_images(given, out)]
     targets = free_names(out, paths, args.overwrite)
-    model = build_model(args.config, args.checkpoint, args.device, args.cfg_options,
+    model = build_model(args.model, args.checkpoint, args.device, args.cfg_options,
                         mode.test_cfg)
     pipeline = Compose(get_test_pipeline_cfg(model.cfg))
     tile = tile_of(model.cfg)

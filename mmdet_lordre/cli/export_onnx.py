@@ -12,8 +12,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = Parser(
         description='Write a model as an ONNX file and compare it with PyTorch')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint; its classes are taken')
+    parser.add_argument('config', metavar='MODEL',
+                        help='a work folder (its best, else its last checkpoint), a checkpoint, or '
+                             'a config with its checkpoint')
+    parser.add_argument('checkpoint', nargs='?', help='of a config; its classes are taken')
     parser.add_argument('out', help='the file to write, OUT.onnx')
     parser.add_argument('--shape', type=int, nargs=2, metavar=('H', 'W'),
                         help='size of the input (default: the test size of the config, padded)')
@@ -30,7 +32,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--image', help='compare on this image (default: a drawn one)')
     add_overwrite(parser, 'OUT.onnx')
     add_cfg_options(parser)
-    return parser.parse_args(argv)
+    return parser.parse_intermixed_args(argv)  # options may stand between the names
 
 
 def main(argv: list[str] | None = None) -> Any:

@@ -35,6 +35,15 @@ def test_one_image(trained, data, tmp_path):
     assert picture.shape[0] >= HEIGHT * picture.shape[1] // WIDTH
 
 
+def test_a_work_folder_alone(trained, data, tmp_path):
+    config, checkpoint = trained
+    shutil.copy(checkpoint, tmp_path / 'iter_7.pth')
+    shutil.copy(config, tmp_path / 'mine.py')
+    written = demo([f'{data}/val/00.png', '--score-thr', '0', str(tmp_path), '--out',
+                    str(tmp_path / 'out')])
+    assert [p.name for p in written] == ['00.png']
+
+
 def test_several_images(trained, data, tmp_path):
     written = demo([f'{data}/val/00.png', f'{data}/val/03.png', *trained, '--out',
                     str(tmp_path), '--score-thr', '0'])

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from mmdet.apis import inference_detector
 from mmengine.config import Config
 
 from mmdet_lordre.cli.export_onnx import main as export
+from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import build_model
 
 from ..deployment.models import build, polarmask
@@ -103,6 +105,19 @@ def test_fixed_size_and_the_head_alone(files, tmp_path, capsys):
     assert 'input 1 x 3 x 64 x 96' in text and 'class_logits 1x6x3' in text
     assert export([*files['lordre'], out, '--shape', '64', '96', '--fp16', '--end-to-end',
                    '--image', files['image'], '--overwrite']).matched > 0
+
+
+def test_a_work_folder_alone(files, tmp_path, capsys):
+    """As ``lordre train --auto`` leaves it; options may stand between the names."""
+    work = tmp_path / 'work'
+    work.mkdir()
+    config, checkpoint = files['lordre']
+    shutil.copy(checkpoint, work / 'iter_7.pth')
+    shutil.copy(config, work / 'lordre.py')
+    export([str(work), '--shape', '64', '96', str(tmp_path / 'm.onnx')])
+    assert 'input 1 x 3 x 64 x 96' in capsys.readouterr().out
+    with pytest.raises(UserError, match='required: out'):
+        export([str(work)])
 
 
 def test_mistakes_of_the_example(files, tmp_path, monkeypatch):
