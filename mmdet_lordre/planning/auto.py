@@ -24,6 +24,8 @@ from .tiling import tiles_a_picture
 #: Pixels that images are compared by at least, and those that are decoded in a second; share of the
 #: minutes for it.
 _PIXELS, _DECODED, _COMPARING = 1e8, 4e7, 0.05
+#: Share of the minutes after which no other family is planned.
+_PLANNING = 0.25
 #: Folder of the plan in a work folder.
 PLAN = 'plan'
 #: Seconds kept for what is neither planned nor counted: building the model, writing it down.
@@ -70,7 +72,8 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     families = families or _candidates(minutes)
     plan = make_plan(train, val, minutes=minutes, device=device, families=families, size=size,
                      pretrained=pretrained, ceilings=not (short and len(families) == 1),
-                     divided=divided, seed=seed, chosen_by=chosen_by)
+                     divided=divided, seed=seed, chosen_by=chosen_by,
+                     seconds=_PLANNING * 60 * minutes - (time.monotonic() - began))
     say(describe(plan))
     _write(plan, folder)
     cfg = load_config(os.path.join(folder, 'planned.py'))

@@ -50,6 +50,7 @@ class Plan:
         ceilings: By family.
         costs: By family; empty if nothing was measured.
         choices: Families, the recommended one first.
+        left_out: Families that there was no time for.
         seconds: That planning took.
     """
     card: Card
@@ -60,6 +61,7 @@ class Plan:
     ceilings: dict[str, Ceiling] = field(default_factory=dict)
     costs: dict[str, Cost] = field(default_factory=dict)
     choices: list[Choice] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     seconds: float = 0.
 
     @property
@@ -128,6 +130,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
               families: Sequence[str] | None = None, size: str | None = None,
               pretrained: str | None = None, measured: bool = True, ceilings: bool = True,
               divided: bool = False, seed: int = 0, chosen_by: str = 'it was asked for',
+              seconds: float = math.inf,
               say: Callable[[str], object] = lambda line: None) -> Plan:
     """Fit a model to data.
 
@@ -146,6 +149,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
         divided: Whether the data were divided so that nothing can be on both sides.
         seed: Of the samples.
         chosen_by: Why it is one family alone, where no ceilings are computed.
+        seconds: After which no other family is begun.
         say: Is told what is being done.
 
     Raises:
@@ -173,12 +177,15 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     plan = Plan(Card(train, looks, val, leaks, reading), minutes, device)
     with Measuring(train, device, reading) if measured else nullcontext() as measuring:
         _fit_all(plan, families, measuring, memory, (chosen, why, bool(size)),
-                 (weights, weights_why), say)
+                 (weights, weights_why), began + seconds, say)
+    plan.left_out = families[len(plan.fits):]
+    if plan.left_out and len(plan.fits) == 1:
+        ceilings, chosen_by = False, 'the one that learns soonest'
     plan.card = replace(plan.card, all_counted=all(one.tile for one in plan.fits.values()))
     if ceilings:
         say('computing ceilings')
         seen = {}
-        for family in families:
+        for family in plan.fits:
             tile = plan.fits[family].tile
             if tile not in seen:
                 judged = cut(val or train, tile) if tile else val or train
@@ -187,20 +194,22 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
         plan.choices = rank(train, plan.fits, plan.ceilings, looks.colored)
     else:
         plan.choices = [Choice(family, math.nan, f'{FAMILIES[family]}: {chosen_by}')
-                        for family in families]
+                        for family in plan.fits]
     plan.seconds = time.monotonic() - began
     return plan
 
 
 def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memory: float | None,
-             size: tuple[str, str, bool], weights: tuple[Pretrained | None, str],
+             size: tuple[str, str, bool], weights: tuple[Pretrained | None, str], until: float,
              say: Callable[[str], object]) -> None:
-    """Fits, costs and configs of all families, into the plan."""
+    """Fits, costs and configs of all families, into the plan; of some once the time is over."""
     train, looks, device, minutes = plan.card.objects, plan.card.looks, plan.device, plan.minutes
     chosen, why, asked = size
     crops = _Crops(train, looks)
     low_precision = None
     for family in families:
+        if plan.fits and time.monotonic() > until:
+            return
         say(f'fitting {FAMILIES.get(family, family)}')
         batch = rules.batch_size(len(train.files), device)
         for smaller in _sizes_from(chosen, asked):
@@ -293,6 +302,10 @@ def describe(plan: Plan) -> str:
         lines.append(f'mind         even without any error it would reach AP '
                      f'{plan.ceilings[best.family].ap:.2f} at most'
                      + ('; more --minutes leave room for larger images' if plan.costs else ''))
+    if plan.left_out:
+        lines.append('not compared '
+                     + listed([FAMILIES[family] for family in plan.left_out])
+                     + ': planning would have taken too much of the minutes')
     if len(plan.choices) > 1:
         lines.append(f'runner-up    {plan.choices[1].reason}')
     return '\n'.join(lines)

@@ -24,6 +24,10 @@ LINES = 5
 _IMAGES, _OBJECTS = 20, 400
 #: Shares of the objects from which on a loss is worth a line; what is drawn badly is so often.
 _WORTH, _COARSE = 0.03, 0.25
+#: Keys of mmdet's models that say how many objects of an image can be found.
+_LIMITS = ('test_cfg.max_per_img', 'test_cfg.rcnn.max_per_img', 'test_cfg.max_per_image',
+           'num_queries', 'panoptic_head.num_queries', 'bbox_head.num_queries',
+           'rpn_head.num_proposals')
 
 
 def warnings_of(cfg: Config) -> list[str]:
@@ -92,14 +96,16 @@ def _some(data):
 
 
 def _limits(model):
-    """(dotted key, number) of the detections that a model keeps of an image."""
-    for place in ('test_cfg', 'test_cfg.rcnn'):
+    """(dotted key, number) of what limits the objects that a model finds in an image; of several
+    keys of one number the first."""
+    seen = set()
+    for key in _LIMITS:
         node = model
-        for part in place.split('.'):
-            node = (node or {}).get(part)
-        most = (node or {}).get('max_per_img')
-        if isinstance(most, int) and most > 0:
-            yield f'model.{place}.max_per_img', most
+        for part in key.split('.'):
+            node = node.get(part) if isinstance(node, dict) else None
+        if type(node) is int and node > 0 and node not in seen:
+            seen.add(node)
+            yield f'model.{key}', node
 
 
 def _too_many(counts, most, key):

@@ -88,6 +88,15 @@ def test_crowds_may_be_taken_as_objects(tmp_path, capsys):
     assert 'a 3, b 3' in said and f'lordre train {out} --crowd-as-instances' in said
 
 
+def test_no_other_family_is_begun_when_the_time_is_over(data):
+    train, _ = read_both(data, seconds=0)
+    plan = make_plan(train, families=['lordre', 'solov2', 'polarmask'], measured=False, seconds=-1)
+    assert list(plan.fits) == ['lordre'] == [choice.family for choice in plan.choices]
+    said = describe(plan)
+    assert 'not compared SOLOv2, PolarMask: planning would' in said and not plan.ceilings
+    assert 'Lordre: the one that learns soonest' in said
+
+
 def test_a_memory_that_nothing_fits_into_is_said(data, capsys):
     main([data, '--family', 'solov2', '--size', 'nano', '--memory', '1e-6', '--minutes', '1'])
     assert 'MiB, more than --memory 1e-06 allows, with one image of' in capsys.readouterr().out

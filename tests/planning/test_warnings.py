@@ -66,6 +66,18 @@ def test_other_heads_hear_what_applies_to_them(path):
     assert warnings_of(given(Config(dict(model=model)), path)) == []
 
 
+@pytest.mark.parametrize('model, key', [
+    (dict(type='Mask2Former', panoptic_head=dict(num_queries=10), test_cfg=dict(max_per_image=100)),
+     'panoptic_head.num_queries'),
+    (dict(type='MaskFormer', test_cfg=dict(max_per_image=10), panoptic_head=dict(num_queries=10)),
+     'test_cfg.max_per_image'),
+    (dict(type='DETR', num_queries=10, test_cfg=dict(max_per_img=100)), 'num_queries'),
+    (dict(type='QueryInst', rpn_head=dict(num_proposals=10)), 'rpn_head.num_proposals')])
+def test_queries_of_other_heads(model, key, path):
+    line, = warnings_of(given(Config(dict(model=model)), path))
+    assert line.startswith(f'model.{key}=10, but 67% of the images have more objects')
+
+
 def test_data_of_other_kinds_are_left_alone():
     cfg = config(dict(type='SOLOV2Head'), dict(), key='mask_head')
     assert warnings_of(cfg) == []
