@@ -50,7 +50,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='replace pictures of an earlier call')
     add_device(parser)
     add_cfg_options(parser)
-    args = parser.parse_intermixed_args(argv)
+    parser.intermixed = True
+    args = parser.parse_args(argv)
     args.checkpoint = None
     if len(args.images) > 1 and (args.images[-1].endswith(_CONFIGS) or '::' in args.images[-1]):
         args.model, args.checkpoint = args.images.pop(), args.model

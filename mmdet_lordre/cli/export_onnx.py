@@ -32,7 +32,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--image', help='compare on this image (default: a drawn one)')
     add_overwrite(parser, 'OUT.onnx')
     add_cfg_options(parser)
-    return parser.parse_intermixed_args(argv)  # options may stand between the names
+    parser.intermixed = True
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> Any:

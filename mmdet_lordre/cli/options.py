@@ -20,15 +20,27 @@ class UsageError(UserError):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, with its errors in one line as all others are."""
+    """argparse's, with its errors in one line as all others are.
 
+    Attributes:
+        intermixed: Whether options may stand between names of which some can be left out.
+    """
+
+    intermixed = False
     _words: Sequence[str] = ()
 
     def parse_known_args(self, args: Sequence[str] | None = None,
                          namespace: argparse.Namespace | None = None) -> Any:
         """As argparse does; what was typed is kept for its errors."""
+        if not self.intermixed:
+            self._words = self._words or (sys.argv[1:] if args is None else list(args))
+            return super().parse_known_args(args, namespace)
         self._words = sys.argv[1:] if args is None else list(args)
-        return super().parse_known_args(args, namespace)
+        self.intermixed = False  # it calls this once for the options and once for the names
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.intermixed = True
 
     def _meant(self, word):
         near = difflib.get_close_matches(word.split('=')[0], self._option_string_actions, n=1)
