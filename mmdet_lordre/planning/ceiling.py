@@ -162,7 +162,7 @@ def build_head(cfg: Config) -> tuple[nn.Module | None, int]:
 
 
 def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int],
-               longest: int = _LONGEST) -> Ceiling | None:
+               longest: int = _LONGEST, by_heart: bool = True) -> Ceiling | None:
     """The ceiling of a config's head.
 
     Args:
@@ -170,6 +170,7 @@ def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int],
         objects: Data that the config is for.
         images: Which of its images are looked at, with an object each.
         longest: Pixels of the longer side beyond which an image is judged at a smaller size.
+        by_heart: See :func:`.predict_perfectly`.
 
     Returns:
         None for a head of another kind.
@@ -181,7 +182,7 @@ def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int],
     truths, results, fates = [], [], []
     for image in images:
         scene = make_scene(objects, int(image), resizer, longest)
-        perfect = predict_perfectly(head, scene, stride)
+        perfect = predict_perfectly(head, scene, stride, by_heart)
         rles = to_rles(perfect.found.masks)
         own = _truth_of(scene)
         for (rle, area, box), label in zip(own, scene.truth.labels.tolist()):

@@ -27,6 +27,7 @@ from ..polarmask import PolarMaskHead
 from ..polarmask.polygons import contours_to_rle
 from ..polarmask.targets import polar_targets
 from ..solov2 import SOLOv2KernelHead, SOLOv2WindowHead
+from .learned_masks import learned_logits, nearest_logits
 
 #: Logit of what is certain.
 _SURE = 12.
@@ -206,7 +207,8 @@ def _polarmask(head: PolarMaskHead, scene: Scene) -> Perfect:
     return Perfect(found, *_marks(count, placed, [*placed.tolist(), *alone], []))
 
 
-def _lordre(head: LordreHead | LordrePlaceHead, scene: Scene, stride: int) -> Perfect:
+def _lordre(head: LordreHead | LordrePlaceHead, scene: Scene, stride: int,
+            by_heart: bool) -> Perfect:
     count, coverage = len(scene.truth), scene.targets(stride)
     areas = torch.from_numpy(scene.truth.masks.areas)
     # of more objects than queries the largest are kept, whose masks are the best
@@ -224,12 +226,10 @@ def _lordre(head: LordreHead | LordrePlaceHead, scene: Scene, stride: int) -> Pe
     if head.mask_upsample == 1:
         masks = _logits(coverage[kept])
     else:
-        # logits are made finer before they are compared with targets of that size: those that are
-        # nearest to them, and at the threshold where half a pixel is covered. They are small, for
-        # masks are resized after the sigmoid, which bends what is not
-        finer = scene.targets(stride // head.mask_upsample)[kept] - 0.5
-        down, right = (_made_finer(head, side).pinverse() for side in coverage.shape[1:])
-        masks = down @ finer @ right.t() + torch.tensor(head.test_cfg['mask_thr']).logit()
+        finer = scene.targets(stride // head.mask_upsample)[kept]
+        masks = learned_logits(coverage[kept], finer, head.upsample, -_SURE) if by_heart else \
+            nearest_logits(coverage[kept], finer, head.upsample,
+                           torch.tensor(head.test_cfg['mask_thr']).logit())
     sure = torch.full((1, queries, 2) if isinstance(head, LordrePlaceHead) else (1, queries), _SURE)
     found, = head.predict_by_feat(classes, sure, masks[None], torch.zeros(1, 1, 1, 1),
                                   [scene.meta], rescale=True)
@@ -237,12 +237,6 @@ def _lordre(head: LordreHead | LordrePlaceHead, scene: Scene, stride: int) -> Pe
     # what has no place for want of queries is no neighbor's doing
     assigned = set(chosen.tolist()) - set(lonely[head.num_queries:].tolist())
     return Perfect(found, *_marks(count, kept, sorted(assigned), vanished))
-
-
-def _made_finer(head, length: int) -> Tensor:
-    """The matrix (finer, length) by which a head makes a row or column of logits finer."""
-    rows = head.upsample(torch.eye(length)[None, :, :, None])
-    return rows[0, :, :, 0].t()
 
 
 def _drawn_best(head: PolarMaskHead, scene: Scene, targets) -> Tensor:
@@ -273,14 +267,17 @@ def known_head(head: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def predict_perfectly(head: nn.Module, scene: Scene, stride: int = 8) -> Perfect:
+def predict_perfectly(head: nn.Module, scene: Scene, stride: int = 8,
+                      by_heart: bool = True) -> Perfect:
     """Detections of a network without any error.
 
     Args:
         head: One of this package.
         scene: An image with at least one object.
         stride: Of the features that Lordre's masks are made of; the other heads know theirs.
+        by_heart: Whether outlines may be as fine as Lordre draws those of pictures that it knows
+            by heart; else as of pictures like them.
     """
     if isinstance(head, LordreHead | LordrePlaceHead):
-        return _lordre(head, scene, stride)
+        return _lordre(head, scene, stride, by_heart)
     return _WAYS[type(head)](head, scene)

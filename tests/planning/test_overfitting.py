@@ -35,6 +35,8 @@ def test_a_network_comes_to_its_ceiling(family, steps, count, batch, tmp_path):
     # the same picture in every step
     text = re.sub(r"dict\(type='RandomFlip'.*\n", '', text).replace(
         'ratio_range=(0.8, 1.2)', 'ratio_range=(1.0, 1.0)')
+    if family == 'polarmask':  # rays are numbers, of which Muon leaves more than a mask shows
+        text = re.sub(r"type='MuonWithAdamW', lr=[\d.]+", "type='AdamW', lr=0.0014", text)
     config = tmp_path / 'overfit.py'
     config.write_text(text)
     ceiling = ceiling_of(config_of(text), objects, range(count))
