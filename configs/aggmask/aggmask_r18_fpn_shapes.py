@@ -19,6 +19,7 @@ model = dict(
         max_masks=12,
         plain_start=True,
         windows=True,
+        foreground=True,
         norm_cfg=dict(type='GN', num_groups=8, requires_grad=True)))
 
 custom_hooks = [dict(type='ChannelsLastHook')]

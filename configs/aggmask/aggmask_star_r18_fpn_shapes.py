@@ -20,6 +20,7 @@ model = dict(
         plain_start=True,
         shared_tower=True,
         windows=True,
+        foreground=True,
         norm_cfg=dict(type='GN', num_groups=8, requires_grad=True)))
 
 custom_hooks = [dict(type='ChannelsLastHook')]

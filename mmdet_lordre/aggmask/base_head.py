@@ -77,6 +77,8 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
             bilinearly (from the journal edition, SODAR). The offsets start at zero.
         windows: Also predict, per cell, an ellipse that is added to its mask's logits; see
             :mod:`mmdet_lordre.aggmask.windows`. An addition to the published method.
+        foreground: Also predict, from the context, one map of the image that is added to the
+            logits of all masks: whatever is an object. An addition to the published method.
         max_masks: Positive cells an image, on average over the batch, that learn their masks in a
             step; of more, which ones is drawn at random. Fusion is most of the time of a step
             where objects are many. All as published by default.
@@ -128,6 +130,7 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
                  cls_down_index: int = 0,
                  deformable: bool = False,
                  windows: bool = False,
+                 foreground: bool = False,
                  max_masks: int | None = None,
                  plain_start: bool = False,
                  loss_mask: dict = dict(type='DiceLoss', use_sigmoid=True, activate=False,
@@ -153,6 +156,9 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
                              f'{weight_activation!r}')
         if max_masks is not None and max_masks < 1:
             raise ValueError(f'max_masks must be at least 1 or None, not {max_masks!r}')
+        if foreground and not context_channels:
+            raise ValueError('foreground is predicted from the context: set context_channels '
+                             'above 0')
         check_groups(norm_cfg, feat_channels=feat_channels)
         self.num_classes = num_classes
         self.in_channels = in_channels
@@ -167,7 +173,7 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
         self.cls_down_index = cls_down_index
         self.norm_cfg = norm_cfg
         self.weight_activation = weight_activation
-        self.windows = windows
+        self.windows, self.foreground = windows, foreground
         self.max_masks = max_masks
         self.train_cfg = train_cfg
         self.sync_normalizers = sync_normalizers
@@ -206,6 +212,9 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
             self.context_fusion_convs = ContextBranch(in_channels, len(strides), context_channels,
                                                       context_layers, norm_cfg)
         self.context_channels = context_channels
+        if foreground:
+            self.conv_foreground = nn.Conv2d(context_channels, 1, 1)
+            normal_init(self.conv_foreground, std=0.01)
 
     def _start_plain(self, pattern: str) -> None:
         """Let every cell's fusion pass on the map of its own mask cell at first."""
@@ -334,7 +343,8 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
         parts = [*mask_feats, kernels, table]
         if context is not None:
             parts.append(context)
-        parts += [parameter for name in ('learned_weights', 'neighbor_offsets', 'conv_window')
+        parts += [parameter for name in ('learned_weights', 'neighbor_offsets', 'conv_window',
+                                         'conv_foreground')
                   if hasattr(self, name) for parameter in getattr(self, name).parameters()]
         return sum(part.float().sum() * 0 for part in parts)
 

@@ -97,8 +97,12 @@ class MaskLosses(SelectedCells):
             images = [image for image, _ in parts]
             shared = (maps.new_zeros(len(parts), 0, *size) if context is None
                       else context[images].float())
-            logits = fuse_in_blocks(maps, index, shared, [len(one.cells) for _, one in parts],
+            counts = [len(one.cells) for _, one in parts]
+            logits = fuse_in_blocks(maps, index, shared, counts,
                                     self.fusion.split(numbers.weights))
+            if self.foreground:
+                logits = logits + self.foreground_maps(shared).repeat_interleave(
+                    torch.tensor(counts), dim=0)
             if numbers.windows is not None:
                 logits = add_windows(logits, numbers.windows, *self.tables.places_of(cells))
             targets = parts[0][1].masks[torch.cat([selection.gts for _, selection in parts])]

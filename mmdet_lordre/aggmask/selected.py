@@ -34,7 +34,8 @@ class SelectedCells:
     """The part of a head that makes masks of the cells it is given, and of no others.
 
     It needs ``tables``, ``fusion``, ``learned_weights``, ``weight_activation``, ``deformable`` with
-    ``neighbor_offsets`` and ``windows`` with ``conv_window``.
+    ``neighbor_offsets``, ``windows`` with ``conv_window`` and ``foreground`` with
+    ``conv_foreground``.
     """
 
     def _predicted(self, conv: nn.Conv2d, patches: Tensor) -> Tensor:
@@ -90,9 +91,17 @@ class SelectedCells:
         """Mask logits (n, H, W) of class cells of one image; arguments as above."""
         maps = self.neighbor_maps(features, kernels, lookup, numbers.offsets, size)
         logits = self.fusion(maps, context, numbers.weights)
+        if self.foreground:
+            logits = logits + self.foreground_maps(context[None])[0]
         if numbers.windows is None:
             return logits
         return add_windows(logits, numbers.windows, *self.tables.places_of(lookup.cells))
+
+    def foreground_maps(self, context: Tensor) -> Tensor:
+        """Logits (B, H, W) that all masks of an image share, from contexts (B, c, H, W)."""
+        conv = self.conv_foreground
+        return F.conv2d(context.to(conv.weight.dtype), conv.weight, conv.bias)[:, 0].to(
+            context.dtype)
 
     def chunk(self, size: tuple[int, int], device: torch.device | str) -> int:
         """Cells that are fused at once.

@@ -80,6 +80,8 @@ def _aggmask(fit, size, channels):
             + _grid_numbers(fit)
             + '        # windows: each cell knows from the first step on where its mask is\n'
               '        windows=True,\n'
+              '        # all masks of an image share what tells objects from the rest\n'
+              '        foreground=True,\n'
               '        # fusion passes on the map of a cell\'s own at first, in place of noise\n'
               '        plain_start=True,\n'
               '        # cells an image, drawn in each step: fusing all masks takes longest\n'

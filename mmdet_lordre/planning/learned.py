@@ -4,7 +4,7 @@ import math
 #: Square root of the thousands of images after which a family comes to half of its ceiling, at
 #: images of 200 px: of one class, and how much more by the power of the others (docs/planning.md).
 EFFORT = {'lordre': (0.15, 0.3), 'solov2': (0.4, 0.6), 'polarmask': (1.6, 0.6),
-          'aggmask': (3.2, 0.65), 'aggmask_star': (2., 0.45)}
+          'aggmask': (0.8, 0.32), 'aggmask_star': (0.6, 0.23)}
 _POWER = 0.75
 #: Part of that which is left where colors tell the classes apart.
 _COLORED = 0.25

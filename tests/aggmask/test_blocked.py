@@ -52,7 +52,8 @@ def test_equals_convolutions(settings, counts, cells, monkeypatch):
 
 
 @pytest.mark.parametrize('kind', HEADS)
-@pytest.mark.parametrize('settings', [dict(), dict(deformable=True, windows=True)], ids=str)
+@pytest.mark.parametrize('settings', [dict(), dict(foreground=True), dict(
+    deformable=True, windows=True)], ids=str)
 def test_a_head_learns_the_same_with_either(kind, settings, monkeypatch):
     head = make_head(kind, **settings)
     feats, samples = make_feats(), [make_sample(0, 3), make_sample(1, 4)]

@@ -65,7 +65,7 @@ def aggmask_star(**head):
 
 
 def aggmask_star_windows(**head):
-    return aggmask_star(windows=True, **head)
+    return aggmask_star(windows=True, foreground=True, **head)
 
 
 def polarmask(**head):

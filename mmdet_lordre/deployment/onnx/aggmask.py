@@ -103,6 +103,8 @@ class AggMaskInstances(nn.Module):
                 total = total + _conv(shared.flatten(1, 2), context).reshape(*total.shape)
             x = total.unflatten(2, tuple(size))
         x = x.reshape(batch, count, *size)
+        if head.foreground:
+            x = x + head.foreground_maps(context)[:, None]
         if head.windows:
             windows = cell_kernels(_linear(head.conv_window, patches),
                                    *head.tables.places_of(cells), size)
