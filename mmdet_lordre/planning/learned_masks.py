@@ -100,11 +100,11 @@ def _minimized(coverage, targets, upsample):
     area = targets.sum((1, 2)).clamp(min=1)
     for _ in range(_STEPS):
         made = upsample(logits[:, None])[:, 0]
-        loss = F.binary_cross_entropy_with_logits(made, targets, reduction='none').sum((1, 2)) / area
+        loss = F.binary_cross_entropy_with_logits(made, targets, reduction='none')
         probs = made.sigmoid()
         dice = 2 * (probs * targets).sum((1, 2)) / (
             probs.square() + targets.square()).sum((1, 2)).clamp(min=1e-3)
         optimizer.zero_grad()
-        (loss - 2 * dice).sum().backward()
+        (loss.sum((1, 2)) / area - 2 * dice).sum().backward()
         optimizer.step()
     return logits.detach()
