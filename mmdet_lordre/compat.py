@@ -7,11 +7,12 @@ import re
 # Lowest version that works and the first that is not known to; either distribution
 # (OpenMMLab's, or the onedl fork with the same import names) counts by its import name.
 # torch 2.6 is the first whose add_safe_globals takes a function under another name, without which
-# mmengine's log history cannot be allowed; 2.13 is what all tests run with. mmcv 2.0 asks the
+# mmengine's log history cannot be allowed; 2.13 is what all tests run with. mmengine before
+# 0.10.3 writes configs as YAML with objects of its own, which are refused. mmcv 2.0 asks the
 # compiler for C++14, and torch's headers from 2.1 on demand C++17: no torch taken here builds it.
 REQUIRED = {
     'torch': ((2, 6), None),
-    'mmengine': ((0, 10, 0), (1, 0)),
+    'mmengine': ((0, 10, 3), (1, 0)),
     'mmcv': ((2, 1, 0), (3, 0)),
     'mmdet': ((3, 3, 0), (4, 0)),
 }

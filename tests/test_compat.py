@@ -9,14 +9,14 @@ from mmdet_lordre import compat
 # What the two stacks are made of; constraints.txt pins one of each.
 SUPPORTED = [
     ('OpenMMLab', dict(torch='2.13.0+cpu', mmengine='0.10.7', mmcv='2.1.0', mmdet='3.3.0')),
-    ('OpenMMLab, oldest', dict(torch='2.6.0', mmengine='0.10.0', mmcv='2.1.0', mmdet='3.3.0')),
+    ('OpenMMLab, oldest', dict(torch='2.6.0', mmengine='0.10.3', mmcv='2.1.0', mmdet='3.3.0')),
     ('onedl', dict(torch='2.13.0+cpu', mmengine='0.10.12', mmcv='2.3.6', mmdet='3.5.1')),
     ('onedl, oldest', dict(torch='2.6.0+cu124', mmengine='0.10.12', mmcv='2.3.0', mmdet='3.5.0'))]
 # library, version, what the sentence says
 REFUSED = [
     ('torch', '2.5.1', 'needs torch>=2.6 but found 2.5.1'),
-    ('mmengine', '0.9.1', 'needs mmengine>=0.10.0,<1.0 but found 0.9.1'),
-    ('mmengine', '1.0.0', 'needs mmengine>=0.10.0,<1.0 but found 1.0.0'),
+    ('mmengine', '0.10.2', 'needs mmengine>=0.10.3,<1.0 but found 0.10.2'),
+    ('mmengine', '1.0.0', 'needs mmengine>=0.10.3,<1.0 but found 1.0.0'),
     ('mmcv', '2.0.1', 'needs mmcv>=2.1.0,<3.0 but found 2.0.1'),
     ('mmdet', '3.2.0', 'needs mmdet>=3.3.0,<4.0 but found 3.2.0'),
     ('mmdet', '4.0.0', 'needs mmdet>=3.3.0,<4.0 but found 4.0.0')]

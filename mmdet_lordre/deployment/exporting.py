@@ -149,7 +149,7 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
         image: A picture to compare on, else one is drawn.
 
     Raises:
-        UserError: They do not.
+        UserError: They do not, or this onnxruntime does not know deformable convolution.
     """
     import onnxruntime
 
@@ -157,7 +157,14 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(out, options, ['CPUExecutionProvider'])
+    try:
+        session = onnxruntime.InferenceSession(out, options, ['CPUExecutionProvider'])
+    except Exception as error:
+        if 'NOT_IMPLEMENTED' not in str(error) or 'DeformConv' not in str(error):
+            raise
+        raise UserError(f'{out} was written, but not compared: onnxruntime '
+                        f'{onnxruntime.__version__} does not know deformable convolution on the '
+                        "CPU; install 'onnxruntime>=1.25'") from error
     if not end_to_end:
         outputs = session.run(None, {'image': read_picture(model, image, size).numpy()})
         print('outputs: ' + ', '.join(f'{output.name} {"x".join(map(str, value.shape))}'

@@ -4,7 +4,8 @@ import torch
 from mmengine.config import Config
 
 from mmdet_lordre.config.reading import input_size
-from mmdet_lordre.deployment.exporting import image_preparation
+from mmdet_lordre.deployment.exporting import compare_with_torch, image_preparation
+from mmdet_lordre.errors import UserError
 
 from . import models
 
@@ -26,3 +27,15 @@ def test_resize_is_mmcvs(resize, scale, keeps, size):
     found = image_preparation(model)
     assert (found['scale'], found['keep_ratio']) == (scale, keeps)
     assert input_size(model.cfg) == size
+
+
+def test_an_onnxruntime_without_deformable_convolution(monkeypatch):
+    """As those before 1.25 say it."""
+    onnxruntime = pytest.importorskip('onnxruntime')
+
+    def refuse(*args):
+        raise RuntimeError('[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : Could not find an '
+                           'implementation for DeformConv(19) node with name \'\'')
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', refuse)
+    with pytest.raises(UserError, match=r"m.onnx was written, but not compared.*>=1\.25'"):
+        compare_with_torch(None, 'm.onnx', (64, 64))

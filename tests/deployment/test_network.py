@@ -41,7 +41,7 @@ def rounding(device, dynamic):
     """How far compiled and plain results may be apart: coordinates are rounded differently."""
     if device == 'cuda':
         return dict(rtol=3e-3, atol=1e-3)
-    return dict(rtol=1e-4, atol=1e-4) if dynamic else {}
+    return dict(rtol=1e-4, atol=1e-4) if dynamic else dict(rtol=1e-5, atol=1e-5)
 
 
 def assert_same(a, b, **tolerance):
