@@ -322,5 +322,11 @@ def _say_what_begins(runner):
         f'Training {cfg.model.type} ({parameters / 1e6:.1f} M parameters'
         + (f', {plural(len(classes), "class")}: {listed(classes)}' if classes else '') + ')'
         + f' on {device_name()}, {plural(runner.world_size, "process")}')
+    factors = (cfg.optim_wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
+    names = [f'.{name}' for name, _ in runner.model.named_parameters()]
+    for key in factors if not cfg.optim_wrapper.get('constructor') else ():
+        if not any(key in name for name in names):
+            runner.logger.warning(f'optim_wrapper.paramwise_cfg.custom_keys: no parameter of the '
+                                  f'model has {key!r} in its name, so it changes nothing')
     runner.logger.info(f'Log with everything: {runner.log_dir}/{runner.timestamp}.log')
 

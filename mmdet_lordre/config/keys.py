@@ -217,6 +217,9 @@ def _allowed(node, place) -> set[str] | None:
             cls = mmengine.registry.LOOPS.get(
                 'EpochBasedTrainLoop' if node.get('by_epoch', True) else 'IterBasedTrainLoop')
         return _arguments(cls) | {'type'} | _EXTRA.get(place, {'by_epoch'})
+    for pattern, keys in _SPELLED:
+        if pattern.fullmatch(place):
+            return keys
     kind = node.get('type')
     last = place.split('.')[-1]
     if kind is None or _untyped(place) or any(last.endswith(end) for end in _PARTIAL
@@ -362,3 +365,10 @@ _CONTAINERS = dict(
     auto_scale_lr={'enable', 'base_batch_size'}, **{'optim_wrapper.clip_grad': {
         'type', *inspect.signature(clip_grad_norm_).parameters,
         *inspect.signature(clip_grad_value_).parameters} - {'parameters'}})
+#: Dictionaries of which other classes may read more: only what is like one of these is misspelled.
+_SPELLED = (
+    (re.compile(r'optim_wrapper\.paramwise_cfg'), {
+        'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult',
+        'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate'}),
+    (re.compile(r'optim_wrapper\.paramwise_cfg\.custom_keys\..+'), {'lr_mult', 'decay_mult'}),
+    (re.compile(r'\w+_dataloader\.(.+\.)?filter_cfg'), {'filter_empty_gt', 'min_size'}))

@@ -77,7 +77,13 @@ _RULES = tuple((re.compile(pattern), text, fits) for pattern, text, fits in (
     (r'env_cfg\.mp_cfg', 'a dictionary', lambda value: isinstance(value, dict)),
     (r'model\.backbone', 'a dictionary with a type', lambda value: isinstance(value, dict)),
     (r'model\.(.+\.)?(num_classes|num_queries)', 'a whole number from 1', _whole(1)),
-    (r'model\.(mask|bbox)_head\.(kernel_dim|feat_channels)', 'a whole number from 1', _whole(1)),
+    (r'model\.(mask|bbox)_head\.(kernel_dim|(feat_|in_)?channels|depth|groups)',
+     'a whole number from 1', _whole(1)),
+    (r'model\.data_preprocessor\.pad_size_divisor', 'a whole number from 1', _whole(1)),
+    (r'(train|val|test)_dataloader\.(.+\.)?filter_cfg\.min_size', 'a number from 0', _number),
+    (r'param_scheduler\.\d+\.start_factor', 'a number above 0',
+     lambda value: _number(value) and value > 0),
+    (r'log_processor\.window_size', 'a whole number from 1', _whole(1)),
     (r'model\.(mask|bbox)_head\.(loss_mask|loss_cls|mask_feature_head|matcher)', 'a dictionary',
      lambda value: isinstance(value, dict)),
     (r'model\.data_preprocessor\.std', 'numbers above 0', _deviations),
@@ -87,6 +93,7 @@ _RULES = tuple((re.compile(pattern), text, fits) for pattern, text, fits in (
     (r'auto_scale_lr\.enable', 'True or False', _boolean),
     (r'env_cfg\.mp_cfg\.mp_start_method', ' or '.join(multiprocessing.get_all_start_methods()),
      lambda value: value is None or value in multiprocessing.get_all_start_methods()),
+    (r'sync_bn', "'torch' or 'mmcv'", lambda value: value in ('torch', 'mmcv', None)),
     (r'log_level', 'the name of a level, such as INFO', _level)))
 
 #: Keys of the runner, and what stands there.
@@ -99,6 +106,8 @@ _KINDS = {**dict.fromkeys((
                     ((dict, list, tuple), 'a metric or a list of metrics')),
     'default_scope': (str, 'the name of a scope, such as mmdet'),
     'param_scheduler': ((list, tuple, dict), 'a list of schedulers'),
+    'compile': ((bool, dict), 'True or False, or a dictionary of arguments of torch.compile'),
+    'find_unused_parameters': (bool, 'True or False'),
     'work_dir': (str, 'a folder'), 'load_from': (str, 'a file'), 'resume': (bool, 'True or False')}
 
 
@@ -119,15 +128,15 @@ def check_values(cfg: Config, name: str) -> None:
     _check_items(cfg, name)
     for top in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'model',
                 'default_hooks', 'optim_wrapper', 'param_scheduler', 'randomness',
-                'auto_scale_lr', 'env_cfg'):
+                'auto_scale_lr', 'env_cfg', 'log_processor'):
         for place, node in nodes_of(cfg.get(top), top):
             for key, value in list(node.items()):
                 if _is_float_for_whole(f'{place}.{key}', value):
                     node[key] = int(value)
                 else:
                     _check(f'{place}.{key}', value, name)
-    if 'log_level' in cfg:
-        _check('log_level', cfg.log_level, name)
+    for key in {'log_level', 'sync_bn'} & set(cfg):
+        _check(key, cfg[key], name)
     if cfg.model.get('data_preprocessor', 0) is None and not cfg.get('data_preprocessor'):
         raise UserError(f'{name}: model.data_preprocessor=None: images would reach the model as '
                         'they are; take DetDataPreprocessor, with the mean and std of its weights')

@@ -17,6 +17,9 @@ from ..text import listed, plural
 #: Settings of ``test_cfg`` that are one of some words.
 _CHOICES = dict(mask_format=('bitmap', 'rle'), kernel=('gaussian', 'linear'))
 
+#: Those that are scores or probabilities.
+_SHARES = ('score_thr', 'mask_thr', 'filter_thr')
+
 
 def complete_test_cfg(head: str, given: Mapping | None, defaults: Mapping) -> dict[str, Any]:
     """``test_cfg`` with the published settings for what it leaves out.
@@ -41,6 +44,8 @@ def complete_test_cfg(head: str, given: Mapping | None, defaults: Mapping) -> di
         if not isinstance(value, kind) or (isinstance(value, bool) and not isinstance(default, bool)
                                            and words):
             raise ValueError(f'test_cfg.{key} of {head} must be {words}, not {value!r}')
+        if key in _SHARES and not 0 <= value <= 1:
+            raise ValueError(f'test_cfg.{key} of {head} must be from 0 to 1, not {value!r}')
         if value not in _CHOICES.get(key, (value, )):
             raise ValueError(f'test_cfg.{key} of {head} must be '
                              f'{" or ".join(map(repr, _CHOICES[key]))}, not {value!r}')

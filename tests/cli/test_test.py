@@ -99,7 +99,7 @@ def test_the_metric_of_mmdet_is_replaced(trained, val, tmp_path):
 
 def test_nothing_detected_is_zero(trained, val, tmp_path):
     figures = run_test([*trained, *val, '--eval', 'segm', '--work-dir', f'{tmp_path}/w',
-                        '--cfg-options', 'model.test_cfg.score_thr=2.0'])
+                        '--cfg-options', 'model.test_cfg.score_thr=1.0'])
     assert figures['coco/segm_mAP'] == figures['coco/segm_mAP_50'] == 0
 
 

@@ -160,7 +160,7 @@ def test_results_options(features):
     assert result.activation_maps.min() >= 0 and result.activation_maps.max() <= 1
     every = make_head(test_cfg=dict(score_thr=0.0)).eval().predict(features, samples)[0]
     assert torch.allclose(result.scores, every.scores.topk(2).values)
-    none = make_head(test_cfg=dict(score_thr=2.0)).eval().predict(features, samples, rescale=True)
+    none = make_head(test_cfg=dict(score_thr=1.0)).eval().predict(features, samples, rescale=True)
     assert len(none[0]) == 0 and none[0].masks.shape == (0, 120, 180)
 
 
