@@ -12,6 +12,7 @@ from ..datasets.file_names import path_inside
 from ..masks.runs import crop_of_rle
 from ..visualization.drawing import instance_colors, paint
 from ..visualization.palette import class_palette
+from ..visualization.seen import read_to_see
 
 #: Sides of an object that its surroundings have, and pixels that are shown at least.
 _AROUND, _LEAST = 1.9, 24
@@ -128,12 +129,9 @@ class Tiles:
         path = path_inside(self.folder, name, self.follow_links) \
             if self.folder and isinstance(name, str) else None
         # a pipe would be waited for, for ever
-        image = cv2.imread(path, cv2.IMREAD_COLOR) if path and os.path.isfile(path) else None
-        if image is None:
-            self.unread.add(index)
-            return None
-        height, width = self._size(index)
-        if image.shape[:2] != (height, width):
+        size = self._size(index)
+        image = read_to_see(path, size) if path and os.path.isfile(path) else None
+        if image is None or image.shape[:2] != size:
             self.unread.add(index)
             return None
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import cv2
-import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import Compose
@@ -23,6 +22,7 @@ from ..prediction.trained_size import tile_of
 from ..text import plural
 from ..visualization import PICTURE_MODES
 from ..visualization.modes import PictureMode
+from ..visualization.seen import read_to_see
 from .options import Parser, add_cfg_options, add_device
 
 #: How names of configs end, which a checkpoint follows.
@@ -77,13 +77,16 @@ def main(argv: list[str] | None = None) -> list[Path]:
     found, written, skipped = 0, [], []
     for path, target in track([*zip(paths, targets)], description='Drawing',
                               disable=len(paths) < 2):
-        image = _read(path)
+        image = read_to_see(str(path))
         if image is None:
             skipped.append(path)
             continue
-        image = image[..., ::-1]
         sample = tiled(DetDataSample(metainfo=dict(img_id=str(path), img_path=str(path)))) \
             if tiled else inference_detector(model, str(path), test_pipeline=pipeline)
+        if image.shape[:2] != tuple(sample.ori_shape[:2]):
+            # a model of photographs that were annotated as they are stored
+            image = read_to_see(str(path), sample.ori_shape[:2])
+        image = image[..., ::-1]
         found += int((sample.pred_instances.scores > args.score_thr).sum())
         cv2_write(target, picture_of(mode, image, sample, model.dataset_meta, args.score_thr))
         written.append(target)
@@ -106,15 +109,6 @@ def picture_mode_of(name: str) -> PictureMode:
         raise UserError(f'--mode: unknown mode {name!r}; choose from '
                         f'{", ".join(sorted(PICTURE_MODES))}')
     return PICTURE_MODES[name]
-
-
-def _read(path):
-    """The image in BGR, None where nothing can be read of it."""
-    try:
-        return mmcv.imread(str(path))
-    # an empty file, or one that claims more pixels than OpenCV reads; a link that leads nowhere
-    except (cv2.error, OSError):
-        return None
 
 
 def list_images(path: str | Path, out: Path | None = None) -> list[Path]:

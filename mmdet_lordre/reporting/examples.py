@@ -2,7 +2,6 @@
 import os
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from pycocotools import mask as mask_api
 
@@ -10,6 +9,7 @@ from ..datasets.annotation_rules import MOST_PIXELS
 from ..datasets.file_names import base_names
 from ..pages import thumbnail
 from ..text import printable
+from ..visualization.seen import read_to_see
 from .outlines import POINTS, outline
 from .table import Table
 
@@ -109,10 +109,7 @@ class Examples:
         path = inside(self.folder, picture.name)
         image = None
         if path is not None and picture.width * picture.height <= MOST_PIXELS:
-            try:
-                image = cv2.imread(path, cv2.IMREAD_COLOR)
-            except cv2.error:
-                image = None
+            image = read_to_see(path, (picture.height, picture.width))
         if image is None or image.shape[:2] != (picture.height, picture.width):
             self.unread.append(printable(picture.name, 80))
             return None

@@ -1,0 +1,34 @@
+"""Image files as a person wants to see them."""
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+#: Percentiles of the values of 16 bits that become black and white.
+_RANGE = (0.1, 99.9)
+
+
+def read_to_see(path: str, size: Sequence[int] | None = None) -> np.ndarray | None:
+    """The pixels of a file, those of 16 bits spread over the values that it uses.
+
+    Args:
+        path: Of a file.
+        size: (height, width) that is meant: where the orientation tag turns the image away from
+            it, it is read as it is stored.
+
+    Returns:
+        uint8 (H, W, 3), BGR; None where nothing can be read.
+    """
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    try:
+        image = cv2.imread(path, flags)
+        if image is not None and size is not None and image.shape[:2] != tuple(size) \
+                and image.shape[1::-1] == tuple(size):
+            image = cv2.imread(path, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # an empty file, or one that claims more pixels than OpenCV reads
+        return None
+    if image is None or image.dtype == np.uint8:
+        return image
+    low, high = np.percentile(image[::4, ::4], _RANGE)
+    spread = (image.astype(np.float32) - low) * (255 / max(high - low, 1))
+    return np.clip(np.rint(spread), 0, 255).astype(np.uint8)
