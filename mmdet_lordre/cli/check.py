@@ -112,8 +112,7 @@ def _check_clean(args, parts):
     if not args.clean.lower().endswith('.json'):
         raise UserError(f'--clean: {args.clean} must end in .json')
     part, = parts.values()
-    refuse_overwriting([args.clean], args.overwrite,
-                       [args.ann, part.source, part.ann_file, part.folder])
+    refuse_overwriting([args.clean], args.overwrite, [args.ann, part.source, part.ann_file])
 
 
 def table(problems: list[Problem], examples: int = 3) -> str:

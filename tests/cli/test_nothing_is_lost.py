@@ -263,6 +263,12 @@ def test_a_clean_copy_never_replaces_what_is_checked(data, tmp_path, error_line)
     os.symlink(folder, tmp_path / 'link')
     line = error_line(check, folder, '--clean', folder / 'train' / '00.png', '--overwrite')
     assert '00.png must end in .json' in line
+    # an earlier copy may lie among the images
+    copy = folder / 'train' / 'clean.json'
+    copy.write_text('of an earlier call')
+    check([str(folder / 'train.json'), '--clean', str(copy), '--overwrite'])
+    assert len(read_json(copy)['images']) == 12
+    copy.unlink()
     for target in (folder / 'train.json', tmp_path / 'hard.json', tmp_path / 'link' / 'train.json'):
         for ann in (folder, folder / 'train.json'):
             assert 'would be written over, and it is read' in error_line(
