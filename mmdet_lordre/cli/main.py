@@ -46,6 +46,7 @@ COMMANDS = {
 _FROM_WORKERS = (
     (re.compile(r'failed to load image: (.+)'),
      'the image {0} cannot be decoded: replace it or take it out of the annotation file'),
+    (re.compile(r'(\w+: the masks of .+ pixels, and the image .+ leaves masks behind.*)'), '{0}'),
     (re.compile(r"No such file or directory: '(.+)'"), 'no such file: {0}'),
 )
 

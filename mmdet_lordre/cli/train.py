@@ -11,6 +11,7 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
+from ..checkpoints.work_folder import checkpoint_of_folder
 from ..config.building import not_built
 from ..config.checks import check_best, check_class_counts, check_data, check_start, use_files
 from ..config.classes import class_names_of
@@ -297,6 +298,9 @@ def _set_start(cfg, args):
         raise UserError('--resume and --load-from exclude each other: continue a run, or '
                         'start a new one from weights')
     path = args.load_from or (args.resume if args.resume != 'auto' else None)
+    if path and os.path.isdir(path):
+        raise UserError(f'{path} is a folder: give a checkpoint in it, such as '
+                        f'{checkpoint_of_folder(path)}')
     if path and '://' not in path and not os.path.isfile(path):
         raise UserError(f'no such checkpoint: {path}')
     if args.load_from:

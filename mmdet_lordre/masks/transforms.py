@@ -57,6 +57,7 @@ class MaskTargets(BaseTransform):
 
     Raises:
         KeyError: Without ``gt_masks``.
+        ValueError: They have another size than the image: a step before has left them behind.
     """
 
     kind: type
@@ -70,7 +71,14 @@ class MaskTargets(BaseTransform):
         if 'gt_masks' not in results:
             raise KeyError(f'{type(self).__name__} found no gt_masks: set with_mask=True in the '
                            "pipeline's LoadAnnotations")
-        if not isinstance(results['gt_masks'], self.kind):
+        masks = results['gt_masks']
+        size = results['img'].shape[:2] if 'img' in results else results.get('img_shape')
+        if size is not None and tuple(size[:2]) != (masks.height, masks.width):
+            raise ValueError(f'{type(self).__name__}: the masks of {results.get("img_path")} have '
+                             f'{masks.height} x {masks.width} pixels, and the image {size[0]} x '
+                             f'{size[1]}: a step before moves images and leaves masks behind; '
+                             'leave it out')
+        if not isinstance(masks, self.kind):
             results['gt_masks'] = self.make(results['gt_masks'])
         return results
 

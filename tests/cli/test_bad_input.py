@@ -105,7 +105,8 @@ def test_class_counts(bad, trained, data, error_line):
     # of a checkpoint that training shall go on from
     make_coco(folder, 'train', 'train.json', count=6, names=('a', 'b'), ids=(1, 2))
     line = error_line(train, config, *options, '--resume', trained[1])
-    assert 'has 3 classes' in line and 'has 2' in line
+    assert 'cannot be gone on from' in line and '3 classes before, 2 now' in line
+    assert 'Give the data the classes dot, box, bar in this order' in line
 
 
 @pytest.mark.linux
@@ -122,6 +123,9 @@ def test_paths_and_names(bad, trained, data, error_line):
     assert "--eval: unknown metric 'mAP'" in line and 'segm, bbox' in line
     assert 'no such checkpoint: gone.pth' in error_line(run_test, config, 'gone.pth')
     assert 'no such checkpoint' in error_line(train, config, *options, '--load-from', 'gone.pth')
+    work = os.path.dirname(trained[1])
+    assert f'{work} is a folder: give a checkpoint in it, such as {trained[1]}' in error_line(
+        train, config, *options, '--load-from', work)
     assert '.pkl' in error_line(run_test, *trained, '--out', 'results.txt')
     assert error_line(train, config, *options, '--val-ann', 'no.json').endswith(
         'no such annotation file: no.json')

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import Compose
+from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.registry import init_default_scope
 from pycocotools import mask as mask_api
 
+from mmdet_lordre.cli.main import explain
 from mmdet_lordre.grid import read_masks
 from mmdet_lordre.masks import LazyMasks, ShrinkMasks, ShrunkMasks, central_sums
 from mmdet_lordre.polarmask.contours import InstanceContours
@@ -151,3 +153,16 @@ def test_shrunk_in_the_worker(pair):
         ShrinkMasks(3)
     with pytest.raises(KeyError, match='with_mask'):
         ShrinkMasks(4).transform({})
+
+
+@pytest.mark.parametrize('step', [dict(type='ShrinkMasks'), dict(type='GridMaskTargets')])
+def test_masks_that_a_step_has_left_behind(step):
+    """A transform of one's own that resizes the image alone."""
+    results = dict(img=np.zeros((32, 48, 3), np.uint8), img_path='a.png', img_shape=(32, 48),
+                   gt_masks=BitmapMasks(np.zeros((1, 16, 24), np.uint8), 16, 24))
+    with pytest.raises(ValueError, match=r'a\.png have 16 x 24 .* image 32 x 48: a step') as error:
+        TRANSFORMS.build(step)(results)
+    assert explain(error.value) == str(error.value)
+    # as torch brings it from a worker
+    assert explain(RuntimeError(f'Caught in worker 0.\n  raise x\nValueError: {error.value}')) \
+        == str(error.value)
