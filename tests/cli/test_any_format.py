@@ -59,7 +59,8 @@ def test_classes_without_objects(run, tmp_path):
     runner, said = run(exports.roboflow, '--data', 'SET')
     assert 'classes without any object are left out of the model: pets' in said
     assert runner.model.mask_head.num_classes == 2
-    runner, said = run(exports.roboflow, '--data', 'SET', '--keep-empty-classes')
+    runner, said = run(exports.roboflow, '--data', 'SET', '--keep-empty-classes',
+                       '--overwrite')
     assert runner.model.mask_head.num_classes == 3 and 'left out of the model' not in said
 
 
