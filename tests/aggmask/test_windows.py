@@ -59,12 +59,14 @@ def test_without_anything_learned_a_mask_is_a_disc_around_its_cell(kind):
 
 
 @pytest.mark.parametrize('kind', HEADS)
-def test_every_parameter_learns(kind, monkeypatch):
-    head = make_head(kind, windows=True)
+@pytest.mark.parametrize('option, layer', [('windows', 'conv_window'),
+                                           ('foreground', 'conv_foreground')])
+def test_every_parameter_learns(kind, option, layer, monkeypatch):
+    head = make_head(kind, **{option: True})
     feats, samples = make_feats(), [make_sample(0, 3), make_sample(1, 0)]
     whole = grads(head, head.loss(feats, samples))
     assert whole.keys() == dict(head.named_parameters()).keys()
-    assert all(whole[f'conv_window.{name}'].abs().max() > 0 for name in ('weight', 'bias'))
+    assert all(whole[f'{layer}.{name}'].abs().max() > 0 for name in ('weight', 'bias'))
     # in pieces, each computed again
     monkeypatch.setattr(mask_losses, '_KEPT', 0)
     monkeypatch.setattr(selected, 'chunk_size', lambda *args, **kwargs: 2)
