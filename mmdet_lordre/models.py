@@ -17,7 +17,12 @@ from .checkpoints.safe_load import read_checkpoint
 from .checkpoints.work_folder import checkpoint_of_folder, config_beside
 from .config.building import not_built
 from .config.classes import class_names_of, classes_in, set_classes
-from .config.reading import load_config, model_class_counts, split_datasets
+from .config.reading import (
+    is_config_name,
+    load_config,
+    model_class_counts,
+    split_datasets,
+)
 from .config.stored import stored_config
 from .errors import UserError
 from .model_index import config_of, model_index
@@ -73,7 +78,7 @@ def open_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = 
         checkpoint = model
     elif model.lower() in model_index():
         config, checkpoint = str(config_of(model)), f'published://{model}'
-    elif model.endswith(('.py', '.json', '.yml', '.yaml')) or '::' in model:
+    elif is_config_name(model):
         raise UserError(f'{model} is a config: give a checkpoint with it')
     else:
         checkpoint = model

@@ -13,20 +13,18 @@ from mmdet.structures import DetDataSample
 from mmdet.utils import get_test_pipeline_cfg
 from rich.progress import track
 
+from ..config.reading import is_config_name, tile_of
 from ..errors import UserError
 from ..files import atomic_write, identity
 from ..models import build_model
 from ..prediction.pictures import IMAGE_ENDINGS
 from ..prediction.tiled_loops import TiledPredictor
-from ..prediction.trained_size import tile_of
 from ..text import plural
 from ..visualization import PICTURE_MODES
 from ..visualization.modes import PictureMode
 from ..visualization.seen import read_to_see
 from .options import Parser, add_cfg_options, add_device
 
-#: How names of configs end, which a checkpoint follows.
-_CONFIGS = '.py', '.json', '.yml', '.yaml'
 #: How the name of a drawn picture ends beside its image.
 _DRAWN = re.compile(r'_drawn(_\d+)?$')
 
@@ -53,7 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.intermixed = True
     args = parser.parse_args(argv)
     args.checkpoint = None
-    if len(args.images) > 1 and (args.images[-1].endswith(_CONFIGS) or '::' in args.images[-1]):
+    if len(args.images) > 1 and is_config_name(args.images[-1]):  # a checkpoint follows
         args.model, args.checkpoint = args.images.pop(), args.model
     return args
 

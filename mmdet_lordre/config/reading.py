@@ -19,6 +19,8 @@ from .values import MISSING, check_kind, check_values, value_at
 
 _TUPLES = {'scale', 'scales', 'img_scale', 'img_scales', 'crop_size', 'scale_factor',
            'short_edge_length', 'cutout_shape'}
+#: How names of configs end: text that is run, and text that is data.
+_ENDINGS = ('.py', '.json', '.yml', '.yaml')
 #: Keys whose None stands for mmengine's default, which it takes where the key is missing.
 _DEFAULTS = ('env_cfg', 'randomness')
 
@@ -105,16 +107,21 @@ def finish_config(cfg: Config, where: str, options: dict | None = None,
     return cfg
 
 
+def is_config_name(name: str) -> bool:
+    """Whether a name is that of a config, and not of a checkpoint."""
+    return name.endswith(_ENDINGS) or '::' in name
+
+
 def _read(path, source):
     refuse_large(source, CONFIG)
-    if not source.endswith(('.py', '.json', '.yml', '.yaml')):
+    if not source.endswith(_ENDINGS):
         raise UserError(f'{path} is no config, which ends in .py, .json or .yml'
                         + ': the config comes first, then the checkpoint'
                         * source.endswith(('.pth', '.pt')))
     try:
         with plain_yaml():
             cfg = Config.fromfile(source)
-        if source.endswith(('.json', '.yml', '.yaml')):
+        if source.endswith(_ENDINGS[1:]):
             _restore_tuples(cfg)
         return cfg
     except FileNotFoundError as error:
@@ -170,6 +177,12 @@ def type_name(part: dict) -> str:
     """Name of the class that a part of a config is built as, without scope or module."""
     kind = part.get('type')
     return str(getattr(kind, '__name__', kind)).split('.')[-1]
+
+
+def tile_of(cfg: Config) -> int | None:
+    """Side of the tiles that a config trains and tests on, None where it takes whole pictures."""
+    tile = (cfg.get('test_cfg') or {}).get('tile')
+    return int(tile) if tile else None
 
 
 def leaf_datasets(dataset: dict | Sequence | None) -> Iterator[dict]:

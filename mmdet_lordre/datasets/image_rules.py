@@ -132,16 +132,22 @@ def image_size(path: str, upright: bool = True) -> tuple[int, int] | None:
         path: Of a file.
         upright: Whether it is turned by its orientation tag.
     """
+    stored, shown = _sizes(path)
+    return shown if upright else stored
+
+
+def _sizes(path):
+    """(as it is stored, as its orientation tag turns it), None where the header cannot be read."""
     if not os.path.isfile(path):
-        return None
+        return None, None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             with Image.open(path) as opened:
                 turned = opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-                return opened.size[::-1] if turned and upright else opened.size
+                return opened.size, opened.size[::-1] if turned else opened.size
     except UNREADABLE:
-        return None
+        return None, None
 
 
 def annotated_as_stored(parts: Sequence[tuple[dict, str]]) -> bool:
@@ -157,8 +163,7 @@ def annotated_as_stored(parts: Sequence[tuple[dict, str]]) -> bool:
               if isinstance(image.get('file_name'), str)]
     stored = False
     for image, folder in images[::-(-len(images) // _LOOKED_AT) or 1]:
-        path = path_inside(folder, image['file_name']) or ''
-        found, shown = image_size(path, False), image_size(path)
+        found, shown = _sizes(path_inside(folder, image['file_name']) or '')
         if found != shown:  # squares do not tell
             annotated = image.get('width'), image.get('height')
             if annotated == shown:

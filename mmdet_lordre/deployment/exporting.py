@@ -15,7 +15,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from ..config.reading import input_size, type_name
+from ..config.reading import input_size, tile_of, type_name
 from ..errors import UserError
 from ..files import reason, refuse_overwriting
 from ..models import head_of
@@ -80,7 +80,7 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
         raise UserError(f'{name}: {error}') from error
     except OSError as error:
         raise UserError(f'{out} cannot be written: {reason(error)}') from error
-    if tile := _tile(model.cfg):
+    if tile := tile_of(model.cfg):
         print(f'trained on crops of {tile} px: whoever runs the file cuts larger pictures into '
               'tiles of that size, as lordre predict does, or small objects vanish')
     text = 'batch x 3 x height x width' if dynamic else f'1 x 3 x {size[0]} x {size[1]}'
@@ -104,10 +104,6 @@ def _divisor(cfg: Config) -> int:
     return (cfg.model.get('data_preprocessor') or {}).get('pad_size_divisor', 1)
 
 
-def _tile(cfg: Config) -> int | None:
-    return (cfg.get('test_cfg') or {}).get('tile')
-
-
 def image_preparation(model: nn.Module) -> dict:
     """What a program that has only the ONNX file must know, as a dictionary for JSON.
 
@@ -128,7 +124,7 @@ def image_preparation(model: nn.Module) -> dict:
         # of pictures of 16 bits, which become 0 and 255
         values=values and [values.low, values.high],
         # side of the crops that a model for large pictures was trained on
-        tile=_tile(cfg),
+        tile=tile_of(cfg),
         mask_thr=float(head.test_cfg.get('mask_thr') or 0.5),
         rounded=head.test_cfg.get('fill', 'opencv') != 'opencv',
         classes=list(model.dataset_meta.get('classes') or ()))

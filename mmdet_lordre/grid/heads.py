@@ -21,6 +21,15 @@ _CHOICES = dict(mask_format=('bitmap', 'rle'), kernel=('gaussian', 'linear'))
 _SHARES = ('score_thr', 'mask_thr', 'filter_thr')
 
 
+def _kind(value):
+    """What a setting is, in words; '' of what may be anything."""
+    if isinstance(value, bool):
+        return 'True or False'
+    if isinstance(value, (int, float)):
+        return 'a number'
+    return 'text' if isinstance(value, str) else ''
+
+
 def complete_test_cfg(head: str, given: Mapping | None, defaults: Mapping) -> dict[str, Any]:
     """``test_cfg`` with the published settings for what it leaves out.
 
@@ -37,12 +46,8 @@ def complete_test_cfg(head: str, given: Mapping | None, defaults: Mapping) -> di
         raise ValueError(f'test_cfg of {head} has no {", ".join(sorted(unknown))}; '
                          f'it knows {", ".join(defaults)}')
     for key, value in (given or {}).items():
-        default = defaults[key]
-        kind, words = (bool, 'True or False') if isinstance(default, bool) else \
-            ((int, float), 'a number') if isinstance(default, (int, float)) else \
-            (str, 'text') if isinstance(default, str) else (object, '')
-        if not isinstance(value, kind) or (isinstance(value, bool) and not isinstance(default, bool)
-                                           and words):
+        words = _kind(defaults[key])
+        if words and _kind(value) != words:
             raise ValueError(f'test_cfg.{key} of {head} must be {words}, not {value!r}')
         if key in _SHARES and not 0 <= value <= 1:
             raise ValueError(f'test_cfg.{key} of {head} must be from 0 to 1, not {value!r}')

@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..analysis.complexity import complexity
-from ..config.reading import dicts_in
+from ..config.reading import dicts_in, type_name
 from .reading_once import ReadOnce
 from .stopwatch import seconds_of, working_clock
 
@@ -95,7 +95,7 @@ def batches_of(cfg: Config, count: int) -> tuple[list[dict], float]:
 
 
 def _keeps(cfg):
-    return any(step.get('type') == 'KeepInMemory' for step in dicts_in(cfg.train_dataloader))
+    return any(type_name(step) == 'KeepInMemory' for step in dicts_in(cfg.train_dataloader))
 
 
 def _typical(cfg):

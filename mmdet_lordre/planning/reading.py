@@ -7,13 +7,12 @@ import cv2
 import numpy as np
 
 from ..text import plural
+from ..visualization.seen import RANGE
 from .objects import Objects
 from .sample import choose_images
 
 #: Pictures that are read, of which no more are where the first ones have 8 bits; their pixels.
 PICTURES, _FIRST, _PIXELS = 12, 2, 1e8
-#: Percentiles of the values between which gray levels are spread.
-_RANGE = (0.1, 99.9)
 #: Gray levels that reading 8 bits must leave.
 _LEVELS = 128
 _ENDINGS = ('.png', '.tif', '.tiff', '.pgm', '.ppm', '.pnm', '.jp2')
@@ -95,5 +94,5 @@ def values_of(paths: Sequence[str]) -> tuple[int, int] | None:
                                  ::max(1, picture.shape[1] // 300)].ravel())
     if not found:
         return None
-    low, high = (int(v) for v in np.percentile(np.concatenate(found), _RANGE))
+    low, high = (int(v) for v in np.percentile(np.concatenate(found), RANGE))
     return (low, high) if low < high and levels(low, high) < _LEVELS else None

@@ -6,10 +6,9 @@ import numpy as np
 from mmengine.config import Config
 
 from ..config.checks import reads_coco
-from ..config.reading import dataset_files, dicts_in, split_datasets
+from ..config.reading import dataset_files, dicts_in, split_datasets, tile_of, type_name
 from ..datasets.coco_file import read_annotations
 from ..datasets.parts import subset
-from ..prediction.trained_size import tile_of
 from ..text import plural
 from .ceiling import Ceiling, build_head, ceiling_of
 from .objects import read_objects
@@ -75,7 +74,7 @@ def warnings_of(cfg: Config) -> list[str]:
 
 def _gray_levels(dataset, data, folder):
     """A line where pictures of 16 bits are read as 8, and little is left of them."""
-    if any('LoadImage' in str(step.get('type')) and step.get('color_type', 'color') != 'color'
+    if any('LoadImage' in type_name(step) and step.get('color_type', 'color') != 'color'
            for step in dicts_in(dataset.get('pipeline') or [])):
         return []
     names = [image['file_name'] for image in data['images']]

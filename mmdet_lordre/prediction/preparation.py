@@ -7,6 +7,7 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ..config.reading import type_name
 from ..errors import UserError
 from .pictures import BrokenPictureError, Picture
 
@@ -27,7 +28,7 @@ class Preparation:
     def __init__(self, cfg: Config):
         steps = list(get_test_pipeline_cfg(cfg))
         loader = steps[0] if steps else {}
-        if str(loader.get('type', '')).split('.')[-1] != 'LoadImageFromFile':
+        if type_name(loader) != 'LoadImageFromFile':
             raise UserError(
                 f'the test pipeline of the config begins with {loader.get("type", "nothing")}, not '
                 'with LoadImageFromFile: pictures of other origins cannot be put through it')
@@ -36,7 +37,7 @@ class Preparation:
         self.as_float = loader.get('to_float32', False)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         # part of reading: what is drawn and cut into tiles has 8 bits
-        scaled = len(steps) > 1 and str(steps[1].get('type', '')).split('.')[-1] == 'ScaleValues'
+        scaled = len(steps) > 1 and type_name(steps[1]) == 'ScaleValues'
         self.scale = TRANSFORMS.build(steps[1]).scaled if scaled else None
         self.rest = Compose([step for step in steps[1 + scaled:] if not any(
             name in str(step.get('type', '')) for name in _LEFT_OUT)])

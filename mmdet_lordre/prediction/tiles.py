@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from torch import nn
 
+from ..config.reading import tile_of
 from ..errors import UserError
 from ..masks.runs import crop_of_rle, rle_of_crop
 from .joining import Joined, Piece, Window, is_cut, join, with_large
@@ -14,7 +15,7 @@ from .regions import InMemory, Regions, open_regions, overview
 from .result import Result
 from .settings import Settings
 from .stream import Finish, Stream
-from .trained_size import tile_of, trained_side
+from .trained_size import trained_side
 
 #: Pixels that COCO's run lengths can count.
 _MOST_PIXELS = 2**32 - 1

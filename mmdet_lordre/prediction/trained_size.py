@@ -4,19 +4,13 @@ from statistics import median
 
 from mmengine.config import Config
 
-from ..config.reading import type_name
+from ..config.reading import tile_of, type_name
 
 #: Side of tiles where nothing says what a model was trained at.
 _SIDE = 1024
 #: Steps that give pictures one size, and what of them says it.
 _FIXED = {'Resize': 'scale', 'FixScaleResize': 'scale'}
 _RANDOM = {'RandomChoiceResize': 'scales', 'RandomResize': 'scale', 'RandomCrop': 'crop_size'}
-
-
-def tile_of(cfg: Config) -> int | None:
-    """Side of the tiles that a config trains and tests on, None where it takes whole pictures."""
-    tile = (cfg.get('test_cfg') or {}).get('tile')
-    return int(tile) if tile else None
 
 
 def trained_side(cfg: Config) -> int:
@@ -30,7 +24,7 @@ def trained_side(cfg: Config) -> int:
         return tile
     for split, kinds in (('test', _FIXED), ('train', _FIXED | _RANDOM)):
         for step in _steps(cfg, split):
-            key = kinds.get(str(step.get('type', '')).split('.')[-1])
+            key = kinds.get(type_name(step))
             side = key and _side(step.get(key), step)
             if side:
                 return max(32, round(side))

@@ -6,8 +6,9 @@ from contextlib import suppress
 from ..errors import UserError
 from ..files import identity
 from ..text import listed
+from .resume import CHECKPOINT
 
-_CHECKPOINT = re.compile(r'(best_.+_)?(epoch|iter)_\d+\.pth')
+_CHECKPOINT = re.compile(rf'(?:best_.+_)?{CHECKPOINT}')
 #: The last predictions of a training, which its report is made of.
 _RESULTS = os.path.join('report', 'results.segm.json')
 
@@ -15,9 +16,10 @@ _RESULTS = os.path.join('report', 'results.segm.json')
 def earlier_files(work_dir: str) -> list[str]:
     """Names of the checkpoints in a work folder, the latest first, and of its last predictions."""
     with suppress(OSError):
-        found = [name for name in os.listdir(work_dir) if _CHECKPOINT.fullmatch(name)]
-        found.sort(key=lambda name: (int(re.findall(r'\d+', name)[-1]), name), reverse=True)
-        return found + [_RESULTS] * os.path.lexists(os.path.join(work_dir, _RESULTS))
+        found = filter(None, map(_CHECKPOINT.fullmatch, os.listdir(work_dir)))
+        names = [match[0] for match in sorted(
+            found, key=lambda match: (int(match[2]), match[0]), reverse=True)]
+        return names + [_RESULTS] * os.path.lexists(os.path.join(work_dir, _RESULTS))
     return []
 
 

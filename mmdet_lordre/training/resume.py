@@ -18,10 +18,12 @@ from ..files import UNFINISHED, atomic_write
 from ..text import plural
 from .settings import OPTIMIZER, optimizer_name
 
-_CHECKPOINT = re.compile(r'(epoch|iter)_(\d+)\.pth')
+#: How checkpoints are called: by what is counted, and the count.
+CHECKPOINT = r'(epoch|iter)_(\d+)\.pth'
+_CHECKPOINT = re.compile(CHECKPOINT)
 #: What is left of writing a checkpoint that was killed.
-_LEFT = re.compile(r'((best_.+_|before_nonfinite_)?(epoch|iter)_\d+\.pth|last_checkpoint)'
-                   r'(\.\d+)?' + re.escape(UNFINISHED))
+_LEFT = re.compile(rf'((best_.+_|before_nonfinite_)?{CHECKPOINT}|last_checkpoint)(\.\d+)?'
+                   + re.escape(UNFINISHED))
 #: Under it in the state that a checkpoint keeps: the iteration that was last validated.
 VALIDATED = 'validated'
 

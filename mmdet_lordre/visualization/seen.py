@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 
 #: Percentiles of the values of 16 bits that become black and white.
-_RANGE = (0.1, 99.9)
+RANGE = (0.1, 99.9)
 
 
 def read_to_see(path: str, size: Sequence[int] | None = None) -> np.ndarray | None:
@@ -29,6 +29,6 @@ def read_to_see(path: str, size: Sequence[int] | None = None) -> np.ndarray | No
         return None
     if image is None or image.dtype == np.uint8:
         return image
-    low, high = np.percentile(image[::4, ::4], _RANGE)
+    low, high = np.percentile(image[::4, ::4], RANGE)
     spread = (image.astype(np.float32) - low) * (255 / max(high - low, 1))
     return np.clip(np.rint(spread), 0, 255).astype(np.uint8)

@@ -20,13 +20,19 @@ def fused(head, cells, image=0):
                          head.tables.lookup(cells), numbers, size), numbers.windows
 
 
+def with_and_without(kind, option, layer, **settings):
+    """A published head, and one with an option whose layer is all that it has more."""
+    plain, head = make_head(kind, **settings), make_head(kind, **{option: True}, **settings)
+    left = head.load_state_dict(plain.state_dict(), strict=False)
+    assert left.missing_keys == [f'{layer}.weight', f'{layer}.bias']
+    return plain, head
+
+
 @pytest.mark.parametrize('kind', HEADS)
 @pytest.mark.parametrize('settings', [dict(), dict(deformable=True)], ids=str)
 def test_a_mask_is_the_published_one_and_a_window(kind, settings):
     """The ellipse drawn by hand, in coordinates relative to the cell."""
-    plain, head = make_head(kind, **settings), make_head(kind, windows=True, **settings)
-    left = head.load_state_dict(plain.state_dict(), strict=False)
-    assert left.missing_keys == ['conv_window.weight', 'conv_window.bias']
+    plain, head = with_and_without(kind, 'windows', 'conv_window', **settings)
     cells = torch.tensor([0, 7, 12 * 5 + 3, 143])
     logits, raw = fused(head, cells)
     published, none = fused(plain, cells)
