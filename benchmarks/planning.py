@@ -3,9 +3,11 @@
     python benchmarks/planning.py --seconds 600 --seeds 0 1
     python benchmarks/planning.py --kinds tiny_many holes --runners planned advice
     python benchmarks/planning.py --kinds nuts --nuts FOLDER
+    python benchmarks/planning.py --kinds nuclei --nuclei FOLDER --runners all
 
-Nine kinds of data: eight drawn here from a seed, and photographs of nuts (a folder with
-``annotations.json`` and ``images/``) in six folds of three. On each of them ``lordre plan`` fits a
+Nine kinds of data that are drawn here from a seed, photographs of nuts (a folder with
+``annotations.json`` and ``images/``) in six folds of three, and pictures of nuclei (``train.json``,
+``val.json`` and ``images/``). On each of them ``lordre plan`` fits a
 config for the same seconds; ``all`` or a family trains what it fits to that instead of the
 recommended one.
 The clock is the user time of one core spent in training (benchmarks/learning.py). Each run leaves a
@@ -30,6 +32,8 @@ from mmdet_lordre.files import atomic_write
 from mmdet_lordre.planning.fit import FAMILIES
 from mmdet_lordre.planning.plan import config_of, make_plan, read_both
 
+#: Photographs, of which there must be a folder.
+REAL = ('nuts', 'nuclei')
 RUNNERS = ('planned', 'advice', 'mmdet-mask-rcnn', 'mmdet-rtmdet-ins')
 #: What configs/lordre/README.md says to someone with few data of their own: first, and for many.
 ADVICE = {'advice': 'lordre/lordre_r18_giam_small-data.py',
@@ -38,7 +42,7 @@ ADVICE = {'advice': 'lordre/lordre_r18_giam_small-data.py',
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--kinds', nargs='+', choices=[*KINDS, 'nuts'], default=list(KINDS))
+    parser.add_argument('--kinds', nargs='+', choices=[*KINDS, *REAL], default=list(KINDS))
     parser.add_argument('--runners', nargs='+', choices=[*RUNNERS, 'places', 'all', *FAMILIES],
                         default=list(RUNNERS))
     parser.add_argument('--seconds', type=float, default=600)
@@ -46,10 +50,14 @@ def main(argv=None):
     parser.add_argument('--images', type=int, nargs=2, default=(200, 100), metavar=('TRAIN', 'VAL'))
     parser.add_argument('--data', default='data/planning', help='where the kinds are drawn')
     parser.add_argument('--nuts', help='folder of the nuts')
+    parser.add_argument('--nuclei', help='folder of the nuclei')
     parser.add_argument('--folds', type=int, nargs='+', default=list(range(6)))
     parser.add_argument('--out', default='work_dirs/planning')
     parser.add_argument('--table', action='store_true', help='only the table of what is there')
     args = parser.parse_args(argv)
+    for kind in set(REAL).intersection(args.kinds):
+        if not getattr(args, kind):
+            parser.error(f'--kinds {kind} needs --{kind} FOLDER')
     torch.set_num_threads(1)
     folder = os.path.join(args.out, f'{args.seconds:g}s')
     os.makedirs(folder, exist_ok=True)
@@ -68,10 +76,11 @@ def one(args, kind, runner, seed, fold, path):
     """A run, and its file."""
     print(f'== {kind}, {runner}, seed {seed}, fold {fold}', flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        if kind == 'nuts':
-            whole, judged = race_config('nuts', 'solov2', args.nuts, fold, folder)
+        if kind in REAL:
+            base = getattr(args, kind)
+            whole, judged = race_config(kind, 'solov2', base, fold, folder)
             files = [whole.train_dataloader.dataset.ann_file, judged]
-            images = [os.path.join(args.nuts, 'images')] * 2
+            images = [os.path.join(base, 'images')] * 2
         else:
             base = make(kind, args.data, *args.images)
             files = [os.path.join(base, f'{split}.json') for split in ('train', 'val')]
