@@ -3,6 +3,7 @@ import copy
 import math
 from functools import lru_cache
 
+import cv2
 import mmcv
 import numpy as np
 from pycocotools import mask as mask_api
@@ -59,7 +60,7 @@ class Drawing:
         """The same with rows and columns in each other's place."""
         other = copy.copy(self)
         other.rows, other.columns = self.columns, self.rows
-        other.pixels = np.ascontiguousarray(self.pixels.T)
+        other.pixels = cv2.transpose(self.pixels)
         return other
 
 

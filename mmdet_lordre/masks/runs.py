@@ -5,6 +5,7 @@ What pycocotools decodes is as large as the image: here a mask costs what it cov
 import itertools
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from pycocotools import mask as mask_api
 
@@ -200,7 +201,8 @@ def crop_of_rle(rle: dict) -> Crop:
     borders[2:-1:2] = (stops // rows - left) * height + stops % rows - top + 1
     values = np.arange(len(borders) - 1, dtype=np.uint8) & 1
     bitmap = np.repeat(values, np.diff(borders)).reshape(width, height)
-    return Crop(top, left, np.ascontiguousarray(bitmap.T))
+    # NumPy takes twenty times as long where columns are long
+    return Crop(top, left, cv2.transpose(bitmap))
 
 
 def rle_of_crop(bitmap: np.ndarray, y: int, x: int, size: tuple[int, int]) -> dict:
