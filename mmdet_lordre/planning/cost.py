@@ -41,6 +41,7 @@ class Cost:
         load: Seconds that loading a batch takes, part of ``step`` or at the same time.
         memory: MiB that a step takes beyond what the process held before; NaN where unknown.
         low_precision: Whether bfloat16 was the faster one.
+        first: Seconds more that an image takes when it is seen first, where it is kept then.
         image: Seconds of an image in inference, with its masks.
         image_memory: MiB that inference takes.
         params: Parameters of the model.
@@ -50,6 +51,7 @@ class Cost:
     load: float
     memory: float
     low_precision: bool
+    first: float = 0.
     image: float = math.nan
     image_memory: float = math.nan
     params: int = 0
@@ -89,9 +91,23 @@ def batches_of(cfg: Config, count: int) -> tuple[list[dict], float]:
     batches = [next(found)]  # the first one opens files
     clock, read = working_clock(), ReadOnce.spent()
     batches += [next(found) for _ in range(count - 1)]
-    # pictures that were kept are read in training, too, unless that keeps them
-    again = 0 if _keeps(cfg) else ReadOnce.a_picture() * len(batches[0]['inputs'])
+    size = len(batches[0]['inputs'])
+    if _keeps(cfg):
+        return batches, size * _kept_image(loader.dataset, size * count)
+    # pictures that were read once here are read each time in training
+    again = ReadOnce.a_picture() * size
     return batches, again + max(0., clock() - (ReadOnce.spent() - read)) / max(1, count - 1)
+
+
+def _kept_image(dataset, count):
+    """Seconds that loading an image takes that is kept in memory."""
+    images = range(min(count, len(dataset)))
+    for number in images:
+        dataset[number]
+    clock = working_clock()
+    for number in images:
+        dataset[number]
+    return clock() / len(images)
 
 
 def _keeps(cfg):
@@ -134,13 +150,14 @@ def measure_steps(cfg: Config, device: str | None = None, steps: int = 3,
             # a copy: what has been on the device once would not have to go there
             model.train_step(copy.deepcopy(batch), wrapper)
         found[precision] = (seconds_of(step, device, steps, _ENOUGH), _held(device) - before)
+    first = ReadOnce.a_picture() if _keeps(cfg) else 0.
     precision = min(found, key=lambda name: found[name][0])
     seconds, memory = found[precision]
     if workers := cfg.train_dataloader.get('num_workers', 0):
         # while the network computes: it waits where they are slower
         load /= workers
-        return Cost(max(seconds, load), load, memory, precision == 'bfloat16')
-    return Cost(seconds + load, load, memory, precision == 'bfloat16')
+        return Cost(max(seconds, load), load, memory, precision == 'bfloat16', first)
+    return Cost(seconds + load, load, memory, precision == 'bfloat16', first)
 
 
 def measure_images(cfg: Config, cost: Cost, device: str | None = None) -> Cost:

@@ -7,6 +7,7 @@ import numpy as np
 from ..errors import UserError
 from ..text import plural
 from . import rules
+from .memory import Kept, room
 from .objects import Objects
 from .pretrained import Pretrained
 from .reading import AS_USUAL, Reading
@@ -70,7 +71,7 @@ class Fit:
         channels_last: Whether convolutions run in that order.
         ema: Momentum of averaged weights, or None.
         workers: Processes that load data.
-        kept: Longer side of pictures that are kept in memory; None where files are read each time.
+        kept: Pictures that are kept in memory; None where files are read each time.
         tile: Side in pixels of the file of the crops that are learned from; None for whole
             pictures.
         most: Objects of a picture at most, where it is judged tile by tile.
@@ -99,7 +100,7 @@ class Fit:
     channels_last: bool = True
     ema: float | None = None
     workers: int = 0
-    kept: int | None = None
+    kept: Kept | None = None
     tile: int | None = None
     most: int = 0
     sparse: bool = False
@@ -119,6 +120,13 @@ class Fit:
         size = SIZES[self.size]
         return replace(size, depth=self.weights.depth, base=self.weights.base) \
             if self.weights else size
+
+    def with_workers(self, workers: int) -> 'Fit':
+        """The same with processes that load data, each of which keeps pictures of its own."""
+        kept = self.kept
+        if kept and kept.gib * max(1, workers) > room():
+            kept = None
+        return replace(self, workers=workers, kept=kept)
 
     def with_steps(self, steps: int) -> 'Fit':
         """The same with another length, and an average of the weights over a part of that."""
@@ -167,7 +175,8 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
         tuple(flips), transposed=rules.worth_transposing(objects.sizes, looks),
         jitter=rules.may_vary_colors(len(objects.files), looks),
         oversampling=often, shown=1. if tiled else rules.shown(objects, often),
-        kept=None if tiled else rules.kept_side(objects.sizes, longer), why=dict(
+        # of crops whole pictures are kept: whoever cuts them knows their sizes
+        kept=None if tiled else rules.kept_whole(objects.sizes, longer), why=dict(
             oversampling=reason,
             longer=f'{why}: {quantiles[1]:.0f} px here ({least} to {most} are of use)',
             most=f'an image has at most {plural(objects.counts.max(), "object")}',
@@ -196,6 +205,18 @@ def _lordre(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> di
     return dict(num_queries=rules.num_queries(objects), peak=rules.peak(sides))
 
 
-def steps_of(minutes: float, seconds_a_step: float) -> int:
-    """Steps that minutes hold."""
-    return max(1, math.floor(60 * minutes / max(seconds_a_step, 1e-6)))
+def steps_of(minutes: float, seconds_a_step: float, batch_size: int = 1, images: int = 0,
+             first: float = 0.) -> int:
+    """Steps that minutes hold.
+
+    Args:
+        minutes: Of training.
+        seconds_a_step: That a step takes.
+        batch_size: Images a step.
+        images: To train on.
+        first: Seconds more that each of them takes when it is seen first.
+    """
+    seconds, step = 60 * minutes, max(seconds_a_step, 1e-6)
+    # all are seen, or not all
+    return max(1, math.floor(max((seconds - first * images) / step,
+                                 seconds / (step + first * batch_size))))

@@ -74,7 +74,7 @@ class Measuring:
     def _config(self, one):
         if self._file is None:
             self._file = few_images(self.train, self._folder.name)
-        one = replace(one, workers=workers(self.device), reading=self.reading)
+        one = replace(one.with_workers(workers(self.device)), reading=self.reading)
         cfg = config_of(config_text(one, (self._file, absolute(self.train.folder)), None))
         dataset = cfg.train_dataloader.dataset
         while 'dataset' in dataset:

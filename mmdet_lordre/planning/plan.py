@@ -225,19 +225,22 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
                 break
         if measuring is not None:
             cost = plan.costs[family]
-            one = replace(one, low_precision=cost.low_precision,
-                          on_gpu=device != 'cpu').with_steps(steps_of(minutes, cost.step))
+            one = replace(one, low_precision=cost.low_precision, on_gpu=device != 'cpu').with_steps(
+                steps_of(minutes, cost.step, one.batch_size, len(train.files), cost.first))
+            views = crops.tiles.files if one.tile else train.files
             one = replace(one, jitter=one.jitter and rules.worth_varying(
-                one.batch_size * one.steps, len(train.files)))
+                one.batch_size * one.steps, len(views)))
             faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
             one.why['precision'] = f'{faster} was faster here than {slower}'
             if memory and cost.memory > 1024 * memory:
                 one.why['memory'] = (f'a step takes {cost.memory:.0f} MiB, more than --memory '
                                      f'{memory:g} allows, with one image of {one.longer} px')
-            one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step'
+            one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step' + (
+                f' and {cost.first * 1e3:.0f} ms for each image that is read first'
+                if cost.first > 0.05 * cost.step else '')
         one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
         one.why['weights'] = weights[1]
-        one = replace(one, workers=rules.workers(device), reading=plan.card.reading)
+        one = replace(one.with_workers(rules.workers(device)), reading=plan.card.reading)
         plan.fits[family] = one
         plan.configs[family] = config_text(
             one, *[data and (absolute(data.path), absolute(data.folder))
@@ -275,9 +278,12 @@ class _Crops:
         one = fit(self.tiles, self.looks, family, size, crop, batch_size,
                   tile=tile, weights=weights,
                   sparse=empty_share(train, self.tiles, tile) > 0.5)
+        how = 'keep their pixels' if 0.95 < crop / tile < 1.05 else \
+            'show them larger than whole pictures can'
         why = (f'objects of {np.median(train.sides):.0f} px in pictures of up to '
-               f'{train.sizes.max()} px: crops keep their pixels')
+               f'{train.sizes.max()} px: crops {how}')
         return replace(one, jitter=rules.may_vary_colors(len(train.files), self.looks),
+                       kept=rules.kept_for_crops(train.sizes, tile, crop),
                        most=int(train.counts.max()), why=dict(one.why, longer=why))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .memory import Kept, room
 from .objects import Objects
 from .sample import Looks
 
@@ -26,8 +27,6 @@ SHARED = 0.005
 CELLS = (6, 72)
 #: Processes that load data for one GPU, at most.
 MOST_WORKERS = 8
-#: GiB of pictures that are kept in memory.
-KEPT_GIB = 2
 _MULTIPLE = 32
 #: Objects, about, whose cells are counted.
 _LOOKED_AT = 20_000
@@ -224,9 +223,9 @@ def workers(device: str) -> int:
     return min(MOST_WORKERS, max(0, (cores or 1) - 1))
 
 
-def kept_side(sizes: np.ndarray, longer: int) -> int | None:
-    """Longer side at which the pictures are kept in memory, twice that of the network input; None
-    where files are not so much larger that reading them matters, or pictures too many.
+def kept_whole(sizes: np.ndarray, longer: int) -> Kept | None:
+    """Pictures of twice the side of the network input, kept in memory; None where files are not so
+    much larger that reading them matters, or pictures too many.
 
     Args:
         sizes: (n, 2) of images in pixels.
@@ -235,9 +234,27 @@ def kept_side(sizes: np.ndarray, longer: int) -> int | None:
     side = 2 * longer
     pixels = (sizes * np.minimum(1, side / sizes.max(1, keepdims=True))).prod(1)
     worth = np.median(sizes.prod(1)) >= 4 * np.median(pixels)
-    few = 3 * pixels.sum() <= KEPT_GIB * 2**30
     # smaller pictures would be enlarged first
-    return side if worth and few and np.mean(sizes.max(1) < side) <= 0.05 else None
+    worth = worth and np.mean(sizes.max(1) < side) <= 0.05
+    return _where_there_is_room(Kept(3 * pixels.sum() / 2**30, side=side)) if worth else None
+
+
+def kept_for_crops(sizes: np.ndarray, tile: int, crop: int) -> Kept | None:
+    """Pictures that are kept in memory to cut crops from, as fine as the finest of these, which are
+    a fifth finer than tiles, or as they are where that saves little; None where they are too many.
+
+    Args:
+        sizes: (n, 2) of images in pixels.
+        tile: Side of the crops in pixels of the file.
+        crop: Side of the network input.
+    """
+    scale = round(1.2 * crop / tile, 3)
+    scale = scale if scale < 0.75 else 1.
+    return _where_there_is_room(Kept(3 * scale**2 * sizes.prod(1).sum() / 2**30, scale=scale))
+
+
+def _where_there_is_room(kept):
+    return kept if kept.gib <= room() else None
 
 
 def may_vary_colors(images: int, looks: Looks) -> bool:
@@ -246,8 +263,8 @@ def may_vary_colors(images: int, looks: Looks) -> bool:
 
 
 def worth_varying(seen: int, images: int) -> bool:
-    """Whether images are seen so often in training that varying their colors is worth its time: in
-    16 rounds it was not, and other colors have to be learned first."""
+    """Whether images, or tiles of them, are seen so often in training that varying their colors is
+    worth its time: in 16 rounds it was not, and other colors have to be learned first."""
     return seen >= 100 * images
 
 

@@ -1,4 +1,5 @@
 """From fitted numbers to a config that a person can read."""
+import math
 import os
 import pprint
 from pathlib import Path
@@ -155,16 +156,26 @@ def _hint(fit):
 
 def _kept(fit, load):
     """Steps that load, and reduce pictures to what can be kept in memory."""
+    kept = fit.kept
+    # each process keeps pictures of its own
+    gib = f'gib={math.ceil(11 * max(1, fit.workers) * kept.gib) / 10:g}' \
+        + ', shared=True' * bool(fit.tile)
+    size = f'scale=({kept.side}, {kept.side})' if kept.side else \
+        f'scale_factor={kept.scale}' if kept.scale != 1 else ''
+    lines = [*load, *([f"dict(type='Resize', {size}, keep_ratio=True),"] if size else [])]
+    if size and fit.tile:
+        lines.insert(-1, '# as fine as crops are')
     return ['# reading such files takes longer than learning from them: once is enough',
-            "dict(type='KeepInMemory', transforms=[", *(f'    {step}' for step in load),
-            f"    dict(type='Resize', scale=({fit.kept}, {fit.kept}), keep_ratio=True)]),"]
+            f"dict(type='KeepInMemory', {gib}, transforms=[", *(f'    {line}' for line in lines),
+            ']),']
 
 
 def _sizes(fit):
     """Steps that change the size of training images."""
     if not fit.tile:
         return ["dict(type='RandomResize', scale=scale, ratio_range=(0.8, 1.2), keep_ratio=True),"]
-    sides = round(fit.tile / 1.2), round(fit.tile / 0.8)
+    tile = fit.tile * (fit.kept.scale if fit.kept else 1)  # pixels of what they are cut from
+    sides = round(tile / 1.2), round(tile / 0.8)
 
     def crop(empty):
         return (f"dict(type='RandomCrop', crop_size={sides}, crop_type='absolute_range', "

@@ -1,7 +1,6 @@
 """Steps of a training pipeline whose results are kept: large pictures are read once."""
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,15 +30,19 @@ class KeepInMemory(BaseTransform):
     Args:
         transforms: Steps that come out the same each time.
         gib: GiB of pictures and bitmaps that all loading processes keep together.
+        shared: Hand out arrays as they are kept, read-only, in place of copies: to cut a part of a
+            large picture takes less time than to copy it. A later step that changes one in place
+            is stopped by NumPy.
 
     Raises:
         ValueError: One of the steps draws by chance; ``gib`` is negative.
     """
 
-    def __init__(self, transforms: Sequence[dict | Callable], gib: float = 2.) -> None:
+    def __init__(self, transforms: Sequence[dict | Callable], gib: float = 2.,
+                 shared: bool = False) -> None:
         if not gib >= 0:
             raise ValueError(f'gib={gib} is negative')
-        self.steps, self.gib = Compose(transforms), gib
+        self.steps, self.gib, self.shared = Compose(transforms), gib, shared
         for step in self.steps.transforms:
             # mmcv's list of what draws by chance
             if getattr(step, '_methods_with_randomness', ()):
@@ -61,7 +64,16 @@ class KeepInMemory(BaseTransform):
             if not self._has_room(changed):
                 return results
             self._kept[key] = changed
-        return {**results, **{name: _copied(value) for name, value in self._kept[key].items()}}
+        return {**results, **{name: self._given(value)
+                              for name, value in self._kept[key].items()}}
+
+    def _given(self, value):
+        if self.shared and isinstance(value, np.ndarray):
+            value = value.view()
+            value.flags.writeable = False
+            return value
+        # outlines are never changed, and what is drawn of the copy is forgotten with it
+        return value[:] if isinstance(value, LazyMasks) else copy.deepcopy(value)
 
     def _has_room(self, values):
         if self._left is None:
@@ -78,12 +90,8 @@ class KeepInMemory(BaseTransform):
         return dict(self.__dict__, _kept={}, _left=None)
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(transforms={self.steps.transforms}, gib={self.gib})'
-
-
-def _copied(value: Any) -> Any:
-    # outlines are never changed, and what is drawn of the copy is forgotten with it
-    return value[:] if isinstance(value, LazyMasks) else copy.deepcopy(value)
+        return (f'{type(self).__name__}(transforms={self.steps.transforms}, gib={self.gib}, '
+                f'shared={self.shared})')
 
 
 def _bytes(value):

@@ -1,8 +1,18 @@
 """What a step costs, of times that are given."""
+import dataclasses
+
 import pytest
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 
 from mmdet_lordre.planning import cost
+from mmdet_lordre.planning.fit import fit
+from mmdet_lordre.planning.measuring import Measuring
+from mmdet_lordre.planning.memory import Kept
+from mmdet_lordre.planning.plan import read_both
+from mmdet_lordre.planning.sample import Looks
+
+from .data import coco, square, write
 
 
 @pytest.mark.parametrize('workers,computing,expected', [
@@ -15,3 +25,26 @@ def test_loading_is_added_or_goes_on_beside(monkeypatch, workers, computing, exp
     found = cost.measure_steps(Config(dict(
         optim_wrapper=dict(), train_dataloader=dict(num_workers=workers))), 'cpu')
     assert (found.step, found.load) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('kept', [True, False])
+def test_what_is_kept_costs_reading_once(monkeypatch, tmp_path, kept):
+    reads, read = [], LoadImageFromFile.transform
+    monkeypatch.setattr(LoadImageFromFile, 'transform',
+                        lambda self, results: reads.append(results) or read(self, results))
+    # a clock that ticks when a file is read
+    monkeypatch.setattr('mmdet_lordre.planning.reading_once.working_clock', lambda: ticks(reads))
+    monkeypatch.setattr(cost, 'working_clock', lambda: ticks(reads))
+    monkeypatch.setattr(cost, 'seconds_of', lambda step, *args: 10.)
+    train, _ = read_both(write(tmp_path, coco([[(square(20, 20, 30), 0)]] * 6)))
+    one = fit(train, Looks(), 'lordre', 'nano', 96, 2)
+    with Measuring(train, 'cpu') as measuring:
+        found = measuring.steps(dataclasses.replace(one, kept=Kept(1., side=128) if kept else None),
+                                ('float32', ))
+    assert (found.step, found.load, found.first) == ((10, 0, 1) if kept else (12, 2, 0))
+
+
+def ticks(reads):
+    """A clock of its own that counts what is appended from now on."""
+    began = len(reads)
+    return lambda: float(len(reads) - began)

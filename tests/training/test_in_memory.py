@@ -70,6 +70,17 @@ def test_files_are_read_once(paths, tmp_path):
         pickle.loads(pickle.dumps(kept))(of(paths[0]))
 
 
+def test_shared_pictures_are_not_copied_and_not_changed(paths):
+    shared, plain = KeepInMemory(STEPS, shared=True), Compose(STEPS)
+    found = [shared(of(paths[0])) for _ in range(2)]
+    assert np.shares_memory(found[0]['img'], found[1]['img'])
+    with pytest.raises(ValueError, match='read-only'):
+        found[0]['img'][:] = 0
+    TRANSFORMS.build(dict(type='RandomFlip', prob=1.))(found[0])  # boxes are moved in place
+    assert_same(found[1], plain(of(paths[0])))
+    assert_same(shared(of(paths[0])), found[1])
+
+
 def test_an_outline_is_drawn_for_those_who_ask_and_forgotten(paths):
     kept = KeepInMemory(STEPS)
     for _ in range(2):
