@@ -30,8 +30,8 @@ _REMEDIES = {
     'unknown category': 'refer to categories that are not listed, by their category_id: do the '
                         'ids of the two lists belong together?',
     _SMALL: 'are in images that filter_cfg.min_size of the data set leaves out: lower it',
-    _GONE: 'are in images that are missing or cannot be used: is the folder of images the right '
-           'one?',
+    _GONE: 'are in images that are missing or cannot be used, which lordre check names: is the '
+           'folder of images the right one?',
 }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..text import agree, listed, plural, printable
+from .ceiling import COUNTED
 from .leaks import Leaks
 from .objects import Objects
 from .reading import AS_USUAL, Reading
@@ -11,8 +12,6 @@ from .sample import Looks
 
 #: A class is rare with fewer objects than this, or than this share of the commonest class's.
 RARE, RARE_SHARE = 20, 0.05
-#: Detections an image that COCO's AP counts.
-COUNTED = 100
 _LARGE, _SMALL = 96, 32
 
 
@@ -125,16 +124,19 @@ class Card:
         counts, sides = data.counts, data.sides
         said = []
         if np.median(sides) < _SMALL:
-            said.append(f'Half of the objects are smaller than {np.median(sides):.0f} px: do not '
-                        'shrink the images, and keep masks fine.')
+            said.append(f'Half of the objects are smaller than {np.median(sides):.0f} px: smaller '
+                        'images and coarse masks lose them first.')
         if np.percentile(counts, 95) > 40:
             said.append('Many objects an image: heads that look in places find them more easily '
                         "than a list of filters, as the published Lordre's.")
-        if counts.max() > COUNTED:
-            beyond = np.maximum(counts - COUNTED, 0).sum() / len(data)
-            crowded = int((counts > COUNTED).sum())
+        kinds, numbers = data.counts_by_class
+        if len(numbers) and numbers.max() > COUNTED:
+            beyond = np.maximum(numbers - COUNTED, 0).sum() / len(data)
+            crowded = len(np.unique(kinds[numbers > COUNTED, 0]))
+            of_class = ' of a class' if len(data.classes) > 1 else ''
             has = f'{plural(crowded, "image")} {agree(crowded, "has", "have")} more than ' \
-                  f"{COUNTED} objects: COCO's AP counts {COUNTED} detections an image"
+                  f"{COUNTED} objects{of_class}: COCO's AP counts {COUNTED} detections" \
+                  f'{of_class} an image'
             said.append(f'{has}; the planned config counts as many as there are objects.'
                         if self.all_counted else
                         f'{has}, so {beyond:.1%} of the objects can never count.')
@@ -146,8 +148,7 @@ class Card:
             said.append('Holes and separate parts are common: rays (PolarMask) cannot draw them.')
         if looks.elongated > 0.3:
             said.append('Many long and thin objects: rays from a center draw them badly, and what '
-                        f'counts is their width (median {np.median(data.widths):.0f} px): do not '
-                        'shrink the images.')
+                        f'counts is their width (median {np.median(data.widths):.0f} px).')
         if looks.overlap > 0.2:
             said.append('Many objects overlap: suppression of overlapping masks must be mild.')
         rare = self.rare()
@@ -163,8 +164,8 @@ class Card:
             said.append(f'Only {plural(len(data), "object")}: what is learned of so few says '
                         'nothing of others.')
         if len(data.files) < 100:
-            said.append(f'Only {plural(len(data.files), "image")}: strong augmentation, a small '
-                        'network, and figures that jump.')
+            said.append(f'Only {plural(len(data.files), "image")}: figures jump from one choice of '
+                        'so few to another.')
         return said
 
     def text(self) -> str:
@@ -193,4 +194,5 @@ def _images(data: Objects) -> str:
         return f'{len(data.files)}, all {width} x {height}'
     longer = data.sizes.max(1)
     sides = f'{longer.min()} to {longer.max()}' if longer.min() < longer.max() else longer.max()
-    return f'{len(data.files)}, longer side {sides} px, mostly {width} x {height}'
+    often = 'mostly' if 2 * counts.max() > counts.sum() else 'most often'
+    return f'{len(data.files)}, longer side {sides} px, {often} {width} x {height}'

@@ -29,12 +29,15 @@ from .sample import objects_of
 #: Pixels of the longer side from which on an image is taken smaller: masks of larger ones take
 #: seconds each, and no network here sees as many pixels.
 _LONGEST = 2048
+#: Detections of a class in an image that COCO's AP counts.
+COUNTED = 100
 #: Shares of the objects that :attr:`Ceiling.lost` names, and what each is.
 LOSSES = {'unassigned': 'no level, cell or point takes them',
           'shared': 'another object has taken all of their cells or points',
           'queries': 'there are more objects than queries',
           'tiny': 'their masks have too few samples: they vanish, or the head drops them',
           'suppressed': 'found, and lost again: to suppression, or to max_per_img',
+          'uncounted': "found, but beyond the 100 of a class in an image that COCO's AP counts",
           'coarse': 'drawn with an IoU below 0.75'}
 
 
@@ -63,8 +66,13 @@ class Ceiling:
         """The largest loss in words, or nothing when little is lost."""
         name = max(self.lost, key=self.lost.get, default=None)
         if name is None or self.lost[name] < 0.01:
-            return ''
+            return f'outlines: IoU {self.iou:.2f} in the mean' if self.ap < 0.9 else ''
         return f'{self.lost[name]:.1%}: {LOSSES[name]}'
+
+    @property
+    def of_size(self) -> bool:
+        """Whether most of what is lost would not be in larger images."""
+        return max(self.lost, key=self.lost.get, default='') not in ('uncounted', 'queries')
 
 
 class Resizer:
@@ -212,6 +220,7 @@ def _fates(perfect, scene, found, truths, head):
         # a detection is of one object alone
         pairs = linear_sum_assignment(np.where(same, ious, 0), maximize=True)
         best[pairs[1]] = np.where(same, ious, 0)[pairs]
+    uncounted = _uncounted(perfect.found, pairs) if found and truths else ()
     losses, queries = [], isinstance(head, LordreHead | LordrePlaceHead)
     for iou, placed, assigned, tiny in zip(best, perfect.placed, perfect.assigned, perfect.tiny):
         if not placed:
@@ -221,7 +230,18 @@ def _fates(perfect, scene, found, truths, head):
             losses.append('tiny' if tiny else 'coarse' if queries else 'suppressed')
         else:
             losses.append('coarse' if iou < 0.75 else None)
-    return best, losses
+    return best, ['uncounted' if number in uncounted and loss in (None, 'coarse') else loss
+                  for number, loss in enumerate(losses)]
+
+
+def _uncounted(found, pairs):
+    """Objects whose detections are not among the best of their class that COCO counts."""
+    scores, labels = found.scores.numpy(), found.labels.numpy()
+    beyond = np.zeros(len(scores), bool)
+    order = np.argsort(-scores, kind='stable')
+    for label in np.unique(labels):
+        beyond[order[labels[order] == label][COUNTED:]] = True
+    return set(pairs[1][beyond[pairs[0]]].tolist())
 
 
 def _summary(objects, images, truths, results, fates):
@@ -236,7 +256,7 @@ def _summary(objects, images, truths, results, fates):
     # the index is made by whoever evaluates
     evaluator = run_coco_eval(coco, results, 'segm', cat_ids=present,
                               img_ids=[image['id'] for image in dataset['images']],
-                              max_dets=(1, 10, 100), backend=pick_backend())
+                              max_dets=(1, 10, COUNTED), backend=pick_backend())
     figures = summarize(evaluator)
     precision = evaluator.eval['precision'][..., -1]
     by_class = {objects.classes[number - 1]: mean_of_valid(precision[:, :, k, 0])
@@ -244,7 +264,7 @@ def _summary(objects, images, truths, results, fates):
     best = np.concatenate([ious for ious, _ in fates])
     losses = [loss for _, found in fates for loss in found]
     lost = {name: losses.count(name) / len(losses) for name in LOSSES}
-    drawn = best[[loss in (None, 'coarse') for loss in losses]]
+    drawn = best[[loss in (None, 'coarse', 'uncounted') for loss in losses]]
     return Ceiling(figures['mAP'], figures['mAP_50'], figures['mAP_75'],
                    (figures['mAP_s'], figures['mAP_m'], figures['mAP_l']), by_class,
                    float(drawn.mean()) if len(drawn) else 0., len(losses),

@@ -54,6 +54,11 @@ class Objects:
         return np.bincount(self.images, minlength=len(self.files))
 
     @property
+    def counts_by_class(self) -> tuple[np.ndarray, np.ndarray]:
+        """(K, 2) pairs of image and label that there are objects of, and (K,) how many."""
+        return np.unique(np.stack([self.images, self.labels], 1), axis=0, return_counts=True)
+
+    @property
     def sides(self) -> np.ndarray:
         """(N,) square root of each box's area in pixels, what SOLO calls an object's scale."""
         width, height = (self.boxes[:, 2:] - self.boxes[:, :2]).T

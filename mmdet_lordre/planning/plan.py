@@ -307,7 +307,8 @@ def describe(plan: Plan) -> str:
     if best.family in plan.ceilings and plan.ceilings[best.family].ap < _LOW:
         lines.append(f'mind         even without any error it would reach AP '
                      f'{plan.ceilings[best.family].ap:.2f} at most'
-                     + ('; more --minutes leave room for larger images' if plan.costs else ''))
+                     + ('; more --minutes leave room for larger images'
+                        if plan.costs and plan.ceilings[best.family].of_size else ''))
     if plan.left_out:
         lines.append('not compared '
                      + listed([FAMILIES[family] for family in plan.left_out])

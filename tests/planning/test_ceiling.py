@@ -124,6 +124,24 @@ def test_more_objects_than_queries(make):
     assert found.ap == pytest.approx(67 / 101, abs=1e-6)
 
 
+@pytest.mark.parametrize('names, share', [(('thing', ), 1 / 6), (('even', 'odd'), 0)])
+def test_more_objects_than_coco_counts(names, share):
+    """120 of a class, of which 100 are counted; 60 of each of two."""
+    many = [(square(16 * (i % 12) + 8, 16 * (i // 12) + 8, 8), i % len(names)) for i in range(120)]
+    found = ceiling(lordre(num_queries=200, num_classes=len(names)), [many], names, (208, 208))
+    assert found.lost.get('uncounted', 0) == pytest.approx(share)
+    # 84 of 101 recalls
+    assert found.ap50 == pytest.approx(84 / 101 if share else 1, abs=1e-6)
+    assert ("COCO's AP" in found.reason()) == bool(share) != found.of_size
+
+
+def test_coarse_outlines_are_a_reason():
+    discs = [([[float(v) for t in np.linspace(0, 6.28, 24)
+                for v in (20 + 9 * np.cos(t) + x, 20 + 9 * np.sin(t) + x)]], 0) for x in (0, 40)]
+    found = ceiling(grid(), [discs])
+    assert found.ap < 0.9 and (found.lost or 'outlines: IoU 0.' in found.reason())
+
+
 def test_places_that_two_objects_share():
     """Two halves of one cell of stride 8: each has its mass there, and the other cells less."""
     halves = [(square(40, 40, 4, 8), 0), (square(44, 40, 4, 8), 0), (square(80, 80, 16), 0)]

@@ -218,7 +218,7 @@ class TestCard:
         data = objects([grid_of(30, 8), []], ('thing', 'rare'))
         text = Card(data, look(data, with_pixels=False)).text()
         for part in ('2, all 128 x 128', 'most 30; 1 image without any', 'median 8',
-                     'thing 30, rare 0; rare: rare', 'do not shrink', 'Only 2 images'):
+                     'thing 30, rare 0; rare: rare', 'lose them first', 'Only 2 images'):
             assert part in text
 
     def test_more_objects_than_coco_counts(self):
@@ -384,6 +384,12 @@ def test_whether_all_detections_count_is_said():
     data = objects([grid_of(120, 1, 3)])
     assert '16.7% of the objects can never count' in Card(data, Looks()).text()
     assert 'counts as many as there are objects' in Card(data, Looks(), all_counted=True).text()
+    # 100 of each class
+    several = objects([[(mask, i % 2) for i, (mask, _) in enumerate(grid_of(120, 1, 3))]], 'ab')
+    assert 'COCO' not in Card(several, Looks()).text()
+    uneven = objects([[(mask, i < 15) for i, (mask, _) in enumerate(grid_of(120, 1, 3))]], 'ab')
+    assert ('1 image has more than 100 objects of a class: COCO\'s AP counts 100 detections of a '
+            'class an image, so 4.2% of' in Card(uneven, Looks()).text())
 
 
 class TestOversampling:

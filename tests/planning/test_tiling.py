@@ -119,7 +119,7 @@ def test_from_large_pictures_to_a_model_that_cuts_them(tmp_path, quick, capsys):
     work = tmp_path / 'work'
     runner = command.main(['--auto', '--train-ann', train, '--val-ann', val, '--minutes', '0.2',
                            '--size', 'nano', '--family', 'polarmask', '--work-dir', str(work)])
-    assert 'crops keep their pixels' in capsys.readouterr().out
+    assert 'crops show them larger than whole pictures can' in capsys.readouterr().out
     assert type(runner.val_loop).__name__ == 'TiledValLoop'
     # validated on whole pictures, with what is found in all of their tiles
     found = json.loads((work / 'report' / 'results.segm.json').read_text())
@@ -171,7 +171,7 @@ def test_the_plan_says_it(tmp_path, capsys):
                                  size=(1024, 1024)))
     out = tmp_path / 'mine.py'
     plan_main([train, '--no-cost', '--family', 'lordre', '--out', str(out)])
-    assert 'crops keep their pixels' in capsys.readouterr().out
+    assert 'crops show them larger than whole pictures can' in capsys.readouterr().out
     cfg = load_config(str(out))
     assert (cfg.tile, cfg.scale) == (320, (320, 320)) and cfg.val_dataloader is None
 
