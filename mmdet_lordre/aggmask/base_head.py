@@ -92,7 +92,7 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
             learn what one process with the whole batch does. With False each process divides
             by its own, as published.
         norm_cfg: Normalization of the towers.
-        train_cfg: Not used.
+        train_cfg: Not used; mmdet passes it.
         test_cfg: ``score_thr``, ``mask_thr``, ``nms_pre``, ``kernel``, ``sigma``, ``filter_thr``,
             ``max_per_img``, ``mask_format`` (``'bitmap'`` or ``'rle'``) and
             ``neighbor_maps`` (results then have the neighbors' maps and cells, to draw).

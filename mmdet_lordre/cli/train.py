@@ -19,6 +19,7 @@ from ..config.own_data import CONVERTED, find_own_data, set_own_data
 from ..config.pipelines import check_pipelines
 from ..config.reading import load_config, type_name
 from ..config.together import check_together
+from ..config.unread import unread_train_cfg
 from ..config.values import MISSING, value_at
 from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
@@ -136,7 +137,7 @@ def main(argv: list[str] | None = None) -> ToolRunner:
 def _warn(cfg, args):
     """Say what cannot work; what cannot even be built is the config's doing."""
     try:
-        lines = warnings_of(cfg)
+        lines = unread_train_cfg(cfg.model) + warnings_of(cfg)
     except (UserError, OSError):
         raise
     except Exception as error:

@@ -54,7 +54,7 @@ class PolarMaskHead(BaseDenseHead):
         conv_cfg: Convolution of the towers; ``dict(type='DCNv2')`` for the DCN variants.
         norm_cfg: Norm of the towers.
         loss_cls, loss_bbox, loss_mask, loss_centerness: The losses.
-        train_cfg: Not used.
+        train_cfg: Not used; mmdet passes it.
         test_cfg: ``nms_pre`` points a level, ``score_thr`` on the class probability alone,
             ``nms``, ``max_per_img``; ``nms_boxes='box'`` (predicted) or ``'contour'`` (bounds of
             the contour) gives the boxes of NMS and result; ``mask_format='bitmap'`` or ``'rle'``;

@@ -80,7 +80,7 @@ class SOLOv2KernelHead(BaseMaskHead):
             learn what one process with the whole batch does. With False each process divides
             by its own, as published.
         norm_cfg: Normalization of the towers.
-        train_cfg: Not used.
+        train_cfg: Not used; mmdet passes it.
         test_cfg: ``score_thr``, ``mask_thr``, ``nms_pre``, ``kernel``, ``sigma``, ``filter_thr``,
             ``max_per_img`` and ``mask_format``: ``'bitmap'`` (default) or ``'rle'``.
         init_cfg: Initialization; by default N(0, 0.01), class prior 0.01.

@@ -171,7 +171,7 @@ def test_the_plan_says_it(tmp_path, capsys):
                                  size=(1024, 1024)))
     out = tmp_path / 'mine.py'
     plan_main([train, '--no-cost', '--family', 'lordre', '--out', str(out)])
-    assert 'crops show them larger than whole pictures can' in capsys.readouterr().out
+    assert 'crops keep their pixels' in capsys.readouterr().out
     cfg = load_config(str(out))
     assert (cfg.tile, cfg.scale) == (320, (320, 320)) and cfg.val_dataloader is None
 
