@@ -30,8 +30,8 @@ _REMEDIES = {
     'unknown category': 'refer to categories that are not listed, by their category_id: do the '
                         'ids of the two lists belong together?',
     _SMALL: 'are in images that filter_cfg.min_size of the data set leaves out: lower it',
-    _GONE: 'are in images that are missing or cannot be used, which lordre check names: is the '
-           'folder of images the right one?',
+    _GONE: 'are in images that are missing or cannot be used; is the folder of images the right '
+           'one?',
 }
 
 
@@ -44,11 +44,13 @@ class Usable:
         images: Images of the file.
         by_class: Annotations that can be learned, of every class.
         reasons (Counter): Why the others cannot: kinds of problems, 'crowd', 'of other classes'.
+        wrong_image: What is wrong with the first image that cannot be used, if there is one.
     """
     total: int
     images: int
     by_class: dict
     reasons: Counter = field(default_factory=Counter)
+    wrong_image: str = ''
 
     @property
     def count(self) -> int:
@@ -97,6 +99,8 @@ class Usable:
         reason, count = self.reasons.most_common(1)[0]
         remedy = _REMEDIES.get(reason, f'have this problem: {reason}; lordre check lists '
                                        'each')
+        if reason == _GONE and self.wrong_image:
+            remedy = f'{remedy} The first: {printable(self.wrong_image, 300)}'
         raise UserError(f'{path}: 0 of {plural(self.total, "annotation")} can be learned: '
                         f'{count} {remedy}')
 
@@ -117,10 +121,12 @@ def usable_annotations(data: dict, problems: list[Problem],
     for image in data['images']:
         if min_size and min(_side(image, 'width'), _side(image, 'height')) < min_size:
             images[image.get('id')] = _SMALL
+    wrong_image = ''
     for problem in problems:
         if problem.of_image and problem.treatment != KEPT \
                 and problem.kind != 'duplicate image id':  # another one is left
             images[data['images'][problem.index].get('id')] = _GONE
+            wrong_image = wrong_image or problem.what
     bad = {p.index: p.kind for p in problems if not p.of_image and p.treatment != KEPT}
     reasons = Counter()
     wanted = set(names.values() if classes is None else classes)
@@ -137,7 +143,7 @@ def usable_annotations(data: dict, problems: list[Problem],
             reasons['of other classes'] += 1
         else:
             by_class[name] += 1
-    return Usable(len(annotations), len(data['images']), by_class, reasons)
+    return Usable(len(annotations), len(data['images']), by_class, reasons, wrong_image)
 
 
 def _side(image, key):

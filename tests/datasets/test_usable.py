@@ -57,6 +57,6 @@ def test_images_count_too():
     assert small.by_class == dict(cat=1) and small.reasons == {'in small images': 1}
     with pytest.raises(UserError, match=r'filter_cfg\.min_size'):
         usable_annotations(data, [], None, min_size=99).demand_usable('a.json')
-    gone = [Problem('image missing', '', '', index, True) for index in (0, 1)]
-    with pytest.raises(UserError, match='2 are in images that are missing'):
+    gone = [Problem('image missing', '', f'image {index} is gone', index, True) for index in (0, 1)]
+    with pytest.raises(UserError, match=r'2 are in images that are missing.* The first: image 0'):
         usable_annotations(data, gone).demand_usable('a.json')
