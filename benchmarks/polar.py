@@ -51,28 +51,32 @@ def fastest_ms(work, repeats):
 
 def bench_targets():
     print('\nTargets of one image, 768x1280, 36 rays (ms)\n'
-          'instances  points  published  ours: from bitmaps    ratio  contours given    ratio')
-    coder = PolarRayCoder(36)
+          'instances  points  published  ours: from bitmaps    ratio  contours given    ratio  '
+          'exact rays  holes')
+    coder, exact = PolarRayCoder(36), PolarRayCoder(36, exact=True)
     for count in (7, 20, 50):
         boxes, labels, masks = ellipse_instances(f'polar/{count}', 768, 1280, count, 80)
         boxes, labels = torch.from_numpy(boxes), torch.from_numpy(labels)
         bitmaps = BitmapMasks(masks, 768, 1280)
-        contours = InstanceContours.from_masks(bitmaps)
+        contours = InstanceContours.from_masks(bitmaps, holes=True)
 
-        def ours(given, boxes=boxes, labels=labels):
+        def ours(given, boxes=boxes, labels=labels, coder=coder, holes=False):
             truth = InstanceData(bboxes=boxes, labels=labels, masks=given)
-            return polar_targets([truth], SIZES, STRIDES, RANGES, 80, coder)
+            return polar_targets([truth], SIZES, STRIDES, RANGES, 80, coder, holes=holes)
 
         published, wanted = fastest_ms(lambda boxes=boxes, labels=labels, masks=masks: (
             image_targets(boxes, labels, masks, SIZES, STRIDES, RANGES, 80)), 5)
         whole, targets = fastest_ms(lambda given=bitmaps: ours(given), 30)
         ready, _ = fastest_ms(lambda given=contours: ours(given), 30)
+        crossed, _ = fastest_ms(lambda given=contours: ours(given, coder=exact), 30)
+        holed, _ = fastest_ms(lambda given=contours: ours(given, coder=exact, holes=True), 30)
         for value, reference in zip((targets.labels, targets.positives, targets.boxes),
                                     (wanted[0], wanted[1], wanted[3])):
             assert torch.equal(value, reference), 'the targets differ'
         assert (targets.rays - wanted[2]).abs().max() < 1e-4, 'the rays differ'
         print(f'{count:9}  {len(targets.positives):6}  {published:9.1f}  {whole:18.2f}  '
-              f'{published / whole:6.1f}x  {ready:14.2f}  {published / ready:6.1f}x')
+              f'{published / whole:6.1f}x  {ready:14.2f}  {published / ready:6.1f}x  '
+              f'{crossed:10.2f}  {holed:5.2f}')
 
 
 def make_images(folder, polygons, images=24):

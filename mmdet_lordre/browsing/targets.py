@@ -15,7 +15,6 @@ from ..lordre.head import LordreHead
 from ..masks.targets import InPlaceOfMasks
 from ..models import head_of
 from ..polarmask.head import PolarMaskHead
-from ..polarmask.targets import polar_targets
 from ..solov2.head import SOLOv2KernelHead
 from ..text import agree, plural
 from ..visualization.drawing import mask_crops, paint
@@ -121,8 +120,7 @@ def _cell_painter(masks, centers, cells, size) -> Callable:
 
 def _rays(head, inputs, instances) -> list[DrawnTargets]:
     sizes = [tuple(-(-side // stride) for side in inputs.shape[-2:]) for stride in head.strides]
-    targets = polar_targets(instances, sizes, head.strides, head.regress_ranges, head.num_classes,
-                            head.coder, head.center_radius)
+    targets = head.targets(instances, sizes)
     total = sum(height * width for height, width in sizes)
     ends = np.cumsum([height * width for height, width in sizes])
     counts = [len(gt.labels) for gt in instances]
@@ -131,6 +129,7 @@ def _rays(head, inputs, instances) -> list[DrawnTargets]:
     # from down toward right
     directions = np.stack([np.sin(angles), np.cos(angles)], axis=1)
     points, rays = targets.points.numpy(), targets.rays.numpy()
+    shares = np.zeros_like(rays) if targets.shares is None else targets.shares.numpy()
     owner = targets.instances.numpy()
     image = targets.positives.numpy() // total
     level = np.searchsorted(ends, targets.positives.numpy() % total, side='right')
@@ -146,24 +145,26 @@ def _rays(head, inputs, instances) -> list[DrawnTargets]:
             lines.append(f'{without} without a point: not learned')
         found.append(DrawnTargets(
             'Points that learn an object, and of the most central one of each the rays that it '
-            'learns.', lines, _ray_painter(points[rows], rays[rows], owner[rows] - firsts[number],
-                                           directions)))
+            'learns.', lines, _ray_painter(
+                points[rows], rays[rows], shares[rows], owner[rows] - firsts[number], directions)))
     return found
 
 
-def _ray_painter(points, rays, owners, directions) -> Callable:
+def _ray_painter(points, rays, shares, owners, directions) -> Callable:
     def draw(picture, colors, factor):
         for gt in np.unique(owners):
             own = np.flatnonzero(owners == gt)
             # polar centerness
             best = own[(rays[own].min(1) / np.maximum(rays[own].max(1), 1e-6)).argmax()]
-            ends = points[best] + rays[best][:, None] * directions
-            start = _place(points[best], factor)
-            for end in ends:
-                cv2.line(picture, start, _place(end, factor), colors[gt], 1, cv2.LINE_AA, _SHIFT)
-            outline = np.array([_place(end, factor) for end in ends], np.int32)
+            starts, ends = (
+                np.array([_place(points[best] + offset, factor) for offset in
+                          lengths[:, None] * directions], np.int32)
+                for lengths in (rays[best] * shares[best], rays[best]))
+            for start, end in zip(starts.tolist(), ends.tolist()):
+                cv2.line(picture, start, end, colors[gt], 1, cv2.LINE_AA, _SHIFT)
             light = tuple(int(c * 0.5 + 127) for c in colors[gt])
-            cv2.polylines(picture, [outline], True, light, 1, cv2.LINE_AA, _SHIFT)
+            for outline in (ends, starts) if shares[best].any() else (ends,):
+                cv2.polylines(picture, [outline], True, light, 1, cv2.LINE_AA, _SHIFT)
         _dots(picture, points, [colors[gt] for gt in owners], factor)
     return draw
 

@@ -27,19 +27,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('annotations', help='COCO instance annotations, a .json file')
     parser.add_argument('--rays', type=int, nargs='+', default=[18, 24, 36, 72],
                         help='numbers of rays, divisors of 360 (default: 18 24 36 72)')
-    parser.add_argument('--rule', choices=('published', 'wrapped', 'both'), default='both',
-                        help='search of contour pixels around 0/360 degrees (default: both)')
+    parser.add_argument('--rule', choices=('published', 'wrapped', 'both', 'exact'),
+                        help='search of contour pixels around 0/360 degrees, or exact: rays end '
+                        'where they cross the contour (default: both; exact with --holes)')
     parser.add_argument('--search', type=int, default=3,
                         help='degrees to both sides in which a ray may find a contour pixel '
                         '(default: 3, as published; small instances need more)')
     parser.add_argument('--fill', choices=FILLS, default='opencv',
                         help='how contours are filled (default: opencv, as published)')
+    parser.add_argument('--holes', action='store_true',
+                        help='exact rays with an inner end, as bbox_head.holes=True predicts them')
     parser.add_argument('--per-class', action='store_true', help='print every class too')
     return parser.parse_args(argv)
 
 
-def load(path: str | os.PathLike) -> PolarUpperBound:
-    """Read a COCO annotation file.
+def load(path: str | os.PathLike, holes: bool = False) -> PolarUpperBound:
+    """Read a COCO annotation file, with the holes of its masks if they are to be drawn.
 
     Raises:
         UserError: It is none.
@@ -49,7 +52,7 @@ def load(path: str | os.PathLike) -> PolarUpperBound:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             coco = COCO(path)
-        return PolarUpperBound(coco)
+        return PolarUpperBound(coco, holes)
     except OSError as error:
         raise UserError(f'{path}: cannot be read ({error.strerror}); give a COCO annotation '
                         'file') from error
@@ -65,13 +68,17 @@ def load(path: str | os.PathLike) -> PolarUpperBound:
 def main(argv: list[str] | None = None) -> Any:
     """Print the table that the command line asks for."""
     args = parse_args(argv)
-    rules = ('published', 'wrapped') if args.rule == 'both' else (args.rule,)
+    rule = args.rule or ('exact' if args.holes else 'both')
+    if args.holes and rule != 'exact':
+        raise UserError(f'--rule {rule}: rays with holes are exact; leave it out')
+    rules = ('published', 'wrapped') if rule == 'both' else (rule,)
     try:
-        coders = [(rule, PolarRayCoder(rays, rule == 'wrapped', args.search))
+        coders = [(rule, PolarRayCoder(rays, rule == 'wrapped', args.search,
+                                        rule == 'exact'))
                   for rays in args.rays for rule in rules]
     except ValueError as error:
         raise UserError(f'--rays, --search: {error}') from error
-    bound = load(args.annotations)
+    bound = load(args.annotations, args.holes)
     print(f'{plural(len(bound.anns), "instance")} in {args.annotations}')
     print(f'{"rays":>4} {"0/360 rule":<10} {"AP":>6} {"AP50":>6} {"AP75":>6} {"mean IoU":>8}')
     for rule, coder in coders:

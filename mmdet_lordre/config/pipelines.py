@@ -49,7 +49,8 @@ def check_pipelines(cfg: Config) -> None:
             raise UserError(f'train_dataloader: {head} learns masks, and the pipeline loads none: '
                             'set with_mask=True of its LoadAnnotations')
         return
-    _check_targets(list(_steps(loader.get('dataset'))), head, key)
+    _check_targets(list(_steps(loader.get('dataset'))), head, key,
+                   bool(cfg.model[key].get('holes')) if head else False)
     for place in ('train_dataloader', 'model.data_preprocessor'):
         node = loader if place == 'train_dataloader' else cfg.model.get('data_preprocessor')
         for step in dicts_in(node):
@@ -73,9 +74,10 @@ def _steps(dataset: Any) -> Iterator[dict]:
             yield from dicts_in(part.get('pipeline') or [])
 
 
-def _check_targets(steps, head, key):
+def _check_targets(steps, head, key, holes):
     made = None
-    for name in map(type_name, steps):
+    for step in steps:
+        name = type_name(step)
         if name.endswith('Annotations') and name.startswith('Load'):
             made = None  # of another data set
         elif made and name in _MOVES:
@@ -86,3 +88,7 @@ def _check_targets(steps, head, key):
             if head in _HEADS and head not in _TARGETS[name]:
                 raise UserError(f'train_dataloader: {name} makes targets of another head than '
                                 f'{head} (model.{key}): take {_HEADS[head]}, or leave it out')
+            if head == 'PolarMaskHead' and bool(step.get('holes')) != holes:
+                raise UserError('train_dataloader: ExtractContours keeps holes, and the head does '
+                                'not draw them, or the other way round: set holes of both, '
+                                f'ExtractContours and model.{key}, to True, or of neither')

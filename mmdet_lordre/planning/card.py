@@ -4,6 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..text import agree, listed, plural, printable
+from . import rules
 from .ceiling import COUNTED
 from .leaks import Leaks
 from .objects import Objects
@@ -144,8 +145,11 @@ class Card:
         if empty > 0.5:
             said.append(f'{empty:.0%} of the images show no object: those that do are drawn as '
                         'often as all others together, or little would be learned of objects.')
-        if looks.holes + looks.parts > 0.1:
-            said.append('Holes and separate parts are common: rays (PolarMask) cannot draw them.')
+        if rules.worth_drawing_holes(looks):
+            said.append("Holes are common: plans let PolarMask's rays begin behind the hole around "
+                        'their center; it fills all others.')
+        if looks.parts > 0.1:
+            said.append('Separate parts are common: rays (PolarMask) cannot draw them.')
         if looks.elongated > 0.3:
             said.append('Many long and thin objects: rays from a center draw them badly, and what '
                         f'counts is their width (median {np.median(data.widths):.0f} px).')

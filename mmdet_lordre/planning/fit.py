@@ -165,6 +165,8 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
         stages = min(stages, others['weights'].stages)
     rule = {'lordre': _lordre, 'polarmask': _polarmask}.get(family, _grid)
     heads = rule(objects, sides, longer, stages)
+    if family == 'polarmask':
+        heads['holes'] = rules.worth_drawing_holes(looks)
     heads['num_classes'] = len(objects.classes)
     flips = ['horizontal'] * (not looks.sided) + ['vertical'] * (not looks.upright)
     flips += ['diagonal'] * (len(flips) == 2)
@@ -179,6 +181,7 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
         kept=None if tiled else rules.kept_whole(objects.sizes, longer), why=dict(
             oversampling=reason,
             longer=f'{why}: {quantiles[1]:.0f} px here ({least} to {most} are of use)',
+            holes=f'{looks.holes:.0%} of the objects have a hole',
             most=f'an image has at most {plural(objects.counts.max(), "object")}',
             queries='99 % of the images have at most '
                     f'{plural(round(np.percentile(objects.counts, 99)), "object")}; half as many '

@@ -25,7 +25,6 @@ from ..lordre.place_targets import places_of
 from ..masks import central_sums
 from ..polarmask import PolarMaskHead
 from ..polarmask.polygons import contours_to_rle
-from ..polarmask.targets import polar_targets
 from ..solov2 import SOLOv2KernelHead, SOLOv2WindowHead
 from .learned_masks import learned_logits, nearest_logits
 
@@ -181,16 +180,17 @@ def _aggmask(head: AggMaskHead | AggMaskStarHead, scene: Scene) -> Perfect:
 def _polarmask(head: PolarMaskHead, scene: Scene) -> Perfect:
     count = len(scene.truth)
     sizes = [scene.map_size(stride) for stride in head.strides]
-    targets = polar_targets([scene.truth], sizes, head.strides, head.regress_ranges,
-                            head.num_classes, head.coder, head.center_radius)
+    targets = head.targets([scene.truth], sizes)
     points = sum(height * width for height, width in sizes)
     logits = torch.full((points, head.num_classes + 1), -_SURE)
     logits[torch.arange(points), targets.labels] = _SURE
-    distances, rays = torch.ones(points, 4), torch.ones(points, head.coder.num_rays)
+    distances = torch.ones(points, 4)
     centerness = torch.full((points, 1), -_SURE)
     at, box = targets.points, targets.boxes
     distances[targets.positives] = torch.cat((at - box[:, :2], box[:, 2:] - at), 1)
-    rays[targets.positives] = targets.rays
+    perfect = [targets.rays] + ([_logits(targets.shares)] if head.holes else [])
+    rays = torch.ones(points, sum(part.shape[1] for part in perfect))
+    rays[targets.positives] = torch.cat(perfect, 1)
     centerness[targets.positives, 0] = _logits(_drawn_best(head, scene, targets))
 
     def levels(flat):
@@ -202,8 +202,7 @@ def _polarmask(head: PolarMaskHead, scene: Scene) -> Perfect:
     placed = targets.instances.unique()
     # what no point learns for want of a level, and what smaller neighbors have taken, alone
     alone = [index for index in range(count) if index not in set(placed.tolist()) and len(
-        polar_targets([scene.truth[index:index + 1]], sizes, head.strides, head.regress_ranges,
-                      head.num_classes, head.coder, head.center_radius).positives)]
+        head.targets([scene.truth[index:index + 1]], sizes).positives)]
     return Perfect(found, *_marks(count, placed, [*placed.tolist(), *alone], []))
 
 
@@ -243,8 +242,11 @@ def _drawn_best(head: PolarMaskHead, scene: Scene, targets) -> Tensor:
     """IoU (M,) of what the rays of each positive draw: of an object's points, of which suppression
     leaves one, that may be the one that draws it best."""
     scale = torch.tensor(scene.meta['scale_factor'])
-    contours = head.coder.decode(targets.points, targets.rays, scene.shape) / scale
-    drawn = contours_to_rle(contours, scene.size, head.test_cfg['fill'], (0.5 / scale).tolist())
+    lengths = [targets.rays] + ([targets.rays * targets.shares] if head.holes else [])
+    contours, *holes = (head.coder.decode(targets.points, part, scene.shape) / scale
+                        for part in lengths)
+    drawn = contours_to_rle(contours, scene.size, head.test_cfg['fill'], (0.5 / scale).tolist(),
+                            *holes)
     image = dict(height=scene.size[0], width=scene.size[1])
     ious = torch.zeros(len(drawn))
     for number in targets.instances.unique().tolist():

@@ -257,6 +257,11 @@ def _where_there_is_room(kept):
     return kept if kept.gib <= room() else None
 
 
+def worth_drawing_holes(looks: Looks) -> bool:
+    """Whether so many objects have holes that PolarMask's rays are to begin behind them."""
+    return looks.holes >= 0.05
+
+
 def may_vary_colors(images: int, looks: Looks) -> bool:
     """Whether there are few images to train on, whose colors do not tell the classes apart."""
     return images < 200 and not looks.colored

@@ -9,6 +9,7 @@ from ..config.checks import reads_coco
 from ..config.reading import dataset_files, dicts_in, split_datasets, tile_of, type_name
 from ..datasets.coco_file import read_annotations
 from ..datasets.parts import subset
+from ..polarmask import PolarMaskHead
 from ..text import plural
 from .ceiling import Ceiling, build_head, ceiling_of
 from .objects import read_objects
@@ -135,6 +136,9 @@ def _losses(ceiling: Ceiling, head, counts) -> list[str]:
         + (f', which strides={strides} drop: enlarge the images or lower strides' if strides else
            ': enlarge the images, or make masks of a finer stride'))
     say('suppressed', 'would be found, and are suppressed by their neighbors or by max_per_img')
-    say('coarse', 'cannot be drawn with an IoU of 0.75: enlarge the images, or make masks of a '
-                  'finer stride', _COARSE)
+    better = 'make masks of a finer stride'
+    if isinstance(head, PolarMaskHead):
+        better = 'take another family' if head.holes else \
+            'let rays draw holes: holes=True of the head and of ExtractContours'
+    say('coarse', f'cannot be drawn with an IoU of 0.75: enlarge the images, or {better}', _COARSE)
     return lines

@@ -98,7 +98,8 @@ def _data(fit, train, val):
     targets = {'solov2': "dict(type='GridMaskTargets'),",
                'aggmask': "dict(type='GridMaskTargets', factors=(4, 8)),",
                'aggmask_star': "dict(type='GridMaskTargets'),",
-               'polarmask': "dict(type='ExtractContours'),"}
+               'polarmask': "dict(type='ExtractContours'"
+                            f'{", holes=True" if fit.heads.get("holes") else ""}),'}
     # Lordre's head draws what it needs of the masks by itself
     train_steps += [targets[fit.family]] if fit.family in targets else []
     train_steps.append("dict(type='PackDetInputs'),")

@@ -18,9 +18,10 @@ from ..grid.heads import (
     check_strides,
     counts_of_batch,
 )
+from .crossings import NO_HIT
 from .losses import box_losses
 from .predict import check_test_cfg, predict_batch
-from .targets import level_points, polar_targets
+from .targets import PolarTargets, level_points, polar_targets
 
 INF = 1e8
 
@@ -47,6 +48,12 @@ class PolarMaskHead(BaseDenseHead):
             targets do not.
         ray_search: How many degrees to both sides a ray may look for a contour pixel; see
             :class:`PolarRayCoder`.
+        exact_rays: Whether rays end where they cross the contour's outline for the last time, not
+            at a pixel near their angle. Targets of small and of concave instances are far better
+            then, and ``wrap_angles`` and ``ray_search`` do not matter.
+        holes: Whether each ray also has a share of its length that lies before it enters the
+            mask. Masks get the hole around their center, and gaps through which the center is
+            outside. Published masks have none. It includes ``exact_rays``.
         center_radius: How far from the centroid points are positive, in strides.
         sync_normalizers: Whether losses are divided by counts over all processes, so that they
             learn what one process with the whole batch does. With False each process divides
@@ -54,11 +61,13 @@ class PolarMaskHead(BaseDenseHead):
         conv_cfg: Convolution of the towers; ``dict(type='DCNv2')`` for the DCN variants.
         norm_cfg: Norm of the towers.
         loss_cls, loss_bbox, loss_mask, loss_centerness: The losses.
+        loss_hole: That of the shares, with ``holes``.
         train_cfg: Not used; mmdet passes it.
         test_cfg: ``nms_pre`` points a level, ``score_thr`` on the class probability alone,
             ``nms``, ``max_per_img``; ``nms_boxes='box'`` (predicted) or ``'contour'`` (bounds of
             the contour) gives the boxes of NMS and result; ``mask_format='bitmap'`` or ``'rle'``;
-            ``fill='opencv'`` (published), ``'rounded'`` or ``'coco'``, see :func:`contours_to_rle`.
+            ``fill='opencv'`` (published), ``'rounded'`` or ``'coco'``, see :func:`contours_to_rle`;
+            ``hole_thr``: a smaller part of the lengths before the mask is no hole.
         init_cfg: How to initialize the weights.
 
     Raises:
@@ -76,6 +85,8 @@ class PolarMaskHead(BaseDenseHead):
                  num_rays: int = 36,
                  wrap_angles: bool = False,
                  ray_search: int = 3,
+                 exact_rays: bool = False,
+                 holes: bool = False,
                  center_radius: float = 1.5,
                  sync_normalizers: bool = True,
                  conv_cfg: OptConfigType = None,
@@ -85,6 +96,8 @@ class PolarMaskHead(BaseDenseHead):
                  loss_bbox: ConfigType = dict(type='IoULoss', mode='log', loss_weight=1.0),
                  loss_mask: ConfigType = dict(type='PolarIoULoss', loss_weight=1.0),
                  loss_centerness: ConfigType = dict(
+                     type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
+                 loss_hole: ConfigType = dict(
                      type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
                  train_cfg: OptConfigType = None,
                  test_cfg: OptConfigType = None,
@@ -110,10 +123,12 @@ class PolarMaskHead(BaseDenseHead):
         self.center_radius, self.sync_normalizers = center_radius, sync_normalizers
         self.coder = TASK_UTILS.build(
             dict(type='PolarRayCoder', num_rays=num_rays, wrap=wrap_angles,
-                 search=ray_search))
+                 search=ray_search, exact=exact_rays or holes))
         self.loss_cls, self.loss_bbox = MODELS.build(loss_cls), MODELS.build(loss_bbox)
         self.loss_mask = MODELS.build(loss_mask)
         self.loss_centerness = MODELS.build(loss_centerness)
+        self.holes = holes
+        self.loss_hole = MODELS.build(loss_hole) if holes else None
         self.train_cfg, self.test_cfg = train_cfg, check_test_cfg(test_cfg)
 
         def tower():
@@ -129,6 +144,8 @@ class PolarMaskHead(BaseDenseHead):
         self.polar_reg = nn.Conv2d(feat_channels, 4, 3, padding=1)
         self.polar_mask = nn.Conv2d(feat_channels, num_rays, 3, padding=1)
         self.polar_centerness = nn.Conv2d(feat_channels, 1, 3, padding=1)
+        if holes:
+            self.polar_hole = nn.Conv2d(feat_channels, num_rays, 3, padding=1)
         self.scales_bbox = nn.ModuleList(Scale(1.0) for _ in strides)
         self.scales_mask = nn.ModuleList(Scale(1.0) for _ in strides)
 
@@ -150,7 +167,8 @@ class PolarMaskHead(BaseDenseHead):
         Returns:
             Four lists with an item for each level: class logits (B, num_classes, h, w);
             distances to the box's sides (B, 4, h, w) and ray lengths (B, num_rays, h, w), both
-            float32 in pixels of the input; centerness logits (B, 1, h, w).
+            float32 in pixels of the input; centerness logits (B, 1, h, w). With ``holes`` the
+            lengths are followed by as many channels, the logits of their shares.
 
         Raises:
             UserError: If the levels are others than the head is built for.
@@ -174,6 +192,9 @@ class PolarMaskHead(BaseDenseHead):
         with torch.autocast('cpu' if x.is_meta else x.device.type, enabled=False):
             distances = scale_bbox(_exact(self.polar_reg, reg_feature)).float().exp()
             rays = scale_mask(_exact(self.polar_mask, mask_feature)).float().exp()
+            if self.holes:
+                shares = _exact(self.polar_hole, mask_feature).float()
+                rays = torch.cat((rays, shares), dim=1)
         return (self.polar_cls(cls_feature), distances, rays,
                 self.polar_centerness(cls_feature))
 
@@ -191,28 +212,30 @@ class PolarMaskHead(BaseDenseHead):
             batch_gt_instances_ignore: Not used: ignored regions are background.
 
         Returns:
-            ``loss_cls``, ``loss_bbox``, ``loss_mask``, ``loss_centerness``.
+            ``loss_cls``, ``loss_bbox``, ``loss_mask``, ``loss_centerness``, and ``loss_hole``
+            with ``holes``.
         """
         check_mask_sizes(batch_gt_instances, batch_img_metas)
         sizes = [tuple(logits.shape[-2:]) for logits in cls_logits]
         check_strides(sizes, self.strides, batch_img_metas, 'model.bbox_head')
-        targets = polar_targets(batch_gt_instances, sizes, self.strides, self.regress_ranges,
-                                self.num_classes, self.coder, self.center_radius)
+        targets = self.targets(batch_gt_instances, sizes)
         cls_logits, distances, rays, centerness = (
             _flatten(outputs) for outputs in (cls_logits, distances, rays, centerness))
         positives = targets.positives
         num_pos = self._mean(float(len(positives)), distances)
         num_images = self._mean(float(len(batch_gt_instances)), distances)
         loss_cls = class_loss(self.loss_cls, cls_logits, targets.labels, num_pos + num_images)
-        distances, rays = distances[positives], rays[positives]
+        distances = distances[positives]
+        rays, shares = rays[positives].tensor_split((self.coder.num_rays,), dim=1)
         centerness = centerness[positives, 0]
-        centerness_targets = polar_centerness(targets.rays)
+        centerness_targets = polar_centerness(targets.rays, self.holes)
         weight_sum = self._mean(centerness_targets.sum(), distances).clamp(min=1e-6)
         if not len(positives):
             # every parameter keeps a gradient, so that training in parallel goes on
             return dict(loss_cls=loss_cls, loss_bbox=distances.sum(), loss_mask=rays.sum(),
-                        loss_centerness=centerness.sum())
-        return dict(
+                        loss_centerness=centerness.sum(),
+                        **(dict(loss_hole=shares.sum()) if self.holes else {}))
+        losses = dict(
             loss_cls=loss_cls,
             # with weights mmdet's loss would wait for the device, to see whether any is positive
             loss_bbox=(box_losses(self.loss_bbox, distance2bbox(targets.points, distances),
@@ -221,6 +244,17 @@ class PolarMaskHead(BaseDenseHead):
                                      avg_factor=weight_sum),
             loss_centerness=self.loss_centerness(centerness, centerness_targets,
                                                  avg_factor=num_pos.clamp(min=1e-6)))
+        if self.holes:
+            losses['loss_hole'] = self.loss_hole(
+                shares, targets.shares, weight=centerness_targets[:, None].expand_as(rays),
+                avg_factor=weight_sum * rays.shape[1])
+        return losses
+
+    def targets(self, batch_gt_instances: InstanceList,
+                sizes: list[tuple[int, int]]) -> PolarTargets:
+        """What this head learns: :func:`polar_targets` with its settings, for levels (h, w)."""
+        return polar_targets(batch_gt_instances, sizes, self.strides, self.regress_ranges,
+                             self.num_classes, self.coder, self.center_radius, self.holes)
 
     def _mean(self, value, like: Tensor) -> Tensor:
         if not isinstance(value, Tensor):
@@ -245,7 +279,8 @@ class PolarMaskHead(BaseDenseHead):
         Returns:
             For each image ``InstanceData`` with ``scores`` (class probability times centerness
             plus a half: it can exceed 1), ``labels``, ``bboxes`` (n, 4), ``masks``, ``contours``
-            (n, num_rays, 2) and ``centers`` (n, 2), both x, y.
+            (n, num_rays, 2) and ``centers`` (n, 2), both x, y. With ``holes`` also ``holes``, the
+            inner contours, like ``contours``: all of one's points are its center where it has none.
         """
         cfg = self.test_cfg if cfg is None else check_test_cfg(cfg)
         levels = []
@@ -277,9 +312,19 @@ def _exact(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return F.conv2d(x.float(), conv.weight.float(), conv.bias.float(), padding=1)
 
 
-def polar_centerness(rays: Tensor) -> Tensor:
-    """sqrt(shortest ray / longest ray) of rays (N, n), to (N,)."""
-    return (rays.amin(dim=-1) / rays.amax(dim=-1).clamp(min=1e-12)).sqrt()
+def polar_centerness(rays: Tensor, gaps: bool = False) -> Tensor:
+    """sqrt(shortest ray / longest ray) of rays (N, n), to (N,).
+
+    A ray that meets no contour makes it 0. With ``gaps``, up to a quarter of them do not: it is the
+    root over the others, times their share.
+    """
+    longest = rays.amax(dim=-1).clamp(min=1e-12)
+    if not gaps:
+        return (rays.amin(dim=-1) / longest).sqrt()
+    met = rays > NO_HIT
+    share = met.float().mean(dim=-1)
+    shortest = rays.masked_fill(~met, torch.inf).amin(dim=-1).minimum(longest)
+    return (shortest / longest).sqrt() * share * (share >= 0.75)
 
 
 def _flatten(levels: list[Tensor]) -> Tensor:

@@ -14,8 +14,8 @@ _NOTHING = np.zeros(0, np.int64)
 
 
 def contours_to_rle(contours: Tensor | np.ndarray, size: tuple[int, int],
-                    fill: str = 'opencv', half_pixel: tuple[float, float] = (0.5, 0.5)
-                    ) -> RLEMasks:
+                    fill: str = 'opencv', half_pixel: tuple[float, float] = (0.5, 0.5),
+                    holes: Tensor | np.ndarray | None = None) -> RLEMasks:
     """Run lengths of filled contours.
 
     Args:
@@ -30,6 +30,8 @@ def contours_to_rle(contours: Tensor | np.ndarray, size: tuple[int, int],
             the centers of the pixels, as pycocotools draws it.
         half_pixel: Where in x and y the center of a pixel of the network's input lies, in pixels
             of the image: half the inverse of the scale factor. Not used for ``'opencv'``.
+        holes: Float (N, m, 2), inner contours, whose inside does not belong to the mask; the
+            pixels that OpenCV draws them through do. One of a single point cuts nothing out.
 
     Raises:
         ValueError: If ``fill`` is neither.
@@ -37,10 +39,36 @@ def contours_to_rle(contours: Tensor | np.ndarray, size: tuple[int, int],
     contours = _to_numpy(contours, fill, half_pixel)
     if not len(contours):
         return RLEMasks(size=size)
+    holes = _holes_by_number(holes, fill, half_pixel)
     if fill == 'coco':
-        polygons = contours.astype(np.float64).reshape(len(contours), -1)
-        return RLEMasks(mask_api.frPyObjects(list(polygons), *size), size)
-    return RLEMasks(_filled_runs(contours, size), size)
+        masks = mask_api.frPyObjects(_flat(contours), *size)
+        for number, hole in holes.items():
+            hole, = mask_api.frPyObjects(_flat(hole[None]), *size)
+            kept = mask_api.decode(masks[number]) > mask_api.decode(hole)
+            masks[number] = mask_api.encode(np.asfortranarray(kept, np.uint8))
+        return RLEMasks(masks, size)
+    return RLEMasks(_filled_runs(contours, size, holes), size)
+
+
+def _flat(polygons):
+    return list(polygons.astype(np.float64).reshape(len(polygons), -1))
+
+
+def _holes_by_number(holes, fill, half_pixel) -> dict[int, np.ndarray]:
+    """Corners of the inner contours that enclose anything."""
+    if holes is None:
+        return {}
+    holes = _to_numpy(holes, fill, half_pixel)
+    return {int(number): holes[number]
+            for number in np.flatnonzero((holes != holes[:, :1]).any(axis=(1, 2)))}
+
+
+def _cut_out(drawing: np.ndarray, hole: np.ndarray) -> None:
+    """Clear what lies inside a contour, up to the pixels through which it is drawn."""
+    inside = np.zeros_like(drawing)
+    cv2.drawContours(inside, [hole], 0, 1, cv2.FILLED)
+    cv2.drawContours(inside, [hole], 0, 0, 1)
+    drawing[inside > 0] = 0
 
 
 def _to_numpy(contours, fill, half_pixel):
@@ -54,14 +82,16 @@ def _to_numpy(contours, fill, half_pixel):
     return contours if fill == 'coco' else np.clip(contours, -_LIMIT, _LIMIT).astype(np.int32)
 
 
-def _filled_runs(contours: np.ndarray, size: tuple[int, int]) -> list[dict]:
+def _filled_runs(contours: np.ndarray, size: tuple[int, int], holes: dict) -> list[dict]:
     height, width = size
     low = contours.min(axis=1).clip(0)
     spans = ((contours.max(axis=1) + 1).clip(max=(width, height)) - low).clip(0)
     contours = contours - low[:, None]
+    holes = {number: hole - low[number] for number, hole in holes.items()}
     # an empty row above and below each drawing makes its first and last row changes, too
     buffer = np.zeros(int((spans[:, 0] * (spans[:, 1] + 2)).max()), np.uint8)
-    found = [_changes(*drawing, buffer) for drawing in zip(contours, *spans.T.tolist())]
+    found = [_changes(*drawing, buffer, holes.get(number))
+             for number, drawing in enumerate(zip(contours, *spans.T.tolist()))]
     owner = np.repeat(np.arange(len(found)), [len(changes) for changes in found])
     found = np.concatenate(found)
     columns = spans[owner, 0]
@@ -91,28 +121,33 @@ def _filled_runs(contours: np.ndarray, size: tuple[int, int]) -> list[dict]:
     return mask_api.frPyObjects(encoded, height, width)
 
 
-def _changes(contour, columns, rows, buffer):
+def _changes(contour, columns, rows, buffer, hole):
     """Where a filled contour begins and ends in its columns, as row * columns + column."""
     if not columns or not rows:
         return _NOTHING
     drawing = buffer[:(rows + 2) * columns].reshape(rows + 2, columns)
     drawing.fill(0)
     cv2.drawContours(drawing[1:-1], [contour], 0, 1, cv2.FILLED)
+    if hole is not None:
+        _cut_out(drawing[1:-1], hole)
     return np.flatnonzero(drawing[1:] != drawing[:-1])
 
 
 def contours_to_bitmaps(contours: Tensor, size: tuple[int, int], fill: str = 'opencv',
-                        half_pixel: tuple[float, float] = (0.5, 0.5)) -> Tensor:
+                        half_pixel: tuple[float, float] = (0.5, 0.5),
+                        holes: Tensor | np.ndarray | None = None) -> Tensor:
     """Filled contours as BoolTensor (N, height, width) on the device of ``contours``.
 
     The arguments are those of :func:`contours_to_rle`, and the masks are the same. The contours
     travel to the CPU, which fills them, and the bitmaps come back.
     """
     if fill == 'coco':
-        bitmaps = contours_to_rle(contours, size, fill, half_pixel).to_ndarray()
+        bitmaps = contours_to_rle(contours, size, fill, half_pixel, holes).to_ndarray()
     else:
         points = _to_numpy(contours, fill, half_pixel)
         bitmaps = np.zeros((len(points), *size), np.uint8)
         for bitmap, contour in zip(bitmaps, points):
             cv2.drawContours(bitmap, [contour], 0, 1, cv2.FILLED)
+        for number, hole in _holes_by_number(holes, fill, half_pixel).items():
+            _cut_out(bitmaps[number], hole)
     return upload(torch.from_numpy(bitmaps).view(torch.bool), contours.device)

@@ -13,7 +13,8 @@ from .polygons import FILLS, contours_to_bitmaps, contours_to_rle
 from .rays import PolarRayCoder
 
 DEFAULTS = dict(nms_pre=1000, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5),
-                max_per_img=100, nms_boxes='box', mask_format='bitmap', fill='opencv')
+                max_per_img=100, nms_boxes='box', mask_format='bitmap', fill='opencv',
+                hole_thr=0.1)
 _CHOICES = dict(nms_boxes=('box', 'contour'), mask_format=('bitmap', 'rle'), fill=FILLS)
 
 
@@ -49,7 +50,8 @@ def predict_batch(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
     Args:
         probs: Class probabilities (B, P, num_classes).
         distances: (B, P, 4), to the left, top, right and bottom, in pixels of the input.
-        rays: (B, P, num_rays) in pixels of the input.
+        rays: (B, P, num_rays) in pixels of the input; for holes followed by as many logits of
+            shares.
         centerness: Probabilities (B, P).
         points: (B, P, 2), x, y in pixels of the input.
         metas: Meta information of the images.
@@ -68,9 +70,14 @@ def predict_batch(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
                            for meta in metas], dtype=points.dtype)
     scale_of = upload(scales, device)
 
-    def contours_of(image, chosen):
-        return coder.decode(points[image, chosen], rays[image, chosen],
-                            shapes[image]) / scale_of[image]
+    holes = rays.shape[2] > coder.num_rays
+
+    def contours_of(image, chosen, inner=False):
+        lengths = rays[image, chosen, :coder.num_rays]
+        if inner:
+            lengths = inner_lengths(lengths, rays[image, chosen, coder.num_rays:],
+                                    cfg['hole_thr'])
+        return coder.decode(points[image, chosen], lengths, shapes[image]) / scale_of[image]
 
     def boxes_of(image, chosen):
         if cfg['nms_boxes'] == 'contour':
@@ -90,18 +97,34 @@ def predict_batch(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
         chosen = found.points[keep]
         results.append(MaskInstances(
             scores=scores, labels=found.labels[keep], bboxes=found.boxes[keep],
-            contours=contours_of(image, chosen), centers=points[image, chosen] / scale_of[image]))
+            contours=contours_of(image, chosen), centers=points[image, chosen] / scale_of[image],
+            **(dict(holes=contours_of(image, chosen, inner=True)) if holes else {})))
 
     # OpenCV fills contours on the CPU
-    on_cpu = torch.cat([one.contours for one in results]).cpu()
+    on_cpu = torch.cat([torch.stack((one.contours, one.holes), 1) if holes else
+                        one.contours[:, None] for one in results]).cpu()
     to_masks = contours_to_rle if cfg['mask_format'] == 'rle' else contours_to_bitmaps
     for one, contours, meta, shape, scale in zip(
             results, on_cpu.split([len(one) for one in results]), metas, shapes, scales,
             strict=True):
         size = tuple(meta['ori_shape'][:2]) if rescale else shape
-        masks = to_masks(contours, size, cfg['fill'], (0.5 / scale).tolist())
+        contours, inner = contours[:, 0], contours[:, 1] if holes else None
+        masks = to_masks(contours, size, cfg['fill'], (0.5 / scale).tolist(), inner)
         one.masks = upload(masks, device) if isinstance(masks, Tensor) else masks
     return results
+
+
+def inner_lengths(lengths: Tensor, logits: Tensor, threshold: float) -> Tensor:
+    """How far each ray goes before it enters the mask.
+
+    Args:
+        lengths: (N, num_rays).
+        logits: Of the shares of the lengths, (N, num_rays).
+        threshold: All are 0 where they make up no greater part of the lengths.
+    """
+    inner = lengths * logits.sigmoid()
+    part = inner.sum(dim=-1, keepdim=True) / lengths.sum(dim=-1, keepdim=True).clamp(min=1e-6)
+    return torch.where(part > threshold, inner, 0)
 
 
 def _candidates(probs, centerness, threshold, boxes_of):

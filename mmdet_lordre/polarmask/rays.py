@@ -1,35 +1,12 @@
 """The ray coder: contour pixels to ray lengths, ray lengths to contour points."""
-from functools import lru_cache
-
 import torch
 from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
 from ..masks import chunk_size, constant, upload
-
-# Length in pixels of a ray that meets no contour pixel.
-NO_HIT = 1e-6
-# Degrees are looked up for offsets up to this many pixels (a table of 34 MB), computed beyond.
-_LARGEST_TABLE = 2048
-
-
-def _degrees(dx: Tensor, dy: Tensor) -> Tensor:
-    """Whole degrees of offsets: 0 points down (+y), 90 right (+x); truncated, in [0, 360)."""
-    angle = torch.rad2deg(torch.atan2(dx.double(), dy.double()))
-    # an angle a rounding error below 360 must not become 360
-    return torch.where(angle < 0, angle + 360, angle).int().clamp_(max=359)
-
-
-@lru_cache(maxsize=8)
-def _degree_table(reach: int, device: str) -> Tensor:
-    """Degrees of all offsets up to ``reach`` pixels: int16 ((2 * reach + 1) ** 2,), y slowest.
-
-    Half of the work of making targets was atan2; offsets are integers, and there are few. Made
-    in float64 on the CPU, so every device truncates alike.
-    """
-    offsets = torch.arange(-reach, reach + 1)
-    rows = [_degrees(offsets, dy.expand(len(offsets))).short() for dy in offsets]
-    return torch.cat(rows).to(device)
+from .contours import InstanceContours
+from .crossings import NO_HIT, ray_crossings
+from .degrees import LARGEST_TABLE, degrees_of, pairs_of
 
 
 @TASK_UTILS.register_module()
@@ -48,17 +25,20 @@ class PolarRayCoder:
             ray at 0 degrees never looks at 359.
         search: How many degrees to look to both sides. The published 3 leave rays of instances
             under about 40 pixels without a length: their contours have too few pixels.
+        exact: Whether a ray ends where it crosses the line through the contour pixels for the last
+            time, whatever their number; ``wrap`` and ``search`` do not matter then.
 
     Raises:
         ValueError: If ``num_rays`` does not divide 360, or ``search`` is not from 0 to 90.
     """
 
-    def __init__(self, num_rays: int = 36, wrap: bool = False, search: int = 3) -> None:
+    def __init__(self, num_rays: int = 36, wrap: bool = False, search: int = 3,
+                 exact: bool = False) -> None:
         if num_rays < 3 or 360 % num_rays:
             raise ValueError(f'num_rays must be a divisor of 360 from 3 on, not {num_rays}')
         if not 0 <= search <= 90:
             raise ValueError(f'search must be from 0 to 90 degrees, not {search}')
-        self.num_rays, self.wrap = num_rays, wrap
+        self.num_rays, self.wrap, self.exact = num_rays, wrap, exact
         self.search = [0] + [side * step for step in range(1, search + 1) for side in (1, -1)]
 
     def encode(self, points: Tensor, owners: Tensor, contours: Tensor, sizes: Tensor,
@@ -82,6 +62,8 @@ class PolarRayCoder:
         longest = int(sizes.max()) if len(sizes) else 0
         if not len(points) or not longest:
             return points.new_full((len(points), self.num_rays), NO_HIT, dtype=torch.float32)
+        if self.exact:
+            return ray_crossings(points, owners, [(contours, sizes)], self.num_rays, reach).last
         starts = upload(sizes.cumsum(0) - sizes, device)
         # how many pairs there are, where it costs no waiting to know
         on_cpu = sizes.device.type == owners.device.type == 'cpu'
@@ -95,6 +77,27 @@ class PolarRayCoder:
                                  starts, sizes, reach,
                                  None if pairs is None else int(pairs[begin:begin + step].sum())))
             for begin in range(0, len(points), step)])
+
+    def encode_with_holes(self, points: Tensor, owners: Tensor, contours: InstanceContours,
+                          reach: int) -> tuple[Tensor, Tensor]:
+        """Exact ray lengths of points, and the share of each that lies before the mask.
+
+        From a point outside the mask, in a hole or in a gap, a ray enters the mask where it first
+        crosses the contour of the instance or that of its largest hole. A point of the mask has
+        shares of 0, a ray that crosses neither a share of 1: nothing of the mask is on it.
+
+        Args:
+            points, owners, reach: See :meth:`encode`.
+            contours: Of all instances, with their holes.
+
+        Returns:
+            float32 (M, num_rays), in pixels, and the same from 0 to 1.
+        """
+        found = ray_crossings(points, owners, [(contours.points, contours.sizes),
+                                               (contours.hole_points, contours.hole_sizes)],
+                              self.num_rays, reach)
+        shares = (found.first / found.last).clamp(max=1)
+        return found.last, shares.masked_fill(~found.outside[:, None], 0)
 
     def _pick(self, bins: Tensor) -> Tensor:
         """Ray lengths from the squared distance (M, 360) of each degree, -1 where none."""
@@ -136,21 +139,11 @@ class PolarRayCoder:
 
 def _farthest(points, owners, contours, starts, sizes, reach, pairs=None):
     """The largest squared distance of each degree, (M, 360) for M points; -1 where none."""
-    dtype = torch.int64 if reach > _LARGEST_TABLE else torch.int32
-    counts = sizes[owners]
-    # pairs of a point and a pixel of its instance's contour, point by point
-    first = starts[owners] - (counts.cumsum(0) - counts)
-    point = torch.repeat_interleave(counts, output_size=pairs)
-    pixel = torch.arange(len(point), device=point.device) + first.index_select(0, point)
+    dtype = torch.int64 if reach > LARGEST_TABLE else torch.int32
+    point, pixel = pairs_of(starts[owners], sizes[owners], pairs)
     dx, dy = (contours[:, axis].to(dtype).index_select(0, pixel)
               - points[:, axis].to(dtype).index_select(0, point) for axis in (0, 1))
-    if reach > _LARGEST_TABLE:
-        degree = _degrees(dx, dy)
-    else:
-        reach = -(-reach // 512) * 512  # few tables serve all sizes of a multi-scale recipe
-        table = _degree_table(reach, str(points.device))
-        middle = 2 * reach * (reach + 1)
-        degree = table.index_select(0, dx.add(dy, alpha=2 * reach + 1).add_(middle))
+    degree = degrees_of(dx, dy, reach)
     bins = torch.full((len(points) * 360,), -1, dtype=dtype, device=points.device)
     bins.scatter_reduce_(0, point.mul_(360).add_(degree), dx.mul_(dx).addcmul_(dy, dy), 'amax')
     return bins.view(-1, 360)

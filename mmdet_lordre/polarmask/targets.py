@@ -23,6 +23,8 @@ class PolarTargets:
         points: float32 (M, 2), x, y of each in pixels of the input.
         boxes: float32 (M, 4), x1, y1, x2, y2 of its instance in pixels of the input.
         rays: float32 (M, num_rays), in pixels of the input.
+        shares: float32 (M, num_rays), see
+            :meth:`PolarRayCoder.encode_with_holes`; None without holes.
     """
     labels: Tensor
     positives: Tensor
@@ -30,6 +32,7 @@ class PolarTargets:
     points: Tensor
     boxes: Tensor
     rays: Tensor
+    shares: Tensor | None = None
 
 
 @lru_cache(maxsize=256)
@@ -127,18 +130,19 @@ def positive_points(centroids: Tensor, boxes: Tensor, images: Tensor,
     return torch.stack((point, order[best]))
 
 
-def _contours_of(instances: InstanceData) -> InstanceContours:
+def _contours_of(instances: InstanceData, holes: bool) -> InstanceContours:
     if 'masks' not in instances:
         raise KeyError("PolarMaskHead finds no 'masks' in gt_instances: set with_mask=True in "
                        'LoadAnnotations of train_pipeline')
-    contours = InstanceContours.from_masks(instances.masks)
+    contours = InstanceContours.from_masks(instances.masks, holes)
     return contours.to(instances.bboxes.device)
 
 
 @torch.no_grad()
 def polar_targets(batch_gt_instances: list[InstanceData], sizes: Sequence[tuple[int, int]],
                   strides: Sequence[int], ranges: Sequence[tuple[float, float]], num_classes: int,
-                  coder: PolarRayCoder, radius: float = 1.5) -> PolarTargets:
+                  coder: PolarRayCoder, radius: float = 1.5,
+                  holes: bool = False) -> PolarTargets:
     """Targets of a whole batch, on the device of the boxes.
 
     No step loops over points, instances or angles. Instances without a contour (their mask has
@@ -153,11 +157,13 @@ def polar_targets(batch_gt_instances: list[InstanceData], sizes: Sequence[tuple[
         num_classes: The label of background points.
         coder: Encodes the rays.
         radius: In strides; see :func:`positive_points`.
+        holes: Whether to make targets of holes, too.
 
     Raises:
         KeyError: If instances have no masks.
+        UserError: If holes were left out where contours were extracted.
     """
-    contours = [_contours_of(gt) for gt in batch_gt_instances]
+    contours = [_contours_of(gt, holes) for gt in batch_gt_instances]
     boxes = torch.cat([getattr(gt.bboxes, 'tensor', gt.bboxes)
                        for gt in batch_gt_instances]).float()
     labels = torch.cat([gt.labels for gt in batch_gt_instances])
@@ -181,5 +187,9 @@ def polar_targets(batch_gt_instances: list[InstanceData], sizes: Sequence[tuple[
     at = points[positives % len(points)]
     reach = max([max(c.height, c.width) for c in contours]
                 + [max(size) * stride for size, stride in zip(sizes, strides)])
-    rays = coder.encode(at, on_cpu[1], pixels, counts, reach)
-    return PolarTargets(all_labels, positives, instances, at.float(), boxes[instances], rays)
+    if holes:
+        rays, shares = coder.encode_with_holes(at, on_cpu[1], InstanceContours.cat(contours), reach)
+    else:
+        rays, shares = coder.encode(at, on_cpu[1], pixels, counts, reach), None
+    return PolarTargets(all_labels, positives, instances, at.float(), boxes[instances], rays,
+                        shares)

@@ -31,17 +31,24 @@ class ExtractContours(BaseTransform):
 
     - gt_masks (BitmapMasks | PolygonMasks -> InstanceContours)
 
+    Args:
+        holes: Whether to keep the contour of the largest hole, too, for ``PolarMaskHead`` with
+            ``holes=True``.
+
     Raises:
         KeyError: Without ``gt_masks``.
     """
 
+    def __init__(self, holes: bool = False) -> None:
+        self.holes = holes
+
     def transform(self, results: dict) -> dict:
         masks = _require_masks(results, type(self).__name__)
-        results['gt_masks'] = InstanceContours.from_masks(masks)
+        results['gt_masks'] = InstanceContours.from_masks(masks, self.holes)
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}()'
+        return f'{type(self).__name__}(holes={self.holes})'
 
 
 @TRANSFORMS.register_module()

@@ -8,7 +8,7 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from .contours import contour_centroids, largest_contour
+from .contours import InstanceContours, contour_and_hole
 from .polygons import contours_to_rle
 from .rays import PolarRayCoder
 
@@ -18,18 +18,19 @@ class PolarUpperBound:
 
     Each instance is drawn back from its rays and evaluated against itself with score 1. No
     network does better with that number of rays from the centroid; a ring or a crescent is lost
-    to any number of them.
+    to any number of them, unless the rays have an inner end.
 
     Args:
         coco: The annotations.
+        holes: Whether they have; see :class:`PolarMaskHead`.
 
     Raises:
         ValueError: If the file has no instance with a mask.
     """
 
-    def __init__(self, coco: COCO) -> None:
-        self.coco = coco
-        self.anns, self.truth, contours = [], [], []
+    def __init__(self, coco: COCO, holes: bool = False) -> None:
+        self.coco, self.holes = coco, holes
+        self.anns, self.truth, found = [], [], []
         for ann in coco.anns.values():
             if ann.get('iscrowd') or not ann.get('segmentation'):
                 continue
@@ -38,28 +39,31 @@ class PolarUpperBound:
             if not width or not height:
                 continue
             mask = mask_api.decode(rle)[y:y + height, x:x + width]
-            contours.append(largest_contour(np.ascontiguousarray(mask), (int(x), int(y))))
+            found.append(contour_and_hole(np.ascontiguousarray(mask), (int(x), int(y))))
             self.anns.append(ann)
             self.truth.append(rle)
         if not self.anns:
             raise ValueError('the file has no instance with a segmentation mask')
-        self.sizes = torch.tensor([len(contour) for contour in contours])
-        self.points = torch.from_numpy(np.concatenate(contours))
-        self.centroids = torch.from_numpy(
-            contour_centroids(self.points.numpy(), self.sizes.numpy()))
+        images = coco.imgs.values()
+        self.contours = InstanceContours.from_contours(
+            [outer for outer, _ in found], max(image['height'] for image in images),
+            max(image['width'] for image in images), [hole for _, hole in found])
 
     def masks(self, coder: PolarRayCoder, fill: str = 'opencv') -> list[dict]:
         """The mask of each instance, drawn from its perfect rays."""
-        reach = int(self.points.max()) + 1
-        rays = coder.encode(self.centroids, torch.arange(len(self.anns)), self.points,
-                            self.sizes, reach)
-        contours = coder.decode(self.centroids, rays)
+        true, owners = self.contours, torch.arange(len(self.anns))
+        reach = int(true.points.max()) + 1
+        if self.holes:
+            rays, shares = coder.encode_with_holes(true.centroids, owners, true, reach)
+            lengths = [rays, rays * shares]
+        else:
+            lengths = [coder.encode(true.centroids, owners, true.points, true.sizes, reach)]
         encoded = []
-        for ann, contour in zip(self.anns, contours):
+        for ann, center, *lines in zip(self.anns, true.centroids, *lengths):
             image = self.coco.imgs[ann['image_id']]
             size = (image['height'], image['width'])
-            limit = contour.new_tensor([size[1] - 1, size[0] - 1])
-            encoded += contours_to_rle(contour.clamp(min=0).minimum(limit)[None], size, fill)
+            contour, *hole = (coder.decode(center[None], line[None], size) for line in lines)
+            encoded += contours_to_rle(contour, size, fill, holes=hole[0] if hole else None)
         return encoded
 
     def evaluate(self, coder: PolarRayCoder, fill: str = 'opencv') -> dict:

@@ -25,7 +25,7 @@ def draw_rays(image: np.ndarray, sample: DetDataSample, classes: Sequence[str] |
     """Center, rays and contour of each instance over the image.
 
     ``pred_instances.contours`` is (N, rays, 2) and ``centers`` (N, 2), x, y in pixels of the
-    original image.
+    original image; with ``holes``, like ``contours``, rays begin there.
     """
     found = sample.pred_instances
     image, factor = enlarge(image)
@@ -39,16 +39,21 @@ def draw_rays(image: np.ndarray, sample: DetDataSample, classes: Sequence[str] |
         image = draw_masks(image, mask_array(found.masks), colors, alpha=0.25)
     line = max(1, round(min(image.shape[:2]) / 500))
     # the center of pixel x is at (x + 0.5) * factor in the enlarged image
-    contours, centers = ((_array(points) + 0.5) * factor - 0.5
-                         for points in (found.contours, found.centers))
+    contours, centers, holes = (
+        (_array(points) + 0.5) * factor - 0.5
+        for points in (found.contours, found.centers,
+                       found.holes if 'holes' in found else found.centers[:, None]))
     texts, corners = [], []
     for i, (contour, center) in enumerate(zip(contours, centers, strict=True)):
         ends = np.round(contour * 2**_SHIFT).astype(int)
         middle = tuple(np.round(center * 2**_SHIFT).astype(int).tolist())
         light = tuple(int(c * 0.5 + 127) for c in colors[i])
-        for end in ends.tolist():
-            cv2.line(image, middle, tuple(end), colors[i], line, cv2.LINE_AA, _SHIFT)
-        cv2.polylines(image, [ends.astype(np.int32)], True, light, 2 * line, cv2.LINE_AA, _SHIFT)
+        starts = np.broadcast_to(np.round(holes[i] * 2**_SHIFT).astype(int), ends.shape)
+        for start, end in zip(starts.tolist(), ends.tolist()):
+            cv2.line(image, tuple(start), tuple(end), colors[i], line, cv2.LINE_AA, _SHIFT)
+        for outline in (ends, starts) if (starts != starts[0]).any() else (ends,):
+            cv2.polylines(image, [outline.astype(np.int32)], True, light, 2 * line, cv2.LINE_AA,
+                          _SHIFT)
         for end in ends.tolist():
             cv2.circle(image, tuple(end), (line + 1) << _SHIFT, light, -1, cv2.LINE_AA, _SHIFT)
         cv2.circle(image, middle, (2 * line + 2) << _SHIFT, (255, 255, 255), -1, cv2.LINE_AA,

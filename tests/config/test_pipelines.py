@@ -48,6 +48,16 @@ def test_targets_come_last_and_are_of_the_head(head, steps, said):
         check_pipelines(of_head(head, *(dict(type=name) for name in steps)))
 
 
+@pytest.mark.parametrize('step, head', [(True, False), (False, True)])
+def test_holes_are_kept_and_drawn_or_neither(step, head):
+    cfg = of_head('PolarMaskHead', dict(type='ExtractContours', holes=step))
+    cfg.model.bbox_head.holes = head
+    with pytest.raises(UserError, match=r'holes of both, ExtractContours and model\.bbox_head'):
+        check_pipelines(cfg)
+    cfg.model.bbox_head.holes = step
+    check_pipelines(cfg)
+
+
 def test_targets_in_their_place():
     check_pipelines(of_head('LordreHead', dict(type='RandomFlip'), dict(type='ShrinkMasks'),
                             dict(type='PhotoMetricDistortion'), dict(type='PackDetInputs')))

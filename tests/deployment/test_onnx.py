@@ -110,6 +110,23 @@ def test_boxes_of_contours(tmp_path):
         ExportedModel(model)
 
 
+def test_holes_of_polarmask(tmp_path):
+    model = build(polarmask(holes=True))
+    export_onnx(model, str(tmp_path / 'm.onnx'), SIZE, dynamic=True)
+    session = check(model, tmp_path / 'm.onnx', [SIZE, (96, 160, 2)])
+    image = picture(*SIZE)
+    outputs = dict(zip((output.name for output in session.get_outputs()),
+                       session.run(None, {'image': image.numpy()})))
+    held = outputs['labels'] >= 0
+    contours, holes = (outputs[name][held] for name in ('contours', 'holes'))
+    drawn = np.abs(holes - holes[:, :1]).max((1, 2)) > 0
+    assert drawn.any() and contours.shape == holes.shape
+    # without them masks are others
+    model.bbox_head.test_cfg['hole_thr'] = 1.0
+    with pytest.raises(AssertionError):
+        check(model, tmp_path / 'm.onnx', [SIZE])
+
+
 @pytest.mark.skipif(tuple(map(int, onnxruntime.__version__.split('.')[:2])) < (1, 25),
                     reason='onnxruntime before 1.25 has no deformable convolution on the CPU')
 @pytest.mark.parametrize('config', [solov2(dcn_cfg=dict(type='DCN')),

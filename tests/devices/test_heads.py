@@ -30,6 +30,7 @@ FORMS = dict(
     aggmask_deformable=models.aggmask(deformable=True, num_neighbors=5),
     aggmask_alone=models.aggmask(num_neighbors=0),
     polarmask_contours=with_test_cfg(models.polarmask(), nms_boxes='contour', fill='coco'),
+    polarmask_holes=models.polarmask(holes=True),
     polarmask_soft=with_test_cfg(models.polarmask(), nms=dict(type='soft_nms', iou_threshold=0.5)))
 
 #: Waits of a loss, whatever the images and their instances: {where: (how many, why)}.
@@ -38,6 +39,8 @@ _CELLS = {'grid/cells.py:cell_targets': (1, 'which cells are positive')}
 _POINTS = {'polarmask/targets.py:positive_points': (1, 'which points are positive')}
 LOSS = {form: dict(lordre=_MATCHER, polarmask=_POINTS).get(form.split('_')[0], _CELLS)
         for form in FORMS}
+LOSS['polarmask_holes'] = _POINTS | {
+    'polarmask/crossings.py:_cross_all': (1, 'how often rays cross contours')}
 LOSS['lordre_places'] = LOSS['lordre_points'] = {}  # nothing is matched
 LOSS['lordre_regions'] = _MATCHER | {
     'lordre/region_classifier.py:_losses': (1, 'how many pixels belong to an object')}

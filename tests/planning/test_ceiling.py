@@ -179,6 +179,10 @@ def test_holes_that_rays_cannot_draw():
     found = ceiling(polar(strides=(8, 16), regress_ranges=((-1, 64), (64, 1e8))), images)
     assert found.iou < 0.5 and found.ap50 == 0
     assert ceiling(grid(), images).ap == 1
+    # unless they begin behind the hole
+    found = ceiling(polar(strides=(8, 16), regress_ranges=((-1, 64), (64, 1e8)), holes=True,
+                          num_rays=72), images)
+    assert found.iou > 0.9 and found.ap50 == 1
 
 
 def test_masks_that_are_too_coarse():

@@ -250,6 +250,18 @@ def test_precision(settings, wrapper):
     assert wrapper in config_text(fit(data, Looks(), 'lordre', **settings), ('a.json', 'a'), None)
 
 
+@pytest.mark.parametrize('share', [0.3, 0.01])
+def test_polarmask_draws_holes_where_there_are_some(share):
+    data = objects([grid_of(5, 16)])
+    text = config_text(fit(data, Looks(holes=share), 'polarmask'), ('a.json', 'a'), None)
+    cfg = config_of(text)
+    assert cfg.model.bbox_head.get('holes', False) == (share == 0.3)
+    steps = {step.type: step for step in cfg.train_pipeline}
+    assert steps['ExtractContours'].get('holes', False) == (share == 0.3)
+    assert ('# 30% of the objects have a hole: ' in text) == (share == 0.3)
+    assert ('Holes are common' in Card(data, Looks(holes=share)).text()) == (share == 0.3)
+
+
 def test_unknown_names():
     data = objects([grid_of(2, 16)])
     with pytest.raises(UserError, match='--family'):

@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmdet_lordre.planning.warnings import LINES, warnings_of
 
 from .data import coco, square, write
-from .test_ceiling import TESTS, config, grid, lordre, polar
+from .test_ceiling import TESTS, config, grid, lordre, polar, ring
 
 
 def squares(count, side=12, step=20):
@@ -48,6 +48,12 @@ def test_too_few_queries(path):
 def test_each_loss_has_its_line(cfg, said, path):
     lines = warnings_of(given(cfg, path))
     assert any(said in line for line in lines) and len(lines) <= LINES
+
+
+def test_holes_that_rays_fill(tmp_path):
+    thin = write(tmp_path, coco([[(ring(32, 32, 64, 40), 0)]] * 4))
+    lines = warnings_of(given(polar(), thin))
+    assert any('let rays draw holes: holes=True of the head' in line for line in lines)
 
 
 def test_masks_that_are_too_coarse(tmp_path):

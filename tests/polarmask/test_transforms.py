@@ -126,5 +126,6 @@ def test_missing_masks_name_the_image_and_the_remedy(transform):
 
 
 def test_they_are_registered():
-    assert repr(TRANSFORMS.build(dict(type='ExtractContours'))) == 'ExtractContours()'
+    assert repr(TRANSFORMS.build(dict(type='ExtractContours'))) == (
+        'ExtractContours(holes=False)')
     assert 'max_area=15' in repr(TRANSFORMS.build(dict(type='FilterTinyInstances')))

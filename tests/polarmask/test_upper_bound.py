@@ -53,6 +53,9 @@ def test_a_disc_is_drawn_and_a_ring_is_lost(file):
     assert ring_ap == 0 and ring_iou == pytest.approx(1 - (60 / 70) ** 2, abs=0.03)
     assert result['mIoU'] == pytest.approx((disc_iou + ring_iou) / 2)
     assert bound.evaluate(PolarRayCoder(18))['classes'][0][2] < disc_iou
+    _, (_, ring_ap, ring_iou) = PolarUpperBound(COCO(str(file)), holes=True).evaluate(
+        PolarRayCoder(72), 'rounded')['classes']
+    assert ring_ap >= 0.8 and ring_iou > 0.9
 
 
 def test_the_tool_prints_a_line_for_each(file):
@@ -73,6 +76,16 @@ def test_bad_files_are_one_line_errors(tmp_path, text, error_line):  # noqa: F81
     if text is not None:
         path.write_text(text)
     assert str(path) in error_line(main, path)
+
+
+def test_the_tool_draws_holes(file, capsys):
+    main([str(file), '--rays', '72', '--per-class', '--holes'])
+    line, = (line for line in capsys.readouterr().out.splitlines() if 'ring' in line)
+    assert float(line.split()[2]) >= 0.8
+
+
+def test_rays_with_holes_are_exact(file, error_line):  # noqa: F811
+    assert '--rule both' in error_line(main, file, '--holes', '--rule', 'both')
 
 
 def test_a_bad_number_of_rays_is_named(file, error_line):  # noqa: F811

@@ -78,8 +78,10 @@ def onnx_instances(session: 'onnxruntime.InferenceSession', images: Tensor, mask
     for k, labels in enumerate(outputs['labels']):
         held = labels >= 0
         if 'contours' in outputs:
-            masks = contours_to_bitmaps(torch.from_numpy(outputs['contours'][k][held]),
-                                        tuple(images.shape[-2:]), fill).numpy()
+            contours, *holes = (torch.from_numpy(outputs[name][k][held])
+                                for name in ('contours', 'holes') if name in outputs)
+            masks = contours_to_bitmaps(contours, tuple(images.shape[-2:]), fill,
+                                        holes=holes[0] if holes else None).numpy()
         else:
             masks = outputs['masks'][k][held]
             masks = masks > 0 if masks.dtype == np.uint8 else masks > mask_thr

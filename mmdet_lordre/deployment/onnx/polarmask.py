@@ -2,6 +2,7 @@
 import torch
 from torch import Tensor, nn
 
+from ...polarmask.predict import inner_lengths
 from .graph import at_most, best, mark_empty, number, take
 from .operators import non_max_suppression
 
@@ -9,7 +10,8 @@ from .operators import non_max_suppression
 class PolarMaskInstances(nn.Module):
     """What ``PolarMaskHead.predict_by_feat`` does, for a batch and in pixels of the input.
 
-    Filling contours is left to whoever draws them: it takes OpenCV a line.
+    Filling contours is left to whoever draws them: it takes OpenCV a line, and another to clear
+    what lies inside the holes.
 
     Args:
         head: A ``PolarMaskHead``.
@@ -19,11 +21,10 @@ class PolarMaskInstances(nn.Module):
         ValueError: ``test_cfg.nms`` is of another type than ``nms``.
     """
 
-    names = ('scores', 'labels', 'boxes', 'contours')
-
     def __init__(self, head: nn.Module, binary: bool = True):
         super().__init__()
         self.head = head
+        self.names = ('scores', 'labels', 'boxes', 'contours', *(('holes',) * head.holes))
         kind = head.test_cfg['nms'].get('type', 'nms')
         if kind != 'nms':
             raise ValueError(f"test_cfg.nms.type is {kind!r}, for which ONNX has no operator: "
@@ -31,6 +32,7 @@ class PolarMaskInstances(nn.Module):
         # as PolarRayCoder.decode has them: ends that are integers are cut to the same pixel
         angles = torch.arange(0, 360, 360 // head.coder.num_rays, dtype=torch.float32).deg2rad()
         self.register_buffer('directions', torch.stack((angles.sin(), angles.cos()), dim=-1))
+        self.num_rays = head.coder.num_rays
         self.raw_names = tuple(
             f'{name}_{i}' for name in ('class_logits', 'distances', 'rays', 'centerness')
             for i in range(len(head.strides)))
@@ -44,12 +46,14 @@ class PolarMaskInstances(nn.Module):
 
         Returns:
             Scores (B, n), labels (B, n), boxes (B, n, 4) and contours (B, n, rays, 2), x and y,
-            by falling score.
+            by falling score. A head with holes has theirs, too, like the contours: all points of
+            one are the same where a mask has none.
         """
         cfg = self.head.test_cfg
         levels = [self._top_points(*level) for level in zip(*outputs, self.head.strides)]
         probs, distances, rays, centerness, points = (
             torch.cat(parts, dim=1) for parts in zip(*levels))
+        rays, *shares = rays.split(self.num_rays, dim=2) if self.head.holes else (rays,)
         probs = probs.transpose(1, 2)                                     # (B, classes, N)
         scores = probs * (probs > cfg['score_thr']) * (centerness[:, None] + 0.5)
         boxes = self._boxes(points, distances, rays, size)
@@ -64,8 +68,13 @@ class PolarMaskInstances(nn.Module):
         scores, index = best(scores, cfg['max_per_img'])
         labels = torch.div(index, count, rounding_mode='floor')
         index = index - labels * count
-        contours = self._contours(take(points, index), take(rays, index), size)
-        return (scores, mark_empty(labels, scores > 0), take(boxes, index), contours)
+        points, rays = take(points, index), take(rays, index)
+        found = (scores, mark_empty(labels, scores > 0), take(boxes, index),
+                 self._contours(points, rays, size))
+        if not self.head.holes:
+            return found
+        inner = inner_lengths(rays, take(shares[0], index), cfg['hole_thr'])
+        return (*found, self._contours(points, inner, size))
 
     def _top_points(self, logits, distances, rays, centerness, stride):
         """The best points of a level: probabilities (B, k, classes), distances (B, k, 4), rays
