@@ -80,17 +80,28 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     validation = 0.
     if val is not None:
         a_picture = _seconds_to_judge(plan, val)
-        count = int(_JUDGING * _left(minutes, began) / a_picture)
-        if 0 < count < len(val.files):
+        count = images_to_judge(len(val.files), a_picture, _left(minutes, began))
+        if count < len(val.files):
             _write_part(val, count, folder, seed)
             say(f'judging all {len(val.files)} images would take too long: the training is judged '
                 f'by {count} of them (seed {seed}), the model by all: lordre test')
-        validation = 2 + a_picture * min(len(val.files), max(count, 1))
+        validation = 2 + a_picture * count
     judge_by_part(cfg, folder)
     # the minutes are a promise: what there is of them is used
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'EarlyStoppingHook']
     by_the_clock(cfg, minutes, began, validation, clock, plan.costs[plan.best].step)
     return cfg
+
+
+def images_to_judge(images: int, a_picture: float, left: float) -> int:
+    """How many images the training is judged by: one at least.
+
+    Args:
+        images: There are.
+        a_picture: Seconds that judging one takes.
+        left: Seconds that are left to train and to judge.
+    """
+    return max(1, min(images, int(_JUDGING * left / a_picture)))
 
 
 def _seconds_to_judge(plan: Plan, val: Objects) -> float:

@@ -150,6 +150,12 @@ def test_from_large_pictures_to_a_model_that_cuts_them(tmp_path, quick, capsys):
         inference_detector(model, picture)
 
 
+@pytest.mark.parametrize('a_picture, left, expected', [
+    (0.1, 50., 6), (4., 100., 5), (20., 50., 1), (0.1, -3., 1)])
+def test_so_many_images_are_judged(a_picture, left, expected):
+    assert auto.images_to_judge(6, a_picture, left) == expected
+
+
 def test_of_many_images_a_part_is_judged(tmp_path):
     cfg = Config(dict(val_dataloader=dict(dataset=dict(ann_file='all.json')),
                       val_evaluator=dict(ann_file='all.json')))
