@@ -1,4 +1,5 @@
 """What cannot work, said before a training with any config."""
+import math
 import os
 from collections import Counter
 
@@ -11,17 +12,19 @@ from ..datasets.coco_file import read_annotations
 from ..datasets.parts import subset
 from ..polarmask import PolarMaskHead
 from ..text import plural
-from .ceiling import Ceiling, build_head, ceiling_of
+from .ceiling import Ceiling, Resizer, build_head, ceiling_of
 from .objects import read_objects
 from .plan import relabeled
 from .reading import PICTURES, levels, values_of
-from .sample import choose_images
 from .tiling import cut
 
 #: Lines at most.
 LINES = 5
 #: Images and objects that are drawn.
 _IMAGES, _OBJECTS = 20, 400
+#: Samples of all their masks, where the network sees one of so many pixels along a side: a second
+#: or two.
+_SAMPLES, _STRIDE = 1e8, 4
 #: Shares of the objects from which on a loss is worth a line; what is drawn badly is so often.
 _WORTH, _COARSE = 0.03, 0.25
 #: Keys of mmdet's models that say how many objects of an image can be found.
@@ -51,7 +54,7 @@ def warnings_of(cfg: Config) -> list[str]:
     tile = tile_of(cfg)
     lines = [] if tile else [_too_many(counts, most, key) for key, most in _limits(cfg.model)]
     head, _ = build_head(cfg)
-    ceiling = None
+    ceiling, typical = None, True
     if head is not None:
         names = (dataset.get('metainfo') or {}).get('classes')
         objects = read_objects(_some(data), path, folder)
@@ -62,15 +65,31 @@ def warnings_of(cfg: Config) -> list[str]:
             objects = cut(objects, tile)
             counts = objects.counts
         if len(objects.classes) <= head.num_classes:
-            ceiling = ceiling_of(cfg, objects, choose_images(objects, _IMAGES, _OBJECTS))
+            images, typical = _images_to_draw(cfg, objects)
+            ceiling = ceiling_of(cfg, objects, images) if len(images) else None
             lines += _losses(ceiling, head, counts)
     lines = [line for line in lines if line]
     deep = _gray_levels(dataset, data, folder)
     if lines and ceiling is not None:
         lines = lines[:LINES - 1 - bool(deep)]
         lines.append(f'at most mask AP {ceiling.ap:.2f} can be reached on such images; lordre plan '
-                     'fits a config to them')
+                     'fits a config to them' if typical else
+                     'lordre plan fits a config to such images')
     return (deep + lines)[:LINES]
+
+
+def _images_to_draw(cfg, objects):
+    """(some of the images, whether they were drawn of all): masks of many objects at the size of
+    large files take long and much memory."""
+    resizer = Resizer(cfg)
+    samples = objects.counts * [math.prod(resizer.shape(size)) / _STRIDE**2
+                                for size in objects.sizes]
+    shown = objects.counts > 0
+    few = np.flatnonzero(shown & (samples <= _SAMPLES / 2))
+    typical = len(few) == np.count_nonzero(shown)
+    few = np.random.default_rng(0).permutation(few)[:_IMAGES]
+    spent = np.stack([objects.counts[few] / _OBJECTS, samples[few] / _SAMPLES]).cumsum(1).max(0)
+    return np.sort(few[:np.searchsorted(spent, 1) + 1]), typical
 
 
 def _gray_levels(dataset, data, folder):
@@ -117,8 +136,8 @@ def _too_many(counts, most, key):
             f'{counts.max()}): {beyond:.0%} of all objects are never found')
 
 
-def _losses(ceiling: Ceiling, head, counts) -> list[str]:
-    lost = ceiling.lost
+def _losses(ceiling: Ceiling | None, head, counts) -> list[str]:
+    lost = ceiling.lost if ceiling else {}
     lines = []
     queries = getattr(head, 'num_queries', None)
     if queries:
@@ -129,8 +148,9 @@ def _losses(ceiling: Ceiling, head, counts) -> list[str]:
             lines.append(f'{lost[kind]:.0%} of the objects {text}')
     ranges = 'regress_ranges' if hasattr(head, 'regress_ranges') else 'scale_ranges'
     say('unassigned', f'are learned by no level: see {ranges}')
-    say('shared', 'have no cell or point of their own: others, as near, have taken them; see '
-        + ('regress_ranges and the image size' if ranges[0] == 'r' else 'num_grids'))
+    say('shared', 'have no cell, point or place of their own: others, as near, have taken '
+        'them; see ' + ('the image size' if queries else 'regress_ranges and the image size'
+           if ranges[0] == 'r' else 'num_grids'))
     strides = getattr(head, 'strides', None)
     say('tiny', 'have masks of too few samples'
         + (f', which strides={strides} drop: enlarge the images or lower strides' if strides else

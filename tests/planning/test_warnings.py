@@ -2,10 +2,11 @@
 import pytest
 from mmengine.config import Config
 
+from mmdet_lordre.planning import warnings
 from mmdet_lordre.planning.warnings import LINES, warnings_of
 
 from .data import coco, square, write
-from .test_ceiling import TESTS, config, grid, lordre, polar, ring
+from .test_ceiling import TESTS, config, grid, lordre, places, polar, ring
 
 
 def squares(count, side=12, step=20):
@@ -54,6 +55,22 @@ def test_holes_that_rays_fill(tmp_path):
     thin = write(tmp_path, coco([[(ring(32, 32, 64, 40), 0)]] * 4))
     lines = warnings_of(given(polar(), thin))
     assert any('let rays draw holes: holes=True of the head' in line for line in lines)
+
+
+def test_few_places_are_no_matter_of_grids(tmp_path):
+    halves = [(square(40, 40, 4, 8), 0), (square(44, 40, 4, 8), 0), (square(80, 80, 16), 0)]
+    lines = warnings_of(given(places(8), write(tmp_path, coco([halves]))))
+    assert 'others, as near, have taken them; see the image size' in lines[0]
+
+
+def test_large_pictures_of_many_objects_are_not_drawn(path, monkeypatch):
+    """Two of three pictures have 30 objects of 32 x 32 samples."""
+    monkeypatch.setattr(warnings, '_SAMPLES', 4 * 1024)
+    lines = warnings_of(given(grid(tests=dict(TESTS, max_per_img=5)), path))
+    assert len(lines) == 2 and 'model.test_cfg.max_per_img=5, but 67%' in lines[0]
+    assert lines[1] == 'lordre plan fits a config to such images'
+    monkeypatch.setattr(warnings, '_SAMPLES', 1024)
+    assert warnings_of(given(grid(tests=dict(TESTS, max_per_img=5)), path)) == lines[:1]
 
 
 def test_masks_that_are_too_coarse(tmp_path):
