@@ -70,7 +70,7 @@ def warnings_of(cfg: Config) -> list[str]:
             lines += _losses(ceiling, head, counts)
     lines = [line for line in lines if line]
     deep = _gray_levels(dataset, data, folder)
-    if lines and ceiling is not None:
+    if lines and (ceiling is not None or not typical):
         lines = lines[:LINES - 1 - bool(deep)]
         lines.append(f'at most mask AP {ceiling.ap:.2f} can be reached on such images; lordre plan '
                      'fits a config to them' if typical else
