@@ -106,7 +106,7 @@ def _files(which, data, fold, folder):
 
 def _photographs(cfg, polar):
     """Real pictures in place of the shapes: a longer side of 320 px, sizes and flips at random."""
-    contours = [dict(type='ExtractContours')] if polar else []
+    contours = [dict(type='ExtractContours', holes=True)] if polar else []
     cfg.train_dataloader.dataset.pipeline = [
         *LOAD, dict(type='RandomResize', scale=(320, 320), ratio_range=(0.8, 1.2),
                     keep_ratio=True), FLIPS, *contours, dict(type='PackDetInputs')]

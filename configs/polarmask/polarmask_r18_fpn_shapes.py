@@ -14,9 +14,9 @@ model = dict(
         stacked_convs=2,
         strides=(8, 16),
         regress_ranges=((-1, 20), (20, 1e8)),
-        # Contours of 40 pixels leave a third of the rays empty with the published 3 degrees, above
-        # all those of points beside the center.
-        ray_search=8,
+        # Rings have their center in a hole. Rays are exact then: contours of 40 pixels leave many
+        # of the published ones empty, above all those of points beside the center.
+        holes=True,
         norm_cfg=dict(type='GN', num_groups=8)),
     test_cfg=dict(
         nms_pre=500,
@@ -30,7 +30,7 @@ train_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomFlip', prob=[0.25, 0.25, 0.25],
          direction=['horizontal', 'vertical', 'diagonal']),
-    dict(type='ExtractContours'),
+    dict(type='ExtractContours', holes=True),
     dict(type='PackDetInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -89,6 +89,8 @@ def _check_targets(steps, head, key, holes):
                 raise UserError(f'train_dataloader: {name} makes targets of another head than '
                                 f'{head} (model.{key}): take {_HEADS[head]}, or leave it out')
             if head == 'PolarMaskHead' and bool(step.get('holes')) != holes:
-                raise UserError('train_dataloader: ExtractContours keeps holes, and the head does '
-                                'not draw them, or the other way round: set holes of both, '
-                                f'ExtractContours and model.{key}, to True, or of neither')
+                raise UserError('train_dataloader: ' + (
+                    f'the head draws holes (model.{key}.holes), and ExtractContours leaves them '
+                    'out: set its holes=True' if holes else
+                    'ExtractContours keeps holes, which the head does not draw: set '
+                    f'model.{key}.holes=True, or leave its holes out'))

@@ -200,8 +200,7 @@ def _grid(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict
 def _polarmask(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict:
     strides, ranges = rules.polar_levels(sides, stages)
     pre, most = rules.kept(objects)
-    return dict(strides=strides, regress_ranges=ranges, ray_search=rules.ray_search(sides),
-                num_rays=36, nms_pre=pre, max_per_img=most)
+    return dict(strides=strides, regress_ranges=ranges, num_rays=36, nms_pre=pre, max_per_img=most)
 
 
 def _lordre(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict:

@@ -104,10 +104,10 @@ def _polarmask(fit, size, channels):
               '        # an object belongs where it is about six strides wide\n'
               f'        regress_ranges={heads["regress_ranges"]},\n'
               f'        num_rays={heads["num_rays"]},\n'
-              '        # small contours have few pixels: rays look further to both sides\n'
-              f'        ray_search={heads["ray_search"]}, wrap_angles=True,\n'
             + (f'        # {fit.why["holes"]}: rays begin behind that around the center\n'
-               '        holes=True,\n' if heads['holes'] else '') +
+               '        holes=True,\n' if heads['holes'] else
+               '        # rays end on the contour, however few pixels it has\n'
+               '        exact_rays=True,\n') +
               f'        norm_cfg={_norm(size.neck)}),\n'
               '    test_cfg=dict(\n'
               f'        # {fit.why["most"]}, and each is found at several points\n'

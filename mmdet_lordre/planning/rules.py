@@ -198,16 +198,6 @@ def polar_levels(sides: np.ndarray, stages: int = 3
     return tuple(strides), tuple(itertools.pairwise(bounds))
 
 
-def ray_search(sides: np.ndarray) -> int:
-    """Degrees to both sides in which a ray looks for a pixel of the contour.
-
-    Small contours have few pixels: one every 360 / (pi * side) degrees, and twice as far apart
-    as seen from a point beside the center.
-    """
-    small = max(4., float(np.percentile(sides, 10)))
-    return int(min(45, max(3, math.ceil(2 * 360 / (math.pi * small) / 2))))
-
-
 def batch_size(images: int, device: str) -> int:
     """Images a step: two on a CPU, where more steps are worth more than surer ones; four on a
     GPU, which two do not fill."""

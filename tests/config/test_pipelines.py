@@ -48,11 +48,13 @@ def test_targets_come_last_and_are_of_the_head(head, steps, said):
         check_pipelines(of_head(head, *(dict(type=name) for name in steps)))
 
 
-@pytest.mark.parametrize('step, head', [(True, False), (False, True)])
-def test_holes_are_kept_and_drawn_or_neither(step, head):
+@pytest.mark.parametrize('step, head, said', [
+    (True, False, r'which the head does not draw: set model\.bbox_head\.holes=True'),
+    (False, True, r'\(model\.bbox_head\.holes\), and ExtractContours leaves them out')])
+def test_holes_are_kept_and_drawn_or_neither(step, head, said):
     cfg = of_head('PolarMaskHead', dict(type='ExtractContours', holes=step))
     cfg.model.bbox_head.holes = head
-    with pytest.raises(UserError, match=r'holes of both, ExtractContours and model\.bbox_head'):
+    with pytest.raises(UserError, match=said):
         check_pipelines(cfg)
     cfg.model.bbox_head.holes = step
     check_pipelines(cfg)

@@ -123,11 +123,6 @@ class TestRules:
         many = objects([[(square(2 * (i % 60), 3 * (i // 60), 2), 0) for i in range(500)]])
         assert rules.num_queries(many) == 400 and rules.kept(many) == (3000, 650)
 
-    def test_rays_of_small_contours_look_further(self):
-        assert rules.ray_search(np.full(5, 8.)) > rules.ray_search(np.full(5, 32.)) >= 3
-        assert rules.ray_search(np.full(5, 1000.)) == 3
-        assert rules.ray_search(np.full(5, 1.)) <= 45
-
     def test_masks_of_a_few_samples_are_kept(self):
         ranges = ((1, 10), (8, 20), (16, 2048))
         for side, level, least in ((5., 0, 0), (400., 2, 16)):
@@ -256,6 +251,7 @@ def test_polarmask_draws_holes_where_there_are_some(share):
     text = config_text(fit(data, Looks(holes=share), 'polarmask'), ('a.json', 'a'), None)
     cfg = config_of(text)
     assert cfg.model.bbox_head.get('holes', False) == (share == 0.3)
+    assert cfg.model.bbox_head.get('exact_rays', False) == (share == 0.01)
     steps = {step.type: step for step in cfg.train_pipeline}
     assert steps['ExtractContours'].get('holes', False) == (share == 0.3)
     assert ('# 30% of the objects have a hole: ' in text) == (share == 0.3)
