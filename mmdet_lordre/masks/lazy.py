@@ -209,8 +209,11 @@ class LazyMasks(BitmapMasks):
             drawing = self._drawn(i)
             down, right = (axis.moments[:, slice(*bounds)] for axis, bounds in zip(
                 self._axes_of(i), (drawing.rows, drawing.columns)))
+            # of a mask that is made much smaller few rows and columns are picked
+            rows, columns = down[0].nonzero()[0], right[0].nonzero()[0]
+            picked = drawing.pixels[rows][:, columns].astype(np.float64)
             # exact: sums of integers far below 2 ** 53
-            (area, x), (y, _) = down @ drawing.pixels[:-1, :-1].astype(np.float64) @ right.T
+            (area, x), (y, _) = down[:, rows] @ picked @ right[:, columns].T
             result[:] = x, y, area
         return sums
 

@@ -3,6 +3,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import mmcv
 import numpy as np
 import torch
@@ -137,8 +138,8 @@ def _smaller(segment, size, step):
     mask = np.pad(mask, ((top % step, -(top + mask.shape[0]) % step),
                          (left % step, -(left + mask.shape[1]) % step)))
     rows, columns = mask.shape[0] // step, mask.shape[1] // step
-    share = mask.reshape(rows, step, columns, step).mean((1, 3))
-    small[top // step:top // step + rows, left // step:left // step + columns] = share >= 0.5
+    share = cv2.resize(255 * mask, (columns, rows), interpolation=cv2.INTER_AREA)
+    small[top // step:top // step + rows, left // step:left // step + columns] = share >= 128
     return mask_api.encode(small)
 
 

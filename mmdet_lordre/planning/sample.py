@@ -11,8 +11,9 @@ from .objects import Objects
 
 #: Side of the picture that the masks of a class are averaged in.
 _FORM = 24
-#: Pixels of an image on which neighbors are looked for.
-_MOST_PIXELS = 2**22
+#: Pixels of an image on which neighbors are looked for, every second row or fewer of a larger one;
+#: of a mask for its parts and holes, and for its mean color.
+_MOST_PIXELS, _FORM_PIXELS, _COLOR_PIXELS = 2**22, 2**20, 2**14
 #: Pixels that are decoded for colors at most: some seconds of one core.
 _DECODED = 2e8
 #: Mean binary logarithm of height by width from which on the objects of a class stand, or lie.
@@ -97,16 +98,19 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
     seen, tall, squares = np.zeros((3, len(objects.classes)))
     colors, labels, decoded = [], [], 0
     for image in chosen:
-        drawn = [(i, *draw_segment(objects.segments[i], *objects.sizes[image].tolist()))
-                 for i in objects_of(objects, image)]
-        decoded += objects.sizes[image].prod()
+        size = objects.sizes[image]
+        decoded += size.prod()
         picture = _picture(objects, image) if with_pixels and decoded <= _DECODED else None
-        _crossings(drawn, objects.sizes[image], found)
-        for i, (top, left), mask in drawn:
+        every, small = _step(size, _MOST_PIXELS), []
+        for i in objects_of(objects, image):
+            (top, left), mask = draw_segment(objects.segments[i], *size.tolist())
+            small.append(_thinned(top, left, mask, every))
             if not mask.any():
                 continue
             label = objects.labels[i]
-            _form(mask, found)
+            step = _step(mask.shape, _FORM_PIXELS)
+            thinned = np.ascontiguousarray(mask[::step, ::step])
+            _form(thinned if thinned.any() else mask, found)
             forms[label] += cv2.resize(mask.astype(np.float32), (_FORM, _FORM),
                                        interpolation=cv2.INTER_AREA)
             seen[label] += 1
@@ -115,9 +119,12 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
             squares[label] += taller**2
             if picture is not None:
                 window = picture[top:top + mask.shape[0], left:left + mask.shape[1]]
-                if window.shape[:2] == mask.shape:
-                    colors.append(window[mask > 0].mean(0))
+                step = _step(mask.shape, _COLOR_PIXELS)
+                seen_there = mask[::step, ::step] > 0
+                if window.shape[:2] == mask.shape and seen_there.any():
+                    colors.append(window[::step, ::step][seen_there].mean(0))
                     labels.append(label)
+        _crossings(small, -(-size // every), found)
     for key, values in found.items():
         setattr(looks, key, float((np.median if key == 'fill' else np.mean)(values))
                 if values else 0.)
@@ -125,6 +132,19 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
     looks.upright, looks.sided, looks.standing = _orientation(forms, seen, tall, squares)
     looks.colored = _color_tells(np.array(colors), np.array(labels))
     return looks
+
+
+def _step(size, pixels):
+    """Every how many rows and columns leave no more pixels than that, about."""
+    return math.ceil(math.sqrt(size[0] * size[1] / pixels))
+
+
+def _thinned(top, left, mask, step):
+    """(top, left, mask) of every so many rows and columns of the image."""
+    if step == 1:
+        return top, left, mask
+    return -(-top // step), -(-left // step), np.ascontiguousarray(
+        mask[-top % step::step, -left % step::step])
 
 
 def _picture(objects, image):
@@ -150,21 +170,16 @@ def _form(mask, found):
 
 
 def _crossings(drawn, size, found):
-    """Which objects share pixels, or nearly touch; of huge images every second pixel or fewer."""
-    step = math.ceil(math.sqrt(size[0] * size[1] / _MOST_PIXELS))
-    if step > 1:
-        drawn = [(i, (-(-top // step), -(-left // step)), np.ascontiguousarray(
-            mask[-top % step::step, -left % step::step])) for i, (top, left), mask in drawn]
-        size = -(-size // step)
+    """Which objects share pixels, or nearly touch."""
     owners = np.zeros(size, np.int32)
-    for _, (top, left), mask in drawn:
+    for top, left, mask in drawn:
         owners[top:top + mask.shape[0], left:left + mask.shape[1]] += mask
     last = np.zeros(size, np.int32)
-    for number, (_, (top, left), mask) in enumerate(drawn, 1):
+    for number, (top, left, mask) in enumerate(drawn, 1):
         view = last[top:top + mask.shape[0], left:left + mask.shape[1]]
         view[mask > 0] = number
     kernel = np.ones((2 * _NEAR + 1,) * 2, np.uint8)
-    for number, (_, (top, left), mask) in enumerate(drawn, 1):
+    for number, (top, left, mask) in enumerate(drawn, 1):
         if not mask.any():
             continue
         view = owners[top:top + mask.shape[0], left:left + mask.shape[1]]

@@ -2,13 +2,16 @@
 import dataclasses
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 from mmdet.registry import DATASETS
+from pycocotools import mask as mask_api
 
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.planning import memory, rules
 from mmdet_lordre.planning.card import Card
+from mmdet_lordre.planning.ceiling import _smaller
 from mmdet_lordre.planning.fit import FAMILIES, SIZES, fit, steps_of
 from mmdet_lordre.planning.objects import read_objects
 from mmdet_lordre.planning.plan import config_of
@@ -426,3 +429,45 @@ class TestOversampling:
         data = objects([grid_of(6, 8), grid_of(6, 8), [(square(9, 9, 20), 1)]], ('a', 'b'))
         assert rules.oversampling(data) == (0.1, 'some classes have less than a tenth of the '
                                                  'objects of others')
+
+
+def test_large_objects_are_looked_at_like_small_ones():
+    def ring(scale):
+        outer, inner = square(10 * scale, 10 * scale, 80 * scale), square(30 * scale, 30 * scale,
+                                                                          30 * scale)
+        pixels = np.zeros((128 * scale, 128 * scale), np.uint8)
+        for polygon, value in ((outer, 1), (inner, 0)):
+            cv2.fillPoly(pixels, [np.reshape(polygon, (-1, 2)).astype(np.int32)], value)
+        runs = mask_api.encode(np.asfortranarray(pixels))
+        entry = dict(id=1, image_id=1, category_id=1, iscrowd=0, segmentation=runs,
+                     area=float(pixels.sum()), bbox=mask_api.toBbox(runs).tolist())
+        beside = dict(entry, id=2, segmentation=square(89 * scale, 10 * scale, 10 * scale),
+                      area=100. * scale**2, bbox=[89 * scale, 10 * scale] + [10 * scale] * 2)
+        data = coco([[]], size=pixels.shape)
+        return look(read_objects(dict(data, annotations=[entry, beside]), 'hand.json', None),
+                    with_pixels=False)
+    small, large = ring(1), ring(20)
+    assert (small.holes, small.parts, small.touching) == (0.5, 0, 1)
+    assert (large.holes, large.parts, large.touching) == (0.5, 0, 1)
+    assert large.fill == pytest.approx(small.fill, abs=0.03)
+
+
+def test_what_every_second_row_and_column_miss_is_looked_at_whole():
+    pixels = np.zeros((2000, 2000), np.uint8, order='F')
+    pixels[[0, 1, 1999], [1, 0, 1999]] = 1
+    entry = dict(id=1, image_id=1, category_id=1, iscrowd=0, bbox=[0, 0, 2000, 2000], area=3.,
+                 segmentation=mask_api.encode(pixels))
+    data = dict(coco([[]], size=(2000, 2000)), annotations=[entry])
+    found = look(read_objects(data, 'hand.json', None), with_pixels=False)
+    assert found.objects == 1 and found.fill == pytest.approx(3 / 2000**2)
+
+
+@pytest.mark.parametrize('step', [2, 3, 5])
+def test_masks_of_huge_pictures_are_halved_by_the_half(step):
+    pixels = np.random.default_rng(step).random((31, 47)) < 0.5
+    runs = mask_api.encode(np.asfortranarray(pixels.astype(np.uint8)))
+    padded = np.zeros((-(-31 // step) * step, -(-47 // step) * step))
+    padded[:31, :47] = pixels
+    share = padded.reshape(-(-31 // step), step, -(-47 // step), step).mean((1, 3))
+    found = mask_api.decode(_smaller(runs, (31, 47), step))
+    np.testing.assert_array_equal(found, share >= 0.5)
