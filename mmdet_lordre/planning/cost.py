@@ -82,7 +82,8 @@ def _quiet():
 
 
 def batches_of(cfg: Config, count: int) -> tuple[list[dict], float]:
-    """The first batches of the training data, and the seconds that loading one takes."""
+    """The first batches of the training data, and the seconds that loading one takes; no more than
+    two where that is long."""
     loader = copy.deepcopy(cfg.train_dataloader)
     loader.update(num_workers=0, persistent_workers=False)
     with _quiet():
@@ -90,24 +91,30 @@ def batches_of(cfg: Config, count: int) -> tuple[list[dict], float]:
     found = iter(loader)
     batches = [next(found)]  # the first one opens files
     clock, read = working_clock(), ReadOnce.spent()
-    batches += [next(found) for _ in range(count - 1)]
+
+    def loading():
+        return max(0., clock() - (ReadOnce.spent() - read))
+    while len(batches) < count and (len(batches) < 2 or loading() < _ENOUGH):
+        batches.append(next(found))
+    load = loading() / max(1, len(batches) - 1)
     size = len(batches[0]['inputs'])
     if _keeps(cfg):
         return batches, size * _kept_image(loader.dataset, size * count)
     # pictures that were read once here are read each time in training
-    again = ReadOnce.a_picture() * size
-    return batches, again + max(0., clock() - (ReadOnce.spent() - read)) / max(1, count - 1)
+    return batches, ReadOnce.a_picture() * size + load
 
 
 def _kept_image(dataset, count):
     """Seconds that loading an image takes that is kept in memory."""
-    images = range(min(count, len(dataset)))
-    for number in images:
+    spent, seconds = working_clock(), []
+    for number in range(min(count, len(dataset))):
         dataset[number]
-    clock = working_clock()
-    for number in images:
+        clock = working_clock()
         dataset[number]
-    return clock() / len(images)
+        seconds.append(clock())
+        if spent() > _ENOUGH:
+            break
+    return sum(seconds) / len(seconds)
 
 
 def _keeps(cfg):
@@ -118,7 +125,7 @@ def _typical(cfg):
     """(batch of as many objects as most, seconds that loading one takes)."""
     batches, load = batches_of(cfg, _BATCHES)
     return sorted(batches, key=lambda batch: sum(
-        len(sample.gt_instances) for sample in batch['data_samples']))[_BATCHES // 2], load
+        len(sample.gt_instances) for sample in batch['data_samples']))[len(batches) // 2], load
 
 
 def measure_steps(cfg: Config, device: str | None = None, steps: int = 3,

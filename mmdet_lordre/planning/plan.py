@@ -12,7 +12,7 @@ from ..config.checks import HEADER_SECONDS
 from ..datasets.coco_file import find_images, read_annotations
 from ..datasets.image_rules import annotated_as_stored
 from ..errors import UserError
-from ..text import listed, quoted
+from ..text import listed, printable, quoted
 from . import rules
 from .affordable import affordable
 from .card import Card
@@ -328,12 +328,11 @@ def _table(plan):
             ceiling.ap, ceiling.ap50, ceiling.ap75, *ceiling.by_size, ceiling.iou)),
             ceiling.reason() or '-'))
     lines = _aligned(rows)
-    classes = next(iter(plan.ceilings.values())).by_class
-    if len(classes) > 1:
-        for family, ceiling in plan.ceilings.items():
-            low = sorted(ceiling.by_class, key=ceiling.by_class.get)[:4]
-            lines.append(f'  lowest of {FAMILIES[family]}: '
-                         + listed([f'{name} {ceiling.by_class[name]:.2f}' for name in low]))
+    for family, ceiling in plan.ceilings.items():
+        low = sorted(ceiling.by_class, key=ceiling.by_class.get)[:4]
+        if ceiling.by_class[low[0]] < ceiling.ap - 0.02:  # else all are alike
+            lines.append(f'  lowest of {FAMILIES[family]}: ' + listed(
+                [f'{printable(name, 40)} {ceiling.by_class[name]:.2f}' for name in low]))
     return '\n'.join(lines)
 
 

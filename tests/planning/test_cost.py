@@ -44,6 +44,15 @@ def test_what_is_kept_costs_reading_once(monkeypatch, tmp_path, kept):
     assert (found.step, found.load, found.first) == ((10, 0, 1) if kept else (12, 2, 0))
 
 
+@pytest.mark.parametrize('enough, count', [(60., 4), (0., 2)])
+def test_slow_loading_is_measured_on_fewer_batches(monkeypatch, tmp_path, enough, count):
+    monkeypatch.setattr(cost, '_ENOUGH', enough)
+    train, _ = read_both(write(tmp_path, coco([[(square(20, 20, 30), 0)]] * 8)))
+    with Measuring(train, 'cpu') as measuring:
+        cfg = measuring._config(fit(train, Looks(), 'lordre', 'nano', 96, 1))
+        assert len(cost.batches_of(cfg, 4)[0]) == count
+
+
 def ticks(reads):
     """A clock of its own that counts what is appended from now on."""
     began = len(reads)
