@@ -89,7 +89,7 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
         step = max(cost.step / 10, cost.step + slope * (longer**2 - first**2))
         return learned(one.family, len(train.classes), longer,
                        one.shown * one.batch_size * _steps(one, train, minutes, step, cost),
-                       colored)
+                       colored, one.sides[1] * longer / one.longer)
 
     longer, ceiling = best_size(
         sizes, start, lambda size: measuring.ceiling(_resized(one, train, size), longest), share)

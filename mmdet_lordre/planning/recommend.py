@@ -35,7 +35,7 @@ def rank(objects: Objects, fits: dict[str, Fit], ceilings: dict[str, Ceiling],
     for family, one in fits.items():
         expected = ceilings[family].ap * learned(
             family, len(objects.classes), one.longer, one.shown * one.batch_size * one.steps,
-            colored)
+            colored, one.sides[1])
         found.append((expected, family))
     found.sort(reverse=True)
     return [Choice(family, expected, _reason(family, ceilings, found))

@@ -20,9 +20,12 @@ SIZES = [96, 128, 160, 192, 224, 256, 320]
 
 
 def test_half_of_the_ceiling_worked_by_hand():
-    # 0.4 is the root of 0.16 thousand images
-    assert learned('solov2', 1, 200, 160) == pytest.approx(0.5)
-    assert learned('solov2', 1, 200, 640) == pytest.approx(2 / 3)
+    # half of it after 0.2 thousand images
+    assert learned('solov2', 1, 200, 200) == pytest.approx(0.5)
+    assert learned('solov2', 1, 200, 600) == pytest.approx(3 / 4)
+    assert learned('solov2', 1, 400, 400) == pytest.approx(0.5)
+    # contours are learned to three pixels
+    assert learned('solov2', 1, 200, 600, side=9) == pytest.approx(3 / 4 * 9 / 12)
 
 
 @pytest.mark.parametrize('family', FAMILIES)
