@@ -146,8 +146,9 @@ class TestLosses:
         assert all(torch.allclose(first[key], second[key]) for key in first)
 
     @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-    def test_half_precision(self, dtype):
-        head = build()
+    @pytest.mark.parametrize('holes', [False, True])
+    def test_half_precision(self, dtype, holes):
+        head = build(holes=holes)
         boxes, labels, masks = ellipse_instances('half', 64, 96, 6, 5)
         data = [sample(masks, torch.from_numpy(boxes), torch.from_numpy(labels))]
         wanted = head.loss(features(1), data)
