@@ -146,8 +146,8 @@ class Card:
             said.append(f'{empty:.0%} of the images show no object: those that do are drawn as '
                         'often as all others together, or little would be learned of objects.')
         if rules.worth_drawing_holes(looks):
-            said.append("Holes are common: plans let PolarMask's rays begin behind the hole around "
-                        'their center; it fills all others.')
+            said.append("Objects have holes: in plans PolarMask's rays begin behind the one around "
+                        'their center; all others are filled.')
         if looks.parts > 0.1:
             said.append('Separate parts are common: rays (PolarMask) cannot draw them.')
         if looks.elongated > 0.3:

@@ -249,7 +249,7 @@ def _where_there_is_room(kept):
 
 def worth_drawing_holes(looks: Looks) -> bool:
     """Whether so many objects have holes that PolarMask's rays are to begin behind them."""
-    return looks.holes >= 0.05
+    return looks.holes >= 0.02
 
 
 def may_vary_colors(images: int, looks: Looks) -> bool:

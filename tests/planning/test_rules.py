@@ -258,7 +258,7 @@ def test_polarmask_draws_holes_where_there_are_some(share):
     steps = {step.type: step for step in cfg.train_pipeline}
     assert steps['ExtractContours'].get('holes', False) == (share == 0.3)
     assert ('# 30% of the objects have a hole: ' in text) == (share == 0.3)
-    assert ('Holes are common' in Card(data, Looks(holes=share)).text()) == (share == 0.3)
+    assert ('Objects have holes' in Card(data, Looks(holes=share)).text()) == (share == 0.3)
 
 
 def test_unknown_names():
