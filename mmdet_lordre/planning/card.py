@@ -162,6 +162,8 @@ class Card:
         if self.leaks and self.leaks.pairs:
             said.append('Images to judge on that were learned by heart make figures too good: '
                         'divide the data anew, by lordre split or without validation data.')
+        if not self.all_counted and (line := _mixed_sizes(data)):  # crops keep their scale
+            said.append(line)
         if self.val is not None and (line := _other_sizes(data, self.val)):
             said.append(line)
         if len(data) < 20:
@@ -178,6 +180,20 @@ class Card:
         width = max(len(name) for name, _ in rows)
         return '\n'.join([f'{name.ljust(width)}  {figures}' for name, figures in rows]
                          + [f'  - {sentence}' for sentence in self.meanings()])
+
+
+def _mixed_sizes(data):
+    """A sentence where objects of large images are another part of them than those of small ones,
+    as where pictures of one scale were cut differently."""
+    longer = data.sizes.max(1)[data.images]
+    small, large = (data.sides[chosen] / longer[chosen] for chosen in (
+        longer <= np.percentile(longer, 25), longer >= np.percentile(longer, 75)))
+    parts = [float(np.median(part)) for part in (small, large)]
+    if longer.max() < 2 * longer.min() or parts[0] < 3 * parts[1]:
+        return ''
+    return (f'Objects measure {parts[0]:.1%} of the longer side of small images and {parts[1]:.1%} '
+            'of large ones: at one size of the network input, the latter are '
+            f'{parts[0] / parts[1]:.0f} times as small. Cut large images into smaller ones first.')
 
 
 def _other_sizes(train, val):

@@ -12,7 +12,7 @@ from ..config.checks import HEADER_SECONDS
 from ..datasets.coco_file import find_images, read_annotations
 from ..datasets.image_rules import annotated_as_stored
 from ..errors import UserError
-from ..text import listed, printable, quoted
+from ..text import listed, plural, printable, quoted
 from . import rules
 from .affordable import affordable
 from .card import Card
@@ -31,8 +31,8 @@ from .writing import config_text
 
 #: Minutes of training where none are given, without and with a GPU.
 MINUTES = {'cpu': 30., 'cuda': 120.}
-#: Ceilings below which a plan is doubtful.
-_LOW = 0.4
+#: Ceilings below which a plan is doubtful, and steps.
+_LOW, _FEW_STEPS = 0.4, 200
 #: Images and objects that ceilings are computed of.
 _CEILING_IMAGES, _CEILING_OBJECTS = 50, 1200
 
@@ -298,6 +298,10 @@ def describe(plan: Plan) -> str:
     best = plan.choices[0]
     one = plan.fits[best.family]
     lines += [f'size         {one.size} ({one.why["size"]})', f'backbone     {one.why["weights"]}']
+    if plan.costs and one.steps < _FEW_STEPS:
+        lines.append(f'mind         {plan.minutes:g} min hold {plural(one.steps, "step")} only: '
+                     'little is learned in so few; give more --minutes'
+                     + ', or a smaller --size' * (one.size != 'nano'))
     if 'memory' in one.why:
         lines.append(f'mind         {one.why["memory"]}')
     if one.tile:

@@ -43,6 +43,13 @@ def test_it_says_what_it_found(planned, data, capsys):
     assert planned.best == planned.choices[0].family
 
 
+@pytest.mark.parametrize('steps, said', [(199, True), (200, False)])
+def test_few_steps_are_said(planned, steps, said):
+    best = planned.fits[planned.best].with_steps(steps)
+    text = describe(replace(planned, fits={**planned.fits, planned.best: best}))
+    assert (f'0.5 min hold {steps} steps only' in text) == said
+
+
 @pytest.mark.parametrize('family', FAMILIES)
 def test_every_config_trains_and_predicts(planned, family, tmp_path):
     path = tmp_path / 'mine.py'

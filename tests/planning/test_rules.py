@@ -471,3 +471,14 @@ def test_masks_of_huge_pictures_are_halved_by_the_half(step):
     share = padded.reshape(-(-31 // step), step, -(-47 // step), step).mean((1, 3))
     found = mask_api.decode(_smaller(runs, (31, 47), step))
     np.testing.assert_array_equal(found, share >= 0.5)
+
+
+@pytest.mark.parametrize('sides, said', [((1000, 1000), False), ((1000, 4000), True),
+                                         ((100, 190), False)])
+def test_images_of_one_scale_cut_differently_are_said(sides, said):
+    data = coco([grid_of(5, 16)] * 2)
+    for image, side in zip(data['images'], sides):
+        image.update(width=side, height=side)
+    text = Card(read_objects(data, 'hand.json', None), Looks()).text()
+    assert ('Objects measure 1.6% of the longer side of small images and 0.4% of large ones: at '
+            'one size of the network input, the latter are 4 times as small' in text) == said
