@@ -41,8 +41,18 @@ def report_on_training(runner: Runner, cfg: Config) -> str | None:
         what = printable(' '.join(str(error).split()), 300) or type(error).__name__
         runner.logger.warning(f'the report could not be written: {what}')
         return None
-    runner.logger.info(f'Report: {path}')
+    best = _better_checkpoint(runner)
+    runner.logger.info(f'Report: {path}' + (
+        f', of the last validation; that of {best} was better: lordre test --json-out writes '
+        'what it finds, and lordre report --results makes a report of it' if best else ''))
     return path
+
+
+def _better_checkpoint(runner):
+    """Name of the best checkpoint, if it is not that of the last validation."""
+    name = os.path.basename(runner.message_hub.runtime_info.get('best_ckpt') or '')
+    last = f'_iter_{runner.iter}.pth', f'_epoch_{runner.epoch}.pth'
+    return None if not name or name.endswith(last) else name
 
 
 def _validation_files(cfg):

@@ -1,0 +1,28 @@
+"""What is said of the report when a training has ended."""
+import logging
+from types import SimpleNamespace
+
+import pytest
+from mmengine.config import Config
+
+from mmdet_lordre.reporting import after_training
+
+
+@pytest.mark.parametrize('best, said', [
+    (None, False), ('work/best_coco_segm_mAP_iter_40.pth', False),
+    ('work/best_coco_segm_mAP_epoch_4.pth', False), ('work/best_coco_segm_mAP_iter_4.pth', True),
+    ('work/best_coco_segm_mAP_iter_140.pth', True)])
+def test_an_earlier_validation_that_was_better_is_named(best, said, monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(after_training, '_facts', lambda runner, cfg: {})
+    monkeypatch.setattr(after_training, '_validation_files', lambda cfg: (None, None))
+    monkeypatch.setattr(after_training, 'class_names_of', lambda cfg: ())
+    monkeypatch.setattr(after_training, 'find_source', lambda folder: None)
+    monkeypatch.setattr(after_training, 'write_report', lambda folder, sources: 'report.html')
+    logger = logging.getLogger('ended')
+    runner = SimpleNamespace(iter=40, epoch=4, logger=logger, message_hub=SimpleNamespace(
+        runtime_info={} if best is None else {'best_ckpt': best}))
+    with caplog.at_level(logging.INFO, 'ended'):
+        after_training.report_on_training(runner, Config(dict(work_dir=str(tmp_path))))
+    line, = caplog.messages
+    assert line.startswith('Report: report.html')
+    assert ('of the last validation; that of best_coco_segm_mAP_iter_' in line) is said
