@@ -50,7 +50,7 @@ class PolarMaskHead(BaseDenseHead):
             :class:`PolarRayCoder`.
         exact_rays: Whether rays end where they cross the contour's outline for the last time, not
             at a pixel near their angle. Targets of small and of concave instances are far better
-            then, and ``wrap_angles`` and ``ray_search`` do not matter.
+            then, and nothing is searched: ``wrap_angles`` and ``ray_search`` must be left out.
         holes: Whether each ray also has a share of its length that lies before it enters the
             mask. Masks get the hole around their center, and gaps through which the center is
             outside. Published masks have none. It includes ``exact_rays``.
@@ -61,7 +61,7 @@ class PolarMaskHead(BaseDenseHead):
         conv_cfg: Convolution of the towers; ``dict(type='DCNv2')`` for the DCN variants.
         norm_cfg: Norm of the towers.
         loss_cls, loss_bbox, loss_mask, loss_centerness: The losses.
-        loss_hole: That of the shares, with ``holes``.
+        loss_hole: That of the shares, with ``holes``; binary cross-entropy, if not given.
         train_cfg: Not used; mmdet passes it.
         test_cfg: ``nms_pre`` points a level, ``score_thr`` on the class probability alone,
             ``nms``, ``max_per_img``; ``nms_boxes='box'`` (predicted) or ``'contour'`` (bounds of
@@ -97,8 +97,7 @@ class PolarMaskHead(BaseDenseHead):
                  loss_mask: ConfigType = dict(type='PolarIoULoss', loss_weight=1.0),
                  loss_centerness: ConfigType = dict(
                      type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
-                 loss_hole: ConfigType = dict(
-                     type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
+                 loss_hole: OptConfigType = None,
                  train_cfg: OptConfigType = None,
                  test_cfg: OptConfigType = None,
                  init_cfg: OptConfigType = dict(
@@ -115,6 +114,11 @@ class PolarMaskHead(BaseDenseHead):
             raise ValueError(f'strides must be whole numbers of pixels, not {tuple(strides)}')
         if not center_radius > 0:
             raise ValueError(f'center_radius must be positive, not {center_radius}')
+        if (exact_rays or holes) and (wrap_angles or ray_search != 3):
+            raise ValueError('exact rays (exact_rays, holes) search for no pixels: leave out '
+                             'ray_search and wrap_angles')
+        if not holes and (loss_hole or 'hole_thr' in (test_cfg or {})):
+            raise ValueError('loss_hole and test_cfg.hole_thr have no effect without holes=True')
         check_groups(norm_cfg, feat_channels=feat_channels)
         self.num_classes = self.cls_out_channels = num_classes
         self.in_channels = in_channels
@@ -128,7 +132,8 @@ class PolarMaskHead(BaseDenseHead):
         self.loss_mask = MODELS.build(loss_mask)
         self.loss_centerness = MODELS.build(loss_centerness)
         self.holes = holes
-        self.loss_hole = MODELS.build(loss_hole) if holes else None
+        self.loss_hole = MODELS.build(loss_hole or dict(
+            type='CrossEntropyLoss', use_sigmoid=True)) if holes else None
         self.train_cfg, self.test_cfg = train_cfg, check_test_cfg(test_cfg)
 
         def tower():

@@ -181,7 +181,7 @@ def test_holes_that_rays_cannot_draw():
     assert ceiling(grid(), images).ap == 1
     # unless they begin behind the hole
     found = ceiling(polar(strides=(8, 16), regress_ranges=((-1, 64), (64, 1e8)), holes=True,
-                          num_rays=72), images)
+                          num_rays=72, ray_search=3, wrap_angles=False), images)
     assert found.iou > 0.9 and found.ap50 == 1
 
 
