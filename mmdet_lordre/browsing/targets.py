@@ -14,7 +14,7 @@ from ..lordre.base_head import LordreBaseHead
 from ..lordre.head import LordreHead
 from ..masks.targets import InPlaceOfMasks
 from ..models import head_of
-from ..polarmask.head import PolarMaskHead
+from ..polarmask.head import PolarMaskHead, polar_centerness
 from ..solov2.head import SOLOv2KernelHead
 from ..text import agree, plural
 from ..visualization.drawing import mask_crops, paint
@@ -130,6 +130,7 @@ def _rays(head, inputs, instances) -> list[DrawnTargets]:
     directions = np.stack([np.sin(angles), np.cos(angles)], axis=1)
     points, rays = targets.points.numpy(), targets.rays.numpy()
     shares = np.zeros_like(rays) if targets.shares is None else targets.shares.numpy()
+    central = polar_centerness(targets.rays, head.holes).numpy()
     owner = targets.instances.numpy()
     image = targets.positives.numpy() // total
     level = np.searchsorted(ends, targets.positives.numpy() % total, side='right')
@@ -146,16 +147,16 @@ def _rays(head, inputs, instances) -> list[DrawnTargets]:
         found.append(DrawnTargets(
             'Points that learn an object, and of the most central one of each the rays that it '
             'learns.', lines, _ray_painter(
-                points[rows], rays[rows], shares[rows], owner[rows] - firsts[number], directions)))
+                points[rows], rays[rows], shares[rows], central[rows], owner[rows] - firsts[number],
+                directions)))
     return found
 
 
-def _ray_painter(points, rays, shares, owners, directions) -> Callable:
+def _ray_painter(points, rays, shares, central, owners, directions) -> Callable:
     def draw(picture, colors, factor):
         for gt in np.unique(owners):
             own = np.flatnonzero(owners == gt)
-            # polar centerness
-            best = own[(rays[own].min(1) / np.maximum(rays[own].max(1), 1e-6)).argmax()]
+            best = own[central[own].argmax()]
             starts, ends = (
                 np.array([_place(points[best] + offset, factor) for offset in
                           lengths[:, None] * directions], np.int32)

@@ -18,7 +18,7 @@ from ..text import listed, plural
 _CHOICES = dict(mask_format=('bitmap', 'rle'), kernel=('gaussian', 'linear'))
 
 #: Those that are scores or probabilities.
-_SHARES = ('score_thr', 'mask_thr', 'filter_thr')
+_SHARES = ('score_thr', 'mask_thr', 'filter_thr', 'hole_thr')
 
 
 def _kind(value):

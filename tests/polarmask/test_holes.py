@@ -423,7 +423,8 @@ class TestHead:
     (dict(exact_rays=True, ray_search=8), 'ray_search'),
     (dict(holes=True, wrap_angles=True), 'wrap_angles'),
     (dict(loss_hole=dict(type='CrossEntropyLoss', use_sigmoid=True)), 'loss_hole'),
-    (dict(exact_rays=True, test_cfg=dict(hole_thr=0.2)), 'hole_thr')])
+    (dict(exact_rays=True, test_cfg=dict(hole_thr=0.2)), 'hole_thr'),
+    (dict(holes=True, test_cfg=dict(hole_thr=2)), 'hole_thr')])
 def test_settings_without_effect_are_refused(settings, said):
     with pytest.raises(ValueError, match=said):
         build(**settings)
