@@ -51,7 +51,7 @@ def _of_crops(one: Fit, measuring: Measuring, minutes: float, memory: float | No
     cost = measuring.steps(one, precisions)
     least = rules.image_sizes(train)[0]
     whole = cost.step * _pixels(train, least) / _pixels(train, one.longer, one.tile)
-    seen = one.batch_size * _steps(one, train, minutes, whole, cost)
+    seen = one.batch_size * steps_held(one, train, minutes, whole, cost)
     if seen >= rules.LEAST_SEEN and least >= rules.needed_size(train):
         return one, cost, False
     return *_fitting(one, cost, measuring, memory), True
@@ -88,7 +88,7 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     def share(longer):
         step = max(cost.step / 10, cost.step + slope * (longer**2 - first**2))
         return learned(one.family, len(train.classes), longer,
-                       one.shown * one.batch_size * _steps(one, train, minutes, step, cost),
+                       one.shown * one.batch_size * steps_held(one, train, minutes, step, cost),
                        colored, one.sides[1] * longer / one.longer)
 
     longer, ceiling = best_size(
@@ -99,17 +99,24 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
         known[longer] = fitted, measuring.steps(fitted, _same(cost))
     one, cost = known[longer]
     thin = rules.thin(train)
+    seen = one.batch_size * steps_held(one, train, minutes, cost.step, cost)
     one.why['longer'] = (f'{one.sides[1]:.0f} px for the middle object'
                          + (f', {thin * longer:.0f} px wide' if thin else '')
                          + ': larger images reach more, smaller ones are learned sooner (masks of '
-                         f'AP {ceiling:.2f} at best, '
-                         f'{one.batch_size * _steps(one, train, minutes, cost.step, cost)} images '
-                         'seen)')
+                         f'AP {ceiling:.2f} at best, {seen} images seen)')
     return one, cost
 
 
-def _steps(one: Fit, train: Objects, minutes: float, step: float, cost: Cost) -> int:
-    """Steps that minutes hold, of so many seconds each."""
+def steps_held(one: Fit, train: Objects, minutes: float, step: float, cost: Cost) -> int:
+    """Steps that minutes hold.
+
+    Args:
+        one: Whose steps they are.
+        train: Data that they are of.
+        minutes: Of the training.
+        step: Seconds of each.
+        cost: Of the same way to read images.
+    """
     return steps_of(minutes, step, one.batch_size, len(train.files), cost.first)
 
 

@@ -185,7 +185,7 @@ class Card:
 def _mixed_sizes(data):
     """A sentence where objects of large images are another part of them than those of small ones,
     as where pictures of one scale were cut differently."""
-    longer = data.sizes.max(1)[data.images]
+    longer = data.longer
     small, large = (data.sides[chosen] / longer[chosen] for chosen in (
         longer <= np.percentile(longer, 25), longer >= np.percentile(longer, 75)))
     parts = [float(np.median(part)) for part in (small, large)]
@@ -198,7 +198,7 @@ def _mixed_sizes(data):
 
 def _other_sizes(train, val):
     """A sentence where objects to judge on are of another size in the network's input."""
-    parts = [float(np.median(data.sides / data.sizes.max(1)[data.images])) for data in (train, val)]
+    parts = [float(np.median(data.sides / data.longer)) for data in (train, val)]
     factor = parts[1] / parts[0]
     if 0.5 <= factor <= 2:
         return ''

@@ -38,7 +38,8 @@ LOSSES = {'unassigned': 'no level, cell or point takes them',
           'queries': 'there are more objects than queries',
           'tiny': 'their masks have too few samples: they vanish, or the head drops them',
           'suppressed': 'found, and lost again: to suppression, or to max_per_img',
-          'uncounted': "found, but beyond the 100 of a class in an image that COCO's AP counts",
+          'uncounted': f'found, but beyond the {COUNTED} of a class in an image that '
+                       "COCO's AP counts",
           'coarse': 'drawn with an IoU below 0.75'}
 
 

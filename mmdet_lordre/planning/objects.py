@@ -59,6 +59,11 @@ class Objects:
         return np.unique(np.stack([self.images, self.labels], 1), axis=0, return_counts=True)
 
     @property
+    def longer(self) -> np.ndarray:
+        """(N,) longer side in pixels of the image that each object is in."""
+        return self.sizes.max(1)[self.images]
+
+    @property
     def sides(self) -> np.ndarray:
         """(N,) square root of each box's area in pixels, what SOLO calls an object's scale."""
         width, height = (self.boxes[:, 2:] - self.boxes[:, :2]).T

@@ -14,11 +14,11 @@ from ..datasets.image_rules import annotated_as_stored
 from ..errors import UserError
 from ..text import listed, plural, printable, quoted
 from . import rules
-from .affordable import affordable
+from .affordable import affordable, steps_held
 from .card import Card
 from .ceiling import Ceiling, ceiling_of
 from .cost import Cost
-from .fit import FAMILIES, SIZES, Fit, fit, steps_of
+from .fit import FAMILIES, SIZES, Fit, fit
 from .leaks import find_leaks
 from .measuring import Measuring, absolute, config_of
 from .objects import Objects, read_objects
@@ -226,7 +226,7 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
         if measuring is not None:
             cost = plan.costs[family]
             one = replace(one, low_precision=cost.low_precision, on_gpu=device != 'cpu').with_steps(
-                steps_of(minutes, cost.step, one.batch_size, len(train.files), cost.first))
+                steps_held(one, train, minutes, cost.step, cost))
             views = crops.tiles.files if one.tile else train.files
             one = replace(one, jitter=one.jitter and rules.worth_varying(
                 one.batch_size * one.steps, len(views)))

@@ -61,13 +61,13 @@ def thin(objects: Objects) -> float:
     """Width of the middle object as a part of the longer side of its image, 0 where they are not
     long and thin."""
     part = _part(objects)
-    sides = float(np.median(objects.sides / objects.sizes.max(1)[objects.images]))
+    sides = float(np.median(objects.sides / objects.longer))
     return part / _THIN if part < 0.9 * sides else 0.
 
 
 def _part(objects):
     """Of the longer side of the image, what half of the objects measure."""
-    return float(np.median(details(objects) / objects.sizes.max(1)[objects.images]))
+    return float(np.median(details(objects) / objects.longer))
 
 
 def needed_size(objects: Objects) -> int:
