@@ -60,8 +60,13 @@ def masks_of(outputs, i, size, shape, how):
     """Mask of instance i at the size of the image."""
     if 'contours' in outputs:
         scale = np.float32([shape[1] / size[1], shape[0] / size[0]])
-        points = outputs['contours'][0, i] * scale + (0.5 * scale if how['rounded'] else 0)
-        return cv2.drawContours(np.zeros(shape, np.uint8), [points.astype(np.int32)], 0, 1, -1)
+        outer, *inner = ((outputs[name][0, i] * scale + (0.5 * scale if how['rounded'] else 0)
+                          ).astype(np.int32) for name in ('contours', 'holes') if name in outputs)
+        mask = cv2.drawContours(np.zeros(shape, np.uint8), [outer], 0, 1, -1)
+        for hole in inner:  # what lies inside of it, not the pixels that it goes through
+            inside = cv2.drawContours(np.zeros(shape, np.uint8), [hole], 0, 1, -1)
+            mask[cv2.drawContours(inside, [hole], 0, 0, 1) > 0] = 0
+        return mask
     mask = outputs['masks'][0, i, :size[0], :size[1]].astype(np.float32)
     threshold = 0.5 if outputs['masks'].dtype == np.uint8 else how['mask_thr']
     return (cv2.resize(mask, shape[::-1]) > threshold).astype(np.uint8)

@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmdet_lordre.cli.export_onnx import main as export
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import build_model
+from mmdet_lordre.polarmask import contours_to_bitmaps
 
 from ..deployment.models import build, polarmask
 from .tiny import ROOT, make_coco, write_config
@@ -118,6 +119,27 @@ def test_a_work_folder_alone(files, tmp_path, capsys):
     assert 'input 1 x 3 x 64 x 96' in capsys.readouterr().out
     with pytest.raises(UserError, match='required: out'):
         export([str(work)])
+
+
+@pytest.mark.parametrize('rounded', [False, True])
+def test_the_example_clears_holes(rounded, monkeypatch):
+    """As PyTorch does, at another size than that of the input."""
+    monkeypatch.setattr('sys.path', [os.path.dirname(EXAMPLE), *sys.path])
+    from onnx_inference import masks_of
+    angle = np.arange(36) * np.pi / 18
+    around = np.stack((np.sin(angle), np.cos(angle)), 1)
+    lines = [np.stack([30 + 20 * around, 25 + 9 * around]), np.stack(
+        [30 + 11 * around, np.full((36, 2), 25.)])]  # the second one has none
+    contours, holes = (line.astype(np.float32) for line in lines)
+    scale = np.float32([90 / 64, 160 / 80])
+    wanted = contours_to_bitmaps(torch.from_numpy(contours * scale), (160, 90),
+                                 'rounded' if rounded else 'opencv', (scale / 2).tolist(),
+                                 torch.from_numpy(holes * scale)).numpy()
+    outputs = dict(contours=contours[None], holes=holes[None])
+    for i in range(2):
+        mask = masks_of(outputs, i, (80, 64), (160, 90), dict(rounded=rounded))
+        np.testing.assert_array_equal(mask, wanted[i])
+    assert wanted[1].any() and not wanted[0][60, 42]
 
 
 def test_mistakes_of_the_example(files, tmp_path, monkeypatch):
