@@ -1,4 +1,7 @@
 """What data say reaches the terminal as plain text, in one line."""
+import cv2
+import mmcv
+import numpy as np
 import pytest
 
 from mmdet_lordre.cli.main import explain
@@ -40,3 +43,10 @@ def test_an_error_of_a_data_loading_worker():
     quoted_source = ('Caught UserError in DataLoader worker process 0.\nOriginal Traceback (most '
                      'recent call last):\n  File "a.py", line 1\nmmdet_lordre.errors.UserError: ')
     assert explain(UserError(f'{quoted_source}put it last\n')) == 'put it last'
+
+
+def test_a_picture_that_is_too_thin_to_be_resized():
+    """OpenCV's words for it, in a worker or not."""
+    with pytest.raises(cv2.error) as error:
+        mmcv.imrescale(np.zeros((1, 300, 3), np.uint8), (100, 100))
+    assert 'so long and thin' in explain(error.value)

@@ -48,6 +48,10 @@ _FROM_WORKERS = (
      'the image {0} cannot be decoded: replace it or take it out of the annotation file'),
     (re.compile(r'(\w+: the masks of .+ pixels, and the image .+ leaves masks behind.*)'), '{0}'),
     (re.compile(r"No such file or directory: '(.+)'"), 'no such file: {0}'),
+    (re.compile(r'inv_scale_([xy]) > 0'),
+     'a picture is so long and thin that nothing is left of its shorter side where it is resized: '
+     'lordre check names pictures of extreme shape; cut them, or take them out of the annotation '
+     'file'),
 )
 
 #: torch's words for too little memory, on the CPU and on a GPU.

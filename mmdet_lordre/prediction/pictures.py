@@ -83,16 +83,32 @@ def pixels_of(array: object) -> np.ndarray:
     Raises:
         UserError: Another type or shape.
     """
-    if hasattr(array, 'convert') and hasattr(array, 'mode'):  # Pillow's are RGB
-        return np.ascontiguousarray(np.asarray(array.convert('RGB'))[..., ::-1])
+    if hasattr(array, 'convert') and hasattr(array, 'mode'):
+        if array.mode[0] not in 'IF':  # Pillow's are RGB
+            return np.ascontiguousarray(np.asarray(array.convert('RGB'))[..., ::-1])
+        # whose conversion would make white of everything from 255 on
+        array = np.asarray(array)
+        if array.dtype.kind == 'i' and array.size and array.min() >= 0 and array.max() < 2**16:
+            array = array.astype(np.uint16)  # PNG files of 16 bits
+    elif hasattr(array, 'detach'):  # a tensor, wherever it is
+        array = array.detach().cpu()
+        array = array.numpy() if not array.is_floating_point() else array.float().numpy()
+    elif not hasattr(array, '__array__') and not hasattr(array, '__array_interface__'):
+        raise UserError('a picture is an array (height, width, 3) of type uint8, a picture of '
+                        f'Pillow or a path, not a {type(array).__name__}')
     array = np.asarray(array)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder('='))  # OpenCV takes bytes as they are
     if array.dtype not in (np.uint8, np.uint16):
         raise UserError('a picture must be of type uint8, 0 to 255, or uint16, not '
                         f'{array.dtype}')
-    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
+    if array.size and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)):
         return cv2.cvtColor(array.reshape(array.shape[:2]), cv2.COLOR_GRAY2BGR)
     if array.ndim != 3 or array.shape[2] not in (3, 4) or not array.size:
-        raise UserError(f'a picture must have the shape (height, width, 3), not {array.shape}')
+        planes = array.ndim in (3, 4) and array.shape[-3] in (1, 3, 4)
+        raise UserError(
+            f'a picture must have the shape (height, width, 3), not {array.shape}'
+            + (': colors come last, as blue, green and red' if planes else ''))
     return np.ascontiguousarray(array[..., :3])
 
 

@@ -1,4 +1,5 @@
 """From a picture to the input of the network, as the config's test data are prepared."""
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import Compose
@@ -63,12 +64,24 @@ class Preparation:
         return self.scale(pixels) if self.scale else pixels
 
     def __call__(self, pixels: np.ndarray, picture: Picture) -> dict:
-        """``inputs`` and ``data_samples`` of one picture."""
+        """``inputs`` and ``data_samples`` of one picture.
+
+        Raises:
+            BrokenPictureError: It is so thin that nothing is left of a side where it is resized.
+        """
         shape = pixels.shape[:2]
         if self.as_float:
             pixels = pixels.astype(np.float32)
-        return self.rest(dict(img=pixels, img_id=picture.index, img_path=picture.path or '',
-                              img_shape=shape, ori_shape=shape, height=shape[0], width=shape[1]))
+        try:
+            return self.rest(dict(
+                img=pixels, img_id=picture.index, img_path=picture.path or '', img_shape=shape,
+                ori_shape=shape, height=shape[0], width=shape[1]))
+        except cv2.error as error:
+            if 'inv_scale' not in str(error):
+                raise
+            raise BrokenPictureError(
+                f'{shape[1]}x{shape[0]} px are so thin that nothing is left of the shorter side '
+                'where pictures are resized for the network; cut it') from error
 
 
 def high_bits(pixels: np.ndarray) -> np.ndarray:

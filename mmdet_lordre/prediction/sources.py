@@ -1,7 +1,7 @@
 """Where pictures come from: files, folders, patterns, lists, COCO files, arrays, films, cameras."""
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -41,8 +41,7 @@ class Source:
 
     def __iter__(self) -> Iterator[Picture]:
         taken = set()
-        every = ((entry, root) for entries, root in self.parts for entry in entries)
-        for index, (entry, root) in enumerate(every):
+        for index, (entry, root) in enumerate(self._entries()):
             if isinstance(entry, np.ndarray):
                 yield Picture(_free(f'picture_{index:06d}', '', taken), index, pixels=entry)
                 continue
@@ -51,6 +50,9 @@ class Source:
             stem, ending = os.path.splitext(file)
             yield Picture(_free(stem, ending, taken), index, path, file.replace(os.sep, '/'),
                           image_id=image_id)
+
+    def _entries(self) -> Iterator[tuple[Any, str | None]]:
+        return ((entry, root) for entries, root in self.parts for entry in entries)
 
     def every(self, step: int) -> 'Source':
         """The same: a film has frames that can be passed over, pictures are all meant.
@@ -61,6 +63,27 @@ class Source:
         if step != 1:
             raise UserError(f'every: {step} is for films and cameras, and {self.said} is none')
         return self
+
+
+class Iterated(Source):
+    """Pictures that come one after the other, each taken when the network is nearly there.
+
+    Args:
+        items: Of what :func:`open_source` takes; there may be no end of them.
+        recursive: Also folders in folders.
+    """
+
+    def __init__(self, items: Iterable, recursive: bool = False):
+        super().__init__([], f'a {type(items).__name__}')
+        self.items, self.recursive = items, recursive
+
+    def _entries(self) -> Iterator[tuple[Any, str | None]]:
+        for item in self.items:
+            part = open_source(item, self.recursive)
+            if not isinstance(part, Source):
+                raise UserError(f'{part.said} is a film or a camera, and comes out of {self.said}: '
+                                'give it itself')
+            yield from part._entries()
 
 
 def _relative(path: str, root: str | None) -> str:
@@ -81,9 +104,9 @@ def open_source(source: Any, recursive: bool = False, images: str | None = None,
     Args:
         source: A picture, a folder, a pattern (``photos/*.jpg``), a list file (``.txt``, a path a
             line, relative to it), a COCO file (``.json``), an http(s) address of a picture, an
-            array or a picture of Pillow, or a list of any of these; or films; or a camera: its
-            number, or an address (``rtsp://...``). An address is opened only where it is given
-            here: one in a list file or a COCO file is not.
+            array or a picture of Pillow, or a list, a generator or another series of any of these;
+            or films; or a camera: its number, or an address (``rtsp://...``). An address is opened
+            only where it is given here: one in a list file or a COCO file is not.
         recursive: Also folders in folders.
         images: Folder of the pictures of a COCO file.
         without: A folder that is not looked into: results are written there.
@@ -125,6 +148,10 @@ def _open(source: Any, recursive: bool, images: str | None, without: str | None)
                       else plural(len(parts), 'source'),
                       parts[0].categories if len(parts) == 1 else None)
     if not isinstance(source, (str, os.PathLike)):
+        # tensors and pictures can be arrays, and the order of a set is nobody's
+        if isinstance(source, Iterable) and not hasattr(source, '__array__') and not isinstance(
+                source, (bytes, bytearray, memoryview, Mapping, Set)):
+            return Iterated(source, recursive)
         return Source([([pixels_of(source)], None)], 'an array')
     path = os.fspath(source)
     said = printable(path, 80)

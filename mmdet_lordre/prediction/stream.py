@@ -93,9 +93,9 @@ class Stream:
     def _ready(self, picture: Picture) -> _Ready:
         try:
             pixels = self.prepare.read(picture)
+            return _Ready(picture, pixels, self.prepare(pixels, picture))
         except BrokenPictureError as error:
             return _Ready(picture, None, None, str(error))
-        return _Ready(picture, pixels, self.prepare(pixels, picture))
 
     def _predict(self, pool, stretch, finish) -> list[Future]:
         groups: dict[tuple, list[int]] = {}

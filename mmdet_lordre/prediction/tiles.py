@@ -145,7 +145,10 @@ class TiledStream(Stream):
     def _large(self, picture: Picture, regions: Regions) -> list[Joined]:
         """Objects that are too large for a tile, from the whole picture."""
         pixels = overview(regions, max(_OVERVIEW, self.side))
-        found = self._one(picture, pixels)
+        try:
+            found = self._one(picture, pixels)
+        except BrokenPictureError:  # so thin that no object can be large
+            return []
         down, right = (a / b for a, b in zip(regions.size, pixels.shape[:2]))
         large = []
         for i, (x1, y1, x2, y2) in enumerate(found.boxes.tolist()):

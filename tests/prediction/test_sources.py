@@ -1,10 +1,12 @@
 """What can be given as a source, and how pictures are named."""
+import itertools
 import json
 import os
 import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mmdet_lordre.errors import UserError
@@ -85,6 +87,46 @@ def test_arrays():
         open_source(np.zeros((3, 4, 3)))
     with pytest.raises(UserError, match='shape'):
         open_source(np.zeros((3, 4, 7), np.uint8))
+    with pytest.raises(UserError, match=r'\(3, 4, 5\): colors come last'):
+        open_source(torch.zeros(3, 4, 5, dtype=torch.uint8))
+    assert pixels_of(torch.ones(4, 5, 3, dtype=torch.uint8, device='cpu')).shape == (4, 5, 3)
+    for wrong, said in ((np.zeros((0, 4), np.uint8), 'shape'), (b'bytes', 'not a bytes'),
+                        (None, 'not a NoneType'), ({'a.png'}, 'not a set'),
+                        (torch.zeros(4, 5, 3), 'float32')):
+        with pytest.raises(UserError, match=said):
+            open_source(wrong)
+
+
+@pytest.mark.parametrize('mode', ['I;16', 'I;16B', 'I'])
+def test_16_bits_of_pillow(mode):
+    """``convert`` makes all of it white."""
+    values = np.arange(12).reshape(3, 4) * 5000
+    kind = {'I': np.int32, 'I;16B': '>u2'}.get(mode, np.uint16)
+    image = Image.fromarray(values.astype(kind))
+    assert image.mode == mode
+    np.testing.assert_array_equal(pixels_of(image)[..., 1], values)
+    with pytest.raises(UserError, match='uint8'):
+        pixels_of(Image.fromarray(values.astype(np.float32)))
+
+
+def test_one_after_the_other(folder):
+    """Generators, of which no more is taken than is asked for, and no end is needed."""
+    taken = []
+
+    def frames():
+        for number in itertools.count():
+            taken.append(number)
+            yield np.full((2, 3), number, np.uint8)
+    source = open_source(frames())
+    found = list(itertools.islice(source, 3))
+    assert [p.pixels[0, 0, 0] for p in found] == [0, 1, 2] == taken
+    assert [p.name for p in found] == ['picture_000000', 'picture_000001', 'picture_000002']
+    paths = sorted(folder.glob('*.png'))
+    assert [p.path for p in open_source(iter(paths))] == [*map(str, paths)] and len(paths) > 1
+    with pytest.raises(UserError, match=r'nowhere\.png'):
+        list(open_source(p for p in ('nowhere.png',)))
+    with pytest.raises(UserError, match='camera, and comes out of a generator'):
+        list(open_source(number for number in (0,)))
 
 
 @pytest.mark.parametrize('given, said', [

@@ -19,6 +19,7 @@ from mmdet_lordre.prediction.tiles import TiledStream, open_stream, windows_of
 from mmdet_lordre.prediction.trained_size import trained_side
 
 from .conftest import PerfectModel
+from .scenes import scene
 
 
 def large_scene(size=400, seed=0, count=60):
@@ -196,6 +197,21 @@ def test_a_narrow_picture_is_filled_up():
     tiled, = TiledStream(model, Settings(tile=100, score_thr=0.01)).run(open_source(image))
     assert {shape for call in model.calls[:-1] for shape in call} == {(3, 100, 100)}
     assert as_set(tiled) == as_set(predict(image))
+
+
+def test_a_picture_of_which_no_row_is_left():
+    """It does not stop the others, and tiles do not need it smaller."""
+    model = PerfectModel()
+    model.cfg.test_dataloader.dataset.pipeline.insert(
+        1, dict(type='Resize', scale=(100, 100), keep_ratio=True))
+    thin = np.zeros((1, 300, 3), np.uint8)
+    thin[:, 140:180] = (1, 20, 0)
+    fine = scene(100, 100, (2, 3, 10, 12))
+    broken, other = Stream(model, Settings()).run(open_source([thin, fine]))
+    assert '300x1 px are so thin that nothing is left' in broken.error
+    assert other.error is None and len(other) == 1
+    found, = TiledStream(model, Settings(tile=100)).run(open_source(thin))
+    assert found.boxes.tolist() == [[140, 0, 180, 1]]
 
 
 def test_the_size_that_a_model_was_trained_at():
