@@ -82,6 +82,9 @@ def open_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = 
         raise UserError(f'{model} is a config: give a checkpoint with it')
     else:
         checkpoint = model
+        if model.lower().endswith('.onnx') and os.path.isfile(model):
+            raise UserError(f'{model} is an ONNX file, which onnxruntime runs: give the checkpoint '
+                            'that it was made of, or its work folder')
         near = difflib.get_close_matches(model, model_index(), n=1, cutoff=0.8)
         if near and not os.path.exists(model):
             raise UserError(f'no such checkpoint or model: {model} (did you mean {near[0]}?)')

@@ -82,6 +82,13 @@ def test_which_checkpoint_stands_for_a_folder(tmp_path):
         path.unlink()
     (tmp_path / 'last_checkpoint').write_text('somewhere/epoch_9.pth')
     assert checkpoint_of_folder(tmp_path).name == 'epoch_9.pth'
+    (tmp_path / 'last_checkpoint').write_text('somewhere/epoch_11.pth')
+    assert checkpoint_of_folder(tmp_path).name == 'epoch_10.pth'  # deleted, it seems
+    (tmp_path / 'mine.pth').write_bytes(b'')
+    with pytest.raises(UserError, match=r'names epoch_11\.pth, which is not .*mine\.pth'):
+        checkpoint_of_folder(tmp_path)
+    (tmp_path / 'mine.pth').rename(tmp_path / 'best.pth')
+    assert checkpoint_of_folder(tmp_path).name == 'best.pth'
 
 
 def test_what_is_missing_is_said(copy):
@@ -89,3 +96,6 @@ def test_what_is_missing_is_said(copy):
         build_model(copy / 'tiny.py')
     with pytest.raises(UserError, match='no such checkpoint: nowhere'):
         build_model('nowhere.pth')
+    (copy / 'm.onnx').write_bytes(b'x')
+    with pytest.raises(UserError, match='is an ONNX file'):
+        build_model(copy / 'm.onnx')

@@ -76,6 +76,9 @@ def _built(cfg: Config, config: str, seed: int):
                     MODELS.build(cfg.model).eval())
     except UserError:
         raise
+    except FileNotFoundError as error:
+        raise UserError(f'config {config}: no such file: {error.filename or error}: give the '
+                        'annotations, too, where they have moved') from error
     except Exception as error:
         what = error.args[0] if isinstance(error, KeyError) and error.args else error
         raise UserError(f'config {config}: {type(error).__name__}: {what} '

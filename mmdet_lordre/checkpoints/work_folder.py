@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import UserError
-from ..text import listed
+from ..text import listed, printable
 
 _NUMBERED = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
@@ -14,22 +14,29 @@ def checkpoint_of_folder(folder: str | os.PathLike) -> Path:
     """The best checkpoint of a work folder, or else the last one.
 
     Best is what training kept under ``best_...``: that of a mask metric where there are several,
-    then the furthest one. Last is what ``last_checkpoint`` names, or the highest number.
+    then the furthest one; or what is called ``best.pth``. Last is what ``last_checkpoint`` names,
+    or the highest number.
 
     Raises:
-        UserError: The folder holds no checkpoint.
+        UserError: The folder holds no checkpoint; or the last one is gone, and may be any of those
+            with names of their own.
     """
     folder = Path(folder)
     files = sorted(folder.glob('*.pth'))
-    best = [path for path in files if path.name.startswith('best_')]
+    best = [path for path in files if path.name.startswith('best_')] or [
+        path for path in files if path.stem == 'best']
     if best:
         return max(best, key=lambda path: ('segm' in path.name, _number(path), path.name))
+    last = ''
     with suppress(OSError, UnicodeDecodeError):
-        last = (folder / 'last_checkpoint').read_text(encoding='utf-8').strip()
         # a folder that was moved: the name is looked for in it
-        if last and (folder / os.path.basename(last)).is_file():
-            return folder / os.path.basename(last)
+        last = os.path.basename((folder / 'last_checkpoint').read_text(encoding='utf-8').strip())
+        if last and (folder / last).is_file():
+            return folder / last
     numbered = [path for path in files if _NUMBERED.fullmatch(path.name)]
+    if numbered and last and len(numbered) < len(files):
+        raise UserError(f'{folder}: last_checkpoint names {printable(last, 80)}, which is not '
+                        f'there: name one of {listed([p.name for p in files])}')
     if numbered:
         return max(numbered, key=lambda path: (_number(path), path.name))
     if len(files) == 1:

@@ -2,6 +2,7 @@
 import argparse
 import os
 from dataclasses import replace
+from pathlib import Path
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 
@@ -62,6 +63,11 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     opened = open_model(args.config, args.checkpoint, args.cfg_options)
     demand_test_data(opened.cfg, opened.config)
     if not args.work_dir:
-        testing = replace(testing, work_dir=test_folder(opened.cfg, opened.config,
-                                                         opened.checkpoint))
+        folder = test_folder(opened.cfg, opened.config, opened.checkpoint)
+        above = next(path for path in (folder, *Path(folder).absolute().parents)
+                     if os.path.exists(path))
+        if not os.access(above, os.W_OK):
+            raise UserError(f'the log of a test is written to {folder}, where nothing may be '
+                            'written: give another folder with --work-dir')
+        testing = replace(testing, work_dir=folder)
     return run_test(opened.cfg, opened.checkpoint, testing, opened.weights)

@@ -98,6 +98,9 @@ def test_the_command(tmp_path, error_line, capsys):
     assert sorted((tmp_path / 'out').glob('*_network_batch_1.jpg'))
     assert 'nothing to draw' in error_line(browse, '--out', tmp_path / 'x')
     assert 'no such config' in error_line(browse, '--through', 'none.py', '--out', tmp_path / 'x')
+    gone = "train_dataloader['dataset']['dataset'].update(ann_file='/gone/a.json')\n"
+    assert 'no such file: /gone/a.json' in error_line(
+        browse, '--through', write_config(tmp_path / 'moved.py', gone), '--out', tmp_path / 'x')
     assert '--cfg-options is for --through' in error_line(
         browse, path, '--out', tmp_path / 'x', '--cfg-options', 'a.b=1')
 

@@ -1,4 +1,5 @@
 """tools/test.py: metrics, files, pictures, test data without annotations."""
+import os
 import pickle
 import shutil
 
@@ -88,6 +89,13 @@ def test_json_without_eval_does_not_evaluate(trained, val, tmp_path):
                         f'{tmp_path}/w'])
     assert not [name for name in figures if 'AP' in name]
     assert (tmp_path / 'r.segm.json').exists() and (tmp_path / 'r.bbox.json').exists()
+
+
+def test_a_work_folder_that_nothing_may_be_written_to(trained, val, error_line, monkeypatch):
+    """Of somebody else, say: what to do stands there, before anything is computed."""
+    monkeypatch.setattr('os.access', lambda path, mode: mode != os.W_OK)
+    line = error_line(run_test, *trained, *val, '--eval', 'segm')
+    assert 'give another folder with --work-dir' in line and os.sep in line
 
 
 def test_the_metric_of_mmdet_is_replaced(trained, val, tmp_path):
