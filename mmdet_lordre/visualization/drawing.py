@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData
 
-from .labels import MOST_ROWS, Label, add_legend, legend_height, place_labels
+from .labels import MOST_ROWS, Label, add_legend, legend_height, percent, place_labels
 
 #: Pictures are enlarged until their shorter side has this many pixels, for the text, and until
 #: objects are of this size, by a factor of at most six.
@@ -216,7 +216,7 @@ def draw_results(image: np.ndarray, instances: InstanceData, classes: Sequence[s
         if not crops[i][2].size:
             continue
         name = str(classes[label]) if classes and label < len(classes) else f'class {label}'
-        score = f'{100 * float(instances.scores[i]):.0f}' if 'scores' in instances else ''
+        score = percent(instances.scores[i]) if 'scores' in instances else ''
         y, x, bitmap = crops[i]
         entries.append(Label(name, score, colors[i], y * factor, x * factor, bitmap))
     complete = place_labels(image, entries, factor)

@@ -17,6 +17,11 @@ _MOST = 0.6
 MOST_ROWS = 4
 
 
+def percent(score: float) -> str:
+    """A score as labels have it: those of PolarMask, which can exceed 1, up to 100."""
+    return f'{min(100, 100 * float(score)):.0f}'
+
+
 @dataclass
 class Label:
     """What is written beside an object.

@@ -7,7 +7,7 @@ import torch
 from mmdet.structures import DetDataSample
 
 from .drawing import draw_masks, enlarge, instance_colors, mask_array
-from .labels import draw_labels
+from .labels import draw_labels, percent
 from .modes import picture_mode
 from .palette import class_palette
 
@@ -61,7 +61,7 @@ def draw_rays(image: np.ndarray, sample: DetDataSample, classes: Sequence[str] |
         cv2.circle(image, middle, (2 * line + 1) << _SHIFT, colors[i], -1, cv2.LINE_AA, _SHIFT)
         known = classes and labels[i] < len(classes)
         text = str(classes[labels[i]]) if known else f'class {labels[i]}'
-        texts.append(f'{text} {100 * float(found.scores[i]):.0f}' if 'scores' in found else text)
+        texts.append(f'{text} {percent(found.scores[i])}' if 'scores' in found else text)
         top = contour[contour[:, 1].argmin()]
         corners.append((float(top[0]), float(top[1])))
     return draw_labels(image, texts, corners, colors)

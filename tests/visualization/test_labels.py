@@ -2,12 +2,13 @@
 import numpy as np
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from mmdet_lordre.masks import encode_masks
-from mmdet_lordre.visualization import draw_results
+from mmdet_lordre.visualization import PICTURE_MODES, draw_results
 from mmdet_lordre.visualization.drawing import draw_masks, enlarge, instance_colors, line_width
-from mmdet_lordre.visualization.labels import Label, add_legend, place_labels
+from mmdet_lordre.visualization.labels import Label, add_legend, percent, place_labels
 from mmdet_lordre.visualization.palette import class_palette
 
 
@@ -18,6 +19,19 @@ def grid(step, side, size=360):
         y, x = number // (size // step) * step, number % (size // step) * step
         mask[y:y + side, x:x + side] = 1
     return np.array(masks)
+
+
+def test_scores_beyond_1():
+    """PolarMask's are a probability times up to 1.5."""
+    assert [percent(score) for score in (0, 0.934, 1, torch.tensor(1.19))] == [
+        '0', '93', '100', '100']
+    rays = PICTURE_MODES['rays'].draw
+    found = InstanceData(labels=torch.zeros(1, dtype=torch.long), scores=torch.tensor([1.]),
+                         contours=torch.tensor([[[20., 30], [40, 30], [30, 50]]]),
+                         centers=torch.tensor([[30., 40]]))
+    drawn = [rays(np.zeros((90, 90, 3), np.uint8), DetDataSample(pred_instances=one), ('a',), None)
+             for one in (found, InstanceData(**dict(found.items(), scores=found.scores * 1.4)))]
+    np.testing.assert_array_equal(*drawn)
 
 
 def draw(masks, **kwargs):

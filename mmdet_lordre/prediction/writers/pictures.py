@@ -7,6 +7,7 @@ import numpy as np
 from ...errors import UserError
 from ...visualization import draw_results
 from ...visualization.frames import draw_frame, track_color
+from ...visualization.labels import percent
 from ...visualization.palette import class_palette
 from ..result import Result
 from .base import Context, Writer, write_whole
@@ -64,7 +65,7 @@ def drawn_frame(result: Result, context: Context) -> np.ndarray:
     if result.track_ids is None:
         palette = context.palette or class_palette(max(1, len(context.classes)))
         colors = [tuple(palette[label % len(palette)]) for label in result.labels.tolist()]
-        texts = [f'{100 * score:.0f}' for score in result.scores.tolist()]
+        texts = [percent(score) for score in result.scores.tolist()]
     else:
         colors = [track_color(number) for number in result.track_ids.tolist()]
         texts = [f'#{number}' for number in result.track_ids.tolist()]
