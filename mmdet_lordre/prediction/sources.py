@@ -65,6 +65,11 @@ class Source:
         return self
 
 
+def _without_id(entry):
+    """An entry of a COCO file among others, whose images may have the same ids."""
+    return (entry[0], None, entry[2]) if isinstance(entry, tuple) else entry
+
+
 class Iterated(Source):
     """Pictures that come one after the other, each taken when the network is nearly there.
 
@@ -83,7 +88,7 @@ class Iterated(Source):
             if not isinstance(part, Source):
                 raise UserError(f'{part.said} is a film or a camera, and comes out of {self.said}: '
                                 'give it itself')
-            yield from part._entries()
+            yield from ((_without_id(entry), root) for entry, root in part._entries())
 
 
 def _relative(path: str, root: str | None) -> str:
@@ -143,7 +148,11 @@ def _open(source: Any, recursive: bool, images: str | None, without: str | None)
         if any(camera_of(one) is not None and not os.path.exists(str(one)) for one in source):
             raise UserError('a camera is a source of its own: give it alone')
         parts = [_open(one, recursive, images, without) for one in source]
-        return Source([one for part in parts for one in part.parts],
+        if any(isinstance(part, Iterated) for part in parts):
+            return Iterated(source, recursive)
+        several = len(parts) > 1
+        return Source([(list(map(_without_id, entries)) if several else entries, root)
+                       for part in parts for entries, root in part.parts],
                       ' '.join(part.said for part in parts) if len(parts) < 9
                       else plural(len(parts), 'source'),
                       parts[0].categories if len(parts) == 1 else None)

@@ -265,7 +265,7 @@ def test_the_command(films, work_folder, tmp_path, capsys):
                        '--track-confirm', '1', '--every', '8', '--count-line', '48,0,48,64'])
     assert summary.pictures == 3 and not summary.stopped
     assert {p.name for p in (tmp_path / 'out').iterdir()} == {
-        'counts.csv', 'counts.json', 'films', 'progress', 'results.json', 'run.json'}
+        'counts.csv', 'counts.json', 'films', 'images.json', 'progress', 'results.json', 'run.json'}
     assert 'frames/s' in capsys.readouterr().out
     for options, said in ((['--resume'], '--resume is for pictures'),
                           (['--shard', '1/2'], '--shard and --launcher are for pictures'),

@@ -74,6 +74,9 @@ def test_coco_files(pictures):
     write_json(pictures / 'bare.json', dict(images=bare['images'], categories=[]))
     source = open_source(pictures / 'bare.json', images=str(pictures / 'val'))
     assert source.categories is None and len(source) == 5
+    # two files may have the same ids
+    source = open_source([pictures / 'bare.json'] * 2, images=str(pictures / 'val'))
+    assert [(p.image_id, p.file) for p in source][::5] == [(None, '00.png'), (None, '00.png')]
 
 
 def test_arrays():
@@ -123,6 +126,8 @@ def test_one_after_the_other(folder):
     assert [p.name for p in found] == ['picture_000000', 'picture_000001', 'picture_000002']
     paths = sorted(folder.glob('*.png'))
     assert [p.path for p in open_source(iter(paths))] == [*map(str, paths)] and len(paths) > 1
+    nested = open_source([folder / 'b.png', iter(paths), np.zeros((2, 3), np.uint8)])
+    assert [p.name for p in nested] == ['b', 'a', 'b_png', 'picture_000003']
     with pytest.raises(UserError, match=r'nowhere\.png'):
         list(open_source(p for p in ('nowhere.png',)))
     with pytest.raises(UserError, match='camera, and comes out of a generator'):

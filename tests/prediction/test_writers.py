@@ -1,5 +1,7 @@
 """Every format is written, read again by other means, and compared pixel by pixel."""
+import contextlib
 import csv
+import io
 import json
 import shutil
 
@@ -89,6 +91,17 @@ def test_coco_results(out, truth):
         assert np.allclose([e['score'] for e in mine], result.scores)
         for entry in mine:
             assert mask_api.toBbox(entry['segmentation']).tolist() == entry['bbox']
+
+
+def test_coco_results_say_of_which_pictures(out, truth):
+    """So that pycocotools reads them without another file."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(out / 'images.json'))
+        found = coco.loadRes(str(out / 'results.json'))
+    assert [cat['name'] for cat in coco.cats.values()] == list(NAMES)
+    assert [(image['file_name'], image['height'], image['width'], len(found.imgToAnns[number]))
+            for number, image in coco.imgs.items()] == [
+        (result.file, *result.size, len(result)) for result in truth.values()]
 
 
 def test_coco_annotations(out, truth, source):

@@ -1,13 +1,14 @@
 """COCO: results for an evaluation, and annotations to correct by hand and train on."""
 import json
 from collections.abc import Iterator
+from typing import TextIO
 
 import numpy as np
 
 from ...files import atomic_write
 from ...masks.outlines import outlines_of, ring_area
 from ..result import Result, text_rle
-from .base import Results, Writer
+from .base import Context, Results, Writer
 
 
 def numbered(results: Iterator[Result]) -> Iterator[tuple[int | str, Result]]:
@@ -27,8 +28,33 @@ def track_entries(result: Result) -> list[dict]:
     return [dict(track_id=number) for number in result.track_ids.tolist()]
 
 
+def _write_pictures(file: TextIO, context: Context, results: Results) -> None:
+    """The beginning of a COCO file, up to its list of images."""
+    file.write('{"info": {"description": "predictions"},\n"categories": '
+               f'{json.dumps(context.category_list())},\n')
+    films = {}
+    if context.frames is not None:
+        films = {film.name: number for number, film in enumerate(context.frames.films, 1)}
+        file.write('"videos": ' + json.dumps(
+            [dict(id=number, name=name) for name, number in films.items()]) + ',\n')
+    file.write('"images": [')
+    separator = '\n'
+    for image_id, result in numbered(results()):
+        file.write(separator + json.dumps(dict(
+            id=image_id, file_name=result.file or result.name, width=result.size[1],
+            height=result.size[0], **(dict(
+                video_id=films[result.film], frame_id=result.frame - 1,
+                time_s=round(result.time, 6)) if result.film in films else {}))))
+        separator = ',\n'
+    file.write(']')
+
+
 class CocoResults(Writer):
-    """``results.json``: what evaluation servers and :class:`CocoMaskMetric` read."""
+    """``results.json``: what evaluation servers and :class:`CocoMaskMetric` read.
+
+    Which pictures and classes its ids stand for says ``images.json``, a COCO file without
+    annotations, unless the source is a COCO file, which says it.
+    """
 
     name = 'coco'
 
@@ -47,6 +73,11 @@ class CocoResults(Writer):
                     file.write(separator + json.dumps(entry))
                     separator = ',\n'
             file.write('\n]\n')
+        if self.context.categories is None:
+            path = self.context.path('images.json')
+            with atomic_write(path) as name, open(name, 'w', encoding='utf-8') as file:
+                _write_pictures(file, self.context, results)
+                file.write(',\n"annotations": []}\n')
 
 
 class CocoAnnotations(Writer):
@@ -62,24 +93,8 @@ class CocoAnnotations(Writer):
     def finish(self, results: Results) -> None:
         path = self.context.path('annotations.json')
         with atomic_write(path) as name, open(name, 'w', encoding='utf-8') as file:
-            file.write('{"info": {"description": "predictions"},\n"categories": '
-                       f'{json.dumps(self.context.category_list())},\n')
-            films = {}
-            if self.context.frames is not None:
-                films = {film.name: number for number, film in
-                         enumerate(self.context.frames.films, 1)}
-                file.write('"videos": ' + json.dumps(
-                    [dict(id=number, name=name) for name, number in films.items()]) + ',\n')
-            file.write('"images": [')
-            separator = '\n'
-            for image_id, result in numbered(results()):
-                file.write(separator + json.dumps(dict(
-                    id=image_id, file_name=result.file or result.name, width=result.size[1],
-                    height=result.size[0], **(dict(
-                        video_id=films[result.film], frame_id=result.frame - 1,
-                        time_s=round(result.time, 6)) if result.film in films else {}))))
-                separator = ',\n'
-            file.write('],\n"annotations": [')
+            _write_pictures(file, self.context, results)
+            file.write(',\n"annotations": [')
             separator = '\n'
             for number, entry in enumerate(self._entries(results), 1):
                 file.write(separator + json.dumps(dict(id=number, **entry)))
