@@ -49,10 +49,17 @@ def report_on_training(runner: Runner, cfg: Config) -> str | None:
 
 
 def _better_checkpoint(runner):
-    """Name of the best checkpoint, if it is not that of the last validation."""
-    name = os.path.basename(runner.message_hub.runtime_info.get('best_ckpt') or '')
+    """Name of the best checkpoint, if an earlier validation than the last one was better."""
+    hub = runner.message_hub
+    name = os.path.basename(hub.runtime_info.get('best_ckpt') or '')
     last = f'_iter_{runner.iter}.pth', f'_epoch_{runner.epoch}.pth'
-    return None if not name or name.endswith(last) else name
+    if not name or name.endswith(last):
+        return None
+    score = hub.runtime_info.get('best_score')
+    # of equal ones the first is kept: 0 again and again, say
+    same = any(values.current() == score for key, values in hub.log_scalars.items()
+               if name.startswith(f'best_{key.removeprefix("val/").replace("/", "_")}_'))
+    return None if same else name
 
 
 def _validation_files(cfg):

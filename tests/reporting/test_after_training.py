@@ -4,15 +4,19 @@ from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
 
 from mmdet_lordre.reporting import after_training
 
 
-@pytest.mark.parametrize('best, said', [
-    (None, False), ('work/best_coco_segm_mAP_iter_40.pth', False),
-    ('work/best_coco_segm_mAP_epoch_4.pth', False), ('work/best_coco_segm_mAP_iter_4.pth', True),
-    ('work/best_coco_segm_mAP_iter_140.pth', True)])
-def test_an_earlier_validation_that_was_better_is_named(best, said, monkeypatch, tmp_path, caplog):
+@pytest.mark.parametrize('best, last, said', [
+    (None, 0.3, False), ('work/best_coco_segm_mAP_iter_40.pth', 0.5, False),
+    ('work/best_coco_segm_mAP_epoch_4.pth', 0.5, False),
+    ('work/best_coco_segm_mAP_iter_4.pth', 0.3, True),
+    ('work/best_coco_segm_mAP_iter_140.pth', 0.3, True),
+    ('work/best_coco_segm_mAP_iter_4.pth', 0.5, False)])  # as good
+def test_an_earlier_validation_that_was_better_is_named(best, last, said, monkeypatch, tmp_path,
+                                                        caplog):
     monkeypatch.setattr(after_training, '_facts', lambda runner, cfg: {})
     monkeypatch.setattr(after_training, '_validation_files', lambda cfg: (None, None))
     monkeypatch.setattr(after_training, 'class_names_of', lambda cfg: ())
@@ -20,7 +24,9 @@ def test_an_earlier_validation_that_was_better_is_named(best, said, monkeypatch,
     monkeypatch.setattr(after_training, 'write_report', lambda folder, sources: 'report.html')
     logger = logging.getLogger('ended')
     runner = SimpleNamespace(iter=40, epoch=4, logger=logger, message_hub=SimpleNamespace(
-        runtime_info={} if best is None else {'best_ckpt': best}))
+        runtime_info={} if best is None else dict(best_ckpt=best, best_score=0.5),
+        log_scalars={'val/coco/segm_mAP': HistoryBuffer([0.5, last], [1, 1]),
+                     'val/coco/segm_mAP_50': HistoryBuffer([0.5], [1])}))
     with caplog.at_level(logging.INFO, 'ended'):
         after_training.report_on_training(runner, Config(dict(work_dir=str(tmp_path))))
     line, = caplog.messages
