@@ -121,7 +121,7 @@ def _models(values, numbers, sources, annotated, folder, options, log, say):
     values['together'] = page.together([first, *others], [
         (source.name, log if source is sources[0] else read_run(source.run))
         for source in sources if source.run]) if others else {}
-    say(f'{first.name}: {plural(len(examples.wanted), "picture")}')
+    say(f'{first.name}: {plural(len(examples.wanted), "picture")} of objects to draw')
     values['examples'] = examples.drawn()
     used = {example['p'] for example in values['examples']}
     used.update(*(cell[-1] for cell in values['confusion']['cells']))
