@@ -17,7 +17,7 @@ from ..config.reading import is_config_name, tile_of
 from ..errors import UserError
 from ..files import atomic_write, identity
 from ..models import build_model
-from ..prediction.pictures import IMAGE_ENDINGS
+from ..prediction.pictures import IMAGE_ENDINGS, BrokenPictureError
 from ..prediction.tiled_loops import TiledPredictor
 from ..text import plural
 from ..visualization import PICTURE_MODES
@@ -76,11 +76,14 @@ def main(argv: list[str] | None = None) -> list[Path]:
     for path, target in track([*zip(paths, targets)], description='Drawing',
                               disable=len(paths) < 2):
         image = read_to_see(str(path))
-        if image is None:
-            skipped.append(path)
+        try:
+            sample = None if image is None else _sample(model, str(path), pipeline, tiled)
+        except BrokenPictureError as error:
+            skipped.append(f'{path}: {error}')
             continue
-        sample = tiled(DetDataSample(metainfo=dict(img_id=str(path), img_path=str(path)))) \
-            if tiled else inference_detector(model, str(path), test_pipeline=pipeline)
+        if sample is None:
+            skipped.append(f'{path} cannot be decoded')
+            continue
         if image.shape[:2] != tuple(sample.ori_shape[:2]):
             # a model of photographs that were annotated as they are stored
             image = read_to_see(str(path), sample.ori_shape[:2])
@@ -89,12 +92,33 @@ def main(argv: list[str] | None = None) -> list[Path]:
         cv2_write(target, picture_of(mode, image, sample, model.dataset_meta, args.score_thr))
         written.append(target)
     if not written:
-        raise UserError(f'the image {skipped[0]} cannot be decoded')
-    for path in skipped:
-        print(f'left out: {path} cannot be decoded')
+        raise UserError(f'the image {skipped[0]}')
+    for said in skipped:
+        print(f'left out: {said}')
     print(f'{plural(found, "instance")} above {args.score_thr:g}; '
           f'{len(written)} picture{"s" if len(written) > 1 else ""} in {args.out}')
     return written
+
+
+def _sample(model, path, pipeline, tiled) -> DetDataSample | None:
+    """What is found in a picture; None where the pipeline cannot decode it."""
+    try:
+        if tiled:
+            return tiled(DetDataSample(metainfo=dict(img_id=path, img_path=path)))
+        return inference_detector(model, path, test_pipeline=pipeline)
+    except UserError as error:
+        if isinstance(error.__cause__, BrokenPictureError):
+            raise error.__cause__ from None
+        raise
+    except cv2.error as error:
+        if 'inv_scale' not in str(error):
+            raise
+        raise BrokenPictureError('it is so thin that nothing is left of its shorter side where it '
+                                 'is resized') from error
+    except AssertionError as error:
+        if 'failed to load image' not in str(error):
+            raise
+        return None
 
 
 def picture_mode_of(name: str) -> PictureMode:

@@ -186,7 +186,8 @@ def _open(source: Any, recursive: bool, images: str | None, without: str | None)
         return Source([([path], os.path.dirname(os.path.abspath(path)))], said)
     if _PATTERN & set(path):
         found = sorted(p for p in glob.iglob(path, recursive=True)
-                       if os.path.isfile(p) and p.lower().endswith(_ENDINGS))
+                       if p.lower().endswith(_ENDINGS)
+                       and (os.path.isfile(p) or not os.path.exists(p)))
         if not found:
             raise UserError(f'no picture and no film fits {said}')
         fixed = []
@@ -205,9 +206,9 @@ def _pictures_in(folder: str, recursive: bool, without: str | None) -> Iterator[
         with os.scandir(folder) as entries:
             names, folders = [], []
             for entry in entries:
-                # one that leads in a circle is named where it is read
-                if entry.name.lower().endswith(_ENDINGS) and (is_circle(entry.path)
-                                                              or entry.is_file()):
+                # a link that leads nowhere, or in a circle, is named where it is read
+                broken = entry.is_symlink() and not os.path.exists(entry.path)
+                if entry.name.lower().endswith(_ENDINGS) and (broken or entry.is_file()):
                     names.append(entry.name)
                 elif recursive and entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)

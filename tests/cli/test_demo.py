@@ -26,6 +26,20 @@ def test_a_folder_by_the_script(run_script, trained, data, tmp_path):
     assert 'Traceback' not in done.stderr
 
 
+def test_broken_pictures_do_not_stop_the_others(trained, data, tmp_path, capsys):
+    """Also those of which Pillow shows a part."""
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    shutil.copy(data / 'val' / '00.png', folder / 'z.png')
+    photo = cv2.imencode('.jpg', cv2.resize(cv2.imread(f'{data}/val/00.png'), (640, 480)))[1]
+    (folder / 'half.jpg').write_bytes(photo.tobytes()[:len(photo) // 2])
+    (folder / 'link.png').symlink_to('/gone.png')
+    written = demo([str(folder), *trained, '--out', f'{tmp_path}/out', '--score-thr', '0'])
+    assert [path.name for path in written] == ['z.png']
+    said = capsys.readouterr().out
+    assert 'half.jpg cannot be decoded' in said and 'link.png cannot be decoded' in said
+
+
 def test_one_image(trained, data, tmp_path):
     written = demo([f'{data}/val/00.png', *trained, '--out', str(tmp_path), '--score-thr', '0'])
     assert [p.name for p in written] == ['00.png']

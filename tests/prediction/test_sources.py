@@ -66,6 +66,17 @@ def test_links_in_a_circle(folder):
         open_source(folder / 'c.png')
 
 
+def test_links_that_lead_nowhere(folder):
+    """A share that is not there, or data that git-annex has not fetched: not passed over."""
+    (folder / 'gone.png').symlink_to('/nowhere/gone.png')
+    (folder / 'folder.png').mkdir()
+    for source in (folder, f'{folder}/*.png'):
+        picture, = (one for one in open_source(source) if one.name == 'gone')
+        with pytest.raises(BrokenPictureError, match='No such file'):
+            picture.data()
+        assert 'folder' not in names(source)
+
+
 def test_coco_files(pictures):
     source = list(open_source(pictures / 'val.json'))
     assert [(p.name, p.image_id) for p in source][:2] == [('00', 100), ('01', 101)]
