@@ -8,7 +8,7 @@ from .measure import Measured
 _REMEDIES = {
     'class': 'look at the confusion matrix for classes that a picture hardly tells apart, or that '
              'are rare',
-    'location': 'masks fit too little: train on larger images, or longer; see the errors of masks',
+    'location': 'train {larger}, or longer; see the errors of masks',
     'both': 'another class and a poor fit: these go away with training, seldom by a threshold',
     'duplicate': 'objects are found twice: a stricter suppression, or a threshold for masks',
     'background': 'things are found where nothing is annotated: look at the surest of them first, '
@@ -19,7 +19,8 @@ _REMEDIES = {
 
 
 def advice(one: Measured, missed: list[Missed], doubts: Suspicious,
-           rising: bool | None = None, ceiling: float | None = None) -> list[str]:
+           rising: bool | None = None, ceiling: float | None = None,
+           tiled: bool = False) -> list[str]:
     """A few sentences, the weightiest first.
 
     Args:
@@ -28,18 +29,20 @@ def advice(one: Measured, missed: list[Missed], doubts: Suspicious,
         doubts: Annotations that it contradicts.
         rising: Whether validation AP rose to the end of the training; None where not known.
         ceiling: AP that the head can reach at most on these data; None where not known.
+        tiled: Whether it learns and predicts by tiles of the pictures.
     """
     lines = []
+    larger = 'on tiles that are enlarged more' if tiled else 'on larger images'
     gains = sorted(one.errors.gain.items(), key=lambda item: -item[1])
     for kind, gain in gains[:2]:
         if gain >= 0.005:
             lines.append(f'{kind.capitalize()} errors cost {gain:.3f} AP50 ({KINDS[kind]}): '
-                         f'{_REMEDIES[kind]}.')
+                         f'{_REMEDIES[kind].format(larger=larger)}.')
     total = sum(len(part.missed) for part in missed)
     small = len(missed[0].missed)
     if total >= 10 and small > 0.6 * total:
         lines.append(f'{small} of the {total} missed objects are small (below 32x32 pixels): '
-                     'train and test on larger images or on tiles.')
+                     f'train and test {larger}{"" if tiled else " or on tiles"}.')
     wrong = len(doubts.unlabeled) + len(doubts.mislabeled[0])
     # a model that is mostly wrong says nothing about annotations
     if wrong and one.errors.ap50 > 0.5:

@@ -106,7 +106,7 @@ def _models(values, numbers, sources, annotated, folder, options, log, say):
         error_chart=page.error_chart(model['errors']), score=options.score,
         classes=[printable(name) for name in annotated.classes],
         advice=advice(first, missed, doubts, log.rising() if log else None,
-                      _only(values['ceilings'])),
+                      _only(values['ceilings']), 'TiledValLoop' in values['config']),
         data=_data_facts(annotated))
     numbers['data'] = plain(values['data'])
     numbers['models'] = [numbers_of(one, missed_by_size(one.table, one.confusion),

@@ -53,7 +53,12 @@ def test_small_objects_and_doubtful_annotations():
             segmentation=[[80, 5, 90, 5, 90, 15, 80, 15]], area=100.0))
     scene.found(box(5, 60, 30, 30, (100, 100)), 1.0)
     lines = said(scene)
-    assert any('12 of the 12 missed objects are small' in line for line in lines)
+    assert any('12 of the 12 missed objects are small' in line and 'or on tiles' in line
+               for line in lines)
+    of_tiles = said(scene, tiled=True)
+    assert any('missed objects are small' in line and 'on tiles that are enlarged more.' in line
+               for line in of_tiles)
+    assert not any('larger images' in line for line in of_tiles)
     assert any(line.startswith('1 annotation looks wrong') for line in lines)
     # a model that is mostly wrong says nothing of annotations
     for result in scene.results[:20]:
