@@ -18,6 +18,9 @@ _COVERED = 0.7
 #: Share of all pixels that the masks of an object have which an uncut one must have to stand for
 #: the object.
 _WHOLE = 0.85
+#: Share of the score of a piece that another one must have to be part of the same object; else it
+#: is a poor guess at it.
+_AS_SURE = 0.5
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def join(pieces: Sequence[Piece], windows: Sequence[Window],
     agree in the strip that the tiles share. That is decided for each pair of pieces alone and
     joined afterwards, so an object may go over any number of tiles, and the order of the tiles
     has no part in it. Of an object that a tile shows uncut the surest such mask is taken,
-    of others the union.
+    of others the union. A piece that is less than half as sure as the one that it agrees with adds
+    nothing to it, and is left out: there are many of them, and some would join neighbors.
 
     Args:
         pieces: In any order.
@@ -119,7 +123,7 @@ def join(pieces: Sequence[Piece], windows: Sequence[Window],
         y, x, bitmap = crop_of_rle(pieces[index].rle)
         return Crop(y + window.y, x + window.x, bitmap)
 
-    parents = list(range(len(pieces)))
+    parents, guesses, poor = list(range(len(pieces))), [], set()
 
     def root(index):
         while parents[index] != index:
@@ -138,12 +142,20 @@ def join(pieces: Sequence[Piece], windows: Sequence[Window],
                 a, b = first[a], second[b]
                 if pieces[a].label == pieces[b].label and root(a) != root(b) \
                         and _same(crop(a), crop(b), strip, pieces[a].cut, pieces[b].cut):
-                    parents[root(a)] = root(b)
+                    low, high = sorted((pieces[a].score, pieces[b].score))
+                    if low < _AS_SURE * high:
+                        guesses.append((a, b))
+                    else:
+                        parents[root(a)] = root(b)
     groups: dict[int, list[int]] = {}
-    for index in range(len(pieces)):
+    for index in range(len(pieces)):  # the surest of each first
         groups.setdefault(root(index), []).append(index)
+    for a, b in guesses:
+        first, second = (pieces[groups[root(index)][0]].score for index in (a, b))
+        if first != second:
+            poor.add(root(a) if first < second else root(b))
     found = [_object([pieces[i] for i in members], [crop(i) for i in members], size)
-             for members in groups.values()]
+             for group, members in groups.items() if group not in poor]
     found.sort(key=lambda one: (-one.score, one.label, one.rle['counts']))
     return found
 

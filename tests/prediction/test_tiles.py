@@ -133,6 +133,24 @@ class TestJoin:
         one, = self.found((whole, 0), (rest, 1))
         assert one.rle == encode_masks(whole[None])[0]
 
+    def test_a_guess_changes_nothing(self):
+        """Much less sure, it neither makes an object larger nor is one beside it."""
+        sure, guess = self.mask(10, 20, 50, 100), self.mask(10, 40, 80, 130)
+        one, = self.found((sure, 0), (guess, 1), scores=(0.9, 0.1))
+        assert one.rle == encode_masks(sure[None])[0] and one.score == pytest.approx(0.9)
+        # as sure as it is poor: all that is known of the object
+        one, = self.found((sure, 0), (self.mask(10, 20, 80, 130), 1), scores=(0.1, 0.06))
+        assert one.rle == encode_masks(self.mask(10, 20, 50, 130)[None])[0]
+
+    @pytest.mark.parametrize('order', [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+    def test_a_guess_does_not_join_neighbors(self, order):
+        masks = [(self.mask(10, 20, 60, 100), 0), (self.mask(20, 30, 60, 100), 0),
+                 (self.mask(10, 30, 80, 120), 1)]
+        found = self.found(*(masks[i] for i in order),
+                           scores=[(0.9, 0.8, 0.2)[i] for i in order])
+        assert [one.rle for one in found] == list(encode_masks(np.stack(
+            [self.mask(10, 20, 60, 100), self.mask(20, 30, 60, 100)])))
+
     def test_two_in_one_tile_stay_two(self):
         masks = [(self.mask(10, 20, 85, 95), 0), (self.mask(10, 20, 86, 96), 0)]
         assert len(self.found(*masks)) == 2
