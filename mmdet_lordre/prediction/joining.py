@@ -218,8 +218,8 @@ def with_large(joined: list[Joined], large: Sequence[Joined]) -> list[Joined]:
         large: Of the pass, large ones alone.
 
     Returns:
-        By falling score: pieces of a large object are left out, and of two masks of one object
-        that of the tiles, which is finer, is kept.
+        By falling score: pieces of a large object are left out, unless they are more than twice as
+        sure, and of two masks of one object that of the tiles, which is finer, is kept.
     """
     if not large:
         return joined
@@ -234,7 +234,8 @@ def with_large(joined: list[Joined], large: Sequence[Joined]) -> list[Joined]:
             known = bool((overlaps >= _SAME).any())
             if not known:
                 gone.update(i for i, share in zip(rivals, covered)
-                            if share >= _COVERED and joined[i].cut)
+                            if share >= _COVERED and joined[i].cut
+                            and one.score >= _AS_SURE * joined[i].score)
         if not known and not any(mask_api.iou([other.rle], [one.rle], [0])[0, 0] >= _SAME
                                  for other in added):
             added.append(one)

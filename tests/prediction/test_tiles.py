@@ -165,6 +165,8 @@ class TestJoin:
         same = Joined(encode_masks(self.mask(10, 80, 20, 102)[None])[0], 0.95, 0, False)
         assert with_large(pieces, [same]) == pieces  # the tiles' mask is finer
         assert with_large(pieces, [large, large]) == found
+        guess = Joined(large.rle, 0.1, 0, False)
+        assert with_large(pieces, [guess]) == [*pieces, guess]
 
 
 def test_an_object_larger_than_tiles():
