@@ -3,6 +3,7 @@ import difflib
 import os
 from typing import NamedTuple
 
+import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -122,9 +123,15 @@ def build_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None =
         path).
 
     Raises:
-        UserError: Config or checkpoint cannot be read, or do not fit each other; or mmcv lacks
-            the model's deformable convolutions on the device.
+        UserError: Config or checkpoint cannot be read, or do not fit each other; the device is not
+            there; or mmcv lacks the model's deformable convolutions on it.
     """
+    if device is not None:
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(f'device {str(device)!r} cannot be used here: '
+                            f'{str(error).splitlines()[0]}') from error
     cfg, config, path, weights = open_model(model, checkpoint, options)
     if not split_datasets(cfg, 'test'):
         raise UserError(f'config {config} has no test_dataloader: how images are prepared is '

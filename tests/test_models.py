@@ -91,6 +91,12 @@ def test_which_checkpoint_stands_for_a_folder(tmp_path):
     assert checkpoint_of_folder(tmp_path).name == 'best.pth'
 
 
+@pytest.mark.parametrize('device', ['tpu', 'cuda:1000', torch.device('cuda', 1000)])
+def test_a_device_that_is_not_there(copy, device):
+    with pytest.raises(UserError, match=r'device .* cannot be used here: \w'):
+        build_model(copy, device=device)
+
+
 def test_what_is_missing_is_said(copy):
     with pytest.raises(UserError, match='give a checkpoint with it'):
         build_model(copy / 'tiny.py')
