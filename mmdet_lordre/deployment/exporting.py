@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: What the answers of onnxruntime and PyTorch may differ by, in float32.
 SCORE_DIFFERENCE, MASK_IOU = 1e-3, 0.98
+#: Of a picture to trace and compare on, where no size is said and every one is possible.
+_SIDE = 256
 
 
 def demand_packages() -> None:
@@ -48,7 +50,8 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
         model: With ``cfg`` and ``dataset_meta``, on the CPU, from
             :func:`~mmdet_lordre.models.build_model`.
         out: The file.
-        shape: (height, width) of the input; the test size of the config, padded, if not given.
+        shape: (height, width) of the input; the test size of the config, padded, if not given. Must
+            be given where there is none, unless ``dynamic``.
         dynamic: Leave batch, height and width free.
         half: The network in float16.
         end_to_end: Scores, labels and masks as outputs, not what the head gives.
@@ -69,7 +72,7 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
     from .onnx import export_onnx
 
     name = model.cfg.filename or getattr(model, 'checkpoint', None) or 'the model'
-    size = _input_size(model.cfg, shape, name)
+    size = _input_size(model.cfg, shape, name, dynamic)
     if image:
         read_picture(model, image, size)  # before minutes of export
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
@@ -88,12 +91,16 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
     return compare_with_torch(model, out, size, dynamic, half, end_to_end, image)
 
 
-def _input_size(cfg, shape, name):
+def _input_size(cfg, shape, name, dynamic):
+    divisor = _divisor(cfg)
     try:
         size = tuple(shape) if shape else input_size(cfg)
     except ValueError as error:
-        raise UserError(f'{name}: {error} with --shape H W') from error
-    divisor = _divisor(cfg)
+        if not dynamic:
+            raise UserError(f'{name}: {error} with --shape H W, or leave it free with --dynamic'
+                            ) from error
+        # pictures stay as they are: any size is as good, to trace and to compare
+        size = (-(-_SIDE // divisor) * divisor,) * 2
     if min(size) < 1 or any(side % divisor for side in size):
         raise UserError(f'--shape {size[0]} {size[1]}: this model pads its input to multiples of '
                         f'{divisor}; give such a size')

@@ -4,7 +4,7 @@ import torch
 from mmengine.config import Config
 
 from mmdet_lordre.config.reading import input_size
-from mmdet_lordre.deployment.exporting import compare_with_torch, image_preparation
+from mmdet_lordre.deployment.exporting import _input_size, compare_with_torch, image_preparation
 from mmdet_lordre.errors import UserError
 
 from . import models
@@ -27,6 +27,16 @@ def test_resize_is_mmcvs(resize, scale, keeps, size):
     found = image_preparation(model)
     assert (found['scale'], found['keep_ratio']) == (scale, keeps)
     assert input_size(model.cfg) == size
+
+
+def test_pictures_that_keep_their_size():
+    """Where no size is said it must be, or is left free."""
+    cfg = Config(dict(model=dict(data_preprocessor=dict(pad_size_divisor=96)), test_dataloader=dict(
+        dataset=dict(pipeline=[dict(type='Resize', scale_factor=1.0)]))))
+    assert _input_size(cfg, None, 'a', True) == (288, 288)
+    assert _input_size(cfg, (96, 192), 'a', True) == (96, 192)
+    with pytest.raises(UserError, match='give the size with --shape H W, or leave it free with'):
+        _input_size(cfg, None, 'a', False)
 
 
 def test_an_onnxruntime_without_deformable_convolution(monkeypatch):
