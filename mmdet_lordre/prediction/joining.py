@@ -20,7 +20,7 @@ _COVERED = 0.7
 _WHOLE = 0.85
 #: Share of the score of a piece that another one must have to be part of the same object; else it
 #: is a poor guess at it.
-_AS_SURE = 0.5
+AS_SURE = 0.5
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def join(pieces: Sequence[Piece], windows: Sequence[Window],
                 if pieces[a].label == pieces[b].label and root(a) != root(b) \
                         and _same(crop(a), crop(b), strip, pieces[a].cut, pieces[b].cut):
                     low, high = sorted((pieces[a].score, pieces[b].score))
-                    if low < _AS_SURE * high:
+                    if low < AS_SURE * high:
                         guesses.append((a, b))
                     else:
                         parents[root(a)] = root(b)
@@ -235,7 +235,7 @@ def with_large(joined: list[Joined], large: Sequence[Joined]) -> list[Joined]:
             if not known:
                 gone.update(i for i, share in zip(rivals, covered)
                             if share >= _COVERED and joined[i].cut
-                            and one.score >= _AS_SURE * joined[i].score)
+                            and one.score >= AS_SURE * joined[i].score)
         if not known and not any(mask_api.iou([other.rle], [one.rle], [0])[0, 0] >= _SAME
                                  for other in added):
             added.append(one)

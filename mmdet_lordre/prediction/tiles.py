@@ -9,7 +9,7 @@ from torch import nn
 from ..config.reading import tile_of
 from ..errors import UserError
 from ..masks.runs import crop_of_rle, rle_of_crop
-from .joining import Joined, Piece, Window, is_cut, join, with_large
+from .joining import AS_SURE, Joined, Piece, Window, is_cut, join, with_large
 from .pictures import BrokenPictureError, Picture
 from .regions import InMemory, Regions, open_regions, overview
 from .result import Result
@@ -87,6 +87,8 @@ class TiledStream(Stream):
 
     def __init__(self, model: nn.Module, settings: Settings, keep_image: bool = False):
         super().__init__(model, settings)
+        # what is below the threshold alone can be a part of what is above it
+        self.least, self.lowest = self.lowest, AS_SURE * self.lowest
         self.keep_picture = keep_image
         self.side = trained_side(model.cfg) if settings.tile == 'auto' else settings.tile
 
@@ -110,6 +112,8 @@ class TiledStream(Stream):
                 raise UserError(f'{picture.path}: {regions.size[1]}x{regions.size[0]} pixels are '
                                 'more than run lengths can count: read a smaller --level')
             result = self._joined(picture, regions)
+            result = result[result.scores >= self.least[
+                np.minimum(result.labels, len(self.least) - 1)]]
             if self.keep_picture:
                 result.image = regions.read(0, 0, *regions.size)
             return result

@@ -191,6 +191,24 @@ def test_an_object_larger_than_tiles():
         assert (mask & expected).sum() / (mask | expected).sum() > 0.98
 
 
+@pytest.mark.parametrize('threshold', [0.5, 0.7, 0.9])
+def test_a_threshold_leaves_what_it_leaves_of_everything(threshold):
+    """An object is not cut off where a tile is less sure of its part of it than the threshold."""
+    class LessSureOfParts(PerfectModel):
+
+        def sample(self, image):
+            found = super().sample(image)
+            cut = found.pred_instances.masks[:, :, 0].any(1)
+            found.pred_instances.scores[cut] *= 0.7
+            return found
+
+    every, sure = (next(TiledStream(LessSureOfParts(), Settings(
+        tile=100, score_thr=score)).run(open_source(large_scene()))) for score in (0, threshold))
+    kept = every[every.scores >= threshold]
+    assert len(kept) > 5
+    assert as_set(sure) == as_set(kept) and (sure.scores == kept.scores).all()
+
+
 def test_windows():
     for size in ((100, 100), (99, 250), (1000, 333)):
         windows = windows_of(size, 100, 0.2)
