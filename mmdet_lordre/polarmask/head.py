@@ -134,6 +134,10 @@ class PolarMaskHead(BaseDenseHead):
         self.holes = holes
         self.loss_hole = MODELS.build(loss_hole or dict(
             type='CrossEntropyLoss', use_sigmoid=True)) if holes else None
+        for name in ('loss_centerness', 'loss_hole'):
+            if not getattr(getattr(self, name), 'use_sigmoid', True):
+                raise ValueError(f'{name} is of one value, of which a softmax learns nothing: set '
+                                 'use_sigmoid=True')
         self.train_cfg, self.test_cfg = train_cfg, check_test_cfg(test_cfg)
 
         def tower():

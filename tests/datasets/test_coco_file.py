@@ -65,6 +65,10 @@ def test_folders_of_images(ann, tmp_path):
         find_images(data, ann, str(tmp_path / 'gone'))
     with pytest.raises(UserError, match=r"no '00\.png', for one; give the folder"):
         find_images(data, ann, str(tmp_path))
+    for name in ('img', 'imgs', 'JPEGImages'):
+        (tmp_path / 'images').rename(tmp_path / name)
+        assert find_images(data, ann) == str(tmp_path / name)
+        (tmp_path / name).rename(tmp_path / 'images')
 
 
 @pytest.mark.parametrize('form', ['images\\{}', 'http://[::1/{}', '/data/upload/1/{}', 'task/{}'])

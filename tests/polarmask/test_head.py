@@ -300,6 +300,10 @@ def test_bad_settings_are_one_line_errors():
     for key, value in dict(nms_boxes='mask', mask_format='png', fill='even').items():
         with pytest.raises(ValueError, match=f'test_cfg.{key}'):
             build(test_cfg={key: value})
+    for options in (dict(), dict(holes=True)):
+        loss = 'loss_hole' if options else 'loss_centerness'
+        with pytest.raises(ValueError, match=f'{loss} is of one value'):
+            build(**options, **{loss: dict(type='CrossEntropyLoss')})
     with pytest.raises(ValueError, match='divisor of 360'):
         build(num_rays=7)
     with pytest.raises(ValueError, match='whole numbers'):
