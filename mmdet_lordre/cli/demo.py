@@ -18,6 +18,7 @@ from ..errors import UserError
 from ..files import atomic_write, identity
 from ..models import build_model
 from ..prediction.pictures import IMAGE_ENDINGS, BrokenPictureError
+from ..prediction.preparation import thin_is_broken
 from ..prediction.tiled_loops import TiledPredictor
 from ..text import plural
 from ..visualization import PICTURE_MODES
@@ -77,7 +78,8 @@ def main(argv: list[str] | None = None) -> list[Path]:
                               disable=len(paths) < 2):
         image = read_to_see(str(path))
         try:
-            sample = None if image is None else _sample(model, str(path), pipeline, tiled)
+            sample = None if image is None else _sample(
+                model, str(path), image.shape[:2], pipeline, tiled)
         except BrokenPictureError as error:
             skipped.append(f'{path}: {error}')
             continue
@@ -100,21 +102,13 @@ def main(argv: list[str] | None = None) -> list[Path]:
     return written
 
 
-def _sample(model, path, pipeline, tiled) -> DetDataSample | None:
+def _sample(model, path, shape, pipeline, tiled) -> DetDataSample | None:
     """What is found in a picture; None where the pipeline cannot decode it."""
+    if tiled:
+        return tiled(DetDataSample(metainfo=dict(img_id=path, img_path=path)))
     try:
-        if tiled:
-            return tiled(DetDataSample(metainfo=dict(img_id=path, img_path=path)))
-        return inference_detector(model, path, test_pipeline=pipeline)
-    except UserError as error:
-        if isinstance(error.__cause__, BrokenPictureError):
-            raise error.__cause__ from None
-        raise
-    except cv2.error as error:
-        if 'inv_scale' not in str(error):
-            raise
-        raise BrokenPictureError('it is so thin that nothing is left of its shorter side where it '
-                                 'is resized') from error
+        with thin_is_broken(shape):
+            return inference_detector(model, path, test_pipeline=pipeline)
     except AssertionError as error:
         if 'failed to load image' not in str(error):
             raise

@@ -1,4 +1,7 @@
 """From a picture to the input of the network, as the config's test data are prepared."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import cv2
 import mmcv
 import numpy as np
@@ -72,16 +75,30 @@ class Preparation:
         shape = pixels.shape[:2]
         if self.as_float:
             pixels = pixels.astype(np.float32)
-        try:
+        with thin_is_broken(shape):
             return self.rest(dict(
                 img=pixels, img_id=picture.index, img_path=picture.path or '', img_shape=shape,
                 ori_shape=shape, height=shape[0], width=shape[1]))
-        except cv2.error as error:
-            if 'inv_scale' not in str(error):
-                raise
-            raise BrokenPictureError(
-                f'{shape[1]}x{shape[0]} px are so thin that nothing is left of the shorter side '
-                'where pictures are resized for the network; cut it') from error
+
+
+@contextmanager
+def thin_is_broken(shape: tuple[int, int]) -> Iterator[None]:
+    """Within it a picture is resized, of which nothing may be left.
+
+    Args:
+        shape: Its height and width.
+
+    Raises:
+        BrokenPictureError: OpenCV finds nothing left of a side.
+    """
+    try:
+        yield
+    except cv2.error as error:
+        if 'inv_scale' not in str(error):
+            raise
+        raise BrokenPictureError(
+            f'{shape[1]}x{shape[0]} px are so thin that nothing is left of the shorter side '
+            'where pictures are resized for the network; cut it') from error
 
 
 def high_bits(pixels: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from .pictures import BrokenPictureError, Picture
 from .preparation import Preparation
 from .result import Result
 from .settings import Settings
+from .thresholds import at_labels
 
 #: Batches that pictures of one size are sought in.
 _STRETCH = 4
@@ -143,7 +144,7 @@ class Stream:
             raise UserError(f'{type(self.model).__name__} gives no masks, only boxes: results are '
                             'made of masks')
         scores, labels = found.scores.detach().cpu(), found.labels.detach().cpu()
-        lowest = torch.as_tensor(self.lowest)[labels.clamp(max=len(self.lowest) - 1)]
+        lowest = torch.from_numpy(at_labels(self.lowest, labels.numpy()))
         kept = (scores >= lowest).nonzero().flatten()
         kept = kept[scores[kept].argsort(descending=True, stable=True)]
         size = tuple(int(side) for side in pixels.shape[:2])

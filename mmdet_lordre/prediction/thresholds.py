@@ -41,6 +41,16 @@ class Thresholds:
                         or [self.default])
 
 
+def at_labels(thresholds: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The threshold of each object, (N,); a model without class names has one for all labels.
+
+    Args:
+        thresholds: From :meth:`Thresholds.of`.
+        labels: int (N,).
+    """
+    return thresholds[np.minimum(labels, len(thresholds) - 1)]
+
+
 def read_thresholds(path: str | os.PathLike) -> Thresholds:
     """Read ``{"default": 0.3, "classes": {"name": 0.42}}``, as ``lordre report`` writes it.
 

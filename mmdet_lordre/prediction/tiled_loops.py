@@ -51,12 +51,9 @@ class TiledPredictor:
         """The sample with ``pred_instances``.
 
         Raises:
-            UserError: The picture cannot be read.
+            BrokenPictureError: The picture cannot be read.
         """
-        try:
-            result = self.stream.predict(Picture(str(sample.img_id), 0, sample.img_path))
-        except BrokenPictureError as error:
-            raise UserError(f'{sample.img_path}: {error}') from error
+        result = self.stream.predict(Picture(str(sample.img_id), 0, sample.img_path))
         sample.set_metainfo(dict(ori_shape=result.size, img_shape=result.size))
         sample.pred_instances = MaskInstances(masks=result.masks, **{
             name: upload(torch.as_tensor(getattr(result, name)), self.device)
@@ -86,12 +83,18 @@ class _Tiled:
                                              self.overlap)
         return self._predictor
 
+    def _predicted(self, sample):
+        try:
+            return self.predictor(sample)
+        except BrokenPictureError as error:  # figures without it are of other data
+            raise UserError(f'{sample.img_path}: {error}') from error
+
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: dict[str, Sequence]) -> None:
         """Predict the pictures of a batch, and evaluate them."""
         self.runner.call_hook(f'before_{self.mode}_iter', batch_idx=idx, data_batch=data_batch)
         with autocast(enabled=self.fp16):
-            samples = [self.predictor(sample) for sample in data_batch['data_samples']]
+            samples = [self._predicted(sample) for sample in data_batch['data_samples']]
         self.evaluator.process(data_samples=samples, data_batch=data_batch)
         self.runner.call_hook(f'after_{self.mode}_iter', batch_idx=idx, data_batch=data_batch,
                               outputs=samples)

@@ -15,6 +15,7 @@ from .regions import InMemory, Regions, open_regions, overview
 from .result import Result
 from .settings import Settings
 from .stream import Finish, Stream
+from .thresholds import at_labels
 from .trained_size import trained_side
 
 #: Pixels that COCO's run lengths can count.
@@ -112,8 +113,7 @@ class TiledStream(Stream):
                 raise UserError(f'{picture.path}: {regions.size[1]}x{regions.size[0]} pixels are '
                                 'more than run lengths can count: read a smaller --level')
             result = self._joined(picture, regions)
-            result = result[result.scores >= self.least[
-                np.minimum(result.labels, len(self.least) - 1)]]
+            result = result[result.scores >= at_labels(self.least, result.labels)]
             if self.keep_picture:
                 result.image = regions.read(0, 0, *regions.size)
             return result

@@ -13,6 +13,7 @@ from .appearance import histograms
 from .association import Candidates, assigned, displacement
 from .motion import Motion
 from .result import Result
+from .thresholds import at_labels
 
 #: Least similarity of a mask and a track: with a high score, with a low one, after a time apart.
 _HIGH, _LOW, _AGAIN = 0.15, 0.3, 0.3
@@ -111,8 +112,7 @@ class Tracker:
         if self.shapes is None or self.shapes.size != tuple(result.size):
             self.tracks, self.motion = [], Motion()
             self.shapes, self.anchors = found.masks[[]], np.zeros((0, 2))
-        high = result.scores >= self.thresholds[
-            np.minimum(result.labels, len(self.thresholds) - 1)]
+        high = result.scores >= at_labels(self.thresholds, result.labels)
         owner = np.full(len(result), -1)
         if self.tracks and len(result):
             self._associate(found, high, owner)
