@@ -7,9 +7,9 @@ inference   R-50 models at their published sizes in float32, TF32, float16 and b
             CUDA graphs and compiled: one image from bytes in the CPU's memory to masks on the
             device, the backbone's share of it, images a second in batches. Every form has to find
             what float32 finds.
-training    a step (losses and gradients) with 10, 100 and 300 instances: time, peak memory, share
-            of targets and losses; SOLOv2 beside mmdet's on the same weights and inputs, whose
-            losses have to be the same.
+training    a step (losses and gradients) with 10, 100 and 300 instances, from bitmaps and from what
+            loading processes make of them: time, peak memory, share of targets and losses; SOLOv2
+            beside mmdet's on the same weights and inputs, whose losses have to be the same.
 operations  SOLOv2's head, targets and Matrix NMS beside mmdet's, whose results have to be the same.
 
 Weights are random; about a hundred candidates pass the score threshold, as on a busy photograph.

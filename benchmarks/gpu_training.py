@@ -15,6 +15,8 @@ from grid_common import (
     share_of,
 )
 from mmdet.models.layers import mask_matrix_nms
+from mmdet.registry import TRANSFORMS
+from mmengine.config import Config
 from r50 import CONFIGS, SIZES, random_model
 from torch import nn
 from torch.nn import functional as F
@@ -58,6 +60,9 @@ def training(args, results):
             models = models or _models(name, args, size)
             steps = {whose: Step(model, size, count, args.device)
                      for whose, model in models.items()}
+            if name == 'solov2' or not args.tiny:   # other tiny models have strides of their own
+                steps['ours, masks from workers'] = Step(models['ours'], size, count, args.device,
+                                                         of_workers(name))
             reference = steps.get('mmdet')
             if reference:
                 _check_losses(steps['ours'], reference)
@@ -86,6 +91,14 @@ def _models(name, args, size):
     return dict(ours=model.to(args.device).train())
 
 
+def of_workers(name):
+    """What the loading processes do to masks in the training of a model's own config."""
+    data = Config.fromfile(CONFIGS[name]).train_dataloader.dataset
+    while 'pipeline' not in data:
+        data = data.dataset
+    return TRANSFORMS.build(data.pipeline[-2])
+
+
 class HeadAlone(nn.Module):
     """A head on features that it would get from a neck: a model for tiny runs."""
 
@@ -103,15 +116,17 @@ class HeadAlone(nn.Module):
 
 
 class Step:
-    """Losses and gradients of one image."""
+    """Losses and gradients of one image, from bitmaps or from what workers make of them."""
 
-    def __init__(self, model, size, count, device):
+    def __init__(self, model, size, count, device, workers=None):
         self.model, self.device = model, device
         generator = torch.Generator().manual_seed(2)
         self.images = torch.randn(1, 3, *size, generator=generator).to(device)
         classes = head_of(model).num_classes
         instances = random_instances(count, *size)
         instances.labels %= classes
+        if workers:
+            instances.masks = workers.transform(dict(gt_masks=instances.masks))['gt_masks']
         self.sample = lambda: [sample_of(instances, *size, device)]
 
     def losses(self):

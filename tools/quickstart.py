@@ -16,6 +16,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--config', default='configs/lordre/lordre-places_r18_shapes.py')
     parser.add_argument('--out', default='work_dirs/demo', help='folder of all results')
+    parser.add_argument('--minutes', type=float, default=9.5, help='of training')
     parser.add_argument('--pictures', type=int, default=24, help='held-out images to draw')
     args = parser.parse_args()
     out = Path(args.out)
@@ -32,8 +33,9 @@ def main():
 
     step('data', 'tools/make_shapes.py', 'data/shapes', '--train', 8000, '--val', 200,
          '--size', 128)
-    step('training', 'tools/train.py', args.config, '--work-dir', out, '--amp',
-         '--overwrite')
+    # by the clock: on a slow machine there are fewer steps, and the schedule still ends
+    step('training', 'tools/train.py', args.config, '--work-dir', out, '--amp', '--minutes',
+         args.minutes, '--overwrite')
     checkpoint = Path((ROOT / out / 'last_checkpoint').read_text().strip())
     step('evaluation', 'tools/test.py', args.config, checkpoint, '--eval', 'segm',
          '--work-dir', out / 'test')

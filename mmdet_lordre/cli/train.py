@@ -8,7 +8,6 @@ from contextlib import nullcontext
 
 from mmdet.registry import MODELS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
 from ..checkpoints.work_folder import checkpoint_of_folder
@@ -35,6 +34,7 @@ from ..training.last_results import LastResultsHook
 from ..training.live import add_backends, demand_packages
 from ..training.lock import work_folder
 from ..training.parts import misfit
+from ..training.precision import set_mixed_precision, slow_precision
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner, device_name, work_dir_of
 from .options import Parser, add_common, is_main_process, set_local_rank, whole_number
@@ -59,7 +59,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help="weights that the backbone of --auto begins with, or 'none' (default: "
                              'those of ImageNet in the cache of torch, where they fit)')
     parser.add_argument('--amp', action='store_true',
-                        help='mixed precision: float16 on a GPU, bfloat16 on the CPU')
+                        help='mixed precision: float16 on a GPU, bfloat16 on a CPU that has '
+                             'instructions for it')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
                         help='continue a run: from this checkpoint, or from the latest one '
                              'in the work folder')
@@ -138,6 +139,7 @@ def _warn(cfg, args):
     """Say what cannot work; what cannot even be built is the config's doing."""
     try:
         lines = unread_train_cfg(cfg.model) + warnings_of(cfg)
+        lines += filter(None, [slow_precision(cfg)])
     except (UserError, OSError):
         raise
     except Exception as error:
@@ -273,16 +275,10 @@ def _train(cfg, args):
     return runner
 
 
-def _set_precision(cfg, amp):
-    if not amp:
-        return
-    on_cpu = get_device() == 'cpu'
-    cfg.optim_wrapper.type = 'BFloat16OptimWrapper' if on_cpu else 'AmpOptimWrapper'
-    cfg.optim_wrapper.pop('dtype', None)
-    if on_cpu:
-        cfg.optim_wrapper.pop('loss_scale', None)
-    else:
-        cfg.optim_wrapper.loss_scale = 'dynamic'
+def _set_precision(cfg, wanted):
+    slow = set_mixed_precision(cfg) if wanted else None
+    if slow and is_main_process():
+        print(f'warning: --amp: {slow}: training in float32')
 
 
 def _set_lr_scaling(cfg, wanted):

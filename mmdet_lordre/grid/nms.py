@@ -1,13 +1,15 @@
 """Points NMS and Matrix NMS."""
+import functools
+import time
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..masks import chunk_size
 
-# The product of bytes with 32-bit sums is exact and needs no copy of the masks as floats, which
-# costs more than the product of a small class.
-_BYTE_PRODUCT = hasattr(torch, '_int_mm') and torch.backends.mkldnn.is_available()
+# On a GPU the product of bytes takes more rows than these, and multiples of 8 of rows and pixels.
+_CUDA_ROWS = 16
 
 # Rows of a product of masks: at least, so that small classes share one; at most, so that the
 # lower triangle of a large class need not be computed.
@@ -89,10 +91,15 @@ def matrix_nms(masks: Tensor, labels: Tensor, scores: Tensor, mask_area: Tensor 
             # wait for it
             decay = _decay(masks[order].flatten(1), labels, areas, kernel, sigma)
         scores = (scores.float() * decay).to(scores.dtype)
+    kept = None
     if filter_thr > 0:
-        keep = (scores >= filter_thr).nonzero().flatten()
-        scores, labels, order = scores[keep], labels[keep], order[keep]
+        keep = scores >= filter_thr
+        # what is left out stands last, so that one number has to be known and not which ones
+        scores, kept = scores.where(keep, -1), keep.sum()
     scores, index = scores.sort(descending=True, stable=True)
+    if kept is not None:
+        count = int(kept)
+        scores, index = scores[:count], index[:count]
     if max_num > 0:
         scores, index = scores[:max_num], index[:max_num]
     return scores, labels[index], order[index]
@@ -144,24 +151,73 @@ def _spans(labels):
 
 def _ious(masks, areas):
     """IoU (n, n) of masks (n, pixels); below the diagonal not always computed."""
-    count = len(masks)
-    inter = torch.zeros(count, count, dtype=torch.float32, device=masks.device)
-    for start in range(0, count, _MAX_ROWS):
-        rows = masks[start:start + _MAX_ROWS]
-        inter[start:start + _MAX_ROWS, start:] = _intersections(rows, masks[start:])
+    inter = _all_intersections(masks)
     # what a mask has in common with itself
     areas = inter.diagonal().clone() if areas is None else areas
     # two empty masks have no union
     union = (areas[:, None] + areas).float().sub_(inter).clamp_(min=1)
-    return inter.div_(union)
+    return inter.float().div_(union)
+
+
+def _all_intersections(masks):
+    """Common pixels (n, n) of bool masks (n, pixels), exact; below the diagonal not always."""
+    count = len(masks)
+    if _cuda_byte_product(masks.device):
+        padded = _to_multiples(masks)
+        return torch._int_mm(padded, padded.t())[:count, :count]
+    inter = torch.zeros(count, count, dtype=torch.float32, device=masks.device)
+    for start in range(0, count, _MAX_ROWS):
+        rows = masks[start:start + _MAX_ROWS]
+        inter[start:start + _MAX_ROWS, start:] = _intersections(rows, masks[start:])
+    return inter
+
+
+def _cuda_byte_product(device):
+    """Whether the device is a GPU that multiplies bytes."""
+    return (device.type == 'cuda' and hasattr(torch, '_int_mm') and torch.version.cuda is not None
+            and torch.cuda.get_device_capability(device) >= (7, 5))
+
+
+def _to_multiples(masks):
+    """Bool masks (n, pixels) as bytes, with rows and pixels of zeros up to what a GPU takes."""
+    count, pixels = masks.shape
+    rows, columns = -(-max(count, _CUDA_ROWS + 1) // 8) * 8, -(-pixels // 8) * 8
+    masks = masks.view(torch.int8)
+    if (rows, columns) == (count, pixels):
+        return masks
+    return F.pad(masks, (0, columns - pixels, 0, rows - count))
 
 
 def _intersections(rows, columns):
     """Common pixels (n, m) of bool masks (n, pixels) and (m, pixels), exact."""
-    if rows.device.type == 'cpu' and _BYTE_PRODUCT:
+    if rows.device.type == 'cpu' and _bytes_pay():
         return torch._int_mm(rows.view(torch.int8), columns.view(torch.int8).t())
     # 0 and 1 are exact in every precision, and so are float32 sums below 2**24
     step = chunk_size(len(columns), device=rows.device)
     with torch.autocast(rows.device.type, enabled=False):
         return sum(part.float() @ other.float().t()
                    for part, other in zip(rows.split(step, 1), columns.split(step, 1), strict=True))
+
+
+@functools.cache
+def _bytes_pay():
+    """Whether this CPU is faster at products of bytes with 32-bit sums than at those of floats.
+
+    They are exact and need no copy of the masks as floats, which costs more than the product of a
+    small class. But a CPU without instructions for them (VNNI, AMX) takes twenty times as long, so
+    both are timed, once a process.
+    """
+    if not (hasattr(torch, '_int_mm') and torch.backends.mkldnn.is_available()):
+        return False
+    masks = torch.ones(_MIN_ROWS, 2**14, dtype=torch.int8)
+
+    def seconds(product):
+        taken = []
+        for _ in range(3):
+            start = time.perf_counter()
+            product()
+            taken.append(time.perf_counter() - start)
+        return min(taken)
+
+    return (seconds(lambda: torch._int_mm(masks, masks.t()))
+            < seconds(lambda: masks.float() @ masks.float().t()))

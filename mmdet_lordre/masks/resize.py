@@ -15,8 +15,9 @@ from .rle import RLEMasks, encode_masks
 from .transfer import upload
 
 # Output rows (or columns) handled by one product: the narrower, the fewer zeros of the band
-# matrix are multiplied; the wider, the fewer calls.
-_BLOCK = 64
+# matrix are multiplied; the wider, the fewer calls, which is what counts on a GPU.
+_CPU_BLOCK = 64
+_DEVICE_BLOCK = 256
 
 
 def _bilinear_matrix(src: int, dst: int, keep: int | None = None) -> Tensor:
@@ -44,9 +45,10 @@ def _bands(src: int, up: int, crop: int, out: int, device: str):
     ``[low, high)``.
     """
     matrix = _bilinear_matrix(crop, out) @ _bilinear_matrix(src, up, keep=crop)
+    size = _CPU_BLOCK if torch.device(device).type == 'cpu' else _DEVICE_BLOCK
     places, blocks = [], []
-    for start in range(0, out, _BLOCK):
-        block = matrix[start:start + _BLOCK]
+    for start in range(0, out, size):
+        block = matrix[start:start + size]
         used = block.any(dim=0).nonzero().flatten()
         low, high = int(used[0]), int(used[-1]) + 1
         places.append((start, low, high))

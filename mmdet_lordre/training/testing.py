@@ -6,6 +6,7 @@ from itertools import count
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS, init_default_scope
 
@@ -20,6 +21,7 @@ from ..errors import UserError
 from ..evaluation import CocoMaskMetric, DumpMaskResults
 from ..files import demand_writable, refuse_overwriting
 from .distributed import from_the_first
+from .precision import slow_bfloat16
 from .runner import ToolRunner, work_dir_of
 
 #: Kinds of files that metrics write under their ``outfile_prefix``.
@@ -129,6 +131,8 @@ def run_test(cfg: Config, checkpoint: str, testing: Testing,
     cfg.load_from, cfg.resume = checkpoint, False
     if testing.half:
         cfg.test_cfg.fp16 = True
+        if get_device() == 'cpu' and is_main_process() and (slow := slow_bfloat16()):
+            print(f'warning: half precision: {slow}')
         # mmengine takes torch's default on a GPU, and knows bfloat16 alone on a CPU
         torch.set_autocast_dtype('cuda', torch.bfloat16 if testing.half == 'bf16'
                                  else torch.float16)

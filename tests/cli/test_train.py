@@ -7,6 +7,7 @@ from mmdet_lordre.checkpoints.safe_load import read_checkpoint
 from mmdet_lordre.cli.test import main as run_test
 from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.models import build_model
+from mmdet_lordre.training import precision
 
 from ..on_device import DEVICE
 from .tiny import IDS, NAMES, make_coco, read_json, write_config
@@ -106,7 +107,18 @@ def test_finetuning_with_other_classes(trained, tmp_path, capsys):
 
 
 @pytest.mark.skipif(DEVICE != 'cpu', reason='on a GPU it is float16')
-def test_amp_on_the_cpu_is_bfloat16(data, tmp_path):
+def test_amp_on_a_cpu_that_emulates_bfloat16_is_float32(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(precision, 'bfloat16_speed', lambda: 0.2)
+    config = write_config(tmp_path / 'amp.py')
+    runner = train([config, *own(data), '--work-dir', f'{tmp_path}/amp', '--amp'])
+    assert type(runner.optim_wrapper).__name__ == 'OptimWrapper'
+    assert ('warning: --amp: this CPU has no instructions for bfloat16, which takes 5.0 times as '
+            'long as float32: training in float32') in capsys.readouterr().out
+
+
+@pytest.mark.skipif(DEVICE != 'cpu', reason='on a GPU it is float16')
+def test_amp_on_the_cpu_is_bfloat16(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(precision, 'bfloat16_speed', lambda: 2.)
     config = write_config(tmp_path / 'amp.py')
     runner = train([config, *own(data), '--work-dir', f'{tmp_path}/amp', '--amp'])
     assert type(runner.optim_wrapper).__name__ == 'BFloat16OptimWrapper'

@@ -72,11 +72,40 @@ def test_equals_mmdet(count, classes, kernel):
 
 def test_float_products_give_the_same(monkeypatch):
     masks, labels, scores = random_set(200, 3)
+    monkeypatch.setattr(nms_module, '_bytes_pay', lambda: True)
     expected = matrix_nms(masks, labels, scores)
-    monkeypatch.setattr(nms_module, '_BYTE_PRODUCT', False)
+    monkeypatch.setattr(nms_module, '_bytes_pay', lambda: False)
     monkeypatch.setattr(nms_module, 'chunk_size', lambda *args, **kwargs: 100)
     for ours, plain in zip(matrix_nms(masks, labels, scores), expected, strict=True):
         assert torch.equal(ours, plain)
+
+
+@pytest.mark.parametrize('count, size', [(5, (3, 3)), (16, (8, 8)), (24, (5, 9)), (200, (7, 11))])
+def test_product_of_bytes_in_multiples_of_eight_gives_the_same(monkeypatch, count, size):
+    """As a GPU takes them: more than 16 rows, rows and pixels in eights."""
+    masks, labels, scores = random_set(count, 2, size=size)
+    expected = matrix_nms(masks, labels, scores, filter_thr=0.01)
+    monkeypatch.setattr(nms_module, '_cuda_byte_product', lambda device: True)
+    shapes = []
+
+    def product(first, second, real=torch._int_mm):
+        shapes.append((*first.shape, second.shape[1]))
+        return real(first, second)
+
+    monkeypatch.setattr(torch, '_int_mm', product)
+    for ours, plain in zip(matrix_nms(masks, labels, scores, filter_thr=0.01), expected,
+                           strict=True):
+        assert torch.equal(ours, plain)
+    for rows, pixels, columns in shapes:
+        assert rows > 16 and rows % 8 == pixels % 8 == columns % 8 == 0
+    assert shapes
+
+
+def test_scores_that_are_no_numbers_are_filtered():
+    masks, labels, scores = random_set(30, 3)
+    scores[[3, 20]] = torch.nan
+    _, _, index = matrix_nms(masks, labels, scores, filter_thr=0.05)
+    assert len(index) and not {3, 20} & set(index.tolist())
 
 
 def test_one_block_gives_the_same(monkeypatch):
