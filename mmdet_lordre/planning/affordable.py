@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..training.precision import slow_bfloat16
 from . import rules
 from .cost import Cost
 from .fit import Fit, fit, steps_of
@@ -28,11 +29,14 @@ def affordable(one: Fit, measuring: Measuring, looks: Looks, minutes: float,
         looks: What a sample of them shows.
         minutes: Of the training.
         memory: GiB that a step may take.
-        low_precision: Whether bfloat16 is taken; both are tried if not given.
+        low_precision: Whether bfloat16 is taken; if not given, both are tried where the machine
+            has instructions for it.
 
     Returns:
         The fit, and what its steps and inference cost.
     """
+    if low_precision is None and measuring.device == 'cpu' and slow_bfloat16():
+        low_precision = False
     precisions = _BOTH if low_precision is None else (_BOTH[low_precision],)
     if one.tile:
         one, cost, enough = _of_crops(one, measuring, minutes, memory, precisions)
