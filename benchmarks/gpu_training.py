@@ -3,7 +3,7 @@ import statistics
 from functools import partial
 
 import torch
-from gpu_inference import detections, milliseconds, precision
+from gpu_inference import detections, milliseconds, milliseconds_of_both, precision
 from grid import check_targets, random_masks
 from grid_common import (
     build_heads,
@@ -187,8 +187,8 @@ def _heads(args, results, size):
         found, expected = (detections(run(head)) for head in (ours, theirs))
         agreement = compare([expected], [found], 0.0, 1e-2)
         assert agreement.matched and not agreement.missing, f'heads: {agreement}'
-        fast, slow = (statistics.median(milliseconds(partial(run, head), args.device, args.repeat))
-                      for head in (ours, theirs))
+        fast, slow = milliseconds_of_both(partial(run, ours), partial(run, theirs), args.device,
+                                          args.repeat)
     results.add('heads', {'found': len(found['scores']), 'ours': float(fast),
                           'mmdet': float(slow), 'ratio': float(slow / fast)})
 
@@ -209,8 +209,8 @@ def _targets(args, results, size):
 
         truths, found = our_targets()
         moved, pairs = check_targets(found, truths, their_targets(), ours.num_grids)
-        fast, slow = (statistics.median(milliseconds(run, args.device, max(2, args.repeat // 4)))
-                      for run in (our_targets, their_targets))
+        fast, slow = milliseconds_of_both(our_targets, their_targets, args.device,
+                                          max(2, args.repeat // 4))
         results.add('targets', {'instances': count, 'pairs': pairs, 'moved cells': moved,
                                 'ours': float(fast), 'mmdet': float(slow),
                                 'ratio': float(slow / fast)})
@@ -235,7 +235,6 @@ def _matrix_nms(args, results):
                 found, expected = ours(), theirs()
                 torch.testing.assert_close(found[0], expected[0], rtol=1e-4, atol=1e-5)
                 assert torch.equal(found[2], expected[3]), 'kept masks'
-                fast, slow = (statistics.median(milliseconds(run, args.device, args.repeat))
-                              for run in (ours, theirs))
+                fast, slow = milliseconds_of_both(ours, theirs, args.device, args.repeat)
             results.add('nms', {'classes': classes, 'masks': count, 'ours': float(fast),
                                 'mmdet': float(slow), 'ratio': float(slow / fast)})

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ..masks import chunk_size
 
-# On a GPU the product of bytes takes more rows than these, and multiples of 8 of rows and pixels.
-_CUDA_ROWS = 16
+# float16 holds every whole number up to this one.
+_EXACT_HALF = 2048
 
 # Rows of a product of masks: at least, so that small classes share one; at most, so that the
 # lower triangle of a large class need not be computed.
@@ -45,8 +45,8 @@ def matrix_nms(masks: Tensor, labels: Tensor, scores: Tensor, mask_area: Tensor 
     where f is ``exp(-sigma IoU^2)`` (gaussian) or ``1 - IoU`` (linear). The best of a class keeps
     its score. From `SOLOv2 <https://arxiv.org/abs/2003.10152>`_.
 
-    Intersections are exact integers. Only masks of the same class are multiplied; memory is one
-    copy of the masks (a byte a pixel) and the matrix of the largest class.
+    Intersections are exact integers. On a CPU only masks of the same class are multiplied; memory
+    is one copy of the masks (a byte a pixel, on a GPU three) and the matrix of the largest class.
 
     Args:
         masks: BoolTensor (N, h, w).
@@ -156,15 +156,14 @@ def _ious(masks, areas):
     areas = inter.diagonal().clone() if areas is None else areas
     # two empty masks have no union
     union = (areas[:, None] + areas).float().sub_(inter).clamp_(min=1)
-    return inter.float().div_(union)
+    return inter.div_(union)
 
 
 def _all_intersections(masks):
     """Common pixels (n, n) of bool masks (n, pixels), exact; below the diagonal not always."""
     count = len(masks)
-    if _cuda_byte_product(masks.device):
-        padded = _to_multiples(masks)
-        return torch._int_mm(padded, padded.t())[:count, :count]
+    if masks.device.type != 'cpu':
+        return sum(map(_half_product, masks.split(chunk_size(count, device=masks.device), 1)))
     inter = torch.zeros(count, count, dtype=torch.float32, device=masks.device)
     for start in range(0, count, _MAX_ROWS):
         rows = masks[start:start + _MAX_ROWS]
@@ -172,29 +171,30 @@ def _all_intersections(masks):
     return inter
 
 
-def _cuda_byte_product(device):
-    """Whether the device is a GPU that multiplies bytes."""
-    return (device.type == 'cuda' and hasattr(torch, '_int_mm') and torch.version.cuda is not None
-            and torch.cuda.get_device_capability(device) >= (7, 5))
+def _half_product(masks):
+    """Common pixels (n, n) of bool masks (n, pixels), exact, at the speed of float16.
 
-
-def _to_multiples(masks):
-    """Bool masks (n, pixels) as bytes, with rows and pixels of zeros up to what a GPU takes."""
+    The pixels are cut into pieces of so few that a piece's sums are exact in float16, and the
+    pieces are multiplied at once: one product of few masks and many pixels would leave most of a
+    GPU idle.
+    """
     count, pixels = masks.shape
-    rows, columns = -(-max(count, _CUDA_ROWS + 1) // 8) * 8, -(-pixels // 8) * 8
-    masks = masks.view(torch.int8)
-    if (rows, columns) == (count, pixels):
-        return masks
-    return F.pad(masks, (0, columns - pixels, 0, rows - count))
+    pieces = -(-pixels // _EXACT_HALF)
+    size = -(-pixels // (8 * pieces)) * 8
+    values = masks.new_zeros(count, pieces * size, dtype=torch.float16)
+    values[:, :pixels] = masks
+    values = values.view(count, pieces, size).transpose(0, 1)
+    with torch.autocast(masks.device.type, enabled=False):
+        return torch.bmm(values, values.transpose(1, 2)).sum(0, dtype=torch.float32)
 
 
 def _intersections(rows, columns):
-    """Common pixels (n, m) of bool masks (n, pixels) and (m, pixels), exact."""
-    if rows.device.type == 'cpu' and _bytes_pay():
+    """Common pixels (n, m) of bool masks (n, pixels) and (m, pixels) on a CPU, exact."""
+    if _bytes_pay():
         return torch._int_mm(rows.view(torch.int8), columns.view(torch.int8).t())
     # 0 and 1 are exact in every precision, and so are float32 sums below 2**24
-    step = chunk_size(len(columns), device=rows.device)
-    with torch.autocast(rows.device.type, enabled=False):
+    step = chunk_size(len(columns))
+    with torch.autocast('cpu', enabled=False):
         return sum(part.float() @ other.float().t()
                    for part, other in zip(rows.split(step, 1), columns.split(step, 1), strict=True))
 

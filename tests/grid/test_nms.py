@@ -80,25 +80,17 @@ def test_float_products_give_the_same(monkeypatch):
         assert torch.equal(ours, plain)
 
 
-@pytest.mark.parametrize('count, size', [(5, (3, 3)), (16, (8, 8)), (24, (5, 9)), (200, (7, 11))])
-def test_product_of_bytes_in_multiples_of_eight_gives_the_same(monkeypatch, count, size):
-    """As a GPU takes them: more than 16 rows, rows and pixels in eights."""
-    masks, labels, scores = random_set(count, 2, size=size)
-    expected = matrix_nms(masks, labels, scores, filter_thr=0.01)
-    monkeypatch.setattr(nms_module, '_cuda_byte_product', lambda device: True)
-    shapes = []
-
-    def product(first, second, real=torch._int_mm):
-        shapes.append((*first.shape, second.shape[1]))
-        return real(first, second)
-
-    monkeypatch.setattr(torch, '_int_mm', product)
-    for ours, plain in zip(matrix_nms(masks, labels, scores, filter_thr=0.01), expected,
-                           strict=True):
-        assert torch.equal(ours, plain)
-    for rows, pixels, columns in shapes:
-        assert rows > 16 and rows % 8 == pixels % 8 == columns % 8 == 0
-    assert shapes
+@pytest.mark.parametrize('count, size', [(1, (1, 1)), (5, (3, 3)), (24, (45, 91)),
+                                         (90, (64, 64)), (20, (200, 337))])
+def test_products_in_float16_are_exact(count, size):
+    """As a GPU multiplies; most masks here fill more than float16 counts up to."""
+    masks = (torch.rand(count, *size) < torch.rand(count, 1, 1)).flatten(1)
+    masks[0] = True
+    for autocast in (False, True):
+        with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+            found = nms_module._half_product(masks)
+        assert found.dtype == torch.float32
+        assert torch.equal(found.long(), masks.long() @ masks.long().t())
 
 
 def test_scores_that_are_no_numbers_are_filtered():
