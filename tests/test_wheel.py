@@ -111,7 +111,10 @@ def python(wheel, tmp_path_factory):
     site = next(folder.glob('lib/python*/site-packages'))
     places = [sysconfig.get_paths()['purelib'], *(place for place in sys.path
                                                   if place.endswith('-packages'))]
-    (site / 'stack.pth').write_text('\n'.join(dict.fromkeys(places)) + '\n')
+    # mmengine imports distutils, which Python has lost and setuptools brings by such a file
+    shim = "import importlib.util as util; util.find_spec('_distutils_hack') and " \
+           "__import__('_distutils_hack').add_shim()"
+    (site / 'stack.pth').write_text('\n'.join([*dict.fromkeys(places), shim]) + '\n')
     return python
 
 

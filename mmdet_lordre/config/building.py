@@ -37,7 +37,9 @@ def not_built(cfg: Config, name: str, error: Exception) -> UserError:
         error: What its building ended with.
     """
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return UserError(f'config {name} needs the package {error.name}, which is not installed '
+        # Python has no distutils of its own since 3.12
+        package = {'distutils': 'setuptools'}.get(error.name.split('.')[0], error.name)
+        return UserError(f'config {name} needs the package {package}, which is not installed '
                          'here: install it, or change what asks for it '
                          '(MMDET_LORDRE_TRACEBACK=1 shows where)')
     what = error.args[0] if isinstance(error, KeyError) and error.args else error
