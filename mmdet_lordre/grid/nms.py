@@ -14,7 +14,7 @@ _EXACT_HALF = 2048
 # Rows of a product of masks: at least, so that small classes share one; at most, so that the
 # lower triangle of a large class need not be computed.
 _MIN_ROWS = 32
-_MAX_ROWS = 128
+_MAX_ROWS = 64
 
 
 def points_nms(scores: Tensor) -> Tensor:
@@ -164,11 +164,25 @@ def _all_intersections(masks):
     count = len(masks)
     if masks.device.type != 'cpu':
         return sum(map(_half_product, masks.split(chunk_size(count, device=masks.device), 1)))
-    inter = torch.zeros(count, count, dtype=torch.float32, device=masks.device)
-    for start in range(0, count, _MAX_ROWS):
-        rows = masks[start:start + _MAX_ROWS]
-        inter[start:start + _MAX_ROWS, start:] = _intersections(rows, masks[start:])
+    inter = torch.zeros(count, count)
+    if _bytes_pay():
+        masks = masks.view(torch.int8)
+        for block, rest in _triangle(count):
+            inter[block, rest] = torch._int_mm(masks[block], masks[rest].t())
+        return inter
+    # 0 and 1 are exact in every precision, and so are float32 sums below 2**24
+    with torch.autocast('cpu', enabled=False):
+        for part in masks.split(chunk_size(count), 1):
+            part = part.float()
+            for block, rest in _triangle(count):
+                inter[block, rest].addmm_(part[block], part[rest].t())
     return inter
+
+
+def _triangle(count):
+    """(rows, columns) of blocks that cover the upper triangle of a square."""
+    for start in range(0, count, _MAX_ROWS):
+        yield slice(start, start + _MAX_ROWS), slice(start, None)
 
 
 def _half_product(masks):
@@ -186,17 +200,6 @@ def _half_product(masks):
     values = values.view(count, pieces, size).transpose(0, 1)
     with torch.autocast(masks.device.type, enabled=False):
         return torch.bmm(values, values.transpose(1, 2)).sum(0, dtype=torch.float32)
-
-
-def _intersections(rows, columns):
-    """Common pixels (n, m) of bool masks (n, pixels) and (m, pixels) on a CPU, exact."""
-    if _bytes_pay():
-        return torch._int_mm(rows.view(torch.int8), columns.view(torch.int8).t())
-    # 0 and 1 are exact in every precision, and so are float32 sums below 2**24
-    step = chunk_size(len(columns))
-    with torch.autocast('cpu', enabled=False):
-        return sum(part.float() @ other.float().t()
-                   for part, other in zip(rows.split(step, 1), columns.split(step, 1), strict=True))
 
 
 @functools.cache
