@@ -17,7 +17,7 @@ from mmdet_lordre.evaluation.coco_backend import pick_backend, run_coco_eval, su
 from mmdet_lordre.evaluation.coco_mask_metric import to_rles
 from mmdet_lordre.prediction.tiled_loops import OnlyTheName, TiledPredictor
 from mmdet_lordre.prediction.trained_size import tile_of
-from mmdet_lordre.training.precision import bfloat16_speed
+from mmdet_lordre.training.precision import slow_bfloat16
 from mmdet_lordre.training.runner import ToolRunner
 
 WARMUP = 100  # iterations
@@ -94,7 +94,7 @@ def run(cfg, annotations: str, seed: int, seconds: float, points: int, images: i
         images: How many validation images the last one takes, and those before it at most
             ``images_before``.
         folder: For what the runner writes.
-        amp: Whether the forward pass may be in bfloat16, as it is where that is faster.
+        amp: Whether the forward pass may be in bfloat16, as it is where that is not emulated.
         save: File for the weights.
 
     Returns:
@@ -120,7 +120,7 @@ def race_runner(cfg, seed: int, folder: str, amp: bool = True) -> ToolRunner:
         cfg: From ``race_config``; changed.
         seed: Of all random numbers.
         folder: For what the runner writes.
-        amp: Whether the forward pass may be in bfloat16, as it is where that is faster.
+        amp: Whether the forward pass may be in bfloat16, as it is where that is not emulated.
     """
     cfg.work_dir = folder
     cfg.param_scheduler = None
@@ -134,7 +134,7 @@ def race_runner(cfg, seed: int, folder: str, amp: bool = True) -> ToolRunner:
     cfg.randomness = dict(seed=seed)
     cfg.experiment_name = f'race-{seed}-{user_seconds()}'
     cfg.visualizer = dict(type='Visualizer', name=cfg.experiment_name, vis_backends=[])
-    cfg.optim_wrapper.type = ('BFloat16OptimWrapper' if amp and bfloat16_speed() > 1
+    cfg.optim_wrapper.type = ('BFloat16OptimWrapper' if amp and not slow_bfloat16()
                               else 'OptimWrapper')
     with contextlib.redirect_stderr(io.StringIO()):
         runner = ToolRunner.from_cfg(cfg)

@@ -193,7 +193,7 @@ def _half_product(masks):
     GPU idle.
     """
     count, pixels = masks.shape
-    pieces = -(-pixels // _EXACT_HALF)
+    pieces = max(1, -(-pixels // _EXACT_HALF))
     size = -(-pixels // (8 * pieces)) * 8
     values = masks.new_zeros(count, pieces * size, dtype=torch.float16)
     values[:, :pixels] = masks

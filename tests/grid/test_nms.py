@@ -80,7 +80,7 @@ def test_float_products_give_the_same(monkeypatch):
         assert torch.equal(ours, plain)
 
 
-@pytest.mark.parametrize('count, size', [(1, (1, 1)), (5, (3, 3)), (24, (45, 91)),
+@pytest.mark.parametrize('count, size', [(1, (1, 1)), (2, (0, 4)), (5, (3, 3)), (24, (45, 91)),
                                          (90, (64, 64)), (20, (200, 337))])
 def test_products_in_float16_are_exact(count, size):
     """As a GPU multiplies; most masks here fill more than float16 counts up to."""

@@ -234,7 +234,8 @@ def test_many_objects_are_drawn_in_pieces(features, counts, monkeypatch):
         found.append((losses, {k: p.grad.clone() for k, p in head.named_parameters()}))
     for other in found[1:]:
         torch.testing.assert_close(found[0][0], other[0])
-        torch.testing.assert_close(found[0][1], other[1], rtol=1e-4, atol=5e-6)
+        # sums of float32 in another order; a piece left out or counted twice changes far more
+        torch.testing.assert_close(found[0][1], other[1], rtol=1e-3, atol=1e-4)
 
 
 def test_pieces():
