@@ -175,28 +175,29 @@ def precision(tf32):
 
 def milliseconds(run, device, repeat):
     """Times of a few runs, each from a device at rest to a device at rest."""
+    for _ in range(3):
+        run()
+    return [_once(run, device) for _ in range(repeat)]
+
+
+def milliseconds_of_both(ours, theirs, device, repeat):
+    """Medians of two functions that take turns, so that a GPU's clock favors none of them."""
+    for _ in range(3):
+        ours()
+        theirs()
+    times = [(_once(ours, device), _once(theirs, device)) for _ in range(repeat)]
+    return tuple(map(statistics.median, zip(*times, strict=True)))
+
+
+def _once(run, device):
     def now():
         if device == 'cuda':
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    for _ in range(3 if repeat > 1 else 1):
-        run()
-    times = []
-    for _ in range(repeat):
-        start = now()
-        run()
-        times.append(1e3 * (now() - start))
-    return times
-
-
-def milliseconds_of_both(ours, theirs, device, repeat):
-    """Medians of two functions that take turns, so that a GPU's clock favors none of them."""
-    times = [], []
-    for _ in range(repeat + 1):
-        for run, taken in zip((ours, theirs), times, strict=True):
-            taken += milliseconds(run, device, 1)
-    return tuple(statistics.median(taken[1:]) for taken in times)
+    start = now()
+    run()
+    return 1e3 * (now() - start)
 
 
 def detections(found):

@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmdet_lordre.compat import has_operators
+from mmdet_lordre.config.reading import leaf_datasets
 from mmdet_lordre.deployment.onnx.check import compare
 from mmdet_lordre.grid import matrix_nms
 from mmdet_lordre.models import head_of
@@ -93,10 +94,8 @@ def _models(name, args, size):
 
 def of_workers(name):
     """What the loading processes do to masks in the training of a model's own config."""
-    data = Config.fromfile(CONFIGS[name]).train_dataloader.dataset
-    while 'pipeline' not in data:
-        data = data.dataset
-    return TRANSFORMS.build(data.pipeline[-2])
+    data, = leaf_datasets(Config.fromfile(CONFIGS[name]).train_dataloader.dataset)
+    return TRANSFORMS.build(data['pipeline'][-2])
 
 
 class HeadAlone(nn.Module):

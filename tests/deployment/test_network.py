@@ -37,10 +37,11 @@ def backend(device):
     return 'inductor' if device == 'cuda' else 'eager'
 
 
-def rounding(device):
-    """How far compiled and plain results may be apart: coordinates are rounded differently, and
-    mask logits, sums of products of up to 100, follow them."""
-    return dict(rtol=3e-3 if device == 'cuda' else 1e-4, atol=1e-3)
+def rounding(device, loose):
+    """How far compiled and plain results may be apart: coordinates are rounded differently."""
+    if device == 'cuda':
+        return dict(rtol=3e-3, atol=1e-3)
+    return dict(rtol=1e-4, atol=1e-4) if loose else dict(rtol=1e-5, atol=1e-5)
 
 
 def assert_same(a, b, **tolerance):
@@ -63,7 +64,9 @@ def test_one_graph(family, dynamic, device):
     with torch.no_grad():
         for height, width in (SIZE, (96, 128))[:1 + dynamic]:
             images = picture(height, width).to(device)
-            assert_same(compiled(images), network(images), **rounding(device))
+            # Lordre's mask logits, sums of products of up to 100, follow the coordinates
+            loose = dynamic or family == 'lordre'
+            assert_same(compiled(images), network(images), **rounding(device, loose))
     assert counter.frame_count == 1
 
 
