@@ -15,8 +15,8 @@ from .sample import Looks
 from .sizing import best_size, sizes_up_to
 
 _BOTH = 'float32', 'bfloat16'
-#: Longer side at which steps are measured first, at most.
-_FIRST = 512
+#: Longer side around which steps are measured, at most.
+_LARGEST = 512
 
 
 def affordable(one: Fit, measuring: Measuring, looks: Looks, minutes: float,
@@ -73,35 +73,39 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     train = measuring.train
     start, most, _ = rules.image_sizes(train)
     sizes = sizes_up_to(most)
-    # steps on large pictures take long, and how long follows from smaller ones
-    first = min(start, _FIRST)
-    one = _resized(one, train, first)
+    # two sizes between which most lie that are chosen; steps on large pictures take long
+    small = _nearest(sizes, min(start, _LARGEST) / math.sqrt(2))
+    one = _resized(one, train, small)
     one, cost = _fitting(one, measuring.steps(one, precisions), measuring, memory)
     if memory and cost.memory > 0:
-        room = first * math.sqrt(max(1., 1024 * memory / cost.memory))
-        sizes = [size for size in sizes if size <= room] or [first]
+        room = small * math.sqrt(max(1., 1024 * memory / cost.memory))
+        sizes = [size for size in sizes if size <= room] or [small]
+    large = _nearest(sizes, 2 * small)
+    other = _resized(one, train, large)
+    second = cost if large == small else measuring.steps(other, _same(cost))
     # what a step takes whatever the size, and what grows with the pixels
-    other = _resized(one, train, min(sizes, key=lambda size: abs(size - 2 * first)))
-    second = cost if other.longer == first else measuring.steps(other, _same(cost))
-    slope = (second.step - cost.step) / max(1, other.longer**2 - first**2)
-    slope = max(slope, cost.step / first**2 / 10)
+    slope = (second.step - cost.step) / max(1, large**2 - small**2)
+    slope = max(slope, cost.step / small**2 / 10)
 
     # fine enough to tell the sizes apart
     longest = max(512, 2 * sizes[-1])
 
     def share(longer):
-        step = max(cost.step / 10, cost.step + slope * (longer**2 - first**2))
+        step = max(cost.step / 10, cost.step + slope * (longer**2 - small**2))
         return learned(one.family, len(train.classes), longer,
                        one.shown * one.batch_size * steps_held(one, train, minutes, step, cost),
                        colored, one.sides[1] * longer / one.longer)
 
     longer, ceiling = best_size(
         sizes, start, lambda size: measuring.ceiling(_resized(one, train, size), longest), share)
-    known = {first: (one, cost), other.longer: (other, second)}
-    if longer not in known:
-        fitted = _resized(one, train, longer)
-        known[longer] = fitted, measuring.steps(fitted, _same(cost))
-    one, cost = known[longer]
+    if small < longer < large:
+        one, cost = _resized(one, train, longer), _between(
+            cost, second, (longer**2 - small**2) / (large**2 - small**2))
+    elif longer == large:
+        one, cost = other, second
+    elif longer != small:
+        one = _resized(one, train, longer)
+        cost = measuring.steps(one, _same(cost))
     thin = rules.thin(train)
     seen = one.batch_size * steps_held(one, train, minutes, cost.step, cost)
     one.why['longer'] = (f'{one.sides[1]:.0f} px for the middle object'
@@ -131,6 +135,16 @@ def _fitting(one: Fit, cost: Cost, measuring: Measuring, memory: float | None
         return one, cost
     one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
     return one, measuring.steps(one, _same(cost))
+
+
+def _between(small: Cost, large: Cost, part: float) -> Cost:
+    """What steps cost on images of a size between two others."""
+    return replace(small, **{name: getattr(small, name) + part * (
+        getattr(large, name) - getattr(small, name)) for name in ('step', 'load', 'memory')})
+
+
+def _nearest(sizes, wished):
+    return min(sizes, key=lambda size: abs(size - wished))
 
 
 def _same(cost):

@@ -102,8 +102,21 @@ def test_large_pictures_are_not_measured_to_be_ruled_out():
                                (lambda longer: longer / 1536, 5, 1536)):
         measuring = Measured(train, top)
         one, _ = affordable(fit(train, Looks(), 'lordre'), measuring, Looks(), minutes)
-        assert measuring.sizes[:2] == [512, 1024] and one.longer <= most
+        assert measuring.sizes[:2] == [384, 768] and one.longer <= most
         assert measuring.sizes[2:] in ([], [one.longer])
+
+
+@pytest.mark.parametrize('minutes', [1, 5, 20, 200, 2000])
+def test_between_two_sizes_nothing_is_measured(minutes):
+    train = read_objects(coco([[(square(60 + 100 * i, 100, 30), 0) for i in range(4)]] * 20,
+                              size=(512, 512)), 'a.json', None)
+    measuring = Measured(train, lambda longer: 1 - 40 / longer)
+    one, cost = affordable(fit(train, Looks(), 'lordre'), measuring, Looks(), minutes)
+    small, large = measuring.sizes[:2]
+    assert 2 * small == large
+    assert measuring.sizes[2:] == ([] if small <= one.longer <= large else [one.longer])
+    assert cost.step == pytest.approx(1e-6 * one.longer**2)
+    assert cost.memory == 100 and cost.load == 0
 
 
 def test_crops_are_compared_with_whole_pictures_by_their_pixels():
