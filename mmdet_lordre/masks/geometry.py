@@ -33,7 +33,7 @@ def mask_boxes(masks: Tensor | RLEMasks) -> Tensor:
         masks = masks > 0
     if not masks.numel():
         return torch.zeros(len(masks), 4, device=masks.device)
-    spans = [_span(masks.any(dim=1)), _span(masks.any(dim=2))]
+    spans = [spans_of(masks.any(dim=1)), spans_of(masks.any(dim=2))]
     (x1, x2), (y1, y2) = spans
     return torch.stack((x1, y1, x2, y2), dim=1).float()
 
@@ -44,8 +44,9 @@ def mask_areas(masks: Sequence[dict]) -> np.ndarray:
     return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
 
 
-def _span(hit: Tensor) -> tuple[Tensor, Tensor]:
-    """First hit and one past the last hit of each row; 0, 0 where there is none."""
+def spans_of(hit: Tensor) -> tuple[Tensor, Tensor]:
+    """First hit and one past the last hit of each row of a bool tensor (n, length), int64 (n,)
+    each; 0, 0 where there is none."""
     length = hit.shape[1]
     flags = hit.to(torch.uint8)
     first = flags.argmax(dim=1)

@@ -10,31 +10,16 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from .bilinear import composite_matrix
 from .chunks import chunk_size
 from .rle import RLEMasks, encode_masks
+from .small_masks import rles_of_windows, small_masks
 from .transfer import upload
 
 # Output rows (or columns) handled by one product: the narrower, the fewer zeros of the band
 # matrix are multiplied; the wider, the fewer calls, which is what counts on a GPU.
 _CPU_BLOCK = 64
 _DEVICE_BLOCK = 256
-
-
-def _bilinear_matrix(src: int, dst: int, keep: int | None = None) -> Tensor:
-    """Matrix (keep or dst, src) of a bilinear resize of ``src`` samples to ``dst``.
-
-    It is that of ``torch.nn.functional.interpolate`` with ``align_corners=False``. ``keep``
-    leaves out the rows from ``keep`` on.
-    """
-    rows = torch.arange(dst if keep is None else keep, dtype=torch.float64)
-    position = ((rows + 0.5) * (src / dst) - 0.5).clamp_(min=0)
-    low = position.floor().long().clamp_(max=src - 1)
-    high = (low + 1).clamp_(max=src - 1)
-    weight = position - low
-    matrix = torch.zeros(len(rows), src, dtype=torch.float64)
-    matrix.scatter_add_(1, low[:, None], (1 - weight)[:, None])
-    matrix.scatter_add_(1, high[:, None], weight[:, None])
-    return matrix
 
 
 @lru_cache(maxsize=64)
@@ -44,7 +29,7 @@ def _bands(src: int, up: int, crop: int, out: int, device: str):
     Output samples from ``start`` on are ``matrix (block, high - low)`` times the source samples
     ``[low, high)``.
     """
-    matrix = _bilinear_matrix(crop, out) @ _bilinear_matrix(src, up, keep=crop)
+    matrix = composite_matrix(src, up, crop, out)
     size = _CPU_BLOCK if torch.device(device).type == 'cpu' else _DEVICE_BLOCK
     places, blocks = [], []
     for start in range(0, out, size):
@@ -100,19 +85,53 @@ def to_original_size(probs: Tensor, up_size: tuple[int, int], crop_size: tuple[i
     rows = _bands(probs.shape[1], up_size[0], crop_size[0], height, device)
     columns = _bands(probs.shape[2], up_size[1], crop_size[1], width, device)
     step = chunk_size(height * width, device=device)
+    if probs.device.type == 'cpu':
+        windows, others = small_masks(probs.float(), up_size, crop_size, out_size, threshold)
+        return (_bitmaps if mask_format == 'bitmap' else _run_lengths)(
+            probs, windows, others.split(step), rows, columns, threshold, out_size)
     if mask_format == 'bitmap':
         masks = torch.empty(count, height, width, dtype=torch.bool, device=device)
         for start in range(0, count, step):
             _resize_into(probs[start:start + step], rows, columns, threshold,
                          masks[start:start + step])
         return masks
-    masks = RLEMasks(size=(height, width))
+    masks = RLEMasks(size=out_size)
     for start in range(0, count, step):
         part = probs[start:start + step]
         buffer = torch.empty(len(part), height, width, dtype=torch.bool, device=device)
         _resize_into(part, rows, columns, threshold, buffer)
         masks.extend(encode_masks(buffer))
     return masks
+
+
+def _bitmaps(probs, windows, others, rows, columns, threshold, size):
+    """On a CPU, of small masks from their windows, and of a few others at once."""
+    masks = torch.zeros(len(probs), *size, dtype=torch.bool)
+    for some in windows:
+        _, width, height = some.columns.shape
+        numbers, tops, lefts = (torch.from_numpy(one)[:, None, None] for one in some[:3])
+        masks[numbers, tops + torch.arange(height)[:, None], lefts + torch.arange(width)] = \
+            some.columns.transpose(1, 2)
+    for some in others:
+        found = torch.empty(len(some), *size, dtype=torch.bool)
+        _resize_into(probs[some], rows, columns, threshold, found)
+        masks[some] = found
+    return masks
+
+
+def _run_lengths(probs, windows, others, rows, columns, threshold, size):
+    """The same as run lengths."""
+    found = [None] * len(probs)
+    for some in windows:
+        for number, rle in zip(some.masks.tolist(), rles_of_windows(some, size)):
+            found[number] = rle
+    for some in others:
+        turned = torch.empty(len(some), size[1], size[0], dtype=torch.bool)
+        # columns as rows: run lengths go down the columns
+        _resize_into(probs[some].transpose(1, 2), columns, rows, threshold, turned)
+        for number, rle in zip(some.tolist(), encode_masks(turned.transpose(1, 2))):
+            found[number] = rle
+    return RLEMasks(found, size)
 
 
 def _resize_into(probs, rows, columns, threshold, out):
