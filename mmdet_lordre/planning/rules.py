@@ -27,6 +27,9 @@ SHARED = 0.005
 CELLS = (6, 72)
 #: Processes that load data for one GPU, at most.
 MOST_WORKERS = 8
+#: Images are of one scale where the sides of objects in pixels vary by less than this part of how
+#: their shares of the images do, in logarithms.
+_ONE_SCALE = 0.5
 _MULTIPLE = 32
 #: Objects, about, whose cells are counted.
 _LOOKED_AT = 20_000
@@ -72,9 +75,19 @@ def _part(objects):
 
 def needed_size(objects: Objects) -> int:
     """Longer side in pixels at which half of the objects measure the least that is useful, or at
-    which the images have twice their pixels: however large that is."""
-    native = float(np.percentile(objects.sizes.max(1), 90))
-    return _rounded(min(LEAST_SIDE / _part(objects), 2 * native))
+    which the images have twice their pixels: however large that is. Of images of one scale, cut to
+    very different sizes, it is that of nine tenths of the objects: those of the larger images are
+    no larger."""
+    parts = details(objects) / objects.longer
+    alike = _spread(objects.sides) < _ONE_SCALE * _spread(parts)
+    part = np.percentile(parts, 10 if alike else 50)
+    native = float(np.percentile(objects.sizes.max(1), 100 if alike else 90))
+    return _rounded(min(LEAST_SIDE / part, 2 * native))
+
+
+def _spread(values):
+    low, high = np.percentile(values, (5, 95))
+    return math.log(high / low)
 
 
 def _rounded(side: float) -> int:

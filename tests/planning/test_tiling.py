@@ -20,6 +20,7 @@ from mmdet_lordre.planning import auto, run
 from mmdet_lordre.planning.ceiling import ceiling_of
 from mmdet_lordre.planning.cost import batches_of
 from mmdet_lordre.planning.fit import fit
+from mmdet_lordre.planning.objects import read_objects
 from mmdet_lordre.planning.plan import config_of, read_both
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.tiling import cut, empty_share, tiles_a_picture, tiling_of
@@ -59,6 +60,18 @@ class TestRule:
     def test_crops_are_not_for_sizes_that_differ_widely(self):
         mixed = spread(30, 16, 2000) + spread(10, 900, 2000)
         assert tiling_of(objects([mixed], size=(2000, 2000))) is None
+
+
+    @pytest.mark.parametrize('scaled, expected', [(1, (320, 320)), (10, None)])
+    def test_of_pictures_cut_to_very_different_sizes(self, scaled, expected):
+        """Most objects are in small ones; those of the large ones are as large, or ten times."""
+        pictures = [spread(6, 30, 300, seed) for seed in range(30)]
+        data = coco(pictures + [spread(40, 30 * scaled, 3000, 1), spread(40, 30 * scaled, 3000)],
+                    size=(300, 300))
+        for image in data['images'][-2:]:
+            image.update(height=3000, width=3000)
+        found = tiling_of(read_objects(data, 'hand.json', None))
+        assert expected == (found and (found.tile, found.crop))
 
 
 class TestCut:
