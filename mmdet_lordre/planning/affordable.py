@@ -15,7 +15,7 @@ from .sample import Looks
 from .sizing import best_size, sizes_up_to
 
 _BOTH = 'float32', 'bfloat16'
-#: Longer side around which steps are measured, at most.
+#: Longer side about which steps are measured, at most.
 _LARGEST = 512
 
 
@@ -74,13 +74,14 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     start, most, _ = rules.image_sizes(train)
     sizes = sizes_up_to(most)
     # two sizes between which most lie that are chosen; steps on large pictures take long
-    small = _nearest(sizes, min(start, _LARGEST) / math.sqrt(2))
+    least = min(start, _LARGEST) / 2
+    small = _nearest(sizes, least)
     one = _resized(one, train, small)
     one, cost = _fitting(one, measuring.steps(one, precisions), measuring, memory)
     if memory and cost.memory > 0:
         room = small * math.sqrt(max(1., 1024 * memory / cost.memory))
         sizes = [size for size in sizes if size <= room] or [small]
-    large = _nearest(sizes, 2 * small)
+    large = _nearest(sizes, 2.5 * small)
     other = _resized(one, train, large)
     second = cost if large == small else measuring.steps(other, _same(cost))
     # what a step takes whatever the size, and what grows with the pixels
@@ -91,13 +92,17 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     longest = max(512, 2 * sizes[-1])
 
     def share(longer):
-        step = max(cost.step / 10, cost.step + slope * (longer**2 - small**2))
+        # at most in proportion to the pixels
+        step = max(cost.step * min(1, (longer / small)**2),
+                   cost.step + slope * (longer**2 - small**2))
         return learned(one.family, len(train.classes), longer,
                        one.shown * one.batch_size * steps_held(one, train, minutes, step, cost),
                        colored, one.sides[1] * longer / one.longer)
 
+    # smaller ones show half of the objects on fewer than ten pixels
+    useful = [size for size in sizes if size >= least] or sizes[-1:]
     longer, ceiling = best_size(
-        sizes, start, lambda size: measuring.ceiling(_resized(one, train, size), longest), share)
+        useful, lambda size: measuring.ceiling(_resized(one, train, size), longest), share)
     if small < longer < large:
         one, cost = _resized(one, train, longer), _between(
             cost, second, (longer**2 - small**2) / (large**2 - small**2))

@@ -13,34 +13,29 @@ def sizes_up_to(most: int) -> list[int]:
     return [size for size in _SIZES if size <= max(most, _SIZES[0])]
 
 
-def best_size(sizes: Sequence[int], start: int, ceiling: Callable[[int], float],
+def best_size(sizes: Sequence[int], ceiling: Callable[[int], float],
               share: Callable[[int], float]) -> tuple[int, float]:
     """The size of which most is expected: of its ceiling, the part that is learned in the time.
 
+    A larger size counts with the ceiling of a smaller one where its own is lower: that is how the
+    samples of small masks happen to fall, which trainings at several sizes do not learn.
+
     Args:
         sizes: That come into question, rising.
-        start: Where to begin to look.
-        ceiling: AP that can be reached at a size; asked for few of them.
+        ceiling: AP that can be reached at a size; not asked for where 1 would be too low.
         share: Of the ceiling, that is learned in the time at a size.
 
     Returns:
         The size and its ceiling.
     """
-    known: dict[int, tuple[float, float]] = {}
-
-    def expected(index):
-        if index not in known:
-            size = sizes[index]
-            top = ceiling(size)
-            known[index] = top * share(size), top
-        return known[index][0]
-
-    at = min(range(len(sizes)), key=lambda index: abs(sizes[index] - start))
-    # upwards, then downwards: what is expected rises to one size and falls from it
-    most = expected(at)
-    while at + 1 < len(sizes) and (not most or expected(at + 1) >= _WORTH * most):
-        at += 1
-        most = max(most, expected(at))
-    while at and _WORTH * expected(at - 1) > expected(at):
-        at -= 1
-    return sizes[at], known[at][1]
+    chosen, top, most = sizes[0], 0., 0.
+    highest = 0.
+    for size in sizes:
+        part = share(size)
+        if part < _WORTH * most:  # with any ceiling
+            continue
+        highest = max(highest, ceiling(size))
+        if highest * part >= _WORTH * most:
+            chosen, top = size, highest
+        most = max(most, highest * part)
+    return chosen, top

@@ -38,14 +38,14 @@ def test_more_images_are_worth_more_and_larger_ones_take_longer(family):
     assert by_form < by_color < few
 
 
-def choose(minutes, ceiling, start=160, asked=None):
+def choose(minutes, ceiling, asked=None):
     """Steps cost by the pixels; ``asked`` collects the sizes whose ceilings were computed."""
     def known(size):
         if asked is not None:
             asked.append(size)
         return ceiling(size)
 
-    return best_size(SIZES, start, known, lambda size: learned(
+    return best_size(SIZES, known, lambda size: learned(
         'solov2', 1, size, 6e4 * minutes * (160 / size)**2 / 60))
 
 
@@ -57,7 +57,7 @@ def test_large_images_where_small_ones_can_reach_little():
 def test_small_images_where_they_reach_as_much():
     asked = []
     assert choose(1, lambda size: 0.9, asked=asked) == (96, 0.9)
-    assert len(asked) == len(set(asked))
+    assert asked == SIZES[:len(asked)] and len(asked) < len(SIZES)
 
 
 def test_longer_trainings_have_larger_images():
@@ -66,7 +66,16 @@ def test_longer_trainings_have_larger_images():
 
 
 def test_a_ceiling_of_zero_is_left_behind():
-    assert choose(1, lambda size: max(0, size - 200) / 400, start=96)[0] > 200
+    assert choose(1, lambda size: max(0, size - 200) / 400)[0] > 200
+
+
+def test_how_samples_happen_to_fall_does_not_count():
+    """Masks of small objects fit some sizes by chance: no larger one is worth less for that, and
+    none behind such a one is overlooked."""
+    lucky = {160: 0.8, 192: 0.5, 224: 0.5, 256: 0.95, 320: 0.6}
+    assert choose(100, lambda size: lucky.get(size, 0.4)) == (320, 0.95)
+    assert choose(10, lambda size: lucky.get(size, 0.4)) == (256, 0.95)
+    assert choose(0.5, lambda size: lucky.get(size, 0.4))[0] == 160
 
 
 def test_sizes_end_at_the_largest_of_use():
@@ -102,7 +111,7 @@ def test_large_pictures_are_not_measured_to_be_ruled_out():
                                (lambda longer: longer / 1536, 5, 1536)):
         measuring = Measured(train, top)
         one, _ = affordable(fit(train, Looks(), 'lordre'), measuring, Looks(), minutes)
-        assert measuring.sizes[:2] == [384, 768] and one.longer <= most
+        assert measuring.sizes[:2] == [256, 640] and one.longer <= most
         assert measuring.sizes[2:] in ([], [one.longer])
 
 
@@ -113,7 +122,7 @@ def test_between_two_sizes_nothing_is_measured(minutes):
     measuring = Measured(train, lambda longer: 1 - 40 / longer)
     one, cost = affordable(fit(train, Looks(), 'lordre'), measuring, Looks(), minutes)
     small, large = measuring.sizes[:2]
-    assert 2 * small == large
+    assert 2 * small <= large <= 3 * small
     assert measuring.sizes[2:] == ([] if small <= one.longer <= large else [one.longer])
     assert cost.step == pytest.approx(1e-6 * one.longer**2)
     assert cost.memory == 100 and cost.load == 0
