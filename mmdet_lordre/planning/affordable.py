@@ -92,15 +92,13 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     longest = max(512, 2 * sizes[-1])
 
     def share(longer):
-        # at most in proportion to the pixels
-        step = max(cost.step * min(1, (longer / small)**2),
-                   cost.step + slope * (longer**2 - small**2))
+        step = cost.step + slope * (longer**2 - small**2)
         return learned(one.family, len(train.classes), longer,
                        one.shown * one.batch_size * steps_held(one, train, minutes, step, cost),
                        colored, one.sides[1] * longer / one.longer)
 
     # smaller ones show half of the objects on fewer than ten pixels
-    useful = [size for size in sizes if size >= least] or sizes[-1:]
+    useful = [size for size in sizes if size >= max(least, small)] or sizes[-1:]
     longer, ceiling = best_size(
         useful, lambda size: measuring.ceiling(_resized(one, train, size), longest), share)
     if small < longer < large:
