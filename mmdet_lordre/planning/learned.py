@@ -4,7 +4,7 @@ import math
 #: Thousands of images after which a family comes to half of its ceiling, at images of 200 px (in
 #: proportion to that: larger ones show more and are learned more slowly): of one class, and how
 #: many more by the power of the others (docs/planning.md).
-EFFORT = {'lordre': (0.2, 0.3), 'solov2': (0.2, 0.5), 'polarmask': (1.5, 3.5),
+EFFORT = {'lordre': (0.1, 0.3), 'solov2': (0.2, 0.5), 'polarmask': (1.5, 3.5),
           'aggmask': (1.5, 1.5), 'aggmask_star': (0.8, 0.84)}
 _POWER = 0.75
 #: Part of that which is left where colors tell the classes apart.
