@@ -76,7 +76,6 @@ class Fit:
             pictures.
         most: Objects of a picture at most, where it is judged tile by tile.
         sparse: Whether most crops show no object.
-        padded: Whether some pictures are smaller than crops.
         gamma: Steps after which the average is one over its whole horizon.
         weights: What the backbone begins with, None for random numbers.
         reading: How image files are read.
@@ -105,7 +104,6 @@ class Fit:
     tile: int | None = None
     most: int = 0
     sparse: bool = False
-    padded: bool = False
     gamma: int = 2000
     weights: Pretrained | None = None
     reading: Reading = AS_USUAL

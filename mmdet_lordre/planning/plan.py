@@ -277,7 +277,6 @@ class _Crops:
         train, tile, crop = self.train, self.tiling.tile, self.tiling.crop
         one = fit(self.tiles, self.looks, family, size, crop, batch_size,
                   tile=tile, weights=weights,
-                  padded=bool((train.sizes.max(1) < tile).any()),
                   sparse=empty_share(train, self.tiles, tile) > 0.5)
         how = 'keep their pixels' if 0.95 < crop / tile < 1.05 else \
             'show them larger than whole pictures can'

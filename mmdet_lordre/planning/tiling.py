@@ -75,7 +75,6 @@ def cut(objects: Objects, tile: int) -> Objects:
 
     Returns:
         Tiles with an object in place of the pictures; segments are cut when they are asked for.
-        Smaller pictures are padded to a tile, as in training and prediction.
     """
     centers = (objects.boxes[:, :2] + objects.boxes[:, 2:]) / 2
     heights, widths = objects.sizes[objects.images].T
@@ -86,11 +85,10 @@ def cut(objects: Objects, tile: int) -> Objects:
     kinds, place = np.unique(keys[order], axis=0, return_inverse=True)
     corners = np.stack([top, left], axis=1)[order]
     whole = objects.sizes[kinds[:, 0]]
-    shown = np.minimum(whole, tile)
-    sizes = np.where(whole.max(1, keepdims=True) < tile, tile, shown)
+    sizes = np.minimum(whole, tile)
     place = place.reshape(-1)
     boxes = objects.boxes[order] - np.tile(corners[:, ::-1], 2)
-    limits = np.tile(shown[place][:, ::-1], 2)
+    limits = np.tile(sizes[place][:, ::-1], 2)
     kept = np.clip(boxes, 0, limits)
 
     def area(b):

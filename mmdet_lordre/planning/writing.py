@@ -184,8 +184,6 @@ def _sizes(fit):
     # of pictures that are mostly empty a part of the crops show no object
     steps = [f"dict(type='RandomChoice', prob=[0.3, 0.7], transforms=[\n        [{crop(True)}],\n"
              f'        [{crop(False)}]]),' if fit.sparse else f'{crop(True)},']
-    if fit.padded:  # as for prediction: else such pictures would be enlarged
-        steps.append(f"dict(type='Pad', size={sides[:1] * 2}, padding_mode='edge'),")
     return [*steps, "dict(type='FilterAnnotations', min_gt_bbox_wh=(2, 2), keep_empty=False),",
             "dict(type='Resize', scale=scale, keep_ratio=True),"]
 

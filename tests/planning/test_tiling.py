@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from mmdet.apis import inference_detector
 from mmengine.config import Config
 from pycocotools import mask as mask_api
@@ -86,14 +85,10 @@ class TestCut:
         assert areas == pytest.approx(inside.prod(1), abs=0.1)
         assert tiles.areas == pytest.approx(inside.prod(1))
 
-    @pytest.mark.parametrize('size, expected', [((80, 80), (300, 300)), ((80, 300), (80, 300)),
-                                                ((80, 400), (80, 300))])
-    def test_a_picture_smaller_than_a_tile_is_padded(self, size, expected):
-        whole = objects([spread(4, 10, 80)], size=size)
+    def test_a_picture_smaller_than_a_tile_stays(self):
+        whole = objects([spread(4, 10, 80)], size=(80, 80))
         tiles = cut(whole, 300)
-        assert tiles.sizes.tolist() == [list(expected)]
-        assert tiles.boxes.tolist() == whole.boxes.tolist()
-        assert mask_api.decode(tiles.segments[0]).shape == expected
+        assert tiles.sizes.tolist() == [[80, 80]] and tiles.boxes.tolist() == whole.boxes.tolist()
 
     def test_shares(self):
         whole = objects([[(square(10, 10, 20), 0)]], size=(600, 600))
@@ -120,26 +115,6 @@ def test_configs(family, sparse, tmp_path):
     # warnings are about what the network sees
     assert not any('enlarge' in line for line in warnings_of(cfg))
     assert ceiling_of(cfg, cut(whole, 200), range(2)).ap > 0.5
-
-
-def test_of_small_pictures_objects_are_shown_no_larger(tmp_path):
-    """Where some are smaller than crops; predicted, they are padded to a tile."""
-    size = 120
-    path = write(tmp_path, coco([spread(4, 16, size)] * 4, size=(size, size)))
-    sides = {}
-    for padded in (False, True):
-        cfg = config_of(config_text(fit(
-            cut(objects([spread(12, 16, 500)], size=(500, 500)), 240), Looks(), 'lordre',
-            longer=320, tile=240, padded=padded), (path, str(tmp_path)), None))
-        assert 'Pad' in str(cfg.train_pipeline) or not padded
-        (batch, ), _ = batches_of(cfg, 1)
-        boxes = torch.cat([one.gt_instances.bboxes.tensor for one in batch['data_samples']])
-        assert batch['inputs'][0].shape == (3, 320, 320) and len(boxes)
-        assert all(mask.shape == (320, 320) and mask.any() for one in batch['data_samples']
-                   for mask in one.gt_instances.masks.masks)
-        sides[padded] = (boxes[:, 2:] - boxes[:, :2]).max()
-    assert sides[False] == pytest.approx(16 * 320 / size, abs=1)
-    assert sides[True] == pytest.approx(16 * 320 / 200, abs=1)
 
 
 @pytest.fixture
