@@ -117,7 +117,7 @@ def _samples(axis, starts, length):
     taps = axis.weights.shape[1]
     columns = (first - lowest)[:, :, None] + torch.arange(taps)
     # what lies beyond has no weight
-    matrix = torch.zeros(len(starts), length, count + taps).scatter_(
+    matrix = torch.zeros(len(starts), length, count + taps, dtype=torch.float32).scatter_(
         2, columns, axis.weights[places])[:, :, :count]
     samples = lowest + torch.arange(count)
     return samples.clamp(max=int(axis.stop[-1]) - 1), matrix

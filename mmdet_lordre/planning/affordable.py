@@ -101,14 +101,14 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     useful = [size for size in sizes if size >= max(least, small)] or sizes[-1:]
     longer, ceiling = best_size(
         useful, lambda size: measuring.ceiling(_resized(one, train, size), longest), share)
-    if small < longer < large:
-        one, cost = _resized(one, train, longer), _between(
-            cost, second, (longer**2 - small**2) / (large**2 - small**2))
-    elif longer == large:
-        one, cost = other, second
+    chosen = _resized(one, train, longer)
+    if longer == large:
+        cost = second
+    elif small < longer < large and _build(one) == _build(chosen) == _build(other):
+        cost = _between(cost, second, (longer**2 - small**2) / (large**2 - small**2))
     elif longer != small:
-        one = _resized(one, train, longer)
-        cost = measuring.steps(one, _same(cost))
+        cost = measuring.steps(chosen, _same(cost))
+    one = chosen
     thin = rules.thin(train)
     seen = one.batch_size * steps_held(one, train, minutes, cost.step, cost)
     one.why['longer'] = (f'{one.sides[1]:.0f} px for the middle object'
@@ -144,6 +144,12 @@ def _between(small: Cost, large: Cost, part: float) -> Cost:
     """What steps cost on images of a size between two others."""
     return replace(small, **{name: getattr(small, name) + part * (
         getattr(large, name) - getattr(small, name)) for name in ('step', 'load', 'memory')})
+
+
+def _build(one):
+    """What a fit changes with the size besides the pixels: such steps cannot be compared."""
+    levels = one.heads.get('strides') if one.family == 'polarmask' else None
+    return one.stages, levels, one.kept is None
 
 
 def _nearest(sizes, wished):
