@@ -1,4 +1,6 @@
 """Two bilinear resizes with a crop between them, as one matrix for rows and one for columns."""
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,7 @@ def bilinear_matrix(src: int, dst: int, keep: int | None = None) -> Tensor:
     return matrix
 
 
+@lru_cache(maxsize=4)
 def composite_matrix(src: int, up: int, crop: int, out: int) -> Tensor:
     """Matrix (out, src), float64, of a resize to ``up`` samples, of which the first ``crop`` are
     resized to ``out``. Rows add up to 1, and none of their numbers is negative."""

@@ -82,13 +82,18 @@ def to_original_size(probs: Tensor, up_size: tuple[int, int], crop_size: tuple[i
     _check(probs, up_size, crop_size, out_size, mask_format)
     (height, width), count = out_size, len(probs)
     device = str(probs.device)
-    rows = _bands(probs.shape[1], up_size[0], crop_size[0], height, device)
-    columns = _bands(probs.shape[2], up_size[1], crop_size[1], width, device)
     step = chunk_size(height * width, device=device)
+    windows, others = (), None
     if probs.device.type == 'cpu':
         windows, others = small_masks(probs.float(), up_size, crop_size, out_size, threshold)
+    rows = columns = ()
+    if others is None or len(others):
+        rows, columns = (_bands(*sizes, device) for sizes in zip(
+            probs.shape[1:], up_size, crop_size, out_size))
+    if others is not None:
         return (_bitmaps if mask_format == 'bitmap' else _run_lengths)(
-            probs, windows, others.split(step), rows, columns, threshold, out_size)
+            probs, windows, others.split(step) if len(others) else (), rows, columns, threshold,
+            out_size)
     if mask_format == 'bitmap':
         masks = torch.empty(count, height, width, dtype=torch.bool, device=device)
         for start in range(0, count, step):

@@ -45,6 +45,10 @@ class _Axis(NamedTuple):
     stop: Tensor     # (out,) and one past the last
     weights: Tensor  # (out, most) from the first on
 
+    def reach(self, length: int) -> int:
+        """Samples of the map that so many of the image follow from, at most."""
+        return int((self.stop[length - 1:] - self.first[:len(self.first) - length + 1]).max())
+
 
 @lru_cache(maxsize=64)
 def _axis(src: int, up: int, crop: int, out: int) -> _Axis:
@@ -94,7 +98,10 @@ def _windows(probs, axes, starts, sides, small, out_size, threshold):
     kind_of = kind_of.reshape(-1)
     for number, (height, width) in enumerate(kinds.tolist()):
         chosen = small[kind_of == number]
-        step = chunk_size(height * width)
+        # pixels, and the matrices that make them
+        step = chunk_size(height * width + sum(
+            side * (axis.reach(side) + axis.weights.shape[1])
+            for axis, side in zip(axes, (height, width))))
         for begin in range(0, len(chosen), step):
             some = chosen[begin:begin + step]
             tops, lefts = np.minimum(starts[some], np.array(out_size) - (height, width)).T
