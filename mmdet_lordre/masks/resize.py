@@ -1,19 +1,19 @@
 """From the network's probability maps to masks of the original image, in one step.
 
 Published mask heads resize twice: from the map to the padded network input, and, after the
-padding is cropped, from there to the original image. Each of the three steps is linear and acts
-on rows and columns separately, so together they are ``A_y @ map @ A_x.T`` with two small band
-matrices. Nothing at the size of the network input is ever made.
+padding is cropped, from there to the original image. Together these are one product with a band
+matrix on each side. Nothing at the size of the network input is ever made.
 """
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from .bilinear import composite_matrix
+from .bilinear import taps
 from .chunks import chunk_size
 from .rle import RLEMasks, encode_masks
-from .small_masks import rles_of_windows, small_masks
+from .runs import rles_of_crops
+from .small_masks import small_masks
 from .transfer import upload
 
 # Output rows (or columns) handled by one product: the narrower, the fewer zeros of the band
@@ -29,15 +29,13 @@ def _bands(src: int, up: int, crop: int, out: int, device: str):
     Output samples from ``start`` on are ``matrix (block, high - low)`` times the source samples
     ``[low, high)``.
     """
-    matrix = composite_matrix(src, up, crop, out)
+    axis = taps(src, up, crop, out)
     size = _CPU_BLOCK if torch.device(device).type == 'cpu' else _DEVICE_BLOCK
     places, blocks = [], []
-    for start in range(0, out, size):
-        block = matrix[start:start + size]
-        used = block.any(dim=0).nonzero().flatten()
-        low, high = int(used[0]), int(used[-1]) + 1
-        places.append((start, low, high))
-        blocks.append(block[:, low:high].float())
+    for samples in torch.arange(out).split(size):
+        low, high = int(axis.first[samples[0]]), int(axis.stop[samples[-1]])
+        places.append((int(samples[0]), low, high))
+        blocks.append(axis.matrices(samples, high - low))
     # all blocks in one copy
     flat = upload(torch.cat([block.flatten() for block in blocks]), device)
     parts = flat.split([block.numel() for block in blocks])
@@ -81,66 +79,64 @@ def to_original_size(probs: Tensor, up_size: tuple[int, int], crop_size: tuple[i
     """
     _check(probs, up_size, crop_size, out_size, mask_format)
     (height, width), count = out_size, len(probs)
-    device = str(probs.device)
-    step = chunk_size(height * width, device=device)
-    windows, others = (), None
+    sizes = tuple(zip(probs.shape[1:], up_size, crop_size, out_size))
+    step = chunk_size(height * width, device=probs.device)
     if probs.device.type == 'cpu':
         windows, others = small_masks(probs.float(), up_size, crop_size, out_size, threshold)
-    rows = columns = ()
-    if others is None or len(others):
-        rows, columns = (_bands(*sizes, device) for sizes in zip(
-            probs.shape[1:], up_size, crop_size, out_size))
-    if others is not None:
-        return (_bitmaps if mask_format == 'bitmap' else _run_lengths)(
-            probs, windows, others.split(step) if len(others) else (), rows, columns, threshold,
-            out_size)
+        make = _bitmaps if mask_format == 'bitmap' else _run_lengths
+        return make(probs, windows, others, sizes, threshold, step)
     if mask_format == 'bitmap':
-        masks = torch.empty(count, height, width, dtype=torch.bool, device=device)
+        masks = torch.empty(count, height, width, dtype=torch.bool, device=probs.device)
         for start in range(0, count, step):
-            _resize_into(probs[start:start + step], rows, columns, threshold,
-                         masks[start:start + step])
+            _resize_into(probs[start:start + step], sizes, threshold, masks[start:start + step])
         return masks
     masks = RLEMasks(size=out_size)
     for start in range(0, count, step):
         part = probs[start:start + step]
-        buffer = torch.empty(len(part), height, width, dtype=torch.bool, device=device)
-        _resize_into(part, rows, columns, threshold, buffer)
+        buffer = torch.empty(len(part), height, width, dtype=torch.bool, device=probs.device)
+        _resize_into(part, sizes, threshold, buffer)
         masks.extend(encode_masks(buffer))
     return masks
 
 
-def _bitmaps(probs, windows, others, rows, columns, threshold, size):
+def _bitmaps(probs, windows, others, sizes, threshold, step):
     """On a CPU, of small masks from their windows, and of a few others at once."""
+    size = [out for *_, out in sizes]
     masks = torch.zeros(len(probs), *size, dtype=torch.bool)
     for some in windows:
         _, width, height = some.columns.shape
         numbers, tops, lefts = (torch.from_numpy(one)[:, None, None] for one in some[:3])
         masks[numbers, tops + torch.arange(height)[:, None], lefts + torch.arange(width)] = \
             some.columns.transpose(1, 2)
-    for some in others:
+    for start in range(0, len(others), step):
+        some = others[start:start + step]
         found = torch.empty(len(some), *size, dtype=torch.bool)
-        _resize_into(probs[some], rows, columns, threshold, found)
+        _resize_into(probs[some], sizes, threshold, found)
         masks[some] = found
     return masks
 
 
-def _run_lengths(probs, windows, others, rows, columns, threshold, size):
+def _run_lengths(probs, windows, others, sizes, threshold, step):
     """The same as run lengths."""
-    found = [None] * len(probs)
+    height, width = (out for *_, out in sizes)
+    encoded = [None] * len(probs)
     for some in windows:
-        for number, rle in zip(some.masks.tolist(), rles_of_windows(some, size)):
-            found[number] = rle
-    for some in others:
-        turned = torch.empty(len(some), size[1], size[0], dtype=torch.bool)
+        rles = rles_of_crops(some.columns.numpy(), some.tops, some.lefts, (height, width))
+        for number, rle in zip(some.masks.tolist(), rles):
+            encoded[number] = rle
+    for start in range(0, len(others), step):
+        some = others[start:start + step]
+        turned = torch.empty(len(some), width, height, dtype=torch.bool)
         # columns as rows: run lengths go down the columns
-        _resize_into(probs[some].transpose(1, 2), columns, rows, threshold, turned)
+        _resize_into(probs[some].transpose(1, 2), sizes[::-1], threshold, turned)
         for number, rle in zip(some.tolist(), encode_masks(turned.transpose(1, 2))):
-            found[number] = rle
-    return RLEMasks(found, size)
+            encoded[number] = rle
+    return RLEMasks(encoded, (height, width))
 
 
-def _resize_into(probs, rows, columns, threshold, out):
+def _resize_into(probs, sizes, threshold, out):
     """Write the thresholded resize of a few maps into ``out``."""
+    rows, columns = (_bands(*axis, str(probs.device)) for axis in sizes)
     # autocast would run the products in half precision
     with torch.autocast(probs.device.type, enabled=False):
         probs = probs.float()

@@ -224,3 +224,27 @@ def rle_of_crop(bitmap: np.ndarray, y: int, x: int, size: tuple[int, int]) -> di
     column, row = np.nonzero(changes)
     places = (x + column) * height + y + row
     return rle_of_runs(places[::2], places[1::2], (height, width))
+
+
+def rles_of_crops(columns: np.ndarray, tops: np.ndarray, lefts: np.ndarray,
+                  size: tuple[int, int]) -> list[dict]:
+    """The same of several bitmaps of one size at once; one alone takes three times as long.
+
+    Args:
+        columns: (n, w, h), 0 or 1 (or bool), no side 0: the bitmaps, column by column.
+        tops, lefts: int64 (n,), where they begin.
+        size: (height, width) of the image.
+    """
+    (count, width, height), (rows, pixels) = columns.shape, (int(size[0]), int(size[0] * size[1]))
+    changes = np.zeros((count, width, height + 1), bool)
+    changes[:, :, 0], changes[:, :, -1] = columns[:, :, 0], columns[:, :, -1]
+    changes[:, :, 1:-1] = columns[:, :, 1:] != columns[:, :, :-1]
+    # several times as fast as looking for the places of an array of three axes
+    mask, column, row = np.unravel_index(np.flatnonzero(changes), changes.shape)
+    places = (lefts[mask] + column) * rows + tops[mask] + row
+    # the end of the image is no change; a run that ends where the next column begins goes on
+    inside = places < pixels
+    places = (mask * pixels + places)[inside]
+    apart = np.ones(len(places) + 1, bool)
+    apart[1:-1] = places[1:] != places[:-1]
+    return rles_of_changes(places[apart[1:] & apart[:-1]], count, size)

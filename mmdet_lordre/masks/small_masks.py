@@ -5,17 +5,15 @@ of these does. Around those there is a window, and all masks with windows of a l
 at once; what is outside is never computed, and never encoded.
 """
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .bilinear import composite_matrix
+from .bilinear import taps
 from .chunks import chunk_size
 from .geometry import spans_of
-from .runs import rles_of_changes
 
 #: Sides of windows are powers of two, from this on: few sizes, few products.
 _LEAST = 8
@@ -39,27 +37,6 @@ class Windows(NamedTuple):
     columns: Tensor
 
 
-class _Axis(NamedTuple):
-    """How the samples along an axis of the image follow from those of the map."""
-    first: Tensor    # (out,) the first sample of the map that counts
-    stop: Tensor     # (out,) and one past the last
-    weights: Tensor  # (out, most) from the first on
-
-    def reach(self, length: int) -> int:
-        """Samples of the map that so many of the image follow from, at most."""
-        return int((self.stop[length - 1:] - self.first[:len(self.first) - length + 1]).max())
-
-
-@lru_cache(maxsize=64)
-def _axis(src: int, up: int, crop: int, out: int) -> _Axis:
-    matrix = composite_matrix(src, up, crop, out)
-    first, stop = spans_of(matrix != 0)
-    most = int((stop - first).max())
-    samples = first[:, None] + torch.arange(most)
-    weights = matrix.gather(1, samples.clamp(max=src - 1)).where(samples < stop[:, None], 0.)
-    return _Axis(first, stop, weights.float())
-
-
 def small_masks(probs: Tensor, up_size: tuple[int, int], crop_size: tuple[int, int],
                 out_size: tuple[int, int], threshold: float) -> tuple[Iterator[Windows], Tensor]:
     """Resize the small ones of some masks.
@@ -71,7 +48,7 @@ def small_masks(probs: Tensor, up_size: tuple[int, int], crop_size: tuple[int, i
     Returns:
         The windows of those that are small, and which the others are, int64 (m,).
     """
-    axes = [_axis(*sizes) for sizes in zip(probs.shape[1:], up_size, crop_size, out_size)]
+    axes = [taps(*sizes) for sizes in zip(probs.shape[1:], up_size, crop_size, out_size)]
     # one that is no number is looked at, too
     places = [_reached(axis, *spans_of(~(probs.amax(2 - number) <= threshold - _ROUNDING)))
               for number, axis in enumerate(axes)]
@@ -118,31 +95,7 @@ def _samples(axis, starts, length):
     """The samples (n, k) of the map that windows take along an axis, and matrices
     (n, length, k) that make the windows of them."""
     places = torch.from_numpy(starts)[:, None] + torch.arange(length)
-    first = axis.first[places]
-    lowest = first[:, :1]
+    lowest = axis.first[places[:, :1]]
     count = int((axis.stop[places[:, -1:]] - lowest).max())
-    taps = axis.weights.shape[1]
-    columns = (first - lowest)[:, :, None] + torch.arange(taps)
-    # what lies beyond has no weight
-    matrix = torch.zeros(len(starts), length, count + taps, dtype=torch.float32).scatter_(
-        2, columns, axis.weights[places])[:, :, :count]
     samples = lowest + torch.arange(count)
-    return samples.clamp(max=int(axis.stop[-1]) - 1), matrix
-
-
-def rles_of_windows(windows: Windows, size: tuple[int, int]) -> list[dict]:
-    """Run lengths of images of that (height, width), zero outside of the windows; their masks in
-    the order of the windows."""
-    count, width, height = windows.columns.shape
-    changes = np.zeros((count, width, height + 1), bool)
-    pixels = windows.columns.numpy()
-    changes[:, :, 0], changes[:, :, -1] = pixels[:, :, 0], pixels[:, :, -1]
-    changes[:, :, 1:-1] = pixels[:, :, 1:] != pixels[:, :, :-1]
-    mask, column, row = np.unravel_index(np.flatnonzero(changes), changes.shape)
-    places = (windows.lefts[mask] + column) * size[0] + windows.tops[mask] + row
-    # the end of the image is no change; a run that ends where the next column begins goes on
-    inside = places < size[0] * size[1]
-    places = (mask * (size[0] * size[1]) + places)[inside]
-    apart = np.ones(len(places) + 1, bool)
-    apart[1:-1] = places[1:] != places[:-1]
-    return rles_of_changes(places[apart[1:] & apart[:-1]], count, size)
+    return samples.clamp(max=int(axis.stop[-1]) - 1), axis.matrices(places, count)

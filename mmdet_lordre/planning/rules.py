@@ -70,7 +70,11 @@ def thin(objects: Objects) -> float:
 
 def _part(objects):
     """Of the longer side of the image, what half of the objects measure."""
-    return float(np.median(details(objects) / objects.longer))
+    return float(np.median(_parts(objects)))
+
+
+def _parts(objects):
+    return details(objects) / objects.longer
 
 
 def needed_size(objects: Objects) -> int:
@@ -78,7 +82,7 @@ def needed_size(objects: Objects) -> int:
     which the images have twice their pixels: however large that is. Of images of one scale, cut to
     very different sizes, it is that of nine tenths of the objects: those of the larger images are
     no larger."""
-    parts = details(objects) / objects.longer
+    parts = _parts(objects)
     alike = _spread(objects.sides) < _ONE_SCALE * _spread(parts)
     part = np.percentile(parts, 10 if alike else 50)
     native = float(np.percentile(objects.sizes.max(1), 100 if alike else 90))

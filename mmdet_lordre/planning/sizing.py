@@ -28,8 +28,7 @@ def best_size(sizes: Sequence[int], ceiling: Callable[[int], float],
     Returns:
         The size and its ceiling.
     """
-    chosen, top, most = sizes[0], 0., 0.
-    highest = 0.
+    chosen, top, most, highest = sizes[0], 0., 0., 0.
     for size in sizes:
         part = share(size)
         if part < _WORTH * most:  # with any ceiling

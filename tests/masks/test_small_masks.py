@@ -7,7 +7,8 @@ from pycocotools import mask as mask_api
 
 from mmdet_lordre.masks import mask_boxes, to_original_size
 from mmdet_lordre.masks import small_masks as module
-from mmdet_lordre.masks.small_masks import Windows, rles_of_windows, small_masks
+from mmdet_lordre.masks.runs import rles_of_crops
+from mmdet_lordre.masks.small_masks import small_masks
 
 from .test_resize import two_resizes
 
@@ -67,14 +68,14 @@ def test_windows_hold_what_is_there_and_little_more():
 
 def test_run_lengths_by_hand():
     """Two columns of three rows, filled from top to bottom, at the end of an image of 3 x 4."""
-    columns = torch.ones(1, 2, 3, dtype=torch.bool)
-    window = Windows(np.array([0]), np.array([0]), np.array([2]), columns)
-    rle, = rles_of_windows(window, (3, 4))
+    columns = np.ones((1, 2, 3), bool)
+    place = np.array([0]), np.array([2])
+    rle, = rles_of_crops(columns, *place, (3, 4))
     expected = np.zeros((3, 4), np.uint8, order='F')
     expected[:, 2:] = 1
     assert rle == mask_api.encode(expected)
     columns[0, 0, 1] = False
-    rle, = rles_of_windows(window, (3, 4))
+    rle, = rles_of_crops(columns, *place, (3, 4))
     expected[1, 2] = 0
     assert rle == mask_api.encode(expected)
 
@@ -85,8 +86,7 @@ def test_run_lengths_of_random_windows():
         pixels = rng.random((60, columns, rows)) < 0.5
         tops = rng.integers(0, height - rows + 1, 60)
         lefts = rng.integers(0, width - columns + 1, 60)
-        found = rles_of_windows(Windows(np.arange(60), tops, lefts, torch.from_numpy(pixels)),
-                                (height, width))
+        found = rles_of_crops(pixels, tops, lefts, (height, width))
         for rle, one, top, left in zip(found, pixels, tops, lefts, strict=True):
             mask = np.zeros((height, width), np.uint8, order='F')
             mask[top:top + rows, left:left + columns] = one.T

@@ -60,7 +60,6 @@ class TestRule:
         mixed = spread(30, 16, 2000) + spread(10, 900, 2000)
         assert tiling_of(objects([mixed], size=(2000, 2000))) is None
 
-
     @pytest.mark.parametrize('scaled, expected', [(1, (320, 320)), (10, None)])
     def test_of_pictures_cut_to_very_different_sizes(self, scaled, expected):
         """Most objects are in small ones; those of the large ones are as large, or ten times."""
