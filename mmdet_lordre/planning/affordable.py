@@ -1,4 +1,5 @@
 """The size of the images and of the batch that are worth most in the time."""
+import functools
 import math
 from dataclasses import replace
 
@@ -73,17 +74,18 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     train = measuring.train
     start, most, _ = rules.image_sizes(train)
     sizes = sizes_up_to(most)
+    limit = 1024 * memory if memory else math.inf
     # two sizes between which most lie that are chosen; steps on large pictures take long
     least = min(start, _LARGEST) / 2
     small = _nearest(sizes, least)
     one = _resized(one, train, small)
     one, cost = _fitting(one, measuring.steps(one, precisions), measuring, memory)
-    if memory and cost.memory > 0:
-        room = small * math.sqrt(max(1., 1024 * memory / cost.memory))
-        sizes = [size for size in sizes if size <= room] or [small]
-    large = _nearest(sizes, 2.5 * small)
+    large = _nearest(_within(sizes, small, cost.memory, 0, 0, limit), 2.5 * small)
     other = _resized(one, train, large)
-    second = cost if large == small else measuring.steps(other, _same(cost))
+    # what gains on small pictures gains on large ones
+    second = cost if large == small else measuring.steps(
+        other, _same(cost) if cost.low_precision else precisions)
+    sizes = _within(sizes, small, cost.memory, large, second.memory, limit)
     # what a step takes whatever the size, and what grows with the pixels
     slope = (second.step - cost.step) / max(1, large**2 - small**2)
     slope = max(slope, cost.step / small**2 / 10)
@@ -97,17 +99,26 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
                        one.shown * one.batch_size * steps_held(one, train, minutes, step, cost),
                        colored, one.sides[1] * longer / one.longer)
 
+    @functools.cache
+    def ceiling_at(longer):
+        return measuring.ceiling(_resized(one, train, longer), longest)
+
     # smaller ones show half of the objects on fewer than ten pixels
     useful = [size for size in sizes if size >= max(least, small)] or sizes[-1:]
-    longer, ceiling = best_size(
-        useful, lambda size: measuring.ceiling(_resized(one, train, size), longest), share)
-    chosen = _resized(one, train, longer)
-    if longer == large:
-        cost = second
-    elif small < longer < large and _build(one) == _build(chosen) == _build(other):
-        cost = _between(cost, second, (longer**2 - small**2) / (large**2 - small**2))
-    elif longer != small:
-        cost = measuring.steps(chosen, _same(cost))
+    while True:
+        longer, ceiling = best_size(useful, ceiling_at, share)
+        chosen = _resized(one, train, longer)
+        alike = cost.low_precision == second.low_precision
+        if longer in (small, large):
+            found = cost if longer == small else second
+        elif longer < large and alike and _build(one) == _build(chosen) == _build(other):
+            found = _between(cost, second, (longer**2 - small**2) / (large**2 - small**2))
+        else:
+            found = measuring.steps(chosen, _same(second) if alike else precisions)
+        if longer <= large or not found.memory > limit:
+            break
+        useful = [size for size in useful if size < longer] or [large]
+    cost = found
     one = chosen
     thin = rules.thin(train)
     seen = one.batch_size * steps_held(one, train, minutes, cost.step, cost)
@@ -116,6 +127,17 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
                          + ': larger images reach more, smaller ones are learned sooner (masks of '
                          f'AP {ceiling:.2f} at best, {seen} images seen)')
     return one, cost
+
+
+def _within(sizes, small, first, large, second, limit):
+    """Sizes whose steps take no more memory than the limit, by that of a small and a large one;
+    by that of the small one alone, as if all of it grew with the pixels, where the large one says
+    nothing."""
+    if not first > 0:  # it is unknown
+        return sizes
+    a_pixel = (second - first) / (large**2 - small**2) if second > first else first / small**2
+    room = small**2 + max(0., limit - first) / a_pixel
+    return [size for size in sizes if size**2 <= room] or [small]
 
 
 def steps_held(one: Fit, train: Objects, minutes: float, step: float, cost: Cost) -> int:

@@ -17,6 +17,7 @@ from mmdet_lordre.planning.tiling import cut, tiling_of
 from .data import coco, square
 
 SIZES = [96, 128, 160, 192, 224, 256, 320]
+BOTH = 'float32', 'bfloat16'
 
 
 def test_half_of_the_ceiling_worked_by_hand():
@@ -86,12 +87,15 @@ class Measured:
     """Steps that cost by their pixels, and ceilings by hand."""
     device = 'cpu'
 
-    def __init__(self, train, ceiling):
-        self.train, self.top, self.sizes = train, ceiling, []
+    def __init__(self, train, ceiling, memory=lambda size: 100., gains_from=1e9):
+        self.train, self.top, self.memory, self.gains_from = train, ceiling, memory, gains_from
+        self.sizes, self.precisions = [], []
 
     def steps(self, one, precisions):
         self.sizes.append(one.longer)
-        return Cost(1e-6 * one.longer**2, 0., 100., False)
+        self.precisions.append(precisions)
+        low = precisions == BOTH[1:] or (len(precisions) == 2 and one.longer >= self.gains_from)
+        return Cost(1e-6 * one.longer**2, 0., self.memory(one.longer), low)
 
     def whole(self, one, cost):
         return cost
@@ -126,6 +130,41 @@ def test_between_two_sizes_nothing_is_measured(minutes):
     assert measuring.sizes[2:] == ([] if small <= one.longer <= large else [one.longer])
     assert cost.step == pytest.approx(1e-6 * one.longer**2)
     assert cost.memory == 100 and cost.load == 0
+
+
+def squares_of_30_px():
+    return read_objects(coco([[(square(60 + 100 * i, 100, 30), 0) for i in range(4)]] * 20,
+                             size=(512, 512)), 'a.json', None)
+
+
+@pytest.mark.parametrize('memory, limit, expected', [
+    (lambda size: 60 + 1e-3 * size**2, 400, 512),  # of 583 px all of it would be taken
+    (lambda size: 60 + 1e-3 * size**2, 300, 448),
+    (lambda size: 1e-3 * size**2, 300, 512),
+    (lambda size: 60., 300, 320),  # it does not grow: 160 px and as much a pixel
+    (lambda size: 60 + 1e-3 * size**2 * (1 if size < 400 else 3), 300, 384),  # more than expected
+    (lambda size: float('nan'), 1, 768),
+])
+def test_memory_bounds_the_size(memory, limit, expected):
+    measuring = Measured(squares_of_30_px(), lambda longer: longer / 1536, memory)
+    one, cost = affordable(fit(measuring.train, Looks(), 'lordre', batch_size=2), measuring,
+                           Looks(), 1e5, limit / 1024)
+    assert one.longer == expected and not cost.memory > limit
+    assert one.batch_size == 2
+
+
+@pytest.mark.parametrize('gains_from, measured', [
+    (0, [(160, BOTH), (384, BOTH[1:])]),  # what gains on small pictures is not asked again
+    (200, [(160, BOTH), (384, BOTH), (256, BOTH)]),  # between sizes of two precisions
+    (1000, [(160, BOTH), (384, BOTH)]),
+])
+def test_the_precision_is_that_of_the_size(monkeypatch, gains_from, measured):
+    monkeypatch.setattr('mmdet_lordre.planning.affordable.slow_bfloat16', lambda: None)
+    measuring = Measured(squares_of_30_px(), lambda longer: min(longer, 256) / 256,
+                         gains_from=gains_from)
+    one, cost = affordable(fit(measuring.train, Looks(), 'lordre'), measuring, Looks(), 0.2)
+    assert one.longer == 256 and cost.low_precision == (gains_from < 256)
+    assert list(zip(measuring.sizes, measuring.precisions)) == measured
 
 
 def test_crops_are_compared_with_whole_pictures_by_their_pixels():
