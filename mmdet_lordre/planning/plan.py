@@ -19,6 +19,7 @@ from .card import Card
 from .ceiling import Ceiling, ceiling_of
 from .cost import Cost
 from .fit import FAMILIES, SIZES, Fit, fit
+from .layout import faster_layout
 from .leaks import find_leaks
 from .measuring import Measuring, absolute, config_of
 from .objects import Objects, read_objects
@@ -178,25 +179,33 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     with Measuring(train, device, reading) if measured else nullcontext() as measuring:
         _fit_all(plan, families, measuring, memory, (chosen, why, bool(size)),
                  (weights, weights_why), began + seconds, say)
-    plan.left_out = families[len(plan.fits):]
-    if plan.left_out and len(plan.fits) == 1:
-        ceilings, chosen_by = False, 'the one that learns soonest'
-    plan.card = replace(plan.card, all_counted=all(one.tile for one in plan.fits.values()))
-    if ceilings:
-        say('computing ceilings')
-        seen = {}
-        for family in plan.fits:
-            tile = plan.fits[family].tile
-            if tile not in seen:
-                judged = cut(val or train, tile) if tile else val or train
-                seen[tile] = judged, choose_images(judged, _CEILING_IMAGES, _CEILING_OBJECTS, seed)
-            plan.ceilings[family] = ceiling_of(config_of(plan.configs[family]), *seen[tile])
-        plan.choices = rank(train, plan.fits, plan.ceilings, looks.colored)
-    else:
-        plan.choices = [Choice(family, math.nan, f'{FAMILIES[family]}: {chosen_by}')
-                        for family in plan.fits]
+        plan.left_out = families[len(plan.fits):]
+        if plan.left_out and len(plan.fits) == 1:
+            ceilings, chosen_by = False, 'the one that learns soonest'
+        plan.card = replace(plan.card, all_counted=all(one.tile for one in plan.fits.values()))
+        if ceilings:
+            say('computing ceilings')
+            _choose(plan, seed)
+        else:
+            plan.choices = [Choice(family, math.nan, f'{FAMILIES[family]}: {chosen_by}')
+                            for family in plan.fits]
+        if measuring is not None:
+            one, cost = plan.fits[plan.best], plan.costs[plan.best]
+            _settle(plan, *faster_layout(one, cost, measuring, memory), memory)
     plan.seconds = time.monotonic() - began
     return plan
+
+
+def _choose(plan, seed):
+    """Ceilings, and the families by what is expected of them."""
+    train, val = plan.card.objects, plan.card.val
+    seen = {}
+    for family, one in plan.fits.items():
+        if one.tile not in seen:
+            judged = cut(val or train, one.tile) if one.tile else val or train
+            seen[one.tile] = judged, choose_images(judged, _CEILING_IMAGES, _CEILING_OBJECTS, seed)
+        plan.ceilings[family] = ceiling_of(config_of(plan.configs[family]), *seen[one.tile])
+    plan.choices = rank(train, plan.fits, plan.ceilings, plan.card.looks.colored)
 
 
 def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memory: float | None,
@@ -218,33 +227,39 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
             if measuring is None:
                 break
             one, cost = affordable(one, measuring, looks, minutes, memory, low_precision)
-            plan.costs[family] = cost
             if minutes < 5:  # else each family is tried in both precisions
                 low_precision = cost.low_precision
             if not memory or not cost.memory > 1024 * memory:
                 break
-        if measuring is not None:
-            cost = plan.costs[family]
-            one = replace(one, low_precision=cost.low_precision, on_gpu=device != 'cpu').with_steps(
-                steps_held(one, train, minutes, cost.step, cost))
-            views = crops.tiles.files if one.tile else train.files
-            one = replace(one, jitter=one.jitter and rules.worth_varying(
-                one.batch_size * one.steps, len(views)))
-            faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
-            one.why['precision'] = f'{faster} was faster here than {slower}'
-            if memory and cost.memory > 1024 * memory:
-                one.why['memory'] = (f'a step takes {cost.memory:.0f} MiB, more than --memory '
-                                     f'{memory:g} allows, with one image of {one.longer} px')
-            one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step' + (
-                f' and {cost.first * 1e3:.0f} ms for each image that is read first'
-                if cost.first > 0.05 * cost.step else '')
         one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
         one.why['weights'] = weights[1]
+        one = replace(one, low_precision=cost.low_precision if measuring else False,
+                      on_gpu=device != 'cpu')
         one = replace(one.with_workers(rules.workers(device)), reading=plan.card.reading)
-        plan.fits[family] = one
-        plan.configs[family] = config_text(
-            one, *[data and (absolute(data.path), absolute(data.folder))
-                   for data in (train, plan.card.val)])
+        _settle(plan, one, cost if measuring else None, memory)
+
+
+def _settle(plan, one, cost, memory):
+    """A fit, its cost and its config, with a schedule of as many steps as the minutes hold."""
+    train, minutes = plan.card.objects, plan.minutes
+    if cost is not None:
+        plan.costs[one.family] = cost
+        one = one.with_steps(steps_held(one, train, minutes, cost.step, cost))
+        views = cut(train, one.tile) if one.tile else train
+        one = replace(one, jitter=one.jitter and rules.worth_varying(
+            one.batch_size * one.steps, len(views.files)))
+        faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
+        one.why['precision'] = f'{faster} was faster here than {slower}'
+        if memory and cost.memory > 1024 * memory:
+            one.why['memory'] = (f'a step takes {cost.memory:.0f} MiB, more than --memory '
+                                 f'{memory:g} allows, with one image of {one.longer} px')
+        one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step' + (
+            f' and {cost.first * 1e3:.0f} ms for each image that is read first'
+            if cost.first > 0.05 * cost.step else '')
+    plan.fits[one.family] = one
+    plan.configs[one.family] = config_text(
+        one, *[data and (absolute(data.path), absolute(data.folder))
+               for data in (train, plan.card.val)])
 
 
 def _weights_of(pretrained, size):

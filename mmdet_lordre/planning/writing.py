@@ -249,8 +249,10 @@ def _schedule(fit, validated):
         f'    checkpoint=dict(interval={max(1, fit.steps // 10)}'
         + (", save_best='coco/segm_mAP', rule='greater'" if validated else '') + '),',
         f'    logger=dict(interval={min(50, max(1, fit.steps // 20))}))',
+        *([f'# {fit.why["channels_last"]}'] if 'channels_last' in fit.why else []),
         *(['# weights are averaged over a fiftieth of the steps'] if fit.ema else []),
-        'custom_hooks = [', *(f'    {hook},' for hook in hooks), ']']
+        *(['custom_hooks = [', *(f'    {hook},' for hook in hooks), ']'] if hooks else
+          ['custom_hooks = []'])]
     if fit.tile:
         lines += ["val_cfg = dict(type='TiledValLoop', tile=tile)",
                   "test_cfg = dict(type='TiledTestLoop', tile=tile)"]

@@ -1,0 +1,68 @@
+"""Training steps of planned configs, with the channels of a pixel side by side in memory and apart.
+
+    python benchmarks/layout.py my/train.json --images my/images --sides 256 384 512
+
+One thread, float32. Both models begin with the same weights and take their steps in turn, so that
+what else the machine does slows both; the first losses have to agree. CPU seconds, the median of
+the steps after the first.
+"""
+import argparse
+import copy
+import statistics
+import time
+
+import torch
+from mmengine.optim import build_optim_wrapper
+
+import mmdet_lordre  # noqa: F401 - registers everything
+from mmdet_lordre.planning.cost import batches_of, build
+from mmdet_lordre.planning.fit import FAMILIES, SIZES, fit
+from mmdet_lordre.planning.measuring import absolute, config_of
+from mmdet_lordre.planning.plan import read_both
+from mmdet_lordre.planning.sample import Looks
+from mmdet_lordre.planning.writing import config_text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('annotations', help='COCO file')
+    parser.add_argument('--images', help='folder of its images')
+    parser.add_argument('--families', nargs='+', choices=FAMILIES, default=['lordre'])
+    parser.add_argument('--sides', type=int, nargs='+', default=[128, 256, 384, 512],
+                        help='longer sides of the network input')
+    parser.add_argument('--size', choices=SIZES, default='small')
+    parser.add_argument('--steps', type=int, default=7)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    train, _ = read_both(args.annotations, args.images)
+    print('| family | side | side by side (s) | apart (s) | times as fast |\n' + '|---' * 5 + '|')
+    for family in args.families:
+        for side in args.sides:
+            one = fit(train, Looks(), family, args.size, side, 2, 1000)
+            cfg = config_of(config_text(one, (absolute(train.path), absolute(train.folder)), None))
+            together, apart = race(cfg, args.steps)
+            print(f'| {family} | {side} | {together:.3f} | {apart:.3f} | {together / apart:.2f} |',
+                  flush=True)
+
+
+def race(cfg, steps):
+    """Seconds of a step in the one order and in the other."""
+    batch = batches_of(cfg, 1)[0][0]
+    first = build(cfg, 'cpu').train()
+    models = first, copy.deepcopy(first).to(memory_format=torch.contiguous_format)
+    losses = [float(model.parse_losses(model(**model.data_preprocessor(
+        copy.deepcopy(batch), True), mode='loss'))[0]) for model in copy.deepcopy(models)]
+    assert abs(losses[0] - losses[1]) < 1e-3 * abs(losses[0]), losses
+    wrappers = [build_optim_wrapper(model, cfg.optim_wrapper) for model in models]
+    taken = [], []
+    for _ in range(steps):
+        for model, wrapper, seconds in zip(models, wrappers, taken):
+            data = copy.deepcopy(batch)
+            start = time.process_time()
+            model.train_step(data, wrapper)
+            seconds.append(time.process_time() - start)
+    return [statistics.median(seconds[1:]) for seconds in taken]
+
+
+if __name__ == '__main__':
+    main()
