@@ -18,6 +18,7 @@ from .checkpoints.safe_load import read_checkpoint
 from .checkpoints.work_folder import checkpoint_of_folder, config_beside
 from .config.building import not_built
 from .config.classes import class_names_of, classes_in, set_classes
+from .config.moved import follow_moved
 from .config.reading import (
     is_config_name,
     load_config,
@@ -99,11 +100,23 @@ def open_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = 
         if cfg is None:
             config = str(config_beside(checkpoint))
             cfg = load_config(config, options)
+    follow_moved(cfg, os.path.dirname(checkpoint))
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     classes, palette = classes_in(weights, checkpoint)
     if classes and classes != class_names_of(cfg):
         set_classes(cfg, classes, palette)
     return Opened(cfg, config, checkpoint, weights)
+
+
+def demand_device(device: str | None) -> None:
+    """Refuse a device that is not there; None where none is given."""
+    if device is None:
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f'device {str(device)!r} cannot be used here: '
+                        f'{str(error).splitlines()[0]}') from error
 
 
 def build_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
@@ -126,12 +139,7 @@ def build_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None =
         UserError: Config or checkpoint cannot be read, or do not fit each other; the device is not
             there; or mmcv lacks the model's deformable convolutions on it.
     """
-    if device is not None:
-        try:
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise UserError(f'device {str(device)!r} cannot be used here: '
-                            f'{str(error).splitlines()[0]}') from error
+    demand_device(device)
     cfg, config, path, weights = open_model(model, checkpoint, options)
     if not split_datasets(cfg, 'test'):
         raise UserError(f'config {config} has no test_dataloader: how images are prepared is '

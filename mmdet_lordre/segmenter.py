@@ -2,11 +2,11 @@
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
-from .models import build_model, open_model
+from .models import build_model, demand_device, open_model
 from .text import printable
 
 if TYPE_CHECKING:
@@ -63,8 +63,9 @@ class Segmenter:
         """
         from .datasets.formats import open_data
         from .planning.run import train_auto
+        demand_device(device)
         data = os.fspath(data)
-        whole = val is None and len(open_data(data)) > 1
+        whole = val is None and len(open_data(data, options.get('train_images'))) > 1
         runner = train_auto(None if whole else data, None if val is None else os.fspath(val),
                             data=data if whole else None, minutes=minutes,
                             work_dir=None if work_dir is None else os.fspath(work_dir), **options)
@@ -128,14 +129,14 @@ class Segmenter:
         return Settings(**settings)
 
     def evaluate(self, data: str | os.PathLike | None = None, *, images: str | None = None,
-                 metrics: tuple[str, ...] = ('segm', ), work_dir: str | None = None,
+                 metrics: str | Sequence[str] = 'segm', work_dir: str | None = None,
                  **testing: Any) -> dict[str, float]:
         """Figures on annotated pictures.
 
         Args:
             data: COCO file; the test data of the config if not given.
             images: Folder of its pictures, sought near it if not given.
-            metrics: What to evaluate.
+            metrics: What to evaluate, one or several.
             work_dir: Folder of the log; none is kept if not given.
             **testing: See :class:`~mmdet_lordre.training.testing.Testing`.
 
@@ -146,13 +147,14 @@ class Segmenter:
             UserError: The data cannot be used.
         """
         from .training.testing import Testing, demand_test_data, run_test
+        metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
         opened = open_model(self.source, self.checkpoint, self.options)
         demand_test_data(opened.cfg, opened.config)
         if opened.cfg.get('visualizer'):
             # mmengine keeps one of a name for the whole process, and its folder with it
             opened.cfg.visualizer.update(name=f'evaluation-{uuid.uuid4().hex}', vis_backends=[])
         with tempfile.TemporaryDirectory() as folder:
-            how = Testing(work_dir=work_dir or folder, metrics=tuple(metrics),
+            how = Testing(work_dir=work_dir or folder, metrics=metrics,
                           ann=None if data is None else os.fspath(data), images=images, **testing)
             return run_test(opened.cfg, opened.checkpoint, how, opened.weights)
 

@@ -1,14 +1,16 @@
 """``lordre plan``."""
 import argparse
 import os
+import shlex
 import sys
 import tempfile
 
 from ..config.own_data import find_own_data
 from ..datasets.formats import open_data
 from ..errors import UserError
+from ..files import demand_writable
 from ..planning.fit import FAMILIES, SIZES
-from ..planning.plan import Plan, describe, make_plan, read_both
+from ..planning.plan import Plan, check_limits, describe, make_plan, read_both
 from ..planning.writing import write_config
 from .options import Parser, add_device, whole_number
 
@@ -54,6 +56,13 @@ def main(argv: list[str] | None = None) -> Plan:
         raise UserError(f'--out: {args.out} must end in .py')
     if args.out and os.path.lexists(args.out):  # before anything is computed
         raise UserError(f'--out: {args.out} is there already: choose another name, or remove it')
+    if args.val_images and not args.val:
+        raise UserError('--val-images needs --val: without it there is nothing that they belong to')
+    if args.no_cost and args.memory is not None:
+        raise UserError('--memory cannot be kept where nothing is measured: leave out --no-cost')
+    check_limits(args.minutes, args.memory)
+    if args.out:
+        demand_writable([args.out])
     with tempfile.TemporaryDirectory() as temporary:
         # files of other formats become COCO files, which the config names
         folder = os.path.splitext(args.out)[0] + '_data' if args.out else temporary
@@ -62,7 +71,7 @@ def main(argv: list[str] | None = None) -> Plan:
 
 
 def _own_data(args, folder):
-    if args.val or args.val_images:
+    if args.val:
         return find_own_data(args.data, args.val, args.images, args.val_images, folder=folder)
     parts = open_data(args.data, args.images)
     if len(parts) > 1:
@@ -85,7 +94,7 @@ def _plan(args, own):
     print(describe(plan))
     if args.out:
         write_config(plan.configs[plan.best], args.out)
-        print(f'written      {args.out}: lordre train {args.out}'
+        print(f'written      {args.out}: lordre train {shlex.quote(args.out)}'
               + ' --crowd-as-instances' * args.crowd_as_instances)
     else:
         print('to write its config: --out my_config.py')

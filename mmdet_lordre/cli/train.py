@@ -22,7 +22,7 @@ from ..config.unread import unread_train_cfg
 from ..config.values import MISSING, value_at
 from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
-from ..planning.auto import by_the_clock
+from ..planning.auto import by_the_clock, count_again
 from ..planning.fit import FAMILIES, SIZES
 from ..planning.run import train_auto
 from ..planning.warnings import warnings_of
@@ -132,6 +132,8 @@ def main(argv: list[str] | None = None) -> ToolRunner:
         if is_main_process():
             _warn(cfg, args)
         forget_annotations()
+        if args.minutes is not None:
+            count_again(cfg, args.minutes, began)
         return _train(cfg, args)
 
 

@@ -69,6 +69,9 @@ def find_own_data(train_ann: str | None = None, val_ann: str | None = None,
     else:
         if train_ann is None:
             raise UserError('--val-ann needs --train-ann as well: the classes come from it')
+        if val_images is not None and val_ann is None:
+            raise UserError('--val-images needs --val-ann: without it there is nothing that they '
+                            'belong to')
         parts = {'train': choose_part(open_data(train_ann, train_images), ('train',), train_ann,
                                       say)}
         if val_ann is not None:

@@ -1,4 +1,5 @@
 """Plan and train in one: what ``lordre train --auto`` does before the training begins."""
+import contextlib
 import copy
 import json
 import math
@@ -34,6 +35,8 @@ _RESERVE = 3.
 _JUDGING = 0.2
 #: File of that part.
 _PART = 'judged.json'
+#: What a plan consists of, in its folder.
+WRITTEN = 'plan.txt', 'plan.json', 'planned.py', 'train.json', 'val.json', _PART
 #: Share of the time that validations before the last one may take.
 _VALIDATING = 0.1
 
@@ -75,9 +78,8 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
                      divided=divided, seed=seed, chosen_by=chosen_by,
                      seconds=_PLANNING * 60 * minutes - (time.monotonic() - began))
     say(describe(plan))
-    _write(plan, folder)
-    cfg = load_config(os.path.join(folder, 'planned.py'))
     validation = 0.
+    _demand_time(minutes, began)
     if val is not None:
         a_picture = _seconds_to_judge(plan, val)
         count = images_to_judge(len(val.files), a_picture, _left(minutes, began))
@@ -86,10 +88,14 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
             say(f'judging all {len(val.files)} images would take too long: the training is judged '
                 f'by {count} of them (seed {seed}), the model by all: lordre test')
         validation = 2 + a_picture * count
+    _demand_time(minutes, began, validation)
+    step = plan.costs[plan.best].step
+    _write(plan, folder, dict(seconds_to_judge=validation, seconds_a_step=step))
+    cfg = load_config(os.path.join(folder, 'planned.py'))
     judge_by_part(cfg, folder)
     # the minutes are a promise: what there is of them is used
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'EarlyStoppingHook']
-    by_the_clock(cfg, minutes, began, validation, clock, plan.costs[plan.best].step)
+    by_the_clock(cfg, minutes, began, validation, clock, step)
     return cfg
 
 
@@ -163,12 +169,7 @@ def by_the_clock(cfg: Config, minutes: float, began: float, validation: float = 
     if type_name(cfg.get('train_cfg') or {}) != 'IterBasedTrainLoop':
         raise UserError('--minutes needs a config that counts iterations (train_cfg=dict(type='
                         "'IterBasedTrainLoop', max_iters=...))")
-    left = _left(minutes, began)
-    if left - validation < 0.2 * 60 * minutes:
-        raise UserError(
-            f'--minutes {minutes:g}: {max(0, left):.0f} s are left after planning'
-            + (f', and judging takes {validation:.0f} s' if validation else '')
-            + ': give more minutes, or fewer images to judge on')
+    left = _demand_time(minutes, began, validation, 'loading')
     count = 1 + math.floor(_VALIDATING * left / validation) if validation else 1
     cfg.param_scheduler = []
     cfg.train_cfg.pop('val_interval', None)
@@ -178,12 +179,51 @@ def by_the_clock(cfg: Config, minutes: float, began: float, validation: float = 
         step_seconds=step)]
 
 
-def _write(plan: Plan, folder: str) -> None:
-    os.makedirs(folder, exist_ok=True)
-    found = dict(family=plan.best, minutes=plan.minutes, ceilings={
+def count_again(cfg: Config, minutes: float, began: float) -> None:
+    """Take off what has passed since :func:`by_the_clock`, before the training begins.
+
+    Args:
+        cfg: Changed in place.
+        minutes, began: As before.
+
+    Raises:
+        UserError: There is no time left to train.
+    """
+    left = _demand_time(minutes, began, after='reading the data')
+    for hook in cfg.custom_hooks:
+        if type_name(hook) == 'TimedSchedule':
+            hook['seconds'] = round(left, 1)
+
+
+def _demand_time(minutes, began, validation=0., after='planning'):
+    """Seconds that are left to train and to judge, if they are enough."""
+    left = _left(minutes, began)
+    if left - validation < 0.2 * 60 * minutes:
+        raise UserError(
+            f'--minutes {minutes:g}: {max(0, left):.0f} s are left after {after}'
+            + (f', and judging takes {validation:.0f} s: give more minutes, or fewer images to '
+               'judge on' if validation else ': give more minutes'))
+    return left
+
+
+def clock_of_plan(folder: str) -> dict:
+    """What :func:`by_the_clock` takes of a plan that was written: seconds that judging takes, and
+    a step; nothing where they are not known."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        with open(os.path.join(folder, 'plan.json'), encoding='utf-8') as file:
+            found = json.load(file)
+        return dict(validation=float(found['seconds_to_judge']),
+                    step=float(found['seconds_a_step']))
+    return {}
+
+
+def _write(plan, folder, clock):
+    found = dict(family=plan.best, minutes=plan.minutes, **clock, ceilings={
         family: dict(AP=c.ap, AP50=c.ap50, AP75=c.ap75, lost=c.lost)
         for family, c in plan.ceilings.items()})
-    for name, text in (('planned.py', plan.configs[plan.best]), ('plan.txt', describe(plan)),
-                       ('plan.json', json.dumps(found, indent=1))):
-        with atomic_write(os.path.join(folder, name)) as path, open(path, 'w') as file:
+    # the config last: with it the plan is whole
+    for name, text in (('plan.txt', describe(plan)), ('plan.json', json.dumps(found, indent=1)),
+                       ('planned.py', plan.configs[plan.best])):
+        with atomic_write(os.path.join(folder, name)) as path, \
+                open(path, 'w', encoding='utf-8') as file:
             file.write(text)

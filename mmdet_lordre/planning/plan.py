@@ -126,6 +126,14 @@ def relabeled(objects: Objects, classes: tuple[str, ...], source: str) -> Object
     return replace(objects, classes=classes, labels=labels)
 
 
+def check_limits(minutes: float | None, memory: float | None) -> None:
+    """Refuse minutes and GiB that cannot be meant; None where none are given."""
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise UserError(f'--minutes must be more than 0, not {minutes}')
+    if memory is not None and not memory > 0:
+        raise UserError(f'--memory must be more than 0 GiB, not {memory}')
+
+
 def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | None = None,
               device: str | None = None, memory: float | None = None,
               families: Sequence[str] | None = None, size: str | None = None,
@@ -160,10 +168,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     device = device or get_device()
     if minutes is None:
         minutes = MINUTES['cpu' if device == 'cpu' else 'cuda']
-    if not 0 < minutes < math.inf:
-        raise UserError(f'--minutes must be more than 0, not {minutes}')
-    if memory is not None and not memory > 0:
-        raise UserError(f'--memory must be more than 0 GiB, not {memory}')
+    check_limits(minutes, memory)
     families = list(families or FAMILIES)
     chosen, why = (size, 'as asked for') if size else rules.size_of(
         device, minutes, memory, len(train.files))

@@ -1,33 +1,40 @@
 """A training from data alone: plan, train by the clock, keep the best."""
 import json
+import math
 import os
+import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from numbers import Integral, Real
 
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from ..config.checks import check_class_counts, check_data, use_files
+from ..config.moved import follow_moved
 from ..config.own_data import CONVERTED, OwnData, find_own_data
 from ..config.reading import load_config
 from ..datasets.coco_file import forget_annotations, read_annotations
 from ..datasets.image_rules import annotated_as_stored
 from ..errors import UserError
-from ..files import atomic_write
+from ..files import atomic_write, refuse_overwriting
 from ..reporting.after_training import report_on_training, results_prefix
 from ..training.earlier import refuse_earlier
 from ..training.last_results import LastResultsHook
 from ..training.lock import work_folder
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner
-from .auto import PLAN, auto_config, by_the_clock, judge_by_part
+from .auto import PLAN, WRITTEN, auto_config, by_the_clock, clock_of_plan, judge_by_part
+from .fit import FAMILIES, SIZES
 from .plan import MINUTES
 from .reading import Reading
 
 #: In the folder of the plan: data and limits that were asked for.
 ASKED = 'asked.json'
+#: Options whose values are paths.
+_PATHS = '--train-ann', '--val-ann', '--data', '--train-images', '--val-images', '--pretrained'
 
 
 def free_folder(folder: str, last: bool = False) -> str:
@@ -56,22 +63,56 @@ def _start(cfg: Config) -> Runner:
 
 
 def _whole_paths(asked):
-    return {option: os.path.realpath(value) if isinstance(value, str) and option != '--size'
-            else value for option, value in asked.items() if value}
+    return {option: os.path.realpath(value) if isinstance(value, str) and option in _PATHS
+            and value != 'none' else value for option, value in asked.items() if value}
 
 
 def _demand_same(asked, work_dir):
     """Refuse to go on with a plan that was made for something else."""
     path = os.path.join(work_dir, PLAN, ASKED)
-    if not os.path.isfile(path):
-        return
-    with open(path) as file:
-        before = json.load(file)
+    try:
+        with open(path, encoding='utf-8') as file:
+            before = json.load(file)
+    except (OSError, ValueError):
+        before = {}
     for option, value in _whole_paths(asked).items():
         if before.get(option) != value:
             raise UserError(f'{option} {value}: what {work_dir} goes on with was planned '
                             + (f'for {before[option]}' if option in before else 'without it')
                             + f'; leave {option} out, or begin anew with another --work-dir')
+
+
+def _begin_plan(asked, work_dir):
+    """Make the folder of a plan; refuse one with files that no plan has made."""
+    folder = os.path.join(work_dir, PLAN)
+    known = os.path.isfile(os.path.join(folder, ASKED))  # an unfinished plan begins with it
+    there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    if there and not known:
+        raise UserError(f'{os.path.join(folder, there[0])} is there already, and no plan has made '
+                        'it: choose another --work-dir')
+    refuse_overwriting((os.path.join(folder, name) for name in there), overwrite=True,
+                       sources=[value for option, value in asked.items()
+                                if option in _PATHS and value and os.path.isfile(value)])
+    os.makedirs(folder, exist_ok=True)
+    for name in there:  # of another attempt, perhaps with other data
+        if name in WRITTEN:
+            os.remove(os.path.join(folder, name))
+    with atomic_write(os.path.join(folder, ASKED)) as path, \
+            open(path, 'w', encoding='utf-8') as file:
+        json.dump(_whole_paths(asked), file)
+
+
+def _check(minutes, seed, families, size):
+    """Refuse what a command line would not let through."""
+    if minutes is not None and not (isinstance(minutes, Real) and 0 < minutes < math.inf):
+        raise UserError(f'minutes must be a number above 0, not {minutes!r}')
+    if seed is not None and not (isinstance(seed, Integral) and 0 <= seed < 2**32):
+        raise UserError(f'seed must be a whole number from 0 on, not {seed!r}')
+    for what, there, values in (('family', FAMILIES, families or ()),
+                                ('size', SIZES, () if size is None else (size,))):
+        for value in values:
+            if value not in there:
+                raise UserError(f'there is no {what} {value!r}; there are {", ".join(there)}')
 
 
 def _checked(own: OwnData, **how) -> OwnData:
@@ -96,7 +137,7 @@ def _checked(own: OwnData, **how) -> OwnData:
 def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
                data: str | None = None, train_images: str | None = None,
                val_images: str | None = None, minutes: float | None = None,
-               work_dir: str | None = None, families: list[str] | None = None,
+               work_dir: str | None = None, families: Sequence[str] | None = None,
                size: str | None = None, pretrained: str | None = None,
                seed: int | None = None, resume: bool = False,
                skip_bad: bool = False, keep_empty_classes: bool = False,
@@ -128,6 +169,11 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
         UserError: Nothing can be learned from the data, or the minutes are too few.
     """
     began = time.monotonic() if began is None else began
+    train_ann, val_ann, data, train_images, val_images, work_dir, pretrained = (
+        value and os.fspath(value) for value in (
+            train_ann, val_ann, data, train_images, val_images, work_dir, pretrained))
+    families = [families] if isinstance(families, str) else list(families or ()) or None
+    _check(minutes, seed, families, size)
     if minutes is None:
         minutes = MINUTES['cpu' if get_device() == 'cpu' else 'cuda']
     work_dir = work_dir or free_folder(os.path.join('work_dirs', 'auto'), last=resume)
@@ -137,15 +183,17 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
                         '--work-dir')
     asked = {'--train-ann': train_ann, '--val-ann': val_ann, '--data': data,
              '--train-images': train_images, '--val-images': val_images,
-             '--family': families, '--size': size}
+             '--family': families, '--size': size, '--pretrained': pretrained,
+             '--keep-empty-classes': keep_empty_classes}
     how = dict(skip_bad=skip_bad, clean_to=os.path.join(work_dir, 'clean'),
                crowd_as_instances=crowd_as_instances)
     with work_folder(work_dir):
         if os.path.isfile(planned):
             _demand_same(asked, work_dir)
             cfg = load_config(planned)
+            follow_moved(cfg, work_dir)
             judge_by_part(cfg, os.path.join(work_dir, PLAN))
-            by_the_clock(cfg, minutes, began)
+            by_the_clock(cfg, minutes, began, **clock_of_plan(os.path.join(work_dir, PLAN)))
             cfg.resume = bool(checkpoints_of(work_dir))
             # of a new plan the data have been checked
             use_files(cfg, check_data(cfg, ('train', 'val'), warn=say, **how))
@@ -154,6 +202,7 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
                 raise UserError(f'{work_dir} has no plan to go on with: give its --work-dir, or '
                                 'begin one with --train-ann ANN or --data DATA')
             refuse_earlier(work_dir)
+            _begin_plan(asked, work_dir)
             own = find_own_data(train_ann, val_ann, train_images, val_images, data,
                                 os.path.join(work_dir, CONVERTED), keep_empty_classes, say)
             # what training would stop at stops here, before anything is planned
@@ -161,8 +210,6 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             cfg = auto_config(own, work_dir, minutes, began, families=families, size=size,
                               pretrained=pretrained,
                               seed=seed or 0, say=say)
-            with atomic_write(os.path.join(work_dir, PLAN, ASKED)) as path, open(path, 'w') as file:
-                json.dump(_whole_paths(asked), file)
         cfg.work_dir, cfg.launcher = work_dir, 'none'
         if seed is not None:
             cfg.randomness = dict(seed=seed)
@@ -172,5 +219,6 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
     best = runner.message_hub.runtime_info.get('best_score')
     runner.logger.info(
         (f'Best mask AP on the images to judge on: {best:.3f}. ' if best is not None else '')
-        + f'The model is the folder {work_dir}: lordre predict PICTURES --model {work_dir}')
+        + f'The model is the folder {work_dir}: lordre predict PICTURES --model '
+        + shlex.quote(work_dir))
     return runner

@@ -51,6 +51,9 @@ def warnings_of(cfg: Config) -> list[str]:
         a['image_id'] for a in data.get('annotations', ()) if not a.get('iscrowd')).values()))
     if not len(counts):
         return []
+    # where nothing is, nothing is too many
+    empty = max(0, len(data['images']) - len(counts))
+    counts = np.pad(counts, (0, empty))
     tile = tile_of(cfg)
     lines = [] if tile else [_too_many(counts, most, key) for key, most in _limits(cfg.model)]
     head, _ = build_head(cfg)

@@ -2,6 +2,7 @@
 import math
 import os
 from dataclasses import dataclass, fields
+from numbers import Real
 
 import numpy as np
 
@@ -52,8 +53,8 @@ class Settings:
                       overlap=(0, 0.9), level=(0, 99), every=(1, math.inf))
         for name, (low, high) in limits.items():
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise UserError(f'{name}: {value} is not between {low} and {high}')
+            if value is not None and not (isinstance(value, Real) and low <= value <= high):
+                raise UserError(f'{name}: {value!r} is not between {low} and {high}')
         if self.tile is not None and self.tile != 'auto' and not (
                 isinstance(self.tile, int) and self.tile >= 32):
             raise UserError(f"tile: {self.tile!r} is neither 'auto' nor a side of 32 pixels or "

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..config.moved import moved_file
 from ..errors import UserError
 from ..text import printable
 
@@ -44,6 +45,8 @@ def find_source(path: str) -> Source:
         results = os.path.join(path, FOLDER, RESULTS)
         origin = _read(os.path.join(path, FOLDER, ORIGIN))
         origin = origin if isinstance(origin, dict) else {}
+        if isinstance(origin.get('ann'), str):
+            origin['ann'] = moved_file(origin['ann'], path)
         classes = origin.get('classes')
         return Source(name, results if os.path.isfile(results) else None, path,
                       {key: value for key, value in origin.items() if isinstance(value, str)},

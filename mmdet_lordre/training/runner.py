@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmdet.registry import RUNNERS, VISUALIZERS
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process, master_only
 from mmengine.evaluator import Evaluator
@@ -24,6 +25,7 @@ from torch.utils.data import DataLoader
 from ..checkpoints.partial_load import match_state_dict, state_dict_of
 from ..checkpoints.safe_load import read_checkpoint
 from ..config.classes import class_names_of, classes_in, differing_classes
+from ..config.formatted import formatted_once
 from ..config.reading import model_class_counts, type_name
 from ..errors import UserError
 from ..files import atomic_write
@@ -69,6 +71,9 @@ class ToolRunner(Runner):
     #: The iteration that they have begun with.
     first_iter = 0
     _read = (None, None)  # path and content of a checkpoint that was looked at already
+
+    def __init__(self, *args: Any, cfg: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, cfg=formatted_once(cfg) if type(cfg) is Config else cfg, **kwargs)
 
     def setup_env(self, env_cfg: dict) -> None:
         if self.distributed and not is_distributed() and get_device() == 'cpu':

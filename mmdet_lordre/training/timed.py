@@ -1,8 +1,11 @@
 """A schedule that follows the clock: training that ends when it was promised to."""
+import logging
 import math
 import time
 
+import torch
 from mmdet.registry import HOOKS
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -12,6 +15,8 @@ from ..errors import UserError
 CLOCKS = {'wall': time.monotonic, 'cpu': time.process_time}
 #: Share of the time that is kept for validations at most, when they take longer than was thought.
 _JUDGING = 0.5
+#: Of the time that an image takes in a step, what it takes to be judged, and seconds for the rest.
+_JUDGED, _AROUND = 0.8, 2.
 #: Under it in the state that a checkpoint keeps.
 TIMED = 'timed_schedule'
 
@@ -39,6 +44,9 @@ class TimedSchedule(Hook):
     and the schedule still comes to its end. The step that would exceed the time is not begun;
     the one before it counts as the last, with the checkpoint and the validation that belong to
     it. The time for validations is taken off beforehand, by how long the last one took.
+
+    Where nothing is known of that, it is guessed from the steps and the number of images.
+    Of several processes the clock of the first counts.
 
     The schedulers of the config must be empty. Going on from a checkpoint goes on with the time
     that was left; since steps depend on the clock, such a run is not repeated bit by bit.
@@ -73,7 +81,8 @@ class TimedSchedule(Hook):
         self.step_seconds = step_seconds
         self.used = self.validating = 0.
         self.validated = 0
-        self._step = None
+        self._step = self._group = None
+        self._images = 0.
 
     def before_train(self, runner: Runner) -> None:
         """Take the time; a resumed run has used some of it already."""
@@ -94,8 +103,14 @@ class TimedSchedule(Hook):
             print_log(f'{self.used + self.validating:.0f} of {self.seconds:.0f} s are used; what '
                       'follows depends on the clock and is not repeated bit by bit',
                       runner.logger)
+        if get_world_size() > 1:
+            # numbers of the host, which no GPU has to wait for
+            self._group = torch.distributed.new_group(backend='gloo')
+            self.seconds = self._of_the_first(self.seconds)
         if runner.val_loop is None:
             self.validations, self.validation_seconds = 0, 0.
+        elif not self.validation_seconds:
+            self._images = _judged(runner.val_loop) / get_world_size()
         self._last = self.now()
         self._val_interval(loop, 2**40)
 
@@ -134,12 +149,32 @@ class TimedSchedule(Hook):
                          outputs: dict | None = None) -> None:
         """Count the step, its loading included."""
         now = self.now()
-        seconds, self._last = now - self._last, now
+        seconds, self._last = self._of_the_first(now - self._last), now
         self.used += seconds
         # the first step pays for what later ones find ready
         self._step = seconds if self._step is None or runner.iter < 3 \
             else 0.9 * self._step + 0.1 * seconds
+        if self._images and not self.validated:
+            self._guess(runner, len((data_batch or {}).get('inputs') or (0,)))
         self._keep(runner)
+
+    def _guess(self, runner, batch):
+        """What a validation will take, until there has been one."""
+        wished = _AROUND + _JUDGED * self._images * self._step / batch
+        self.validation_seconds = min(wished, _JUDGING * self.seconds)
+        self.step_seconds = self._step
+        if wished > self.validation_seconds and runner.iter == 2:
+            print_log(f'judging takes some {wished:.0f} s, more than half of the time: the run '
+                      'will end that much later; give fewer images to judge on', runner.logger,
+                      logging.WARNING)
+
+    def _of_the_first(self, seconds):
+        """Seconds of the first process, by which all have to decide alike."""
+        if self._group is None:
+            return seconds
+        found = torch.tensor([seconds], dtype=torch.float64)
+        torch.distributed.broadcast(found, 0, group=self._group)
+        return float(found)
 
     def _keep(self, runner):
         runner.message_hub.update_info(TIMED, [self.used, self.validating, self.validated,
@@ -154,7 +189,8 @@ class TimedSchedule(Hook):
         now = self.now()
         if runner.train_loop is None or isinstance(runner.train_loop, dict):
             return
-        self.validation_seconds, self.step_seconds = now - self._began, self._step
+        self.validation_seconds = self._of_the_first(now - self._began)
+        self.step_seconds = self._step
         self.validating += self.validation_seconds
         self.validated += 1
         self._last = now
@@ -165,3 +201,16 @@ class TimedSchedule(Hook):
     def _val_interval(loop: IterBasedTrainLoop, steps: int) -> None:
         # what the loop divides its counter by
         loop.val_interval, loop.dynamic_intervals, loop.dynamic_milestones = steps, [steps], [0]
+
+
+def _judged(loop):
+    """Images that a validation gives to the network: pictures, or their tiles."""
+    data, tile = loop.dataloader.dataset, getattr(loop, 'tile', None)
+    if not tile:
+        return len(data)
+    some = range(0, len(data), -(-len(data) // 50))
+    sizes = [(info.get('height') or tile, info.get('width') or tile)
+             for info in map(data.get_data_info, some)]
+    step = tile * (1 - loop.overlap)
+    return len(data) * sum(math.ceil(max(1., height / step)) * math.ceil(max(1., width / step))
+                           for height, width in sizes) / len(sizes)

@@ -48,10 +48,11 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
                            '--family', 'solov2', '--work-dir', str(work), '--seed', '3'])
     said = capsys.readouterr().out
     # what was measured as the faster one is what has trained
-    low = '# bfloat16 was faster here' in (work / 'plan' / 'planned.py').read_text()
-    assert isinstance(runner.optim_wrapper, BFloat16OptimWrapper) == low
+    planned = (work / 'plan' / 'planned.py').read_text()
+    assert isinstance(runner.optim_wrapper, BFloat16OptimWrapper) == (
+        '# bfloat16 was faster here' in planned)
     assert runner.model.backbone.layer1[0].conv1.weight.is_contiguous(
-        memory_format=torch.channels_last)
+        memory_format=torch.channels_last) == ("'ChannelsLastHook'" in planned)
     assert 'images are set aside' in said and 'recommended' in said
     assert said.count(' can be learned: ') == 1
     # the plan, with its comments, and the files that it divided

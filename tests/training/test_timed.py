@@ -1,4 +1,8 @@
 """A schedule by the clock, on a clock of the test."""
+import logging
+import os
+import subprocess
+import sys
 import types
 
 import pytest
@@ -7,16 +11,41 @@ from mmengine.runner import IterBasedTrainLoop
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.training.timed import TimedSchedule, rate_at
 
+from ..cli.tiny import ROOT, free_port
+from ..on_device import several_processes
+
+ONE_OF_TWO = """
+import torch.distributed as dist
+from mmdet_lordre.training.timed import TimedSchedule
+from tests.training.test_timed import Training
+dist.init_process_group('gloo')
+slower = 1 + 0.7 * dist.get_rank()
+run = Training(TimedSchedule(50, validations=2), lambda t: slower,
+               validation=5 * slower).run()
+print(len(run.rates), len(run.validated), run.rates[-1])
+dist.destroy_process_group()
+"""
+
+
+class Images(list):
+    """Sizes of the pictures that are judged."""
+
+    def get_data_info(self, number):
+        return dict(zip(('height', 'width'), self[number]))
+
 
 class Training:
     """mmengine's loop over iterations, with steps and validations that take as long as told."""
 
-    def __init__(self, hook, seconds, validation=0., iteration=0, info=None, validates=True):
+    def __init__(self, hook, seconds, validation=0., iteration=0, info=None, validates=True,
+                 images=(), tile=None):
         self.hook, self.seconds, self.validation, self.time = hook, seconds, validation, 0.
         hook.now = lambda: self.time
         self.train_loop = loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
         loop._max_iters, self.iter = 10**9, iteration
-        self.val_loop = object() if validates else None
+        self.val_loop = types.SimpleNamespace(
+            dataloader=types.SimpleNamespace(dataset=Images(images)), tile=tile,
+            overlap=0.2) if validates else None
         self.param_schedulers, self.logger = [], 'silent'
         self.message_hub = types.SimpleNamespace(runtime_info=dict(info or {}))
         self.message_hub.update_info = self.message_hub.runtime_info.__setitem__
@@ -31,7 +60,7 @@ class Training:
             self.hook.before_train_iter(self, 0)
             self.rates.append(self.group['lr'])
             self.time += self.seconds(self.time)
-            self.hook.after_train_iter(self, 0)
+            self.hook.after_train_iter(self, 0, dict(inputs=[None] * 2))
             self.iter += 1
             if self.val_loop and (self.iter % self.train_loop.val_interval == 0
                                   or self.iter == self.train_loop._max_iters):
@@ -95,6 +124,29 @@ def test_without_validation_nothing_is_kept_for_it():
     assert 48 < run.time < 52 and not run.validated
 
 
+@pytest.mark.parametrize('images, tile', [
+    ([(50, 50)] * 40, None),  # 40 of half a second each, as far as steps can tell, less a fifth
+    ([(200, 200)] * 4, 100),  # 3 x 3 tiles each
+    ([(80, 100), (80, 60)] * 10, 50),  # 2 x 3 and 2 x 2
+])
+def test_what_nothing_is_known_of_is_guessed_from_the_steps(images, tile):
+    expected = {None: 2 + 16, 100: 2 + 14.4, 50: 2 + 0.4 * 100}[tile]
+    run = Training(TimedSchedule(100), lambda t: 1., validation=expected, images=images,
+                   tile=tile).run()
+    assert len(run.validated) == 1 and 98 < run.time < 102
+    assert run.rates[-1] < 0.003
+
+
+def test_judging_that_takes_longer_than_all_of_the_time(caplog):
+    run = Training(TimedSchedule(100), lambda t: 1., validation=400., images=[(9, 9)] * 995)
+    run.logger = logging.getLogger('judging')
+    with caplog.at_level(logging.WARNING):
+        run.run()
+    assert 48 < run.time - 400 < 52 and run.rates[-1] < 0.003
+    assert caplog.messages == ['judging takes some 400 s, more than half of the time: the run will '
+                               'end that much later; give fewer images to judge on']
+
+
 def test_going_on_takes_the_time_that_was_left():
     first = Training(TimedSchedule(100), lambda t: 1.).run(steps=60)
     second = Training(TimedSchedule(100), lambda t: 1., iteration=first.iter,
@@ -114,6 +166,21 @@ def test_going_on_keeps_time_for_the_validation_at_the_end():
     # stopped right after a validation, it counts
     info = dict(first.message_hub.runtime_info)
     assert info['timed_schedule'][1:3] == [20., 2]
+
+
+@several_processes
+def test_of_several_processes_the_first_one_decides():
+    """Each has a clock of its own, and all must take the same steps."""
+    port, running = free_port(), []
+    for rank in '01':
+        env = dict(os.environ, RANK=rank, WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
+                   MASTER_PORT=port, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
+        running.append(subprocess.Popen([sys.executable, '-c', ONE_OF_TWO], env=env, text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    first, second = (process.communicate(timeout=120) for process in running)
+    assert first[0] == second[0] != '', first[1] + second[1]
+    steps, validated, rate = first[0].split()
+    assert 38 <= int(steps) <= 47 and validated == '2' and float(rate) < 0.005
 
 
 def test_one_step_longer_than_all_of_the_time():
