@@ -44,8 +44,9 @@ def test_a_film(segmenter, tmp_path):
 def test_evaluate(segmenter, pictures, tmp_path):  # noqa: F811
     figures = segmenter.evaluate(pictures / 'val.json')
     assert 0 <= figures['coco/segm_mAP'] <= 1
-    with pytest.raises(UserError, match='unknown metric'):
-        segmenter.evaluate(pictures / 'val.json', metrics=('accuracy', ))
+    for metrics in ('accuracy', ('accuracy', )):
+        with pytest.raises(UserError, match="unknown metric '?accuracy"):
+            segmenter.evaluate(pictures / 'val.json', metrics=metrics)
 
 
 def test_export_replaces_a_file_only_when_asked(segmenter, tmp_path):
@@ -66,6 +67,8 @@ def test_export_replaces_a_file_only_when_asked(segmenter, tmp_path):
 def test_unknown_things_are_said(segmenter):
     with pytest.raises(UserError, match="takes no 'confidence'; it takes score_thr"):
         segmenter.predict('x.png', confidence=0.5)
+    with pytest.raises(UserError, match="score_thr: 'x' is not between 0 and 1"):
+        segmenter.predict('x.png', score_thr='x')
     with pytest.raises(UserError, match='no such picture'):
         segmenter.predict('x.png')
     with pytest.raises(AttributeError, match='Segmentor'):

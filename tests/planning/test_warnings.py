@@ -40,6 +40,14 @@ def test_too_few_queries(path):
     assert len(lines) == 2
 
 
+def test_images_without_objects_are_images(tmp_path):
+    data = write(tmp_path, coco([squares(30), squares(2), *[[]] * 6]))
+    line, *_ = warnings_of(given(lordre(num_queries=10), data))
+    # one of eight; 20 of 32 objects
+    assert line == ('num_queries=10, but 12% of the images have more objects (up to 30): 62% of '
+                    'all objects are never found')
+
+
 @pytest.mark.parametrize('cfg, said', [
     (grid(scale_ranges=((64, 512), (90, 512), (200, 512))), 'no level: see scale_ranges'),
     (grid(num_grids=(3, 2, 2)), 'num_grids'),
