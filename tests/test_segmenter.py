@@ -45,7 +45,7 @@ def test_evaluate(segmenter, pictures, tmp_path):  # noqa: F811
     figures = segmenter.evaluate(pictures / 'val.json')
     assert 0 <= figures['coco/segm_mAP'] <= 1
     for metrics in ('accuracy', ('accuracy', )):
-        with pytest.raises(UserError, match="unknown metric '?accuracy"):
+        with pytest.raises(UserError, match=r"unknown metric '?accuracy"):
             segmenter.evaluate(pictures / 'val.json', metrics=metrics)
 
 

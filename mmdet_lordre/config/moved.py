@@ -1,9 +1,11 @@
 """Data that lie in a work folder, after it was moved or renamed."""
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.config import Config
 
+from ..text import printable
 from .own_data import CONVERTED
 from .reading import dicts_in
 
@@ -11,19 +13,23 @@ from .reading import dicts_in
 _OWN = 'plan', CONVERTED, 'clean'
 
 
-def moved_file(path: str, folder: str | os.PathLike) -> str:
+def moved_file(path: str, folder: str | os.PathLike, name: str | None = None,
+               say: Callable[[str], object] = print) -> str:
     """Where a file is that a run has written into its work folder.
 
     Args:
         path: Where it was; given back if it is still there, or is not found.
         folder: The work folder, where it is now.
+        name: Of the work folder, where it was; any if not given.
+        say: Is told where the file was found.
     """
     parts = Path(path).parts
     if not os.path.isabs(path) or os.path.exists(path):
         return path
     for first in range(len(parts) - 2, 0, -1):
         found = os.path.join(os.path.abspath(folder), *parts[first:])
-        if parts[first] in _OWN and os.path.isfile(found):
+        if parts[first] in _OWN and name in (None, parts[first - 1]) and os.path.isfile(found):
+            say(f'{printable(path)} is not there any more: reading {printable(found)}')
             return found
     return path
 
@@ -35,6 +41,8 @@ def follow_moved(cfg: Config, folder: str | os.PathLike) -> None:
         cfg: Of a run in that folder; changed in place.
         folder: The work folder.
     """
-    for node in dicts_in(cfg):
-        if isinstance(node.get('ann_file'), str):
-            node['ann_file'] = moved_file(node['ann_file'], folder)
+    name = cfg.get('work_dir') and os.path.basename(os.path.abspath(cfg.work_dir))
+    nodes = [node for node in dicts_in(cfg) if isinstance(node.get('ann_file'), str)]
+    found = {path: moved_file(path, folder, name) for path in {n['ann_file'] for n in nodes}}
+    for node in nodes:
+        node['ann_file'] = found[node['ann_file']]

@@ -249,6 +249,7 @@ def _settle(plan, one, cost, memory):
     train, minutes = plan.card.objects, plan.minutes
     if cost is not None:
         plan.costs[one.family] = cost
+        one.why.pop('memory', None)  # of another order in memory
         one = one.with_steps(steps_held(one, train, minutes, cost.step, cost))
         views = cut(train, one.tile) if one.tile else train
         one = replace(one, jitter=one.jitter and rules.worth_varying(

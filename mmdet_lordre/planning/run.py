@@ -1,4 +1,5 @@
 """A training from data alone: plan, train by the clock, keep the best."""
+import contextlib
 import json
 import math
 import os
@@ -19,7 +20,7 @@ from ..config.reading import load_config
 from ..datasets.coco_file import forget_annotations, read_annotations
 from ..datasets.image_rules import annotated_as_stored
 from ..errors import UserError
-from ..files import atomic_write, refuse_overwriting
+from ..files import atomic_write, identity, refuse_overwriting
 from ..reporting.after_training import report_on_training, results_prefix
 from ..training.earlier import refuse_earlier
 from ..training.last_results import LastResultsHook
@@ -33,6 +34,8 @@ from .reading import Reading
 
 #: In the folder of the plan: data and limits that were asked for.
 ASKED = 'asked.json'
+#: Folder of annotations without what cannot be learned, in a work folder.
+CLEAN = 'clean'
 #: Options whose values are paths.
 _PATHS = '--train-ann', '--val-ann', '--data', '--train-images', '--val-images', '--pretrained'
 
@@ -45,12 +48,20 @@ def free_folder(folder: str, last: bool = False) -> str:
         last: Instead the last one that is there.
     """
     number, name = 1, folder
-    while os.path.exists(name):
+    while os.path.exists(name) and (last or not _unfinished(name)):
         number += 1
         name = f'{folder}-{number}'
     if last:
         return f'{folder}-{number - 1}' if number > 2 else folder
     return name
+
+
+def _unfinished(folder):
+    """Whether all that is there is a plan that came to nothing."""
+    plan = os.path.join(folder, PLAN)
+    return (os.path.isfile(os.path.join(plan, ASKED))
+            and not os.path.exists(os.path.join(plan, 'planned.py'))
+            and set(os.listdir(folder)) <= {PLAN, CONVERTED, CLEAN})
 
 
 def _start(cfg: Config) -> Runner:
@@ -82,20 +93,27 @@ def _demand_same(asked, work_dir):
                             + f'; leave {option} out, or begin anew with another --work-dir')
 
 
-def _begin_plan(asked, work_dir):
-    """Make the folder of a plan; refuse one with files that no plan has made."""
+def _refuse_foreign(asked, work_dir):
+    """Refuse a folder of a plan with files that no plan has made, or that are read."""
     folder = os.path.join(work_dir, PLAN)
     known = os.path.isfile(os.path.join(folder, ASKED))  # an unfinished plan begins with it
     there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     if there and not known:
         raise UserError(f'{os.path.join(folder, there[0])} is there already, and no plan has made '
                         'it: choose another --work-dir')
-    refuse_overwriting((os.path.join(folder, name) for name in there), overwrite=True,
-                       sources=[value for option, value in asked.items()
-                                if option in _PATHS and value and os.path.isfile(value)])
+    read = [value for option, value in asked.items() if option in _PATHS and value]
+    if there and identity(folder) in map(identity, read):
+        raise UserError(f'{folder} would be written to, and it is read: choose another --work-dir')
+    refuse_overwriting((os.path.join(folder, name) for name in (*WRITTEN, ASKED)), overwrite=True,
+                       sources=filter(os.path.isfile, read))
+
+
+def _begin_plan(asked, work_dir):
+    """Make the folder of a plan, without what another attempt has left, and mark it as one."""
+    folder = os.path.join(work_dir, PLAN)
     os.makedirs(folder, exist_ok=True)
-    for name in there:  # of another attempt, perhaps with other data
-        if name in WRITTEN:
+    for name in WRITTEN:
+        with contextlib.suppress(FileNotFoundError):
             os.remove(os.path.join(folder, name))
     with atomic_write(os.path.join(folder, ASKED)) as path, \
             open(path, 'w', encoding='utf-8') as file:
@@ -174,7 +192,10 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             train_ann, val_ann, data, train_images, val_images, work_dir, pretrained))
     families = [families] if isinstance(families, str) else list(families or ()) or None
     _check(minutes, seed, families, size)
-    if minutes is None:
+    seed = None if seed is None else int(seed)
+    if minutes is not None:
+        minutes = float(minutes)
+    else:
         minutes = MINUTES['cpu' if get_device() == 'cpu' else 'cuda']
     work_dir = work_dir or free_folder(os.path.join('work_dirs', 'auto'), last=resume)
     planned = os.path.join(work_dir, PLAN, 'planned.py')
@@ -185,7 +206,7 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
              '--train-images': train_images, '--val-images': val_images,
              '--family': families, '--size': size, '--pretrained': pretrained,
              '--keep-empty-classes': keep_empty_classes}
-    how = dict(skip_bad=skip_bad, clean_to=os.path.join(work_dir, 'clean'),
+    how = dict(skip_bad=skip_bad, clean_to=os.path.join(work_dir, CLEAN),
                crowd_as_instances=crowd_as_instances)
     with work_folder(work_dir):
         if os.path.isfile(planned):
@@ -202,11 +223,12 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
                 raise UserError(f'{work_dir} has no plan to go on with: give its --work-dir, or '
                                 'begin one with --train-ann ANN or --data DATA')
             refuse_earlier(work_dir)
-            _begin_plan(asked, work_dir)
+            _refuse_foreign(asked, work_dir)
             own = find_own_data(train_ann, val_ann, train_images, val_images, data,
                                 os.path.join(work_dir, CONVERTED), keep_empty_classes, say)
             # what training would stop at stops here, before anything is planned
             own = _checked(own, warn=say, **how)
+            _begin_plan(asked, work_dir)
             cfg = auto_config(own, work_dir, minutes, began, families=families, size=size,
                               pretrained=pretrained,
                               seed=seed or 0, say=say)

@@ -82,7 +82,7 @@ class TimedSchedule(Hook):
         self.used = self.validating = 0.
         self.validated = 0
         self._step = self._group = None
-        self._images = 0.
+        self._images, self._batch, self._steps = 0., 1, 0
 
     def before_train(self, runner: Runner) -> None:
         """Take the time; a resumed run has used some of it already."""
@@ -154,16 +154,19 @@ class TimedSchedule(Hook):
         # the first step pays for what later ones find ready
         self._step = seconds if self._step is None or runner.iter < 3 \
             else 0.9 * self._step + 0.1 * seconds
-        if self._images and not self.validated:
-            self._guess(runner, len((data_batch or {}).get('inputs') or (0,)))
+        self._steps += 1
+        # the last batch of a round may be smaller
+        self._batch = max(self._batch, _images_in(data_batch))
+        if self._images and not self.validated and self._steps > 1:
+            self._guess(runner)
         self._keep(runner)
 
-    def _guess(self, runner, batch):
+    def _guess(self, runner):
         """What a validation will take, until there has been one."""
-        wished = _AROUND + _JUDGED * self._images * self._step / batch
+        wished = _AROUND + _JUDGED * self._images * self._step / self._batch
         self.validation_seconds = min(wished, _JUDGING * self.seconds)
         self.step_seconds = self._step
-        if wished > self.validation_seconds and runner.iter == 2:
+        if wished > self.validation_seconds and self._steps == 3:
             print_log(f'judging takes some {wished:.0f} s, more than half of the time: the run '
                       'will end that much later; give fewer images to judge on', runner.logger,
                       logging.WARNING)
@@ -201,6 +204,14 @@ class TimedSchedule(Hook):
     def _val_interval(loop: IterBasedTrainLoop, steps: int) -> None:
         # what the loop divides its counter by
         loop.val_interval, loop.dynamic_intervals, loop.dynamic_milestones = steps, [steps], [0]
+
+
+def _images_in(batch):
+    """Images of a batch, whatever collated it."""
+    inputs = batch.get('inputs') if isinstance(batch, dict) else None
+    if isinstance(inputs, dict):  # of several branches
+        return sum(len(part) for part in inputs.values())
+    return len(inputs) if hasattr(inputs, '__len__') else 1
 
 
 def _judged(loop):

@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmdet_lordre.cli import train as command
 from mmdet_lordre.cli.main import one_line_errors
+from mmdet_lordre.config.formatted import FormattedOnce
 from mmdet_lordre.config.own_data import OwnData, Part
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import build_model
@@ -67,8 +68,11 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
     assert 'Best mask AP' in log.read_text()
     model = build_model(work, device='cpu')
     assert model.dataset_meta['classes'] == ('a', 'b')
-    figures = Segmenter(work, device='cpu').evaluate()
+    moved = work.rename(tmp_path / 'moved')
+    figures = Segmenter(moved, device='cpu').evaluate()
     assert 0 <= figures['coco/segm_mAP'] <= 1
+    moved.rename(work)
+    assert isinstance(runner.cfg, FormattedOnce)
     with pytest.raises(SystemExit):
         one_line_errors(command.main)(['--auto', '--train-ann', data, '--work-dir', str(work)])
     assert 'has a plan already' in capsys.readouterr().err
@@ -85,6 +89,8 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
         run.train_auto(data, work_dir=str(work), resume=True, start=begun.append, minutes=1,
                        say=lines.append)
     assert begun[0].resume
+    hook, = (hook for hook in begun[0].custom_hooks if hook.type == 'TimedSchedule')
+    assert hook.validation_seconds > 2 and hook.step_seconds > 0
     # the data may have changed since
     assert sum(' can be learned: ' in line for line in lines) == 1
 
@@ -203,6 +209,20 @@ class TestDataAreCheckedFirst:
         path = self.change(tmp_path, lambda found: [a.update(iscrowd=1) for a in found])
         data = self.planned(monkeypatch, tmp_path, path, crowd_as_instances=True)
         assert not any(a['iscrowd'] for a in data['annotations'])
+
+
+def test_what_checking_takes_is_taken_off(data, tmp_path, monkeypatch):
+    """From a config of one's own, too: a second passes whenever the clock is looked at."""
+    clock = iter(range(1000))
+    for module in (auto, command):
+        monkeypatch.setattr(module, 'time', SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(command, '_train', lambda cfg, args: cfg)
+    cfg = command.main(['mmdet_lordre::lordre/lordre_r18_giam_small-data.py', '--train-ann', data,
+                        '--minutes', '2', '--work-dir', str(tmp_path / 'work'),
+                        '--cfg-options', 'train_cfg._delete_=True',
+                        'train_cfg.type=IterBasedTrainLoop', 'train_cfg.max_iters=9'])
+    hook, = (hook for hook in cfg.custom_hooks if hook.type == 'TimedSchedule')
+    assert hook.seconds == 120 - (next(clock) - 1) - 3
 
 
 def test_minutes_that_planning_alone_takes(data, tmp_path, monkeypatch, capsys):

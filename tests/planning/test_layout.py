@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mmdet_lordre.planning import plan as planning
 from mmdet_lordre.planning.cost import Cost
 from mmdet_lordre.planning.fit import fit
 from mmdet_lordre.planning.layout import faster_layout
@@ -12,7 +13,7 @@ from mmdet_lordre.planning.objects import read_objects
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.writing import config_text
 
-from .data import coco, square
+from .data import coco, square, write
 
 
 class Measured:
@@ -54,6 +55,23 @@ def test_the_faster_order_is_taken(one, measured, low, limit, asked, expected):
     hooks = config_of(config_text(found, ('a.json', None), None)).custom_hooks
     assert [hook.type for hook in hooks] == ['ChannelsLastHook'] * expected[0]
     assert ('channels_last' in found.why) == (not expected[0])
+
+
+def test_a_plan_has_the_order_that_is_faster(one, tmp_path, monkeypatch):
+    data = write(tmp_path, coco([[(square(6, 4, 30), 0)]] * 4, size=(64, 64)))
+    seen = []
+
+    def apart(fit, cost, measuring, memory):
+        seen.append(fit.family)
+        fit.why.update(channels_last='no hook', memory='too much before')
+        return replace(fit, channels_last=False), replace(cost, step=60.)
+    monkeypatch.setattr(planning, 'faster_layout', apart)
+    train, _ = planning.read_both(data)
+    plan = planning.make_plan(train, minutes=3, families=['lordre'], size='nano', device='cpu',
+                              ceilings=False)
+    assert seen == ['lordre'] and plan.costs['lordre'].step == 60 and plan.fits['lordre'].steps == 3
+    assert "'ChannelsLastHook'" not in plan.configs['lordre']
+    assert 'memory' not in plan.fits['lordre'].why
 
 
 def test_it_is_said_in_the_config(one):

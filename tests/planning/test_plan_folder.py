@@ -74,6 +74,32 @@ def test_a_plan_that_came_to_nothing_is_made_anew(data, tmp_path, stopped):
     assert not (plan / 'judged.json').exists()
 
 
+def test_what_came_to_nothing_takes_no_name(data, tmp_path, monkeypatch, stopped):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        with pytest.raises(UserError, match='no such'):
+            silent('typo.json', minutes=1)
+        assert not (tmp_path / 'work_dirs' / 'auto').exists()
+    for _ in range(2):
+        with pytest.raises(UserError, match='0 s are left'):
+            silent(data, minutes=1)
+    assert [p.name for p in (tmp_path / 'work_dirs').iterdir()] == ['auto']
+    (tmp_path / 'work_dirs' / 'auto' / 'mine.txt').write_text('')
+    with pytest.raises(UserError, match='0 s are left'):
+        silent(data, minutes=1)
+    assert len(list((tmp_path / 'work_dirs').iterdir())) == 2
+
+
+def test_a_folder_of_data_is_no_folder_of_a_plan(data, tmp_path, stopped):
+    plan = tmp_path / 'work' / 'plan'
+    plan.mkdir(parents=True)
+    for name, text in (('train.json', Path(data).read_text()), ('asked.json', '{}')):
+        (plan / name).write_text(text)
+    with pytest.raises(UserError, match='would be written to, and it is read'):
+        silent(data=str(plan), work_dir=tmp_path / 'work', minutes=1)
+    assert (plan / 'train.json').read_text()
+
+
 def test_too_little_time_is_said_before_anything_is_written(tmp_path, data, monkeypatch):
     monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 60.))
     said = []
@@ -111,6 +137,7 @@ def test_the_time_for_judging_is_kept_with_the_plan(tmp_path):
 
 @pytest.mark.parametrize('options, said', [
     (dict(minutes='5'), "minutes must be a number above 0, not '5'"),
+    (dict(minutes=True, seed=2**32), 'seed must be a whole number from 0 on, not 4294967296'),
     (dict(minutes=0), 'minutes must be a number above 0, not 0'),
     (dict(seed=-1), 'seed must be a whole number from 0 on, not -1'),
     (dict(size='tiny'), "there is no size 'tiny'; there are nano, small"),
@@ -170,8 +197,13 @@ def test_a_folder_that_was_moved(tmp_path):
              '/old/work/val.json': '/old/work/val.json',
              'plan/val.json': 'plan/val.json', str(there): str(there)}
     for before, after in cases.items():
-        assert moved_file(before, new) == after
+        said = []
+        assert moved_file(before, new, say=said.append) == after
+        assert len(said) == (before != after)
+    # of another folder than the run's
+    assert moved_file('/old/work/plan/val.json', new, 'run') == '/old/work/plan/val.json'
     cfg = run.Config(dict(
+        work_dir='somewhere/work',
         a=dict(dataset=dict(dataset=dict(ann_file='/old/work/plan/val.json'))),
         b=[dict(ann_file='/old/work/plan/val.json'), dict(ann_file=None)]))
     follow_moved(cfg, new)

@@ -6,10 +6,11 @@ import sys
 import types
 
 import pytest
+import torch
 from mmengine.runner import IterBasedTrainLoop
 
 from mmdet_lordre.errors import UserError
-from mmdet_lordre.training.timed import TimedSchedule, rate_at
+from mmdet_lordre.training.timed import TimedSchedule, _images_in, rate_at
 
 from ..cli.tiny import ROOT, free_port
 from ..on_device import several_processes
@@ -38,7 +39,7 @@ class Training:
     """mmengine's loop over iterations, with steps and validations that take as long as told."""
 
     def __init__(self, hook, seconds, validation=0., iteration=0, info=None, validates=True,
-                 images=(), tile=None):
+                 images=(), tile=None, batches=(2,)):
         self.hook, self.seconds, self.validation, self.time = hook, seconds, validation, 0.
         hook.now = lambda: self.time
         self.train_loop = loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
@@ -52,7 +53,7 @@ class Training:
         self.group = dict(lr=0.1)
         self.optim_wrapper = types.SimpleNamespace(
             optimizer=types.SimpleNamespace(param_groups=[self.group]))
-        self.rates, self.validated = [], []
+        self.rates, self.validated, self.batches = [], [], batches
 
     def run(self, steps=10**6):
         self.hook.before_train(self)
@@ -60,7 +61,8 @@ class Training:
             self.hook.before_train_iter(self, 0)
             self.rates.append(self.group['lr'])
             self.time += self.seconds(self.time)
-            self.hook.after_train_iter(self, 0, dict(inputs=[None] * 2))
+            size = self.batches[self.iter % len(self.batches)]
+            self.hook.after_train_iter(self, 0, dict(inputs=torch.zeros(size, 3)))
             self.iter += 1
             if self.val_loop and (self.iter % self.train_loop.val_interval == 0
                                   or self.iter == self.train_loop._max_iters):
@@ -135,6 +137,24 @@ def test_what_nothing_is_known_of_is_guessed_from_the_steps(images, tile):
                    tile=tile).run()
     assert len(run.validated) == 1 and 98 < run.time < 102
     assert run.rates[-1] < 0.003
+
+
+def test_the_guess_is_not_misled(caplog):
+    """By a last batch of a round that is smaller, or a first step that takes long."""
+    images = [(9, 9)] * 160
+    run = Training(TimedSchedule(100), lambda t: 1., validation=10., images=images,
+                   batches=[16] * 19 + [1]).run()
+    assert 97 < run.time < 103
+    run = Training(TimedSchedule(100), lambda t: 25. if t < 1 else 1., validation=10.,
+                   images=[(9, 9)] * 20).run()
+    assert 97 < run.time < 103 and not caplog.messages
+
+
+@pytest.mark.parametrize('batch, count', [
+    (dict(inputs=[1, 2, 3]), 3), (dict(inputs=torch.zeros(4, 3, 8, 8)), 4),
+    (dict(inputs=dict(sup=[1], unsup=[1, 2])), 3), ([torch.zeros(2)], 1), (None, 1), (dict(), 1)])
+def test_images_of_a_batch(batch, count):
+    assert _images_in(batch) == count
 
 
 def test_judging_that_takes_longer_than_all_of_the_time(caplog):
