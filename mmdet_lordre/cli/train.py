@@ -14,7 +14,7 @@ from ..checkpoints.work_folder import checkpoint_of_folder
 from ..config.building import not_built
 from ..config.checks import check_best, check_class_counts, check_data, check_start, use_files
 from ..config.classes import class_names_of
-from ..config.own_data import CONVERTED, find_own_data, set_own_data
+from ..config.own_data import CLEAN, CONVERTED, find_own_data, set_own_data
 from ..config.pipelines import check_pipelines
 from ..config.reading import load_config, type_name
 from ..config.together import check_together
@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> ToolRunner:
             from_the_first(cfg, lambda: refuse_earlier(cfg.work_dir, args.overwrite,
                                                        cfg.get('load_from')))
         use_files(cfg, from_the_first(cfg, lambda: check_data(
-            cfg, ('train', 'val'), args.skip_bad, clean_to=os.path.join(cfg.work_dir, 'clean'),
+            cfg, ('train', 'val'), args.skip_bad, clean_to=os.path.join(cfg.work_dir, CLEAN),
             crowd_as_instances=args.crowd_as_instances)))
         if is_main_process():
             _warn(cfg, args)

@@ -6,11 +6,11 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..text import printable
-from .own_data import CONVERTED
+from .own_data import CLEAN, CONVERTED
 from .reading import dicts_in
 
 #: Folders of annotations that a run writes into its work folder.
-_OWN = 'plan', CONVERTED, 'clean'
+_OWN = 'plan', CONVERTED, CLEAN
 
 
 def moved_file(path: str, folder: str | os.PathLike, name: str | None = None,

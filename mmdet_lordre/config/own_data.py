@@ -20,6 +20,8 @@ from .reading import evaluators, leaf_datasets, split_datasets
 
 #: Folder in the work folder for COCO files of data in other formats.
 CONVERTED = 'converted'
+#: In the same: annotations without what cannot be learned.
+CLEAN = 'clean'
 
 
 class Part(NamedTuple):

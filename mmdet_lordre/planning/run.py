@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from ..config.checks import check_class_counts, check_data, use_files
 from ..config.moved import follow_moved
-from ..config.own_data import CONVERTED, OwnData, find_own_data
+from ..config.own_data import CLEAN, CONVERTED, OwnData, find_own_data
 from ..config.reading import load_config
 from ..datasets.coco_file import forget_annotations, read_annotations
 from ..datasets.image_rules import annotated_as_stored
@@ -34,8 +34,6 @@ from .reading import Reading
 
 #: In the folder of the plan: data and limits that were asked for.
 ASKED = 'asked.json'
-#: Folder of annotations without what cannot be learned, in a work folder.
-CLEAN = 'clean'
 #: Options whose values are paths.
 _PATHS = '--train-ann', '--val-ann', '--data', '--train-images', '--val-images', '--pretrained'
 

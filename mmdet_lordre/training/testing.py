@@ -12,7 +12,7 @@ from mmengine.registry import RUNNERS, init_default_scope
 
 from ..config.building import building
 from ..config.checks import check_data, reads_coco, use_files
-from ..config.own_data import CONVERTED, choose_part, set_dataset_files
+from ..config.own_data import CLEAN, CONVERTED, choose_part, set_dataset_files
 from ..config.reading import dataset_files, evaluators, split_datasets, type_name
 from ..config.together import check_together
 from ..datasets.coco_file import forget_annotations, read_annotations
@@ -140,7 +140,7 @@ def run_test(cfg: Config, checkpoint: str, testing: Testing,
     from_the_first(cfg, lambda: _refuse_overwriting(cfg, checkpoint, testing))
     use_files(cfg, from_the_first(cfg, lambda: check_data(
         cfg, ('test',), skip_bad=True, skip_images=False,
-        clean_to=os.path.join(cfg.work_dir, 'clean'),
+        clean_to=os.path.join(cfg.work_dir, CLEAN),
         crowd_as_instances=testing.crowd_as_instances)))
     _set_pictures(cfg, testing)
     forget_annotations()
