@@ -6,11 +6,11 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..text import printable
-from .own_data import CLEAN, CONVERTED
+from .own_data import CLEAN, CONVERTED, PLAN
 from .reading import dicts_in
 
 #: Folders of annotations that a run writes into its work folder.
-_OWN = 'plan', CONVERTED, CLEAN
+_OWN = PLAN, CONVERTED, CLEAN
 
 
 def moved_file(path: str, folder: str | os.PathLike, name: str | None = None,
@@ -23,9 +23,9 @@ def moved_file(path: str, folder: str | os.PathLike, name: str | None = None,
         name: Of the work folder, where it was; any if not given.
         say: Is told where the file was found.
     """
-    parts = Path(path).parts
     if not os.path.isabs(path) or os.path.exists(path):
         return path
+    parts = Path(path).parts
     for first in range(len(parts) - 2, 0, -1):
         found = os.path.join(os.path.abspath(folder), *parts[first:])
         if parts[first] in _OWN and name in (None, parts[first - 1]) and os.path.isfile(found):

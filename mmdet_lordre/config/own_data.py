@@ -20,8 +20,8 @@ from .reading import evaluators, leaf_datasets, split_datasets
 
 #: Folder in the work folder for COCO files of data in other formats.
 CONVERTED = 'converted'
-#: In the same: annotations without what cannot be learned.
-CLEAN = 'clean'
+#: In the same: annotations without what cannot be learned, and what a plan consists of.
+CLEAN, PLAN = 'clean', 'plan'
 
 
 class Part(NamedTuple):

@@ -80,12 +80,12 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     small = _nearest(sizes, least)
     one = _resized(one, train, small)
     one, cost = _fitting(one, measuring.steps(one, precisions), measuring, memory)
-    large = _nearest(_within(sizes, small, cost.memory, 0, 0, limit), 2.5 * small)
+    large = _nearest(_within(sizes, limit, small, cost.memory), 2.5 * small)
     other = _resized(one, train, large)
     # what gains on small pictures gains on large ones
     second = cost if large == small else measuring.steps(
         other, _same(cost) if cost.low_precision else precisions)
-    sizes = _within(sizes, small, cost.memory, large, second.memory, limit)
+    sizes = _within(sizes, limit, small, cost.memory, large, second.memory)
     # what a step takes whatever the size, and what grows with the pixels
     slope = (second.step - cost.step) / max(1, large**2 - small**2)
     slope = max(slope, cost.step / small**2 / 10)
@@ -129,7 +129,7 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     return one, cost
 
 
-def _within(sizes, small, first, large, second, limit):
+def _within(sizes, limit, small, first, large=0, second=0.):
     """Sizes whose steps take no more memory than the limit, by that of a small and a large one;
     by that of the small one alone, as if all of it grew with the pixels, where the large one says
     nothing."""

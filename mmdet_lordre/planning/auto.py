@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from mmengine.config import Config
 
-from ..config.own_data import OwnData
+from ..config.own_data import PLAN, OwnData
 from ..config.reading import load_config, type_name
 from ..datasets.coco_file import read_annotations, write_annotations
 from ..datasets.parts import subset
@@ -27,8 +27,6 @@ from .tiling import tiles_a_picture
 _PIXELS, _DECODED, _COMPARING = 1e8, 4e7, 0.05
 #: Share of the minutes after which no other family is planned.
 _PLANNING = 0.25
-#: Folder of the plan in a work folder.
-PLAN = 'plan'
 #: Seconds kept for what is neither planned nor counted: building the model, writing it down.
 _RESERVE = 3.
 #: Share of the time that the last validation may take: of more images a part is judged.

@@ -195,8 +195,10 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
             plan.choices = [Choice(family, math.nan, f'{FAMILIES[family]}: {chosen_by}')
                             for family in plan.fits]
         if measuring is not None:
-            one, cost = plan.fits[plan.best], plan.costs[plan.best]
-            _settle(plan, *faster_layout(one, cost, measuring, memory), memory)
+            before = plan.fits[plan.best]
+            one, cost = faster_layout(before, plan.costs[plan.best], measuring, memory)
+            if one is not before:
+                _settle(plan, one, cost, memory)
     plan.seconds = time.monotonic() - began
     return plan
 
@@ -251,9 +253,10 @@ def _settle(plan, one, cost, memory):
         plan.costs[one.family] = cost
         one.why.pop('memory', None)  # of another order in memory
         one = one.with_steps(steps_held(one, train, minutes, cost.step, cost))
-        views = cut(train, one.tile) if one.tile else train
-        one = replace(one, jitter=one.jitter and rules.worth_varying(
-            one.batch_size * one.steps, len(views.files)))
+        if one.jitter:
+            views = cut(train, one.tile) if one.tile else train
+            one = replace(one, jitter=rules.worth_varying(one.batch_size * one.steps,
+                                                          len(views.files)))
         faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
         one.why['precision'] = f'{faster} was faster here than {slower}'
         if memory and cost.memory > 1024 * memory:

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from ..config.checks import check_class_counts, check_data, use_files
 from ..config.moved import follow_moved
-from ..config.own_data import CLEAN, CONVERTED, OwnData, find_own_data
+from ..config.own_data import CLEAN, CONVERTED, PLAN, OwnData, find_own_data
 from ..config.reading import load_config
 from ..datasets.coco_file import forget_annotations, read_annotations
 from ..datasets.image_rules import annotated_as_stored
@@ -27,7 +27,7 @@ from ..training.last_results import LastResultsHook
 from ..training.lock import work_folder
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner
-from .auto import PLAN, WRITTEN, auto_config, by_the_clock, clock_of_plan, judge_by_part
+from .auto import WRITTEN, auto_config, by_the_clock, clock_of_plan, judge_by_part
 from .fit import FAMILIES, SIZES
 from .plan import MINUTES
 from .reading import Reading

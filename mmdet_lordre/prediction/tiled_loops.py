@@ -15,7 +15,10 @@ from ..errors import UserError
 from ..masks import MaskInstances, upload
 from .pictures import BrokenPictureError, Picture
 from .settings import Settings
-from .tiles import TiledStream
+from .tiles import TiledStream, windows_of
+
+#: Pictures whose tiles are counted.
+_PICTURES = 50
 
 
 class OnlyTheName(BaseTransform):
@@ -71,6 +74,15 @@ class _Tiled:
         # the pictures are read tile by tile: their pipeline is that of the tiles
         self.dataloader.dataset.pipeline = OnlyTheName()
         self._predictor = None
+
+    @property
+    def inputs(self) -> float:
+        """Images that the network is given, by the tiles of some of the pictures."""
+        data = self.dataloader.dataset
+        some = range(0, len(data), max(1, -(-len(data) // _PICTURES)))
+        tiles = [len(windows_of((info.get('height') or self.tile, info.get('width') or self.tile),
+                                self.tile, self.overlap)) for info in map(data.get_data_info, some)]
+        return len(data) * sum(tiles) / max(1, len(tiles))
 
     @property
     def predictor(self) -> TiledPredictor:

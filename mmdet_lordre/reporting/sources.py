@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..config.moved import moved_file
+from ..config.own_data import PLAN
 from ..errors import UserError
 from ..text import printable
 
 #: Files of a report, and of a run beside it.
 FOLDER, PAGE, NUMBERS, THRESHOLDS = 'report', 'report.html', 'report.json', 'thresholds.json'
 RESULTS, ORIGIN, CEILING = 'results.segm.json', 'origin.json', 'ceiling.json'
-PLAN = 'plan', 'plan.json'
+_PLANNED = PLAN, 'plan.json'
 #: Small files beside a run are read up to so many bytes.
 _MOST = 2**20
 
@@ -77,7 +78,7 @@ def ceilings_of(source: Source) -> dict[str, float]:
     place = source.run or os.path.dirname(source.results or '') or '.'
     data = _read(os.path.join(place, CEILING))
     if data is None:
-        plan = _read(os.path.join(place, *PLAN))
+        plan = _read(os.path.join(place, *_PLANNED))
         found = plan.get('ceilings') if isinstance(plan, dict) else None
         if isinstance(found, dict) and isinstance(plan.get('family'), str):
             data = {name: found[name] for name in (plan['family'],) if name in found}

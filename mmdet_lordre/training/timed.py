@@ -110,7 +110,10 @@ class TimedSchedule(Hook):
         if runner.val_loop is None:
             self.validations, self.validation_seconds = 0, 0.
         elif not self.validation_seconds:
-            self._images = _judged(runner.val_loop) / get_world_size()
+            judging = runner.val_loop
+            # a loop that cuts pictures into tiles says how many
+            images = getattr(judging, 'inputs', len(judging.dataloader.dataset))
+            self._images = images / get_world_size()
         self._last = self.now()
         self._val_interval(loop, 2**40)
 
@@ -212,16 +215,3 @@ def _images_in(batch):
     if isinstance(inputs, dict):  # of several branches
         return sum(len(part) for part in inputs.values())
     return len(inputs) if hasattr(inputs, '__len__') else 1
-
-
-def _judged(loop):
-    """Images that a validation gives to the network: pictures, or their tiles."""
-    data, tile = loop.dataloader.dataset, getattr(loop, 'tile', None)
-    if not tile:
-        return len(data)
-    some = range(0, len(data), -(-len(data) // 50))
-    sizes = [(info.get('height') or tile, info.get('width') or tile)
-             for info in map(data.get_data_info, some)]
-    step = tile * (1 - loop.overlap)
-    return len(data) * sum(math.ceil(max(1., height / step)) * math.ceil(max(1., width / step))
-                           for height, width in sizes) / len(sizes)

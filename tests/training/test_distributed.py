@@ -32,13 +32,14 @@ print('taken down')
 '''
 
 
-def run_both(fails):
+def run_both(program):
+    """(status, stdout, stderr) of the two processes of a group that run a program."""
     port, running = free_port(), []
     for rank in '01':
         env = dict(os.environ, RANK=rank, WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
                    MASTER_PORT=port, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
         running.append(subprocess.Popen(
-            [sys.executable, '-c', BUSY_TO_THE_END.format(fails=fails)], env=env, text=True,
+            [sys.executable, '-c', program], env=env, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE))
     try:
         outputs = [process.communicate(timeout=120) for process in running]
@@ -49,12 +50,12 @@ def run_both(fails):
 
 
 def test_ends_with_its_status():
-    for status, out, err in run_both(fails=False):
+    for status, out, err in run_both(BUSY_TO_THE_END.format(fails=False)):
         assert (status, out) == (0, ''), err
 
 
 def test_an_error_keeps_its_line_and_status():
-    (_, (status, _, err)) = run_both(fails=True)
+    (_, (status, _, err)) = run_both(BUSY_TO_THE_END.format(fails=True))
     assert status == 1 and 'error: as asked for' in err
 
 

@@ -1,8 +1,5 @@
 """A schedule by the clock, on a clock of the test."""
 import logging
-import os
-import subprocess
-import sys
 import types
 
 import pytest
@@ -10,10 +7,11 @@ import torch
 from mmengine.runner import IterBasedTrainLoop
 
 from mmdet_lordre.errors import UserError
+from mmdet_lordre.prediction.tiled_loops import TiledValLoop
 from mmdet_lordre.training.timed import TimedSchedule, _images_in, rate_at
 
-from ..cli.tiny import ROOT, free_port
 from ..on_device import several_processes
+from .test_distributed import run_both
 
 ONE_OF_TWO = """
 import torch.distributed as dist
@@ -35,6 +33,12 @@ class Images(list):
         return dict(zip(('height', 'width'), self[number]))
 
 
+def judging(images, tile):
+    loop = TiledValLoop.__new__(TiledValLoop) if tile else types.SimpleNamespace()
+    vars(loop).update(dataloader=types.SimpleNamespace(dataset=images), tile=tile, overlap=0.2)
+    return loop
+
+
 class Training:
     """mmengine's loop over iterations, with steps and validations that take as long as told."""
 
@@ -44,9 +48,7 @@ class Training:
         hook.now = lambda: self.time
         self.train_loop = loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
         loop._max_iters, self.iter = 10**9, iteration
-        self.val_loop = types.SimpleNamespace(
-            dataloader=types.SimpleNamespace(dataset=Images(images)), tile=tile,
-            overlap=0.2) if validates else None
+        self.val_loop = judging(Images(images), tile) if validates else None
         self.param_schedulers, self.logger = [], 'silent'
         self.message_hub = types.SimpleNamespace(runtime_info=dict(info or {}))
         self.message_hub.update_info = self.message_hub.runtime_info.__setitem__
@@ -191,15 +193,9 @@ def test_going_on_keeps_time_for_the_validation_at_the_end():
 @several_processes
 def test_of_several_processes_the_first_one_decides():
     """Each has a clock of its own, and all must take the same steps."""
-    port, running = free_port(), []
-    for rank in '01':
-        env = dict(os.environ, RANK=rank, WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
-                   MASTER_PORT=port, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
-        running.append(subprocess.Popen([sys.executable, '-c', ONE_OF_TWO], env=env, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    first, second = (process.communicate(timeout=120) for process in running)
-    assert first[0] == second[0] != '', first[1] + second[1]
-    steps, validated, rate = first[0].split()
+    (_, first, err), (_, second, other) = run_both(ONE_OF_TWO)
+    assert first == second != '', err + other
+    steps, validated, rate = first.split()
     assert 38 <= int(steps) <= 47 and validated == '2' and float(rate) < 0.005
 
 
