@@ -20,6 +20,8 @@ ANNOTATIONS, CHECKPOINT, CONFIG = 4 * 2**30, 16 * 2**30, 16 * 2**20
 NO_LIMITS = 'MMDET_LORDRE_NO_SIZE_LIMITS'
 #: How the oldest pickles begin, which are texts, too: a container, or a global.
 _PICKLED_TEXT = re.compile(rb'\A(?:\(?[dlt]p\d|\(?c[\w.]+\n[\w.]+\n)')
+#: What a zip archive ends with: how that begins, its bytes, and those with a comment at most.
+_END, _RECORD, _ARCHIVE_END = b'PK\x05\x06', 22, 22 + 2**16
 #: Ending of files that are being written.
 UNFINISHED = '.tmp'
 
@@ -72,21 +74,25 @@ def _refuse_damaged(path, entries):
 
     torch compares no checksums: of a file with other bytes in a tensor it makes other weights.
     """
-    with open(path, 'rb') as file:
-        if file.read(4) != b'PK\x03\x04':
-            if zipfile.is_zipfile(path):
-                raise UserError(f'{path} is not a complete checkpoint: its beginning is missing; '
-                                'download or copy it again')
-            return
     size = os.path.getsize(path)
-    if not entries:
+    with open(path, 'rb') as file:
+        begins = file.read(4) == b'PK\x03\x04'
+        file.seek(max(0, size - _ARCHIVE_END))
+        tail = file.read()
+    if not begins:
+        # as torch.save ends a file: without a comment
+        if tail[-_RECORD:].startswith(_END):
+            raise UserError(f'{path} is not a complete checkpoint: its beginning is missing; '
+                            'download or copy it again')
+        return
+    if _END not in tail:
         raise UserError(f'{path} is not a complete checkpoint: it has '
                         f'{_bytes(size)}, whose end is missing or damaged; download or copy '
                         'it again')
-    total = sum(entry.file_size for entry in entries)
-    if total > size:
-        raise UserError(f'{path} is not a complete checkpoint: it has {_bytes(size)}, and what was '
-                        f'saved {_bytes(total)}; download or copy it again')
+    # newer Pythons find no archive in a file with a hole, older ones one that is too large
+    if not entries or sum(entry.file_size for entry in entries) > size:
+        raise UserError(f'{path} is not a complete checkpoint: it has {_bytes(size)}, and more '
+                        'were saved; download or copy it again')
     with zipfile.ZipFile(path) as archive:
         for entry in entries:
             # torch.serialization.set_crc32_options(False) writes none

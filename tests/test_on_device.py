@@ -13,6 +13,7 @@ from mmengine.model import MMDistributedDataParallel
 from torch.distributed import HashStore
 
 from mmdet_lordre.aggmask import mask_losses
+from mmdet_lordre.compat import has_operators
 from mmdet_lordre.deployment.network import Network
 from mmdet_lordre.grid import matrix_nms, points_nms
 from mmdet_lordre.masks import mask_boxes, maskness, to_original_size
@@ -89,13 +90,16 @@ def test_network_and_backward_pass_never_wait(family, device):
 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_waits_of_a_loss(family, device):
-    """As many as on the simulated device."""
+    """As many as on the simulated device, and one in mmcv's focal loss, which looks for labels
+    that are no classes."""
     model = build(FAMILIES[family]()).to(device).train()
     images, samples = on(device)
     model.loss(images, samples)
     with counted_waits(device) as waits:
         total_of(model.loss(images, samples))
-    expected = sum(n for n, _ in LOSS[family].values()) if device != 'cpu' else 0
+    expected = 0
+    if device != 'cpu':
+        expected = sum(n for n, _ in LOSS[family].values()) + has_operators(torch.device(device))
     assert len(set(waits)) == expected and len(waits) <= 2 * expected, waits
 
 

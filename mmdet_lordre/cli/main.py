@@ -19,6 +19,7 @@ from .. import secure
 from ..errors import UserError
 from ..text import printable
 from ..training.distributed import end_of_process
+from .began import note_program
 
 #: Commands, and what each does.
 COMMANDS = {
@@ -134,7 +135,14 @@ def one_line_errors(main: Callable) -> Callable:
 
 
 def run(name: str, argv: list[str] | None = None) -> Any:
-    """Run a command as a program: what it returns, or one line of error and its status."""
+    """Run a command as a program: what it returns, or one line of error and its status.
+
+    Args:
+        name: Of the command.
+        argv: Its arguments; those of the process if not given, which then is this program.
+    """
+    if argv is None:
+        note_program()
     command = importlib.import_module(f'.{name.replace("-", "_")}', __package__).main
     secure()
     return one_line_errors(command)(argv)
@@ -142,7 +150,9 @@ def run(name: str, argv: list[str] | None = None) -> Any:
 
 def main(argv: list[str] | None = None) -> Any:
     """Run ``lordre COMMAND ...``: what the command returns."""
-    argv = sys.argv[1:] if argv is None else argv
+    if argv is None:
+        note_program()
+        argv = sys.argv[1:]
     if not argv or argv[0] in ('-h', '--help'):
         width = max(map(len, COMMANDS))
         print('usage: lordre COMMAND ...\n\n'

@@ -3,7 +3,6 @@ import argparse
 import copy
 import math
 import os
-import time
 from contextlib import nullcontext
 
 from mmdet.registry import MODELS
@@ -37,6 +36,7 @@ from ..training.parts import misfit
 from ..training.precision import set_mixed_precision, slow_precision
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner, device_name, work_dir_of
+from .began import beginning
 from .options import Parser, add_common, is_main_process, set_local_rank, whole_number
 
 
@@ -102,7 +102,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> ToolRunner:
     """Train as the command line says; returns the runner."""
-    began = time.monotonic()
+    began = beginning()
     args = parse_args(argv)
     _check_auto(args)
     demand_packages(args.tensorboard, args.mlflow, args.wandb)

@@ -190,7 +190,7 @@ def test_damaged_files(tmp_path):
     (lambda b: b[:len(b) // 2], r'it has \d+ bytes, whose end is missing or damaged; download or'),
     (lambda b: b[:10], 'it has 10 bytes, whose end is missing'),
     (lambda b: b[5000:], 'its beginning is missing; download or copy it again'),
-    (lambda b: b[:5000] + b[9000:], r'it has \d+ bytes, and what was saved 16\d{3} bytes; '),
+    (lambda b: b[:5000] + b[9000:], r'it has \d+ bytes, and more were saved; '),
     (lambda b: b[:9000] + bytes(4) + b[9004:], r'x/data/1 in it is damaged; download or copy it')],
     ids=('half', 'ten bytes', 'no beginning', 'hole', 'other bytes'))
 def test_what_is_wrong_with_a_damaged_file(tmp_path, change, said):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import AmpOptimWrapper
 
 from mmdet_lordre.cli import train as command
 from mmdet_lordre.cli.main import one_line_errors
@@ -37,7 +38,7 @@ def data(tmp_path_factory):
 @pytest.fixture
 def quick(monkeypatch):
     """However long planning takes here, six seconds are left to train."""
-    monkeypatch.setattr(command, 'time', SimpleNamespace(monotonic=lambda: 0.))
+    monkeypatch.setattr(command, 'beginning', lambda: 0.)
     monkeypatch.setattr(run, 'time', SimpleNamespace(monotonic=lambda: 0.))
     monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 3.))
     return '0.2'
@@ -50,7 +51,7 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
     said = capsys.readouterr().out
     # what was measured as the faster one is what has trained
     planned = (work / 'plan' / 'planned.py').read_text()
-    assert isinstance(runner.optim_wrapper, BFloat16OptimWrapper) == (
+    assert isinstance(runner.optim_wrapper, (BFloat16OptimWrapper, AmpOptimWrapper)) == (
         '# bfloat16 was faster here' in planned)
     assert runner.model.backbone.layer1[0].conv1.weight.is_contiguous(
         memory_format=torch.channels_last) == ("'ChannelsLastHook'" in planned)
@@ -214,8 +215,8 @@ class TestDataAreCheckedFirst:
 def test_what_checking_takes_is_taken_off(data, tmp_path, monkeypatch):
     """From a config of one's own, too: a second passes whenever the clock is looked at."""
     clock = iter(range(1000))
-    for module in (auto, command):
-        monkeypatch.setattr(module, 'time', SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(command, 'beginning', lambda: float(next(clock)))
+    monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: float(next(clock))))
     monkeypatch.setattr(command, '_train', lambda cfg, args: cfg)
     cfg = command.main(['mmdet_lordre::lordre/lordre_r18_giam_small-data.py', '--train-ann', data,
                         '--minutes', '2', '--work-dir', str(tmp_path / 'work'),
@@ -226,7 +227,7 @@ def test_what_checking_takes_is_taken_off(data, tmp_path, monkeypatch):
 
 
 def test_minutes_that_planning_alone_takes(data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, 'time', SimpleNamespace(monotonic=lambda: 0.))
+    monkeypatch.setattr(command, 'beginning', lambda: 0.)
     monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 60.))
     with pytest.raises(SystemExit):
         one_line_errors(command.main)(['--auto', '--train-ann', data, '--minutes', '1', '--family',

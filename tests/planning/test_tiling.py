@@ -119,7 +119,7 @@ def test_configs(family, sparse, tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     """However long planning takes here, seven seconds are left to train."""
-    monkeypatch.setattr(command, 'time', SimpleNamespace(monotonic=lambda: 0.))
+    monkeypatch.setattr(command, 'beginning', lambda: 0.)
     monkeypatch.setattr(run, 'time', SimpleNamespace(monotonic=lambda: 0.))
     monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 2.))
 
