@@ -2,7 +2,6 @@
 import argparse
 import os
 import shlex
-import sys
 import tempfile
 
 from ..config.own_data import find_own_data
@@ -10,6 +9,7 @@ from ..datasets.formats import open_data
 from ..errors import UserError
 from ..files import demand_writable
 from ..planning.fit import FAMILIES, SIZES
+from ..planning.passing import passing_lines
 from ..planning.plan import Plan, check_limits, describe, make_plan, read_both
 from ..planning.writing import write_config
 from .options import Parser, add_device, whole_number
@@ -82,20 +82,19 @@ def _own_data(args, folder):
 def _plan(args, own):
     train, val = read_both(*own.train, *(own.val or (None, None)), classes=own.classes,
                            crowd_as_instances=args.crowd_as_instances)
-    shown = sys.stderr.isatty()
-    plan = make_plan(
-        train, val, minutes=args.minutes, device=args.device, memory=args.memory,
-        families=args.family, size=args.size, pretrained=args.pretrained,
-        measured=not args.no_cost, seed=args.seed,
-        say=lambda line: print(f'\r{line} ...'.ljust(60), end='', file=sys.stderr, flush=True)
-        if shown else None)
-    if shown:
-        print('\r'.ljust(61), end='\r', file=sys.stderr)
+    with passing_lines() as say:
+        plan = make_plan(
+            train, val, minutes=args.minutes, device=args.device, memory=args.memory,
+            families=args.family, size=args.size, pretrained=args.pretrained,
+            measured=not args.no_cost, seed=args.seed, say=say)
     print(describe(plan))
     if args.out:
         write_config(plan.configs[plan.best], args.out)
         print(f'written      {args.out}: lordre train {shlex.quote(args.out)}'
               + ' --crowd-as-instances' * args.crowd_as_instances)
+        if val is None:
+            print('             no images to judge on were given (--val): it trains without '
+                  'judging, and lordre test would judge on the training images')
     else:
         print('to write its config: --out my_config.py')
     return plan

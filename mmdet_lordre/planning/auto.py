@@ -19,6 +19,7 @@ from ..files import atomic_write
 from .fit import FAMILIES
 from .holdout import set_aside
 from .objects import Objects
+from .passing import passing_lines
 from .plan import Plan, describe, make_plan, read_both
 from .tiling import tiles_a_picture
 
@@ -71,10 +72,11 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     chosen_by = 'it was asked for' if families else \
         'in less than five minutes one family alone is planned, the one that learns soonest'
     families = families or _candidates(minutes)
-    plan = make_plan(train, val, minutes=minutes, device=device, families=families, size=size,
-                     pretrained=pretrained, ceilings=not (short and len(families) == 1),
-                     divided=divided, seed=seed, chosen_by=chosen_by,
-                     seconds=_PLANNING * 60 * minutes - (time.monotonic() - began))
+    with passing_lines() as passing:
+        plan = make_plan(train, val, minutes=minutes, device=device, families=families, size=size,
+                         pretrained=pretrained, ceilings=not (short and len(families) == 1),
+                         divided=divided, seed=seed, chosen_by=chosen_by, say=passing,
+                         seconds=_PLANNING * 60 * minutes - (time.monotonic() - began))
     say(describe(plan))
     validation = 0.
     _demand_time(minutes, began)

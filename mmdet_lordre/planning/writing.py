@@ -129,6 +129,9 @@ def _data(fit, train, val):
         lines += ['train_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
                   f'    dataset=dict(\n{inner}))']
     where = val or train
+    if val is None:
+        lines += ['# no images to judge on were given: tests judge on those of the training, and '
+                  'say too much']
     lines += ['val_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
               f'    dataset=dict(\n{_dataset(where, "test_pipeline", 8)}))',
               'test_dataloader = val_dataloader',

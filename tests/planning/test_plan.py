@@ -68,8 +68,10 @@ def test_every_config_trains_and_predicts(planned, family, tmp_path):
 def test_the_config_is_written_once(data, tmp_path, capsys):
     out = tmp_path / 'deeper' / 'mine.py'
     main([data, '--family', 'polarmask', '--no-cost', '--out', str(out)])
-    assert 'PolarMaskHead' in out.read_text() and str(out) in capsys.readouterr().out
-    before = out.read_text()
+    said, before = capsys.readouterr().out, out.read_text()
+    assert 'PolarMaskHead' in before and str(out) in said
+    # nothing to judge on was given, so tests would be of the training images
+    assert 'no images to judge on were given' in before and '(--val)' in said
     with pytest.raises(SystemExit):
         one_line_errors(main)([data, '--family', 'solov2', '--no-cost', '--out', str(out)])
     assert out.read_text() == before
