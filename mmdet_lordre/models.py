@@ -3,7 +3,6 @@ import difflib
 import os
 from typing import NamedTuple
 
-import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -26,6 +25,7 @@ from .config.reading import (
     split_datasets,
 )
 from .config.stored import stored_config
+from .devices import demand_device
 from .errors import UserError
 from .model_index import config_of, model_index
 
@@ -106,17 +106,6 @@ def open_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = 
     if classes and classes != class_names_of(cfg):
         set_classes(cfg, classes, palette)
     return Opened(cfg, config, checkpoint, weights)
-
-
-def demand_device(device: str | None) -> None:
-    """Refuse a device that is not there; None where none is given."""
-    if device is None:
-        return
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f'device {str(device)!r} cannot be used here: '
-                        f'{str(error).splitlines()[0]}') from error
 
 
 def build_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = None,

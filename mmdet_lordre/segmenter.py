@@ -5,8 +5,9 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .devices import demand_device
 from .errors import UserError
-from .models import build_model, demand_device, open_model
+from .models import build_model, open_model
 from .text import printable
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-import torch
 from mmengine.config import DictAction
 
+from ..devices import demand_device
 from ..errors import UserError
-from ..text import plural, printable
+from ..text import printable
 
 
 class UsageError(UserError):
@@ -108,22 +108,10 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def _device(name: str) -> str:
-    there = [kind for kind, usable in (
-        ('cuda', torch.cuda.is_available()), ('mps', torch.backends.mps.is_available()),
-        ('npu', hasattr(torch, 'npu') and torch.npu.is_available())) if usable] + ['cpu']
     try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise argparse.ArgumentTypeError(
-            f'there is no kind of device {name!r}: choose from {", ".join(there)}') from None
-    if device.type not in there:
-        raise argparse.ArgumentTypeError(
-            f'{name}: this machine (or this build of torch) has no {device.type}: choose from '
-            f'{", ".join(there)}')
-    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise argparse.ArgumentTypeError(
-            f'{name}: this machine has {plural(torch.cuda.device_count(), "GPU")}, counted from '
-            'cuda:0')
+        demand_device(name)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return name
 
 

@@ -1,12 +1,12 @@
 """Points NMS and Matrix NMS."""
 import functools
-import time
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..masks import chunk_size
+from ..timing import fewest_seconds
 
 # float16 holds every whole number up to this one.
 _EXACT_HALF = 2048
@@ -213,14 +213,5 @@ def _bytes_pay():
     if not (hasattr(torch, '_int_mm') and torch.backends.mkldnn.is_available()):
         return False
     masks = torch.ones(_MIN_ROWS, 2**14, dtype=torch.int8)
-
-    def seconds(product):
-        taken = []
-        for _ in range(3):
-            start = time.perf_counter()
-            product()
-            taken.append(time.perf_counter() - start)
-        return min(taken)
-
-    return (seconds(lambda: torch._int_mm(masks, masks.t()))
-            < seconds(lambda: masks.float() @ masks.float().t()))
+    return (fewest_seconds(lambda: torch._int_mm(masks, masks.t()))
+            < fewest_seconds(lambda: masks.float() @ masks.float().t()))

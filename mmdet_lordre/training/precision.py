@@ -1,6 +1,5 @@
 """Mixed precision, where it saves time."""
 import functools
-import time
 
 import torch
 import torch.nn.functional as F
@@ -8,13 +7,14 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from ..config.reading import type_name
+from ..timing import fewest_seconds
 from .distributed import from_the_first
 
 #: bfloat16 that is not at least so fast, compared with float32, is emulated: between a ninth and a
 #: third as fast, while instructions for it seldom lose even on small layers.
 _WORTH = 0.5
-#: (images, channels, height, width) of the convolution that is timed, and how often.
-_SHAPE, _TIMES = (2, 64, 32, 32), 3
+#: (images, channels, height, width) of the convolution that is timed.
+_SHAPE = 2, 64, 32, 32
 
 
 @functools.cache
@@ -31,13 +31,11 @@ def bfloat16_speed() -> float:
 def _seconds(dtype):
     images = torch.ones(_SHAPE, dtype=dtype, requires_grad=True)
     weights = torch.full((_SHAPE[1], _SHAPE[1], 3, 3), 0.01, dtype=dtype, requires_grad=True)
-    taken = []
-    for _ in range(_TIMES):
-        start = time.perf_counter()
+
+    def step():
         with torch.enable_grad():
             F.conv2d(images, weights, padding=1).sum().backward()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+    return fewest_seconds(step)
 
 
 def slow_bfloat16() -> str | None:

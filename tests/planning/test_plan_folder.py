@@ -142,7 +142,7 @@ def test_the_time_for_judging_is_kept_with_the_plan(tmp_path):
     (dict(seed=-1), 'seed must be a whole number from 0 on, not -1'),
     (dict(size='tiny'), "there is no size 'tiny'; there are nano, small"),
     (dict(families=['lordre', 'yolo']), "there is no family 'yolo'; there are lordre"),
-    (dict(device='cuda:77'), "device 'cuda:77' cannot be used here"),
+    (dict(device='cuda:77'), 'device cuda:77: this machine'),
 ])
 def test_wrong_values_are_said_before_anything_is_read(data, tmp_path, options, said):
     with pytest.raises(UserError, match=re.escape(said)):
