@@ -4,6 +4,7 @@ import copy
 import ctypes
 import gc
 import io
+import itertools
 import logging
 import math
 import sys
@@ -21,6 +22,7 @@ from torch import nn
 
 from ..analysis.complexity import complexity
 from ..config.reading import dicts_in, type_name
+from .largest import largest_batch
 from .reading_once import ReadOnce
 from .stopwatch import seconds_of, working_clock
 
@@ -39,7 +41,8 @@ class Cost:
     Attributes:
         step: Seconds of a training step, loading included.
         load: Seconds that loading a batch takes, part of ``step`` or at the same time.
-        memory: MiB that a step takes beyond what the process held before; NaN where unknown.
+        memory: MiB that a step of the largest batch takes beyond what the process held before; NaN
+            where unknown.
         low_precision: Whether bfloat16 was the faster one.
         first: Seconds more that an image takes when it is seen first, where it is kept then.
         image: Seconds of an image in inference, with its masks.
@@ -145,17 +148,22 @@ def measure_steps(cfg: Config, device: str | None = None, steps: int = 3,
         what each of them adds, and a step takes the longer of the two.
     """
     device = device or get_device()
-    # one batch in all steps, so that they differ by what disturbs them alone
+    # one batch in all steps that count, so that they differ by what disturbs them alone
     batch, load = _typical(cfg)
+    with _quiet():
+        largest = largest_batch(cfg)
     found = {}
     for precision in precisions:
         model = build(cfg, device).train()
         before = _from_here(device)
         wrapper = build_optim_wrapper(model, _wrapper(cfg, precision, device))
 
-        def step(model=model, wrapper=wrapper):
+        # the first step does not count for the time, but for the memory
+        batches = itertools.chain([largest], itertools.repeat(batch))
+
+        def step(model=model, wrapper=wrapper, batches=batches):
             # a copy: what has been on the device once would not have to go there
-            model.train_step(copy.deepcopy(batch), wrapper)
+            model.train_step(copy.deepcopy(next(batches)), wrapper)
         found[precision] = (seconds_of(step, device, steps, _ENOUGH), _held(device) - before)
     first = ReadOnce.a_picture() if _keeps(cfg) else 0.
     precision = min(found, key=lambda name: found[name][0])

@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from mmdet_lordre.planning import cost
 from mmdet_lordre.planning.fit import fit
+from mmdet_lordre.planning.largest import largest_batch
 from mmdet_lordre.planning.measuring import Measuring
 from mmdet_lordre.planning.memory import Kept
 from mmdet_lordre.planning.plan import read_both
@@ -19,6 +20,7 @@ from .data import coco, square, write
     (0, 0.1, (0.5, 0.4)), (4, 0.2, (0.2, 0.1)), (2, 0.1, (0.2, 0.2))])
 def test_loading_is_added_or_goes_on_beside(monkeypatch, workers, computing, expected):
     monkeypatch.setattr(cost, '_typical', lambda cfg: ({}, 0.4))
+    monkeypatch.setattr(cost, 'largest_batch', lambda cfg: {})
     monkeypatch.setattr(cost, 'build', lambda cfg, device: cost.nn.Identity())
     monkeypatch.setattr(cost, 'build_optim_wrapper', lambda model, cfg: None)
     monkeypatch.setattr(cost, 'seconds_of', lambda step, device, steps, enough: computing)
@@ -57,3 +59,48 @@ def ticks(reads):
     """A clock of its own that counts what is appended from now on."""
     began = len(reads)
     return lambda: float(len(reads) - began)
+
+
+def test_the_largest_batch_is_what_memory_is_measured_with(tmp_path, monkeypatch):
+    """The fullest images, at 1.2 times the size, in a frame for the tall one and the wide one."""
+    objects = [(square(20, 20, 30), 0)]
+    full = [(square(x, 20, 8), 0) for x in range(10, 70, 12)]
+    pictures = [objects, full, objects, objects * 2, objects]
+    data = coco(pictures, size=(80, 80))
+    for image, (height, width) in zip(data['images'], [(80, 80), (80, 80), (80, 64), (80, 80),
+                                                       (64, 80)]):
+        image.update(height=height, width=width)
+    train, _ = read_both(write(tmp_path, data))
+    one = fit(train, Looks(), 'lordre', 'nano', 160, 2)
+    taken = []
+    monkeypatch.setattr(cost, 'seconds_of',
+                        lambda step, *_: [step() for _ in range(3)] and 1.)
+    monkeypatch.setattr(cost, 'build', lambda cfg, device: Recorder(taken))
+    monkeypatch.setattr(cost, 'build_optim_wrapper', lambda model, cfg: None)
+    with Measuring(train, 'cpu') as measuring:
+        measuring.steps(dataclasses.replace(one, transposed=False), ('float32', ))
+    first, *others = taken
+    assert [len(sample.gt_instances) for sample in first['data_samples']] == [5, 2]
+    assert [tuple(image.shape[1:]) for image in first['inputs']] == [(192, 192), (192, 192)]
+    assert len(others) == 2 and others[0]['inputs'][0].shape[-1] <= 192
+
+
+def test_pictures_that_lie_down_or_stand(tmp_path):
+    data = coco([[(square(4, 4, 20), 0)]] * 2, size=(80, 40))
+    train, _ = read_both(write(tmp_path, data))
+    one = fit(train, Looks(), 'lordre', 'nano', 160, 1)
+    for turned, shape in ((False, (192, 96)), (True, (192, 192))):
+        with Measuring(train, 'cpu') as measuring:
+            batch = largest_batch(measuring._config(dataclasses.replace(one, transposed=turned)))
+        assert tuple(batch['inputs'][0].shape[1:]) == shape
+
+
+class Recorder(cost.nn.Module):
+    """Keeps what it is trained on."""
+
+    def __init__(self, taken):
+        super().__init__()
+        self.taken = taken
+
+    def train_step(self, batch, wrapper):
+        self.taken.append(batch)
