@@ -150,6 +150,22 @@ def test_targets_of_another_head_or_factor(family, step):
         losses_of(FAMILIES[family](), change=make)
 
 
+@pytest.mark.parametrize('factor', [(4, 2), (2, 4, 8)])
+def test_places_read_what_the_workers_shrank(factor):
+    """Masks of the features' stride and of the logits'; one of them alone is refused."""
+    config = FAMILIES['lordre_places']()
+    config['mask_head']['mask_upsample'] = 2
+
+    def shrink(batch, step=ShrinkMasks(factor)):
+        for sample in batch:
+            sample.gt_instances.masks = step.make(sample.gt_instances.masks)
+    plain = losses_of(config, train=False)
+    for name, value in losses_of(config, change=shrink, train=False).items():
+        torch.testing.assert_close(value, plain[name], rtol=0, atol=0)
+    with pytest.raises(UserError, match=r'ShrinkMasks\(factor=\(4, 2\)\)'):
+        losses_of(config, change=lambda batch: shrink(batch, ShrinkMasks(4)))
+
+
 def test_region_classifier_reads_what_the_workers_shrank():
     config = lordre(region_classifier=dict(hidden_channels=8))
 

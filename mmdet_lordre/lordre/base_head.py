@@ -56,17 +56,20 @@ class LordreBaseHead(BaseMaskHead):
         class_logits, objectness, mask_logits, maps = self.decode(x)
         return class_logits, objectness, self.upsample(mask_logits), maps
 
-    def _targets(self, gt, meta, size, device) -> Tensor:
-        """Target masks (T, pixels) of one image in [0, 1], at the size of the logits.
+    def _targets(self, gt, meta, size, device, also=()) -> Tensor:
+        """Target masks (T, pixels) of one image in [0, 1], of a size; ``also`` are other sizes
+        that the head needs.
 
         Raises:
             UserError: The pipeline has made targets of another head, or of another factor.
         """
         height, width = meta['batch_input_shape']
-        factor = height // size[0]
-        if isinstance(gt.masks, InPlaceOfMasks) and getattr(gt.masks, 'factor', None) != factor:
+        factor, *others = (height // rows for rows, _ in (size, *also))
+        if isinstance(gt.masks, InPlaceOfMasks) and not {factor, *others}.issubset(
+                getattr(gt.masks, 'pieces', ())):
+            factors = (factor, *others) if others else factor
             raise UserError(f'{gt.masks.made_by} makes other targets than the head learns: take '
-                            f'ShrinkMasks(factor={factor}), or leave it out')
+                            f'ShrinkMasks(factor={factors}), or leave it out')
         if factor % 2 == 0 and (height, width) == (size[0] * factor, size[1] * factor):
             return central_sums(gt.masks, factor, size, device).flatten(1).float() / 4
         if not len(gt.masks):

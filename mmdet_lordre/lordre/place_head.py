@@ -159,7 +159,9 @@ class LordrePlaceHead(LordreBaseHead):
         branch, instances, metas = self.place_branch, batch_gt_instances, batch_img_metas
         size, device = features.shape[-2:], features.device
         check_mask_sizes(instances, metas)
-        coverage = [self._targets(gt, meta, size, device).unflatten(1, size)
+        upsampled = [side * self.mask_upsample for side in size]
+        also = [upsampled] if self.mask_upsample > 1 else []
+        coverage = [self._targets(gt, meta, size, device, also).unflatten(1, size)
                     for gt, meta in zip(instances, metas)]
         labels = [gt.labels for gt in instances]
         count = sum(map(len, labels))
@@ -183,7 +185,6 @@ class LordrePlaceHead(LordreBaseHead):
             return losses | dict(loss_mask=nothing, loss_dice=nothing, loss_cls=nothing,
                                  loss_objectness=nothing)
 
-        upsampled = [side * self.mask_upsample for side in size]
         targets = coverage if self.mask_upsample == 1 else [
             self._targets(gt, meta, upsampled, device).unflatten(1, upsampled)
             for gt, meta in zip(instances, metas)]

@@ -18,6 +18,7 @@ from mmdet.structures.mask import BitmapMasks
 from torch import Tensor
 
 from .drawing import OUTSIDE, Axis, Drawing, local, nearest
+from .pieces import Piece, whole_maps
 
 
 def transposed_bitmaps(masks: BitmapMasks) -> BitmapMasks:
@@ -179,8 +180,8 @@ class LazyMasks(BitmapMasks):
             self._axes = Axis(self.rows, self.source[0]), Axis(self.columns, self.source[1])
         return self._axes
 
-    def pieces(self) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Yield (top, left, uint8 array) of each mask: what lies outside of it is zero."""
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the pixels of each mask."""
         for i in range(len(self)):
             drawing, (down, right) = self._drawn(i), self._axes_of(i)
             top, (rows, ) = local(down.index[None], drawing.rows)
@@ -188,19 +189,20 @@ class LazyMasks(BitmapMasks):
             # columns first: there are as many rows as in the drawing, mostly fewer
             yield top, left, drawing.pixels[:, columns][rows]
 
-    def central_sums(self, factor: int, size: tuple[int, int]) -> np.ndarray:
-        """See :func:`~mmdet_lordre.masks.central_sums`: uint8 (N, *size)."""
-        sums = np.zeros((len(self), *size), np.uint8)
-        for i, result in enumerate(sums):
+    def central_pieces(self, factor: int, size: tuple[int, int]) -> Iterator[Piece]:
+        """Yield, of each mask, what of its :func:`~mmdet_lordre.masks.central_sums` is not zero."""
+        for i in range(len(self)):
             drawing = self._drawn(i)
             down, right = (axis.pair(factor, length)
                            for axis, length in zip(self._axes_of(i), size))
             top, rows = local(down, drawing.rows)
             left, columns = local(right, drawing.columns)
             total = drawing.pixels[rows[0]] + drawing.pixels[rows[1]]
-            result[top:top + rows.shape[1], left:left + columns.shape[1]] = (
-                total[:, columns[0]] + total[:, columns[1]])
-        return sums
+            yield top, left, total[:, columns[0]] + total[:, columns[1]]
+
+    def central_sums(self, factor: int, size: tuple[int, int]) -> np.ndarray:
+        """See :func:`~mmdet_lordre.masks.central_sums`: uint8 (N, *size)."""
+        return whole_maps(self.central_pieces(factor, size), len(self), size)
 
     def moment_sums(self) -> np.ndarray:
         """int64 (N, 3) for each mask: sum of x, sum of y, area; in pixels of the masks."""
@@ -223,10 +225,7 @@ class LazyMasks(BitmapMasks):
         return self._masks.sum((1, 2)) if self.is_drawn else self.moment_sums()[:, 2]
 
     def _whole(self) -> np.ndarray:
-        masks = np.zeros((len(self), self.height, self.width), np.uint8)
-        for mask, (top, left, piece) in zip(masks, self.pieces()):
-            mask[top:top + piece.shape[0], left:left + piece.shape[1]] = piece
-        return masks
+        return whole_maps(self.pieces(), len(self), (self.height, self.width))
 
     def get_bboxes(self, dst_type: Any = 'hbb') -> BaseBoxes:
         """Tight boxes in mmdet's box type."""

@@ -1,12 +1,12 @@
 """Ground-truth masks at the size of the network's maps."""
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmdet.structures.mask.structures import BaseInstanceMasks
 from torch import Tensor
 
 from .lazy import LazyMasks
+from .pieces import Piece, whole_maps
 from .targets import InPlaceOfMasks
 from .transfer import upload
 
@@ -15,40 +15,72 @@ class ShrunkMasks(InPlaceOfMasks):
     """What :func:`central_sums` gives, in place of an image's masks.
 
     Args:
-        sums: uint8 array (N, ceil(height / factor), ceil(width / factor)), 0 to 4.
-        factor: Even size of a block in pixels.
+        pieces: Of each even factor that the masks were shrunk by, the part of every mask's sums
+            (values 0 to 4) that is not zero.
         height: Height of the image in pixels.
         width: Width of the image in pixels.
     """
 
     made_by = 'ShrinkMasks'
 
-    def __init__(self, sums: np.ndarray, factor: int, height: int, width: int):
-        self.sums, self.factor = sums, factor
+    def __init__(self, pieces: dict[int, list[Piece]], height: int, width: int):
+        self.pieces = pieces
         self.height, self.width = int(height), int(width)
 
     def __len__(self) -> int:
-        return len(self.sums)
+        return len(next(iter(self.pieces.values())))
 
     def __getitem__(self, index) -> 'ShrunkMasks':
         index = index.cpu().numpy() if isinstance(index, Tensor) else index
         chosen = np.atleast_1d(np.arange(len(self))[index])
-        return ShrunkMasks(self.sums[chosen], self.factor, self.height, self.width)
+        return ShrunkMasks({factor: [pieces[i] for i in chosen]
+                            for factor, pieces in self.pieces.items()}, self.height, self.width)
 
     def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> 'ShrunkMasks':
         """Only the size is noted: what the sums lack counts as zero."""
-        return ShrunkMasks(self.sums, self.factor, *out_shape)
+        return ShrunkMasks(self.pieces, *out_shape)
 
     @classmethod
     def cat(cls, masks: list['ShrunkMasks']) -> 'ShrunkMasks':
         """The instances of several objects of this class, of one image."""
-        return cls(np.concatenate([part.sums for part in masks]), masks[0].factor,
-                   masks[0].height, masks[0].width)
+        return cls({factor: [piece for part in masks for piece in part.pieces[factor]]
+                    for factor in masks[0].pieces}, masks[0].height, masks[0].width)
 
     @property
     def areas(self) -> np.ndarray:
         """Approximate pixels of each mask, (N,)."""
-        return self.sums.sum((1, 2), dtype=np.int64) * self.factor**2 // 4
+        factor = min(self.pieces)
+        return np.array([piece.sum(dtype=np.int64) for _, _, piece in self.pieces[factor]],
+                        np.int64) * factor**2 // 4
+
+    def central_sums(self, factor: int, size: tuple[int, int]) -> np.ndarray:
+        """See :func:`central_sums`: uint8 (N, *size)."""
+        if factor not in self.pieces:
+            raise ValueError(f'the masks were shrunk by {", ".join(map(str, self.pieces))}, but '
+                             f'the head needs {factor}: set ShrinkMasks(factor={factor})')
+        return whole_maps(self.pieces[factor], len(self), size)
+
+
+def central_pieces(masks: BaseInstanceMasks, factor: int) -> list[Piece]:
+    """The parts of :func:`central_sums` that are not zero.
+
+    Args:
+        masks: N masks of an image.
+        factor: Even size of a block.
+    """
+    size = tuple(-(-side // factor) for side in (masks.height, masks.width))
+    if isinstance(masks, LazyMasks) and not masks.is_drawn:
+        return list(masks.central_pieces(factor, size))
+    found = []
+    for sums in central_sums(masks, factor, size).numpy():
+        rows, columns = (np.flatnonzero(sums.any(axis)) for axis in (1, 0))
+        if len(rows):
+            top, left = int(rows[0]), int(columns[0])
+            # a copy: a view would keep the whole
+            found.append((top, left, sums[top:rows[-1] + 1, left:columns[-1] + 1].copy()))
+        else:
+            found.append((0, 0, sums[:0, :0]))
+    return found
 
 
 def central_sums(masks: BaseInstanceMasks | Tensor | np.ndarray, factor: int,
@@ -74,14 +106,7 @@ def central_sums(masks: BaseInstanceMasks | Tensor | np.ndarray, factor: int,
     """
     if factor % 2 or factor < 2:
         raise ValueError(f'factor must be even, not {factor}')
-    if isinstance(masks, ShrunkMasks):
-        if masks.factor != factor:
-            raise ValueError(f'the masks were shrunk by {masks.factor}, but the head needs '
-                             f'{factor}: set ShrinkMasks(factor={factor})')
-        sums = torch.from_numpy(masks.sums)[:, :size[0], :size[1]]
-        sums = F.pad(sums, (0, size[1] - sums.shape[2], 0, size[0] - sums.shape[1]))
-        return sums if device is None else upload(sums, device)
-    if isinstance(masks, LazyMasks) and not masks.is_drawn:
+    if isinstance(masks, ShrunkMasks) or (isinstance(masks, LazyMasks) and not masks.is_drawn):
         sums = torch.from_numpy(masks.central_sums(factor, size))
         return sums if device is None else upload(sums, device)
     if isinstance(masks, BitmapMasks):

@@ -1,4 +1,5 @@
 """Masks in the data-loading workers."""
+from collections.abc import Sequence
 from typing import Any
 
 from mmcv.transforms import BaseTransform
@@ -7,7 +8,7 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask.structures import BaseInstanceMasks
 
 from .lazy import LazyMasks
-from .shrink import ShrunkMasks, central_sums
+from .shrink import ShrunkMasks, central_pieces
 from .transformed import TransformedMasks
 
 
@@ -89,29 +90,30 @@ class ShrinkMasks(MaskTargets):
 
     Its place is the end of the pipeline, just before ``PackDetInputs``: nothing may resize, flip
     or crop afterwards. The head computes the same from plain masks; with this transform the workers
-    do it, and a sixteenth of the masks' bytes leaves them.
+    do it, and only what is not zero leaves them.
 
     Modified keys: ``gt_masks`` (any of mmdet's masks -> :class:`ShrunkMasks`).
 
     Args:
-        factor: Stride of the head's mask logits in pixels of the network input.
+        factor: Stride of the head's mask logits in pixels of the network input; of
+            ``LordrePlaceHead`` with ``mask_upsample`` also that of its features.
 
     Raises:
-        ValueError: If the factor is not even.
+        ValueError: If a factor is not even.
         KeyError: Without ``gt_masks``.
     """
 
     kind = ShrunkMasks
 
-    def __init__(self, factor: int = 4) -> None:
-        if factor < 2 or factor % 2:
-            raise ValueError(f'factor must be even, not {factor}')
-        self.factor = factor
+    def __init__(self, factor: int | Sequence[int] = 4) -> None:
+        self.factors = (factor, ) if isinstance(factor, int) else tuple(factor)
+        for one in self.factors:
+            if one < 2 or one % 2:
+                raise ValueError(f'factor must be even, not {one}')
 
     def make(self, masks: BaseInstanceMasks) -> ShrunkMasks:
-        size = tuple(-(-side // self.factor) for side in (masks.height, masks.width))
-        sums = central_sums(masks, self.factor, size)
-        return ShrunkMasks(sums.numpy(), self.factor, masks.height, masks.width)
+        return ShrunkMasks({factor: central_pieces(masks, factor) for factor in self.factors},
+                           masks.height, masks.width)
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(factor={self.factor})'
+        return f'{type(self).__name__}(factor={self.factors})'

@@ -95,14 +95,13 @@ def _data(fit, train, val):
     if fit.jitter:
         train_steps.append("dict(type='PhotoMetricDistortion', brightness_delta=24, "
                            'contrast_range=(0.7, 1.3), saturation_range=(0.7, 1.3), hue_delta=9),')
-    targets = {'solov2': "dict(type='GridMaskTargets'),",
+    targets = {'lordre': "dict(type='ShrinkMasks', factor=(4, 2)),",
+               'solov2': "dict(type='GridMaskTargets'),",
                'aggmask': "dict(type='GridMaskTargets', factors=(4, 8)),",
                'aggmask_star': "dict(type='GridMaskTargets'),",
                'polarmask': "dict(type='ExtractContours'"
                             f'{", holes=True" if fit.heads.get("holes") else ""}),'}
-    # Lordre's head draws what it needs of the masks by itself
-    train_steps += [targets[fit.family]] if fit.family in targets else []
-    train_steps.append("dict(type='PackDetInputs'),")
+    train_steps += [targets[fit.family], "dict(type='PackDetInputs'),"]
     test_steps = [*read, *_hint(fit),
                   "dict(type='Resize', scale=scale, keep_ratio=True),", masks,
                   "dict(type='PackDetInputs', meta_keys=(\n"

@@ -135,7 +135,7 @@ def test_shrunk_in_the_worker(pair):
     """What Lordre's targets read is the same, cropped or padded to the size of the batch."""
     lazy, bitmaps = (masks.resize((50, 70)) for masks in pair)
     shrunk = ShrinkMasks(4).transform(dict(gt_masks=lazy))['gt_masks']
-    assert isinstance(shrunk, ShrunkMasks) and shrunk.sums.shape == (6, 13, 18)
+    assert isinstance(shrunk, ShrunkMasks) and len(shrunk) == 6
     for size in ((13, 18), (16, 24), (12, 17)):
         assert torch.equal(central_sums(shrunk, 4, size), central_sums(bitmaps, 4, size))
     kept = np.array([False, True] * 3)
@@ -153,6 +153,26 @@ def test_shrunk_in_the_worker(pair):
         ShrinkMasks(3)
     with pytest.raises(KeyError, match='with_mask'):
         ShrinkMasks(4).transform({})
+
+
+@pytest.mark.parametrize('drawn', [False, True])
+def test_several_factors_in_the_worker(pair, drawn):
+    """Each as by itself, from masks of either kind, through the queue of a worker."""
+    masks = (pair[1] if drawn else pair[0]).resize((50, 70))
+    shrunk = pickle.loads(pickle.dumps(ShrinkMasks((4, 2)).make(masks)))
+    for factor, size in ((4, (13, 18)), (2, (26, 36))):
+        assert torch.equal(central_sums(shrunk, factor, size), central_sums(masks, factor, size))
+    assert shrunk.areas.tolist() == (central_sums(masks, 2, (25, 35)).sum((1, 2))).tolist()
+    # what leaves the worker is hardly larger than the objects
+    for factor, pieces in shrunk.pieces.items():
+        for one, (_, _, piece) in zip(masks.masks, pieces):
+            for axis in (0, 1):
+                bounds = np.flatnonzero(one.any(1 - axis))
+                long = bounds[-1] + 1 - bounds[0] if len(bounds) else 0
+                assert piece.shape[axis] <= long // factor + 2
+    assert repr(ShrinkMasks((4, 2))) == 'ShrinkMasks(factor=(4, 2))'
+    nothing = ShrinkMasks((4, 2)).make(masks[[]])
+    assert len(nothing) == 0 and central_sums(nothing, 2, (9, 9)).shape == (0, 9, 9)
 
 
 @pytest.mark.parametrize('step', [dict(type='ShrinkMasks'), dict(type='GridMaskTargets')])

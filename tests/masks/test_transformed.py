@@ -127,6 +127,9 @@ def test_in_a_pipeline():
         if result is not None:
             counts.add(len(result['gt_masks']))
             assert len(result['gt_masks']) == len(result['gt_bboxes'])
-            assert result['gt_masks'].sums.shape[1:] == (
-                -(-result['img_shape'][0] // 4), -(-result['img_shape'][1] // 4))
+            masks = result['gt_masks']
+            assert (masks.height, masks.width) == result['img_shape']
+            assert all(top + piece.shape[0] <= -(-masks.height // 4)
+                       and left + piece.shape[1] <= -(-masks.width // 4)
+                       for top, left, piece in masks.pieces[4])
     assert len(counts) > 1

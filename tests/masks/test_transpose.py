@@ -74,4 +74,4 @@ def test_what_cannot_be_turned():
     with pytest.raises(ValueError, match='prob=2'):
         RandomTranspose(2)
     with pytest.raises(TypeError, match=r'ShrunkMasks.*before what makes targets'):
-        transposed(ShrunkMasks(np.zeros((1, 2, 2), np.uint8), 4, 8, 8))
+        transposed(ShrunkMasks({4: [(0, 0, np.zeros((2, 2), np.uint8))]}, 8, 8))
