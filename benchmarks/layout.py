@@ -1,4 +1,4 @@
-"""Training steps of planned configs, with the channels of a pixel side by side in memory and apart.
+"""Training steps of planned configs, with channels last and channels first in memory.
 
     python benchmarks/layout.py my/train.json --images my/images --sides 256 384 512
 
@@ -35,21 +35,22 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     train, _ = read_both(args.annotations, args.images)
-    print('| family | side | side by side (s) | apart (s) | times as fast |\n' + '|---' * 5 + '|')
+    print('| family | side | channels last (s) | channels first (s) | times as fast |\n'
+          + '|---' * 5 + '|')
     for family in args.families:
         for side in args.sides:
             one = fit(train, Looks(), family, args.size, side, 2, 1000)
             cfg = config_of(config_text(one, (absolute(train.path), absolute(train.folder)), None))
-            together, apart = race(cfg, args.steps)
-            print(f'| {family} | {side} | {together:.3f} | {apart:.3f} | {together / apart:.2f} |',
+            last, first = race(cfg, args.steps)
+            print(f'| {family} | {side} | {last:.3f} | {first:.3f} | {last / first:.2f} |',
                   flush=True)
 
 
 def race(cfg, steps):
-    """Seconds of a step in the one order and in the other."""
+    """Seconds of a step with channels last, and with channels first."""
     batch = batches_of(cfg, 1)[0][0]
-    first = build(cfg, 'cpu').train()
-    models = first, copy.deepcopy(first).to(memory_format=torch.contiguous_format)
+    model = build(cfg, 'cpu').train()
+    models = model, copy.deepcopy(model).to(memory_format=torch.contiguous_format)
     losses = [float(model.parse_losses(model(**model.data_preprocessor(
         copy.deepcopy(batch), True), mode='loss'))[0]) for model in copy.deepcopy(models)]
     assert abs(losses[0] - losses[1]) < 1e-3 * abs(losses[0]), losses

@@ -1,4 +1,4 @@
-"""The order of the numbers in memory in which convolutions are faster on this machine."""
+"""The memory format in which convolutions are faster on this machine."""
 from dataclasses import replace
 
 from .cost import Cost
@@ -11,11 +11,11 @@ _WORTH = 0.97
 
 def faster_layout(one: Fit, cost: Cost, measuring: Measuring,
                   memory: float | None = None) -> tuple[Fit, Cost]:
-    """Try a fit in the order of mmcv's weights, where the channels of a pixel lie apart.
+    """Try a fit with channels first.
 
-    A CPU of AVX2 makes gradients of the weights sooner in that order, all else sooner in the
-    other: which one wins is a matter of the size of the images. In bfloat16 and on a GPU the
-    channels lie side by side.
+    A CPU with AVX2 computes weight gradients faster with channels first, everything else with
+    channels last: which one wins depends on the size of the images. In bfloat16 and on a GPU
+    channels last is taken.
 
     Args:
         one: A fit to train, as chosen.
@@ -24,15 +24,15 @@ def faster_layout(one: Fit, cost: Cost, measuring: Measuring,
         memory: GiB that a step may take.
 
     Returns:
-        The fit and the cost in the order that is faster.
+        The fit and the cost in the format that is faster.
     """
     if measuring.device != 'cpu' or cost.low_precision:
         return one, cost
-    apart = replace(one, channels_last=False)
-    now, then = (measuring.steps(fit, ('float32',)) for fit in (one, apart))
+    first = replace(one, channels_last=False)
+    now, then = (measuring.steps(fit, ('float32',)) for fit in (one, first))
     if (memory and then.memory > 1024 * memory) or not then.step < _WORTH * now.step:
         return one, cost
-    apart.why['channels_last'] = (
+    first.why['channels_last'] = (
         f'no ChannelsLastHook: a step takes {then.step * 1e3:.0f} ms here without it, and '
         f'{now.step * 1e3:.0f} with it')
-    return apart, replace(cost, step=cost.step * then.step / now.step, memory=then.memory)
+    return first, replace(cost, step=cost.step * then.step / now.step, memory=then.memory)
