@@ -1,4 +1,7 @@
 """The short Python interface: a model that predicts, is evaluated and is exported."""
+import dataclasses
+import difflib
+import inspect
 import os
 import tempfile
 import uuid
@@ -38,8 +41,15 @@ class Segmenter:
 
     def __init__(self, model: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
                  device: str | None = None, options: dict | None = None):
-        self.source, self.checkpoint, self.options = model, checkpoint, options
+        self.options = options
         self.model = build_model(model, checkpoint, device, options)
+        # the same files are opened again to evaluate and to export, wherever the program is then,
+        # and whatever a training has saved in a folder since
+        found = os.path.abspath(self.model.checkpoint)
+        self.source, self.checkpoint = (
+            found if path is not None and os.path.isdir(path) else
+            os.path.abspath(path) if path is not None and os.path.exists(path) else path
+            for path in (model, checkpoint))
 
     @classmethod
     def train(cls, data: str | os.PathLike, *, val: str | os.PathLike | None = None,
@@ -64,6 +74,8 @@ class Segmenter:
         """
         from .datasets.formats import open_data
         from .planning.run import train_auto
+        _demand_known('train', options, [name for name in inspect.signature(train_auto).parameters
+                                         if name not in ('train_ann', 'val_ann', 'start')])
         demand_device(device)
         data = os.fspath(data)
         whole = val is None and len(open_data(data, options.get('train_images'))) > 1
@@ -123,10 +135,7 @@ class Segmenter:
     @staticmethod
     def _settings(settings: dict) -> 'Settings':
         from .prediction.settings import Settings
-        unknown = [name for name in settings if name not in Settings.names()]
-        if unknown:
-            raise UserError(f'predict takes no {unknown[0]!r}; it takes '
-                            f'{", ".join(Settings.names())}')
+        _demand_known('predict', settings, Settings.names())
         return Settings(**settings)
 
     def evaluate(self, data: str | os.PathLike | None = None, *, images: str | None = None,
@@ -148,6 +157,8 @@ class Segmenter:
             UserError: The data cannot be used.
         """
         from .training.testing import Testing, demand_test_data, run_test
+        _demand_known('evaluate', testing, [field.name for field in dataclasses.fields(Testing)
+                                            if field.name != 'ann'])
         metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
         opened = open_model(self.source, self.checkpoint, self.options)
         demand_test_data(opened.cfg, opened.config)
@@ -173,8 +184,19 @@ class Segmenter:
             UserError: Onnx is not installed, or the model cannot be exported.
         """
         from .deployment.exporting import write_onnx
+        _demand_known('export', options, list(inspect.signature(write_onnx).parameters)[2:])
         model = build_model(self.source, self.checkpoint, 'cpu', self.options)
         return write_onnx(model, os.fspath(path), **{'end_to_end': True, **options})
+
+
+def _demand_known(method, given, known):
+    """Refuse an option that a method does not have, by the name that was probably meant."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise UserError(f'{method} takes no {name!r}'
+                            + (f' (did you mean {near[0]!r}?)' if near else '')
+                            + f'; it takes {", ".join(known)}')
 
 
 def _usable(results, strict):

@@ -1,5 +1,7 @@
 """The short Python interface."""
 import json
+import re
+import shutil
 
 import cv2
 import numpy as np
@@ -49,6 +51,24 @@ def test_evaluate(segmenter, pictures, tmp_path):  # noqa: F811
             segmenter.evaluate(pictures / 'val.json', metrics=metrics)
 
 
+def test_files_are_those_of_the_beginning(work_folder, pictures, tmp_path, monkeypatch):  # noqa: F811
+    """Wherever the program goes on, and whatever is saved beside them."""
+    monkeypatch.chdir(work_folder.parent)
+    model = mmdet_lordre.Segmenter(work_folder.name, device='cpu')
+    figures = model.evaluate(pictures / 'val.json')
+    other = tmp_path / work_folder.name
+    shutil.copytree(work_folder, other)
+    for path in other.glob('*.pth'):
+        path.write_bytes(b'')
+    monkeypatch.chdir(tmp_path)
+    assert model.evaluate(pictures / 'val.json') == figures
+    # one that counts as better, and came later
+    shutil.copytree(work_folder, tmp_path / 'going on')
+    going_on = mmdet_lordre.Segmenter(tmp_path / 'going on', device='cpu')
+    (tmp_path / 'going on' / 'best_coco_segm_mAP_iter_9.pth').write_bytes(b'')
+    assert going_on.evaluate(pictures / 'val.json') == figures
+
+
 def test_export_replaces_a_file_only_when_asked(segmenter, tmp_path):
     onnx = pytest.importorskip('onnx')
     out = tmp_path / 'deep' / 'm.onnx'
@@ -65,6 +85,14 @@ def test_export_replaces_a_file_only_when_asked(segmenter, tmp_path):
 
 
 def test_unknown_things_are_said(segmenter):
+    for method, options, said in (
+            (segmenter.evaluate, dict(foo=1), "evaluate takes no 'foo'; it takes work_dir"),
+            (segmenter.export, dict(path='a.onnx', half_=True), "(did you mean 'half'?)"),
+            (mmdet_lordre.Segmenter.train, dict(data='a.json', family='lordre'),
+             "train takes no 'family' (did you mean 'families'?)"),
+            (mmdet_lordre.Segmenter.train, dict(data='a.json', epochs=3), "takes no 'epochs'")):
+        with pytest.raises(UserError, match=re.escape(said)):
+            method(**options)
     with pytest.raises(UserError, match="takes no 'confidence'; it takes score_thr"):
         segmenter.predict('x.png', confidence=0.5)
     with pytest.raises(UserError, match="score_thr: 'x' is not between 0 and 1"):

@@ -42,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         description='Latency of a model, one image at a time: network and post-processing, '
                     'without loading and evaluation')
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or a work folder')
     parser.add_argument('checkpoint', nargs='?', help='default: random weights')
     parser.add_argument('--vs', metavar='CONFIG', help='a second model, run in turn with the '
                                                        'first; the ratio is printed')
@@ -102,9 +102,8 @@ def main(argv: list[str] | None = None) -> list[Timing]:
         for model in models:
             necks.enter_context(neck_explained(model))
         timings = measure(detectors, batches, args.repeat, args.warmup)
-    for name, checkpoint, timing in zip((args.config, args.vs),
-                                        (args.checkpoint, args.vs_checkpoint), timings):
-        _report(name, checkpoint, timing)
+    for name, model, timing in zip((args.config, args.vs), models, timings):
+        _report(name, getattr(model, 'checkpoint', None), timing)
     print(f'peak memory  {peak_memory(device):.0f} MB'
           + (' (of the process)' if torch.device(device).type == 'cpu' else ''))
     if args.vs:
@@ -114,7 +113,7 @@ def main(argv: list[str] | None = None) -> list[Timing]:
 
 
 def _model(config, checkpoint, device, options):
-    if checkpoint:
+    if checkpoint or os.path.isdir(config):
         return build_model(config, checkpoint, device, options)
     cfg = load_config(config, options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))

@@ -143,7 +143,9 @@ def run(name: str, argv: list[str] | None = None) -> Any:
     """
     if argv is None:
         note_program()
-    command = importlib.import_module(f'.{name.replace("-", "_")}', __package__).main
+
+    def command(argv):
+        return importlib.import_module(f'.{name.replace("-", "_")}', __package__).main(argv)
     secure()
     return one_line_errors(command)(argv)
 

@@ -16,6 +16,7 @@ from ..config.classes import class_names_of
 from ..config.own_data import CLEAN, CONVERTED, find_own_data, set_own_data
 from ..config.pipelines import check_pipelines
 from ..config.reading import load_config, type_name
+from ..config.schedule import schedule_warnings
 from ..config.together import check_together
 from ..config.unread import unread_train_cfg
 from ..config.values import MISSING, value_at
@@ -140,7 +141,7 @@ def main(argv: list[str] | None = None) -> ToolRunner:
 def _warn(cfg, args):
     """Say what cannot work; what cannot even be built is the config's doing."""
     try:
-        lines = unread_train_cfg(cfg.model) + warnings_of(cfg)
+        lines = unread_train_cfg(cfg.model) + schedule_warnings(cfg) + warnings_of(cfg)
         lines += filter(None, [slow_precision(cfg)])
     except (UserError, OSError):
         raise

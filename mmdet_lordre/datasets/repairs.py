@@ -41,6 +41,7 @@ class Repairs:
                                   for key in ('images', 'annotations', 'categories')
                                   if key in data})
         self.annotations = self.data.get('annotations', [])
+        self._ignored: list[dict] = []
 
     def note(self, count: int, sentence: str, word: str | None = None) -> None:
         """Say how often something was repaired, if it was.
@@ -67,6 +68,7 @@ class Repairs:
             self.notes.append("a byte-order mark before its JSON, which COCO's own reader refuses")
         self.ids()
         self.numbers()
+        self.ignored()
         self.names(folder)
         if folder is not None:
             self.sizes(folder, upright)
@@ -158,9 +160,30 @@ class Repairs:
         self.note(flags, 'annotations: {} without iscrowd, or with another form of it, read as 0 '
                          'or 1')
 
+    def ignored(self) -> None:
+        """Make crowd regions of what is marked with ``ignore``.
+
+        mmdet would learn it as background, and COCO's evaluation count it as an object.
+        """
+        for annotation in self.annotations:
+            mark = annotation.get('ignore')
+            if mark:
+                del annotation['ignore']  # '0', too, which mmdet takes for a mark
+                if plain_id(mark) != 0:
+                    annotation['iscrowd'] = 1
+                    self._ignored.append(annotation)
+        count = len(self._ignored)
+        self.note(count, 'annotations: {} with ignore=1 ' + agree(
+            count, 'is taken as a crowd region, neither', 'are taken as crowd regions, neither')
+            + ' learned nor counted')
+
     def take_crowds(self) -> None:
-        """Take crowd regions as objects, where a tool marked all of them so."""
-        crowds = [annotation for annotation in self.annotations if annotation.get('iscrowd')]
+        """Take crowd regions as objects, where a tool marked all of them so; not what is to be
+        ignored.
+        """
+        ignored = set(map(id, self._ignored))
+        crowds = [annotation for annotation in self.annotations
+                  if annotation.get('iscrowd') and id(annotation) not in ignored]
         for annotation in crowds:
             annotation['iscrowd'] = 0
         self.note(len(crowds), 'annotations: {} taken as '

@@ -125,7 +125,7 @@ class Card:
         counts, sides = data.counts, data.sides
         said = []
         if np.median(sides) < _SMALL:
-            said.append(f'Half of the objects are smaller than {np.median(sides):.0f} px: smaller '
+            said.append(f'Half of the objects measure {np.median(sides):.0f} px or less: smaller '
                         'images and coarse masks lose them first.')
         if np.percentile(counts, 95) > 40:
             said.append('Many objects an image: heads that look in places find them more easily '

@@ -11,7 +11,8 @@ from .settings import Settings
 def clean(result: Result, settings: Settings) -> Result:
     """Post-process a result as the settings say.
 
-    In this order: mask NMS, smoothing, filling of holes, one label a pixel, leaving out of specks.
+    Objects without a pixel are left out. In this order: mask NMS, smoothing, filling of holes, one
+    label a pixel, leaving out of specks.
 
     Args:
         result: The surest object first.
@@ -19,6 +20,9 @@ def clean(result: Result, settings: Settings) -> Result:
     """
     if result.error is not None or not len(result):
         return result
+    drawn = np.flatnonzero(result.areas)
+    if len(drawn) < len(result):
+        result = result[drawn]
     if settings.mask_nms is not None:
         result = mask_nms(result, settings.mask_nms)
     if not (settings.smooth or settings.fill_holes or settings.one_label or settings.min_area):

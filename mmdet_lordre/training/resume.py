@@ -1,6 +1,7 @@
 """Checkpoints that are whole or absent, whenever the machine stops."""
 import glob
 import math
+import operator
 import os
 import re
 from collections import deque
@@ -138,9 +139,11 @@ class AtomicCheckpointHook(CheckpointHook):
     """mmengine's hook, with old files removed after the new one is whole, not before.
 
     After a validation with a new best score the state is saved with it, when all other hooks have
-    seen that validation: whoever goes on from there has no reason to repeat it.
+    seen that validation: whoever goes on from there has no reason to repeat it. Of equal scores
+    the later one is the best: in the beginning all are zero.
     """
 
+    rule_map = {'greater': operator.ge, 'less': operator.le}
     _improved = False
 
     def before_train(self, runner: Runner) -> None:

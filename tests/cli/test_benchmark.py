@@ -1,6 +1,7 @@
 """tools/benchmark.py: what is measured, on what."""
 import functools
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from mmdet_lordre.analysis.speed import PARTS
 from mmdet_lordre.cli.benchmark import main as benchmark
+from mmdet_lordre.cli.get_flops import main as flops
 
 from .tiny import write_config
 
@@ -63,6 +65,15 @@ def test_real_images_and_two_models(trained, data, capsys, threads):
     _, resized = benchmark([*trained, '--vs', trained[0], '--shape', '32', '64', *FEW,
                             '--cfg-options', *options])
     assert len(resized.total) == 3 and '32 x 64' in capsys.readouterr().out
+
+
+def test_a_work_folder(trained, capsys):
+    """With its weights, like everywhere else."""
+    folder = str(Path(trained[1]).parent)
+    benchmark([folder, '--shape', '64', '64', *FEW])
+    text = capsys.readouterr().out
+    assert trained[1] in text and 'random weights' not in text
+    assert flops([folder, '--shape', '64', '64']) == flops([trained[0], '--shape', '64', '64'])
 
 
 def test_compiled(trained, monkeypatch, capsys):

@@ -188,6 +188,21 @@ def test_crowds_are_taken_when_asked(data):
     assert repairs.data['annotations'][0]['iscrowd'] == 0 and len(repairs.notes) == 1
 
 
+@pytest.mark.parametrize('mark', [1, True, '1', 1.0])
+def test_what_is_to_be_ignored_is_a_crowd(data, mark):
+    """mmdet would learn it as background, and evaluation count it."""
+    data['annotations'][1]['ignore'], data['annotations'][2]['ignore'] = mark, 0
+    data['annotations'][3]['ignore'] = '0'
+    repairs = repair(data)
+    assert [a['iscrowd'] for a in repairs.data['annotations']] == [0, 1, 0, 0]
+    assert not any(a.get('ignore') for a in repairs.data['annotations'])
+    assert repairs.notes == ['annotations: 1 with ignore=1 is taken as a crowd region, neither '
+                             'learned nor counted']
+    repairs.data['annotations'][0]['iscrowd'] = 1
+    repairs.take_crowds()
+    assert [a['iscrowd'] for a in repairs.data['annotations']] == [0, 1, 0, 0]
+
+
 def test_what_refers_to_nothing_does_not_come_to_mean_another(data):
     """Ids are words, numbered from 1; a number among the references is none of them."""
     for image in data['images']:

@@ -36,6 +36,13 @@ def test_nothing_is_done_unless_it_is_asked_for():
     assert clean(result, Settings()) is result
 
 
+def test_objects_without_a_pixel_are_none():
+    result = clean(result_of(box(0, 0, 0, 0), box(2, 3, 10, 10), box(0, 0, 0, 0)), Settings())
+    assert len(result) == 1 and result.scores == [0.75]
+    assert result.boxes.tolist() == [[3, 2, 13, 12]] and result.areas.tolist() == [100]
+    assert len(clean(result_of(box(0, 0, 0, 0)), Settings())) == 0
+
+
 def test_specks_and_holes():
     mask = box(5, 5, 20, 20) + box(30, 30, 2, 2)
     mask[10:13, 10:13] = 0

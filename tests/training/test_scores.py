@@ -70,6 +70,17 @@ def hooks(tmp_path):
     return make
 
 
+@pytest.mark.parametrize('rule, scores', [('greater', (0.0, 0.0, -1.0)), ('less', (2.0, 2.0, 3.0))])
+def test_of_equal_scores_the_later_is_the_best(tmp_path, rule, scores):
+    """Early in a training all are zero, and the first model is the worst of them."""
+    keep = AtomicCheckpointHook(interval=100, by_epoch=False, save_best='score', rule=rule)
+    keep.path = tmp_path
+    run = Run(tmp_path, keep)
+    for score in scores:
+        run.validate(score=score)
+    assert keep.best_ckpt_path.endswith('best_score_iter_4.pth')
+
+
 def test_patience_goes_on(tmp_path, hooks):
     whole = Run(tmp_path, *hooks(patience=2))
     for score in (0.5, 0.4):
