@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 
 from ..errors import UserError
-from ..text import plural, printable
+from ..text import agree, listed, plural, printable
 from .cleanup import clean
 from .counting import Counting
 from .finishing import written
@@ -105,6 +105,12 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
                       *_categories(source, classes), simplify=simplify, mm_per_pixel=mm_per_pixel,
                       frames=source if source.moving else None,
                       tracked=settings.tracking is not None)
+    if context.categories is not None and (lacking := context.lacking()):
+        names = [category['name'] for category in lacking]
+        print(f'{source.said} has no category {listed(names, 4)}, which the model finds: '
+              + agree(len(names), 'it is', 'they are')
+              + f' written with {agree(len(names), "an id of its own", "ids of their own")} (from '
+              f'{lacking[0]["id"]} on)')
     writers = writers_of(save, context)
     tracking = settings.tracking
     stream = open_stream(model, settings, any(writer.needs_image for writer in writers)

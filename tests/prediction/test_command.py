@@ -36,6 +36,23 @@ def test_processes_of_a_launcher(work_folder, pictures, tmp_path, monkeypatch, c
     assert {entry['category_id'] for entry in entries} <= {3, 7, 20}
 
 
+def test_classes_that_the_source_does_not_have(work_folder, pictures, tmp_path, capsys):
+    data = json.loads((pictures / 'val.json').read_text())
+    names = {category['id']: category['name'] for category in data['categories']}
+    data['categories'][0]['name'] = 'other'
+    ann = tmp_path / 'val.json'
+    ann.write_text(json.dumps(data))
+    predict([str(ann), '--images', f'{pictures}/val', '--model', f'{work_folder}/iter_3.pth',
+             '--out', f'{tmp_path}/out', '--score-thr', '0'])
+    free = max(names) + 1
+    assert f"which the model finds: it is written with an id of its own (from {free} on)" in \
+        capsys.readouterr().out
+    written = json.loads((tmp_path / 'out' / 'images.json').read_text())
+    lacking = names[data['categories'][0]['id']]
+    assert {c['id']: c['name'] for c in written['categories']}[free] == lacking
+    assert [image['id'] for image in written['images']] == [100, 101, 102, 103, 104]
+
+
 def test_a_config_beside_the_checkpoint(work_folder, pictures, tmp_path):
     summary = predict([f'{pictures}/val/00.png', '--config', f'{work_folder}/tiny.py', '--model',
                        f'{work_folder}/iter_3.pth', '--out', f'{tmp_path}/out', '--tile', '64',

@@ -53,13 +53,16 @@ class Context:
         ids = self.category_ids
         return ids[label] if ids is not None and label < len(ids) else label + 1
 
+    def lacking(self) -> list[dict]:
+        """COCO categories of the classes that the source has none for."""
+        there = {category['id'] for category in self.categories or []}
+        return [dict(id=self.category_id(label), name=name)
+                for label, name in enumerate(self.classes)
+                if self.category_id(label) not in there]
+
     def category_list(self) -> list[dict]:
         """COCO categories: those of the source, and the classes that it lacks."""
-        found = list(self.categories or [])
-        there = {category['id'] for category in found}
-        return found + [dict(id=self.category_id(label), name=name)
-                        for label, name in enumerate(self.classes)
-                        if self.category_id(label) not in there]
+        return list(self.categories or []) + self.lacking()
 
 
 class Writer:

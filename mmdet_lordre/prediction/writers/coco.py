@@ -53,7 +53,7 @@ class CocoResults(Writer):
     """``results.json``: what evaluation servers and :class:`CocoMaskMetric` read.
 
     Which pictures and classes its ids stand for says ``images.json``, a COCO file without
-    annotations, unless the source is a COCO file, which says it.
+    annotations, unless the source is a COCO file that has all classes, which says it.
     """
 
     name = 'coco'
@@ -73,7 +73,7 @@ class CocoResults(Writer):
                     file.write(separator + json.dumps(entry))
                     separator = ',\n'
             file.write('\n]\n')
-        if self.context.categories is None:
+        if self.context.categories is None or self.context.lacking():
             path = self.context.path('images.json')
             with atomic_write(path) as name, open(name, 'w', encoding='utf-8') as file:
                 _write_pictures(file, self.context, results)
