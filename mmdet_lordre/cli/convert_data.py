@@ -146,7 +146,7 @@ def _write_file(part: CocoData, args) -> None:
         return
     folder = target[:-len('.json')]
     with new_folder(folder) as unfinished:
-        for _ in Images(part.data, part.folder, unfinished, part.source):
+        for _ in Images(part, unfinished):
             pass
     try:
         write_annotations(part.data, target)
@@ -159,6 +159,6 @@ def _write_folder(parts: dict[str, CocoData], folder: str, copy: bool) -> None:
     """mmdet's layout: ``annotations/instances_PART.json``, and ``PART/`` for the images."""
     for name, part in parts.items():
         target = os.path.join(folder, name) if copy else None
-        for _ in Images(part.data, part.folder, target, part.source) if copy else ():
+        for _ in Images(part, target) if copy else ():
             pass
         write_annotations(part.data, os.path.join(folder, 'annotations', f'instances_{name}.json'))

@@ -17,10 +17,10 @@ from ..config.reading import is_config_name, tile_of
 from ..errors import UserError
 from ..files import atomic_write, identity
 from ..models import build_model
-from ..prediction.pictures import IMAGE_ENDINGS, BrokenPictureError
+from ..prediction.pictures import IMAGE_ENDINGS, BrokenPictureError, passed_over
 from ..prediction.preparation import thin_is_broken
 from ..prediction.tiled_loops import TiledPredictor
-from ..text import plural
+from ..text import plural, printable
 from ..visualization import PICTURE_MODES
 from ..visualization.modes import PictureMode
 from ..visualization.seen import read_to_see
@@ -147,15 +147,19 @@ def list_images(path: str | Path, out: Path | None = None) -> list[Path]:
     if not path.is_dir():
         raise UserError(f'no such image or folder: {path}')
     # a pipe of such a name would be waited for
-    found = sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_ENDINGS
-                   and not (p.exists() and not p.is_file()))
+    files = [p for p in path.rglob('*') if not (p.exists() and not p.is_file())]
+    found = sorted(p for p in files if p.suffix.lower() in IMAGE_ENDINGS)
+    other = passed_over([p.name for p in files], IMAGE_ENDINGS)
     if out is not None:
         out, inside = out.resolve(), path.resolve()
         among = out == inside or out in inside.parents
         found = [p for p in found if not _is_in(out, p)
                  or (among and not _DRAWN.search(p.stem))]
     if not found:
-        raise UserError(f'no images in {path} (looked for {", ".join(IMAGE_ENDINGS)})')
+        raise UserError(f'no images in {path} (looked for {", ".join(IMAGE_ENDINGS)})'
+                        + (f'; {other}' if other else ''))
+    if other:
+        print(f'{printable(path, 80)}: {other}')
     return found
 
 

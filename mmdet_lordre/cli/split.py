@@ -1,6 +1,7 @@
 """``lordre split``."""
 import argparse
 import os
+import shlex
 
 import numpy as np
 
@@ -195,7 +196,9 @@ def _write(data, folder, placed, names, args) -> dict[str, str]:
     for name, path in files.items():
         write_annotations(subset(data, chosen[name]), path)
     print(f'written to {printable(args.out)}: {", ".join(f"{name}.json" for name in files)}')
-    train, val = list(files.values())[:2]
-    print(f'lordre train CONFIG --train-ann {printable(train)} --val-ann {printable(val)} '
-          f'--train-images {printable(folder)} --val-images {printable(folder)}')
+    # a line to be copied, from wherever a training is started
+    train, val, images = (shlex.quote(printable(os.path.abspath(path)))
+                          for path in (*list(files.values())[:2], folder))
+    print(f'lordre train CONFIG --train-ann {train} --val-ann {val} '
+          f'--train-images {images} --val-images {images}')
     return files

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from ..datasets.annotation_rules import STOP, annotation_problems, cleaned
 from ..datasets.coco_file import class_names, clean_name, read_annotations, write_annotations
 from ..datasets.image_rules import image_file_problems, listed_image_problems
+from ..datasets.pages import several_pages
 from ..datasets.repairs import Repairs, describe, names_alike
 from ..datasets.units import refuse_other_units
 from ..datasets.usable import usable_annotations
@@ -206,6 +207,8 @@ class _FileCheck:
             self.warn(f'{printable(self.ann_file)}: {plural(len(turned), "image")} turned or '
                       f'mirrored by the orientation tag ({turned[0].where}), and read upright: '
                       'annotations must have been drawn so')
+        if paged := [str(p) for p in found if p.kind == 'several pages']:
+            self.warn(f'{printable(self.ann_file)}: {several_pages(paged)}')
         return stopping
 
 

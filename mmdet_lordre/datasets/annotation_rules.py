@@ -52,6 +52,7 @@ KINDS = {
     'not 8-bit color': (KEPT, 'read as 8-bit color, without transparency'),
     'image without size': (STOP, 'training stops; left out with --skip-bad'),
     'turned by its tag': (KEPT, 'turned upright when it is read: annotations must be so, too'),
+    'several pages': (KEPT, 'the first page or frame is read, the others are not'),
     'extreme shape': (KEPT, 'learned and tested, unless nothing is left of a side when resized'),
     'same picture twice': (KEPT, 'learned twice: it counts double'),
     'in another part': (KEPT, 'what is measured on it is too good (lordre split divides anew)'),

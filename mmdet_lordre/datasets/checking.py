@@ -2,7 +2,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..text import listed, plural, quoted
+from ..text import quoted
 from .annotation_rules import KINDS, STOP, Problem, annotation_problems, category_name
 from .coco_file import class_names
 from .doubts import annotated_twice, objects_of, unusual_for_class
@@ -12,7 +12,7 @@ from .kept_rules import unusual_annotations
 from .pictures_twice import pictures_twice
 from .repairs import Repairs, describe, names_alike
 from .units import refuse_other_units
-from .usable import Usable, usable_annotations
+from .usable import Usable, not_measured, usable_annotations
 
 
 @dataclass
@@ -125,11 +125,9 @@ def check_between(parts: Mapping[str, CheckedPart],
         stops = stops or any(counts.values())
         lines += [f'{part.name} has {count} of the class {quoted(name)}, which {first.name} does '
                   'not have: training stops' for name, count in counts.items() if count]
-        lacking = [name for name, count in part.usable.by_class.items()
-                   if not count and first.usable.by_class.get(name)]
+        # also of a class that the part does not list
+        lacking = [name for name, count in first.usable.by_class.items()
+                   if count and not part.usable.by_class.get(name)]
         if lacking:
-            one = len(lacking) == 1
-            lines.append(f'{part.name} has nothing of {plural(len(lacking), "class")} that '
-                         f'{"is" if one else "are"} learned ({listed(lacking)}): '
-                         f'{"it is" if one else "they are"} not measured')
+            lines.append(not_measured(f'{part.name} has', lacking))
     return lines, stops

@@ -12,6 +12,7 @@ from ..files import is_circle
 from ..text import printable, quoted
 from .annotation_rules import CROWDED, MOST_PIXELS, SMALLEST_SIDE, Problem, size_problem
 from .file_names import Listing, path_inside
+from .pages import first_alone, page_count
 
 _ORIENTATION = 0x0112
 #: What the tag does, by its value.
@@ -191,6 +192,7 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
                 size, mode, kind = opened.size, opened.mode, opened.format
                 orientation = opened.getexif().get(_ORIENTATION, 1)
                 turned = orientation in (5, 6, 7, 8)
+                pages = page_count(opened)
                 ends = _has_end(path, kind)
                 if not ends and kind == 'PNG':
                     raise OSError('truncated: a PNG file ends with its own mark')
@@ -219,6 +221,8 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
     hidden = upright and (orientation in (2, 3, 4) or (turned and size[0] == size[1]))
     if orientation in _TURNS and (hidden or thorough):
         return 'turned by its tag', f'its orientation tag {_TURNS[orientation]}'
+    if pages > 1:
+        return 'several pages', first_alone(pages)
     if not thorough:
         return None
     if mode != 'RGB':

@@ -275,30 +275,38 @@ class Repairs:
         self.note(count, 'annotations: {} in other brackets than COCO\'s', 'polygon')
 
     def boxes_and_areas(self) -> None:
-        """Compute what is missing of boxes and areas from the masks."""
+        """Compute what is missing of boxes and areas, or has no size, from the masks."""
         images = {image['id']: image for image in self.data['images']}
         counted = Counter()
         for annotation in self.annotations:
-            needs_box = annotation.get('bbox') in (None, [])
-            needs_area = annotation.get('area') is None
-            if not needs_box and not needs_area:
+            box, area = annotation.get('bbox'), annotation.get('area')
+            no_box, no_area = box in (None, []), area is None
+            flat_box, flat_area = _is_box(box) and min(box[2:]) <= 0, _is_number(area) and area <= 0
+            if not (no_box or no_area or flat_box or flat_area):
                 continue
             image = images.get(annotation.get('image_id'))
             encoded = image and encode_segmentation(annotation.get('segmentation'), image)
+            pixels = 0. if encoded is None else float(mask_api.area(encoded))
+            if not pixels:  # an object that there is nothing of stays so
+                flat_box = flat_area = False
             if encoded is not None:
-                if needs_box:
+                if no_box or flat_box:
                     annotation['bbox'] = [float(v) for v in mask_api.toBbox(encoded)]
-                if needs_area:
-                    annotation['area'] = float(mask_api.area(encoded))
-            elif needs_area and not needs_box and _is_box(annotation['bbox']):
+                if no_area or flat_area:
+                    annotation['area'] = pixels
+            elif no_area and _is_box(box):
                 # what is known of an object without a mask
-                annotation['area'] = float(annotation['bbox'][2]) * float(annotation['bbox'][3])
+                annotation['area'] = float(box[2]) * float(box[3])
             else:
                 continue
-            counted['bbox'] += needs_box
-            counted['area'] += needs_area
-        self.note(counted['bbox'], 'annotations: {} computed from masks', 'box')
-        self.note(counted['area'], 'annotations: {} computed', 'area')
+            for name, found in (('no_box', no_box), ('no_area', no_area),
+                                ('flat_box', flat_box), ('flat_area', flat_area)):
+                counted[name] += found
+        self.note(counted['no_box'], 'annotations: {} computed from masks', 'box')
+        self.note(counted['no_area'], 'annotations: {} computed', 'area')
+        self.note(counted['flat_box'], 'annotations: {} without width or height computed from '
+                                       'masks', 'box')
+        self.note(counted['flat_area'], 'annotations: {} of 0 or less computed from masks', 'area')
 
 
 def _whole_numbers(values: list) -> bool:
@@ -328,8 +336,11 @@ def _are_pairs(points: object) -> bool:
 
 
 def _is_box(box: object) -> bool:
-    return (isinstance(box, list) and len(box) == 4
-            and all(type(v) in (int, float) and -_MOST < v < _MOST for v in box))
+    return isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and -_MOST < value < _MOST
 
 
 def describe(path: str, notes: Iterable[str]) -> str:

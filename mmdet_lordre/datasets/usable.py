@@ -1,10 +1,10 @@
 """How much of an annotation file can be learned, said before training."""
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import UserError
-from ..text import listed, plural, printable
+from ..text import agree, listed, plural, printable
 from .annotation_rules import KEPT, Problem
 
 #: Share of crowds above which they are a tool's mistake; COCO itself has 1 %.
@@ -144,6 +144,18 @@ def usable_annotations(data: dict, problems: list[Problem],
         else:
             by_class[name] += 1
     return Usable(len(annotations), len(data['images']), by_class, reasons, wrong_image)
+
+
+def not_measured(where: str, lacking: Sequence[str]) -> str:
+    """The sentence on classes that are learned, and that a part to judge on has no object of.
+
+    Args:
+        where: The part, with its verb: 'val has'.
+        lacking: Names of the classes, one at least.
+    """
+    count = len(lacking)
+    return (f'{where} nothing of {plural(count, "class")} that {agree(count, "is", "are")} learned '
+            f'({listed(lacking)}): {agree(count, "it is", "they are")} not measured')
 
 
 def _side(image, key):

@@ -3,6 +3,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..datasets.pages import several_pages
+from ..datasets.usable import not_measured
 from ..text import agree, listed, plural, printable
 from . import rules
 from .ceiling import COUNTED
@@ -69,6 +71,8 @@ class Card:
                              f'{plural(len(one.wrong_images), "image")}, or leaves them out with '
                              f'--skip-bad: {printable("; ".join(one.wrong_images[:2]), 300)}'
                              + (', ...' if len(one.wrong_images) > 2 else '')))
+            if one and one.several_pages:
+                rows.append(('pages', f'{which}{several_pages(one.several_pages)}'))
         if self.leaks:
             rows.append(('near-duplicates', self._leaks()))
         return rows
@@ -162,6 +166,8 @@ class Card:
         if self.leaks and self.leaks.pairs:
             said.append('Images to judge on that were learned by heart make figures too good: '
                         'divide the data anew, by lordre split or without validation data.')
+        if self.val is not None and (lacking := _not_judged(data, self.val)):
+            said.append(not_measured('The images to judge on have', lacking) + '.')
         if not self.all_counted and (line := _mixed_sizes(data)):  # crops keep their scale
             said.append(line)
         if self.val is not None and (line := _other_sizes(data, self.val)):
@@ -180,6 +186,13 @@ class Card:
         width = max(len(name) for name, _ in rows)
         return '\n'.join([f'{name.ljust(width)}  {figures}' for name, figures in rows]
                          + [f'  - {sentence}' for sentence in self.meanings()])
+
+
+def _not_judged(train, val):
+    """Names of classes that there are objects of to learn, and none to judge on."""
+    learned, judged = (np.bincount(data.labels, minlength=len(data.classes))
+                       for data in (train, val))
+    return [train.classes[i] for i in np.flatnonzero((learned > 0) & (judged == 0))]
 
 
 def _mixed_sizes(data):

@@ -29,6 +29,7 @@ class Objects:
         segments: List of N polygons or run lengths, as in the file.
         not_learned: Numbers of the other annotations, by the reason why.
         wrong_images: What is wrong with images that cannot be learned.
+        several_pages: Images of several pages, of which only the first is read.
         upright: Whether images were annotated as their orientation tags turn them.
     """
     path: str
@@ -43,6 +44,7 @@ class Objects:
     segments: list
     not_learned: dict[str, int]
     wrong_images: tuple[str, ...] = ()
+    several_pages: tuple[str, ...] = ()
     upright: bool = True
 
     def __len__(self) -> int:
@@ -127,7 +129,7 @@ def read_objects(data: dict, path: str, folder: str, seconds: float = 0,
         np.array([label_of[a['category_id']] for a in kept], int), boxes,
         _areas(kept, boxes), [a['segmentation'] for a in kept],
         dict(usable.reasons.most_common()), tuple(p.what for p in wrong),
-        upright)
+        tuple(str(p) for p in problems if p.kind == 'several pages'), upright)
 
 
 def _areas(annotations, boxes):

@@ -2,6 +2,8 @@
 import os
 import urllib.error
 import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -9,10 +11,15 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import reason
-from ..text import printable
+from ..text import agree, listed, plural, printable
 
 #: Files that are read as pictures when a folder is given.
 IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+#: Of other pictures, which are counted and not read.
+_OTHER_ENDINGS = frozenset((
+    '.avif', '.jp2', '.j2k', '.jxl', '.heic', '.heif', '.jfif', '.jpe', '.tga', '.gif', '.pbm',
+    '.pnm', '.exr', '.hdr', '.psd', '.ico', '.dng', '.cr2', '.cr3', '.nef', '.arw', '.orf', '.rw2',
+    '.raf', '.dcm', '.svs', '.ndpi'))
 #: Bytes of a picture that is fetched, and seconds that a server may be silent.
 _MOST_BYTES, _SECONDS = 2**28, 30
 #: Attributes that say where a picture comes from; a result has them, too.
@@ -115,6 +122,24 @@ def pixels_of(array: object) -> np.ndarray:
 def has_image_ending(path: str | os.PathLike) -> bool:
     """Whether a file is called like a picture."""
     return os.path.splitext(os.fspath(path))[1].lower() in IMAGE_ENDINGS
+
+
+def passed_over(names: Iterable[str], looked_at: Sequence[str]) -> str:
+    """A line on pictures of other endings than those that are looked at; empty for none.
+
+    Args:
+        names: Of all files of a folder.
+        looked_at: Endings in small letters.
+    """
+    found = Counter(os.path.splitext(name)[1].lower() for name in names)
+    counts = [(ending, count) for ending, count in found.most_common()
+              if ending in _OTHER_ENDINGS and ending not in looked_at]
+    count = sum(count for _, count in counts)
+    if not count:
+        return ''
+    return (f'{plural(count, "picture")} with other endings {agree(count, "is", "are")} not looked '
+            f'at ({listed([f"{ending} {number}" for ending, number in counts])}): give '
+            f'{agree(count, "it", "them")} by name, or as PNG')
 
 
 def _fetch(address: str) -> bytes:

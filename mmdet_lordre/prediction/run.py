@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
+from ..datasets.pages import first_alone, pages_of, several_pages
 from ..errors import UserError
 from ..text import agree, listed, plural, printable
 from .cleanup import clean
@@ -126,7 +127,7 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
                           lambda film: float(source.film(film).rate) / source.step)
     if counting is not None:
         results = counting.follow(results, folder.folder)
-    count = _Count()
+    count, paged = _Count(), []
     started = time.perf_counter()
     try:
         with _progress(len(source), share, quiet, source.moving) as (advance, say), \
@@ -138,6 +139,8 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
                     if strict:
                         raise UserError(line)
                     say(f'left out: {line}')
+                elif not source.moving and result.path and (pages := pages_of(result.path)) > 1:
+                    paged.append(f'{result.path}: {first_alone(pages)}')
                 count.add(result)
                 folder.add(result)
                 advance(todo.passed)
@@ -157,6 +160,8 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
                 writer.finish(folder.results)
             if counting is not None:
                 counting.write(folder.folder)
+    if paged:
+        print(several_pages(paged))
     if source.moving:
         for remark in source.remarks():
             print(remark)

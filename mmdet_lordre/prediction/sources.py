@@ -14,7 +14,7 @@ from ..text import plural, printable
 from .cameras import camera_of
 from .films import FILM_ENDINGS, is_film
 from .frames import Frames, frames_of
-from .pictures import IMAGE_ENDINGS, Picture, pixels_of
+from .pictures import IMAGE_ENDINGS, Picture, passed_over, pixels_of
 
 _PATTERN = frozenset('*?[')
 _ENDINGS = (*IMAGE_ENDINGS, *FILM_ENDINGS)
@@ -167,7 +167,9 @@ def _open(source: Any, recursive: bool, images: str | None, without: str | None)
     if path.lower().startswith(('http://', 'https://')):
         return Source([([path], None)], said)
     if os.path.isdir(path):
-        found = list(_pictures_in(path, recursive, without and os.path.abspath(without)))
+        others: list[str] = []
+        found = list(_pictures_in(path, recursive, without and os.path.abspath(without), others))
+        other = passed_over(others, _ENDINGS)
         films = [name for name in found if name.lower().endswith(FILM_ENDINGS)]
         if 0 < len(films) < len(found):
             print(f'left out: {plural(len(films), "film")} among the pictures of {said}; give '
@@ -176,7 +178,10 @@ def _open(source: Any, recursive: bool, images: str | None, without: str | None)
         if not found:
             deeper = '' if recursive else '; folders in it are looked into with --recursive'
             raise UserError(f'no pictures and no films in {said} (looked for '
-                            f'{", ".join(IMAGE_ENDINGS)}, .mp4, .mov, .mkv, ...{deeper})')
+                            f'{", ".join(IMAGE_ENDINGS)}, .mp4, .mov, .mkv, ...{deeper})'
+                            + (f'; {other}' if other else ''))
+        if other:
+            print(f'{said}: {other}')
         return Source([(found, os.path.abspath(path))], said)
     if os.path.isfile(path):
         kinds: dict[str, Callable] = {'.txt': _listed, '.json': _of_coco}
@@ -200,8 +205,9 @@ def _open(source: Any, recursive: bool, images: str | None, without: str | None)
                     if is_circle(path) else f'no such picture, film, folder or file: {said}')
 
 
-def _pictures_in(folder: str, recursive: bool, without: str | None) -> Iterator[str]:
-    """Paths, folder by folder in the order of names."""
+def _pictures_in(folder: str, recursive: bool, without: str | None,
+                 others: list[str]) -> Iterator[str]:
+    """Paths, folder by folder in the order of names; names of other files go into ``others``."""
     try:
         with os.scandir(folder) as entries:
             names, folders = [], []
@@ -212,6 +218,8 @@ def _pictures_in(folder: str, recursive: bool, without: str | None) -> Iterator[
                     names.append(entry.name)
                 elif recursive and entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
+                elif entry.is_file():
+                    others.append(entry.name)
     except OSError as error:
         raise UserError(f'{printable(folder, 80)} cannot be read: {error.strerror}') from error
     for name in sorted(names):
@@ -219,7 +227,7 @@ def _pictures_in(folder: str, recursive: bool, without: str | None) -> Iterator[
     for name in sorted(folders):
         path = os.path.join(folder, name)
         if os.path.abspath(path) != without:
-            yield from _pictures_in(path, recursive, without)
+            yield from _pictures_in(path, recursive, without, others)
 
 
 def _listed(path: str, images: str | None, said: str) -> Source:

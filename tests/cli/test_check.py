@@ -48,7 +48,18 @@ def test_classes_that_one_part_lacks(folder, capsys):
         check([str(folder)])
     out = capsys.readouterr().out
     assert f"val has {len(data['annotations'])} of the class 'disc', which train does not" in out
-    assert 'val has nothing of 1 class that is learned (box)' in out
+    assert 'val has nothing of 2 classes that are learned (dot, box)' in out
+
+
+def test_a_class_that_one_part_does_not_list(folder, capsys):
+    data = read_json(folder / 'val.json')
+    name = data['categories'].pop(0)['name']
+    ids = {category['id'] for category in data['categories']}
+    data['annotations'] = [a for a in data['annotations'] if a['category_id'] in ids]
+    write_json(folder / 'val.json', data)
+    check([f'{folder}/train.json', '--val-ann', f'{folder}/val.json'])
+    out = capsys.readouterr().out
+    assert f'val has nothing of 1 class that is learned ({name}): it is not measured' in out
 
 
 def test_json(folder, capsys):

@@ -133,6 +133,26 @@ def test_names_that_lead_out(tmp_path, name, target):
     assert {p.name for p in tmp_path.iterdir()} <= {'b.jpg', 'deep', 'set'}
 
 
+@pytest.mark.parametrize('target', ['coco', 'yolo', 'labelme', 'instance-png'])
+@pytest.mark.parametrize('of_folder', [False, True])
+def test_links_to_images_of_a_coco_file(tmp_path, target, of_folder):
+    """They are followed, as in training, and what is copied are files."""
+    exports.photos(tmp_path / 'store')
+    images = tmp_path / 'set' / 'images'
+    images.parent.mkdir()
+    if of_folder:
+        images.symlink_to(tmp_path / 'store', target_is_directory=True)
+    else:
+        images.mkdir()
+        for path in (tmp_path / 'store').iterdir():
+            (images / path.name).symlink_to(path)
+    source = text(tmp_path / 'set' / 'a.json', exports.coco_data())
+    convert([str(source), str(tmp_path / 'new'), '--to', target, '--copy-images'])
+    copies = list((tmp_path / 'new').rglob('*.jpg'))
+    assert {path.name for path in copies} == {path.name for path in images.iterdir()}
+    assert all(path.is_file() and not path.is_symlink() for path in copies)
+
+
 def test_two_images_of_one_stem(tmp_path):
     data = exports.coco_data()
     data['images'][1]['file_name'] = 'a.png'
@@ -155,6 +175,26 @@ def test_names_of_classes_as_folders(tmp_path):
         '_x', 'train']
     parts = open_data(tmp_path / 'new')
     assert list(parts) == ['train'] and len(parts['train'].data['annotations']) == 4
+
+
+def test_no_class_takes_the_folder_of_another(tmp_path, capsys):
+    """A name that can be a folder stays with its class, wherever it is in the list."""
+    data = exports.coco_data(categories=((1, 'cat'), (2, 'dog')))
+    data['categories'] = [dict(id=k, name=name) for k, name in enumerate(
+        ('a/b', 'A:B', 'a_b-2', 'a_b'), 1)]
+    for k, annotation in enumerate(data['annotations']):
+        annotation['category_id'] = k % 4 + 1
+    exports.photos(tmp_path / 'set')
+    source = text(tmp_path / 'set' / 'a.json', data)
+    convert([str(source), str(tmp_path / 'new'), '--to', 'instance-png'])
+    assert "class folders: 'a/b' is written as 'a_b-3', 'A:B' is written as 'A_B-4'" in \
+        capsys.readouterr().out
+    written = {'a/b': 'a_b-3', 'A:B': 'A_B-4'}
+    wanted = {stem: sorted((written.get(name, name), mask) for name, mask in objects)
+              for stem, objects in found(open_data(source)['train'].data).items()}
+    back = found(open_data(tmp_path / 'new')['train'].data)
+    assert {stem: sorted(objects) for stem, objects in back.items()} == wanted
+    assert len({name for objects in back.values() for name, _ in objects}) == 4
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,5 +1,6 @@
 """``lordre split``: files that training takes, groups that stay together, nothing written over."""
 import os
+import shlex
 
 import numpy as np
 import pytest
@@ -37,6 +38,18 @@ def test_parts_are_trained_on(data, tmp_path, capsys):
     runner = train([write_config(tmp_path / 'tiny.py'), *words[3:], '--work-dir',
                     f'{tmp_path}/work'])
     assert runner.iter == 2
+
+
+def test_the_line_can_be_copied(tmp_path, monkeypatch, capsys):
+    """Names with spaces are quoted, and the line holds in any folder."""
+    make_coco(tmp_path / 'my data', "Ann's images", 'all.json', count=6)
+    monkeypatch.chdir(tmp_path)
+    files = split(['my data/all.json', "my data/Ann's images", '--out', 'two parts'])
+    words = shlex.split(capsys.readouterr().out.strip().splitlines()[-1])
+    images = str(tmp_path / 'my data' / "Ann's images")
+    assert words == ['lordre', 'train', 'CONFIG', '--train-ann', files['train'], '--val-ann',
+                     files['val'], '--train-images', images, '--val-images', images]
+    assert files['train'] == str(tmp_path / 'two parts' / 'train.json')
 
 
 def test_folds(data, tmp_path):

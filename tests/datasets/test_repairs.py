@@ -99,6 +99,38 @@ def test_boxes_and_areas_from_masks(data, as_rle):
                              'annotations: 1 area computed']
 
 
+@pytest.mark.parametrize('as_rle', [False, True])
+@pytest.mark.parametrize('area', [0, -1.0])
+@pytest.mark.parametrize('box', [[0, 0, 0, 0], [2.0, 3.0, 10.0, 0], [12.0, 9.0, -10.0, -6.0]])
+def test_boxes_and_areas_of_no_size(data, as_rle, area, box):
+    """They are computed like missing ones: the object would be left out of training."""
+    good = copy.deepcopy(data)
+    if as_rle:
+        for annotation in (*data['annotations'], *good['annotations']):
+            encoded = mask_api.merge(mask_api.frPyObjects(POLYGON, 16, 20))
+            annotation['segmentation'] = dict(encoded, counts=encoded['counts'].decode())
+    data['annotations'][0]['area'] = area
+    data['annotations'][2]['bbox'] = box
+    assert [p.kind for p in annotation_problems(data)] == ['empty', 'empty']
+    repairs = repair(data)
+    assert repairs.data == good and not list(annotation_problems(repairs.data))
+    assert repairs.notes == [
+        'annotations: 1 box without width or height computed from masks',
+        'annotations: 1 area of 0 or less computed from masks']
+
+
+def test_an_empty_mask_stays_empty(data):
+    nothing = dict(size=[16, 20], counts=[16 * 20])
+    for annotation, change in zip(data['annotations'], (
+            dict(segmentation=nothing, area=0), dict(segmentation=nothing, bbox=[2, 3, 0, 0]),
+            dict(segmentation=[], area=0), dict(bbox=[math.inf, 3, -math.inf, 0]))):
+        annotation.update(change)
+    before = copy.deepcopy(data)
+    repairs = repair(data)
+    assert repairs.data == before and repairs.notes == []
+    assert [p.kind for p in annotation_problems(repairs.data)] == ['empty'] * 3 + ['not finite']
+
+
 def test_what_cannot_be_computed_is_left(data):
     data['annotations'][0].update(bbox=None, segmentation=[[1, 2, math.nan, 4, 5, 6]])
     assert repair(data).data['annotations'][0]['bbox'] is None

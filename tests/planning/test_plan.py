@@ -43,6 +43,28 @@ def test_it_says_what_it_found(planned, data, capsys):
     assert planned.best == planned.choices[0].family
 
 
+@pytest.mark.parametrize('names', [('a', 'b'), ('a', )])
+def test_a_class_without_objects_to_judge_on(data, tmp_path, capsys, names):
+    """Whether it is listed or not."""
+    val = write(tmp_path, coco([[(square(5, 7, 22), 0)]] * 2, names, (64, 64)), 'val.json')
+    main([data, '--val', val, '--family', 'solov2', '--no-cost'])
+    assert ('The images to judge on have nothing of 1 class that is learned (b): it is not '
+            'measured.') in capsys.readouterr().out
+
+
+def test_pages_that_are_not_read_are_said(tmp_path, capsys):
+    given = coco([PICTURE] * 3, ('a', 'b'), (64, 64))
+    path = write(tmp_path, given)
+    with Image.open(tmp_path / '2.png') as picture:
+        picture.load()
+    picture.save(tmp_path / '2.tif', save_all=True, append_images=[picture, picture])
+    given['images'][1]['file_name'] = '2.tif'
+    Path(path).write_text(json.dumps(given))
+    main([path, '--family', 'solov2', '--no-cost'])
+    assert ('1 image with several pages or frames (image 2.tif: 3 pages or frames, only the first '
+            'is read)') in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('steps, said', [(199, True), (200, False)])
 def test_few_steps_are_said(planned, steps, said):
     best = planned.fits[planned.best].with_steps(steps)

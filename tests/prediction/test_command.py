@@ -2,6 +2,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from mmdet_lordre.cli.main import main as lordre
 from mmdet_lordre.cli.options import UsageError
@@ -18,6 +19,17 @@ def test_a_folder(work_folder, pictures, tmp_path, capsys):
     entries = json.loads((tmp_path / 'out' / 'results.json').read_text())
     assert {entry['category_id'] for entry in entries} <= {1, 2, 3}
     assert len(list((tmp_path / 'out' / 'pictures').iterdir())) == 5
+
+
+def test_pages_that_are_not_read_are_said(work_folder, pictures, tmp_path, capsys):
+    (tmp_path / 'in').mkdir()
+    with Image.open(pictures / 'val' / '00.png') as picture:
+        picture.save(tmp_path / 'in' / 'a.tif', save_all=True, append_images=[picture])
+        picture.save(tmp_path / 'in' / 'b.tif')
+    predict([f'{tmp_path}/in', '--model', str(work_folder), '--out', f'{tmp_path}/out'])
+    said = ' '.join(capsys.readouterr().out.split())
+    assert (f'1 image with several pages or frames ({tmp_path}/in/a.tif: 2 pages or frames, only '
+            'the first is read)') in said
 
 
 def test_processes_of_a_launcher(work_folder, pictures, tmp_path, monkeypatch, capsys):

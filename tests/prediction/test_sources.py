@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mmdet_lordre.cli.demo import list_images
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.prediction.pictures import BrokenPictureError, pixels_of
 from mmdet_lordre.prediction.sources import open_source
@@ -166,3 +167,24 @@ def test_names_of_hostile_lists(tmp_path):
     for name in found:
         inside = os.path.realpath(tmp_path / 'out' / name)
         assert inside.startswith(f'{tmp_path / "out"}{os.sep}'), name
+
+
+@pytest.mark.parametrize('look', ['predict', 'demo'])
+def test_pictures_with_other_endings_are_counted(tmp_path, capsys, look):
+    def names():
+        if look == 'demo':
+            return [path.name for path in list_images(tmp_path)]
+        return [os.path.basename(picture.path) for picture in open_source(str(tmp_path))]
+    for name in ('x.avif', 'y.AVIF', 'z.jp2', 'notes.txt', 'a.json', 'Thumbs.db'):
+        (tmp_path / name).write_bytes(b'')
+    with pytest.raises(UserError, match=r'3 pictures with other endings are not looked at '
+                                        r'\(.avif 2, .jp2 1\)'):
+        names()
+    (tmp_path / 'a.png').write_bytes(b'')
+    assert names() == ['a.png']
+    assert capsys.readouterr().out == (
+        f'{tmp_path}: 3 pictures with other endings are not looked at (.avif 2, .jp2 1): give '
+        'them by name, or as PNG\n')
+    for name in ('x.avif', 'y.AVIF', 'z.jp2'):
+        (tmp_path / name).unlink()
+    assert names() == ['a.png'] and not capsys.readouterr().out

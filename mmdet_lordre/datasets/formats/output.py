@@ -10,6 +10,8 @@ from ...errors import UserError
 from ...files import UNFINISHED, reason
 from ...text import printable, quoted
 from ..annotation_rules import encode_segmentation
+from .coco import NAME as COCO
+from .coco_data import CocoData
 from .folder import Folder
 from .run_lengths import outlines
 
@@ -56,15 +58,16 @@ class Images:
     """The images of a part on their way into a new folder.
 
     Args:
-        data: COCO annotations.
-        folder: That they are in.
+        part: Annotations, and the folder that their images are in. Links are followed for the
+            images of a COCO file, as training does.
         target: Where they are copied to; None to copy nothing.
-        source: Of the annotations, for messages.
     """
 
-    def __init__(self, data: dict, folder: str, target: str | None, source: str):
-        self.data, self.target, self.source = data, target, source
-        self._folder = Folder(folder)
+    def __init__(self, part: CocoData, target: str | None):
+        data = part.data
+        self.data, self.target, self.source = data, target, part.source
+        self._folder = Folder(part.folder)
+        self._linked = part.format == COCO
         self._stems: dict[str, str] = {}
         self._objects: dict[int, list[dict]] = {}
         for annotation in data.get('annotations', ()):
@@ -89,11 +92,12 @@ class Images:
                                 'would have one file of annotations: rename one of the images')
             self._stems[stem] = name
             if self.target is not None:
-                if not self._folder.is_file(name):
-                    raise UserError(f'image missing on disk: {self._folder.join(name)}')
+                path = self._folder.join(name)
+                if not (os.path.isfile(path) if self._linked else self._folder.is_file(name)):
+                    raise UserError(f'image missing on disk: {path}')
                 copy = os.path.join(self.target, *name.split('/'))
                 os.makedirs(os.path.dirname(copy), exist_ok=True)
-                shutil.copyfile(self._folder.join(name), copy)
+                shutil.copyfile(path, copy)
             yield name, image, self._objects.get(image['id'], [])
 
 

@@ -2,6 +2,7 @@
 import os
 import posixpath
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -9,6 +10,7 @@ from pycocotools import mask as mask_api
 
 from ...errors import UserError
 from ...masks import mask_areas
+from ...text import quoted
 from .coco_data import CocoData
 from .output import Images, objects_of, safe_name
 
@@ -27,10 +29,13 @@ def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) ->
     Raises:
         UserError: An image that cannot be copied, or with more objects than a mask has numbers.
     """
+    folders = class_folders(list(dict.fromkeys(
+        category['name'] for data in parts.values() for category in data.data['categories'])))
+    _say_renamed(folders)
     for part, data in parts.items():
-        names = _folders(data.data['categories'])
+        names = {category['id']: folders[category['name']] for category in data.data['categories']}
         target = os.path.join(folder, 'images', part) if copy else None
-        for name, image, annotations in Images(data.data, data.folder, target, data.source):
+        for name, image, annotations in Images(data, target):
             by_class: dict[int, list[dict]] = {}
             for annotation, encoded in objects_of(annotations, image, lost):
                 by_class.setdefault(annotation['category_id'], []).append(encoded)
@@ -42,15 +47,31 @@ def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) ->
                 Image.fromarray(numbers).save(path)
 
 
-def _folders(categories):
-    """A folder for each class."""
-    names = {}
-    for category in categories:
-        name = safe_name(category['name'])
-        if name.lower() in {other.lower() for other in names.values()}:
-            name = f'{name}-{category["id"]}'
-        names[category['id']] = name
-    return names
+def class_folders(names: Sequence[str]) -> dict[str, str]:
+    """A folder for each class, by its name; no two are alike, also where case does not count.
+
+    Args:
+        names: Of the classes, each once.
+    """
+    # a name that can stay as it is must not fall to another class that has to be renamed
+    free = sorted(names, key=lambda name: safe_name(name) != name)
+    found, taken = {}, set()
+    for name in free:
+        folder = plain = safe_name(name)
+        number = 1
+        while folder.casefold() in taken:
+            number += 1
+            folder = f'{plain}-{number}'
+        taken.add(folder.casefold())
+        found[name] = folder
+    return {name: found[name] for name in names}
+
+
+def _say_renamed(folders):
+    renamed = [f'{quoted(name, 40)} is written as {quoted(folder, 40)}'
+               for name, folder in folders.items() if name != folder]
+    if renamed:
+        print(f'class folders: {", ".join(renamed)}')
 
 
 def _numbers(masks, image, lost):

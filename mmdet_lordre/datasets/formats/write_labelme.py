@@ -33,8 +33,7 @@ def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) ->
     for part, data in parts.items():
         place = os.path.join(folder, part)
         names = {category['id']: category['name'] for category in data.data['categories']}
-        for name, image, annotations in Images(data.data, data.folder, place if copy else None,
-                                               data.source):
+        for name, image, annotations in Images(data, place if copy else None):
             shapes = []
             for number, (annotation, encoded) in enumerate(objects_of(annotations, image, lost), 1):
                 shapes += _shapes(annotation, encoded, names[annotation['category_id']], number)

@@ -28,7 +28,7 @@ def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) ->
     numbers = {category['id']: number for number, category in enumerate(categories)}
     for part, data in parts.items():
         target = os.path.join(folder, 'images', part) if copy else None
-        for name, image, annotations in Images(data.data, data.folder, target, data.source):
+        for name, image, annotations in Images(data, target):
             lines = []
             for annotation, encoded in objects_of(annotations, image, lost):
                 polygon = one_polygon(annotation, encoded, lost)

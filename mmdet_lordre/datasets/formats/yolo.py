@@ -133,7 +133,7 @@ class _Reader:
             read[part] = names.keys()
             for name in names:
                 self._read_image(part, name)
-            self._orphans(part, names)
+        self._orphans(read)
         if 'train' not in self.builder.parts and self.file and not self.builder.parts:
             raise UserError(f'{self.path}: no images found under {quoted(self.said.get("train"))}; '
                             f'in {self.folder.path} there are {self.folder.sample()}')
@@ -211,16 +211,34 @@ class _Reader:
             return f'{stem}.txt', True
         return label, self.folder.is_file(label)
 
-    def _orphans(self, part, images):
-        """Count the text files of which there is no image."""
-        labels = {self._label(image)[0] for image in images}
-        places = {posixpath.dirname(label) for label in labels}
-        lost = [name for place in places if self.folder.kind(place) and 'labels' in place.split('/')
-                for name in self.folder.files(place, ('.txt',))
-                if name not in labels and posixpath.basename(name) not in _NAME_LISTS]
-        if lost:
-            self.builder.note(f'{part}: {plural(len(lost), "label file")} without an image left '
-                              f'out ({lost[0]})')
+    def _orphans(self, parts):
+        """Count the text files that are read for no image, and say whether there is one."""
+        labels = {part: {self._label(image)[0] for image in images}
+                  for part, images in parts.items()}
+        read = set().union(*labels.values())
+        for part, of_part in labels.items():
+            places = sorted({posixpath.dirname(label) for label in of_part})
+            lost = [name for place in places if self.folder.kind(place)
+                    and 'labels' in place.split('/') for name in self.folder.files(place, ('.txt',))
+                    if name not in read and posixpath.basename(name) not in _NAME_LISTS]
+            read.update(lost)  # parts that share a folder say it once
+            unlisted = [name for name in lost if self._has_image(name)]
+            alone = [name for name in lost if name not in unlisted]
+            if alone:
+                self.builder.note(f'{part}: {plural(len(alone), "label file")} without an image '
+                                  f'left out ({alone[0]})')
+            if unlisted:
+                count = len(unlisted)
+                self.builder.note(f'{part}: {plural(count, "label file")} left out, as no list '
+                                  f'names {agree(count, "its image", "their images")} '
+                                  f'({unlisted[0]})')
+
+    def _has_image(self, label):
+        """Whether there is an image that a text file belongs to, by YOLO's rule."""
+        head, _, tail = f'/{label}'.rpartition('/labels/')
+        stem = posixpath.splitext(tail)[0]
+        return any(self.folder.kind(f'{head}/images/{stem}{ending}'.lstrip('/')) == 'file'
+                   for small in IMAGES for ending in (small, small.upper()))
 
     def _read_image(self, part, name):
         image = self.builder.image(part, name)

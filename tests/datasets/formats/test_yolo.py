@@ -124,3 +124,19 @@ def test_boxes_among_polygons_are_kept_for_training_to_name(tmp_path):
     assert '1 object with a box and no mask' in part.line()
     (box,) = [a for a in part.data['annotations'] if not a['segmentation']]
     assert box['bbox'] == [10, 7.5, 20, 15]
+
+
+def test_labels_of_images_that_no_list_names(tmp_path):
+    """Their images are there: nothing else is said of them; and a label of val is no loss."""
+    write(tmp_path, 'images', 'labels')
+    for stem in 'vxy':
+        text(tmp_path / f'labels/{stem}.txt', LABELS['b'])
+    photo(tmp_path / 'images/v.jpg')
+    photo(tmp_path / 'images/x.JPG')
+    text(tmp_path / 'train.txt', './images/a.jpg\n./images/b.jpg\n')
+    text(tmp_path / 'val.txt', './images/v.jpg\n')
+    text(tmp_path / 'data.yaml', 'train: train.txt\nval: val.txt\nnames: [cat, dog]')
+    line = open_data(tmp_path)['train'].line()
+    assert 'train: 2 label files left out, as no list names their images (labels/c.txt)' in line
+    assert 'train: 1 label file without an image left out (labels/y.txt)' in line
+    assert 'val: ' not in line
