@@ -164,13 +164,13 @@ def refuse_overwriting(targets: Iterable[str | os.PathLike], overwrite: bool = F
             continue
         whole = os.path.realpath(target)
         if identity(target) in read or any(identity(folder) in read for folder in _above(whole)):
-            raise UserError(f'{target} would be written over, and it is read: choose another name')
+            raise UserError(f'{target} is both an input and an output: choose another name')
         if not overwrite:
-            raise UserError(f'{target} is there already: choose another name, or replace it with '
+            raise UserError(f'{target} already exists: choose another name, or replace it with '
                             f'{option}')
         if os.path.islink(target):
-            raise UserError(f'{target} is a link to {os.readlink(target)}, which would be written '
-                            'over: choose another name, or remove the link')
+            raise UserError(f'{target} is a link to {os.readlink(target)}, which would be '
+                            'overwritten: choose another name, or remove the link')
 
 
 def _above(path):

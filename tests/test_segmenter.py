@@ -74,7 +74,7 @@ def test_export_replaces_a_file_only_when_asked(segmenter, tmp_path):
     out = tmp_path / 'deep' / 'm.onnx'
     out.parent.mkdir()
     out.write_text('somebody else')
-    with pytest.raises(UserError, match=r'm\.onnx is there already: .* overwrite=True$'):
+    with pytest.raises(UserError, match=r'm\.onnx already exists: .* overwrite=True$'):
         segmenter.export(out)
     with pytest.raises(UserError, match=r'must end in \.onnx'):
         segmenter.export(tmp_path / 'm.txt')

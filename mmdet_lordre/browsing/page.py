@@ -94,7 +94,7 @@ def refuse_used(folder: str) -> None:
         UserError: It is a file, or not empty.
     """
     if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
-        raise UserError(f'{folder} is there already: choose another --out')
+        raise UserError(f'{folder} already exists: choose another --out')
 
 
 def _write_picture(path: str, picture: np.ndarray) -> None:

@@ -73,7 +73,7 @@ def sections_of(part: CheckedPart, tiles: Tiles, count: int = 24, seed: int = 0
         return Section(group, title, note, drawn) if drawn else None
 
     wanted = [
-        ('pictures', 'Drawn by lot', 'Images with all of their masks.',
+        ('pictures', 'Chosen at random', 'Images with all of their masks.',
          chosen_images(data, count, seed)),
         ('pictures', 'Most crowded', 'The images with the most objects.',
          crowded_images(objects, count)),
@@ -87,7 +87,7 @@ def sections_of(part: CheckedPart, tiles: Tiles, count: int = 24, seed: int = 0
     for label, category in enumerate(data['categories']):
         number = int((objects.label == label).sum())
         wanted.append(('classes', printable(category_name(category), 60), plural(number, 'object')
-                       + (f', {each} of them drawn by lot.' if number > each else '.'),
+                       + (f', {each} of them chosen at random.' if number > each else '.'),
                        chosen_objects(objects, label, each, seed)))
     wanted += [('doubtful', kind[0].upper() + kind[1:], f'{_count(part, kind)} in all; '
                 f'{KINDS[kind][1]}', doubtful(part.problems, kind, count))

@@ -41,7 +41,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='with --through (default: 2)')
     add_cfg_options(parser)
     parser.add_argument('--seed', type=whole_number(0), default=0,
-                        help='of what is drawn by lot (default: 0)')
+                        help='seed of the random choice of images and objects, and of '
+                             '--through (default: 0)')
     parser.add_argument('--format', choices=list(FORMATS), help='of ANN (default: found)')
     return parser.parse_args(argv)
 

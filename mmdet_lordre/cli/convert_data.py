@@ -139,8 +139,8 @@ def _same_categories(parts: dict[str, CocoData]) -> dict[str, CocoData]:
 def _write_file(part: CocoData, args) -> None:
     target = os.path.abspath(args.target)
     if os.path.lexists(target):
-        raise UserError(f'{args.target} is there already, and nothing is written over: choose '
-                        'another name')
+        raise UserError(f'{args.target} already exists and is not overwritten: choose another '
+                        'name')
     if not args.copy_images:
         write_annotations(part.data, target)
         return

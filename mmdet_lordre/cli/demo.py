@@ -239,6 +239,6 @@ def free_names(folder: Path, paths: list[Path], overwrite: bool = False) -> list
         targets.append(folder / name)
     there = [target for target in targets if os.path.lexists(target)]
     if there and not overwrite:
-        raise UserError(f'{there[0]} is there already: choose another --out, or replace it with '
+        raise UserError(f'{there[0]} already exists: choose another --out, or replace it with '
                         '--overwrite')
     return targets

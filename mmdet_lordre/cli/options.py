@@ -98,7 +98,8 @@ def add_common(parser: argparse.ArgumentParser, folder: str = 'folder of logs an
 
 def add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
     """``--overwrite``, without which nothing that is there is written over."""
-    parser.add_argument('--overwrite', action='store_true', help=f'replace {what} if there already')
+    parser.add_argument('--overwrite', action='store_true',
+                        help=f'replace {what} if it already exists')
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -130,7 +131,7 @@ def whole_number(least: int = 1) -> Callable[[str], int]:
         except ValueError:
             value = least - 1
         if value < least:
-            raise argparse.ArgumentTypeError(f'{text!r} is no whole number from {least}')
+            raise argparse.ArgumentTypeError(f'{text!r} is not an integer of {least} or more')
         return value
     return read
 
@@ -146,7 +147,7 @@ def score(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is no score: from 0 to 1')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a score from 0 to 1')
     return value
 
 

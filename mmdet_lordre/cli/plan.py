@@ -21,9 +21,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                                 'it costs, and fit a config to it')
     parser.add_argument('data', metavar='DATA', help='annotations to train on, of any format in '
                                                      'docs/data.md: a file, or a folder that may '
-                                                     'hold a part to judge on, too')
+                                                     'hold a validation part, too')
     parser.add_argument('--images', metavar='DIR', help='default: found near DATA')
-    parser.add_argument('--val', metavar='DATA', help='annotations to judge on')
+    parser.add_argument('--val', metavar='DATA', help='annotations to validate on')
     parser.add_argument('--val-images', metavar='DIR', help='default: found near --val')
     parser.add_argument('--minutes', type=float, metavar='M',
                         help='of training (default: 30 on a CPU, 120 on a GPU)')
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> Plan:
     if args.out and not args.out.endswith('.py'):
         raise UserError(f'--out: {args.out} must end in .py')
     if args.out and os.path.lexists(args.out):  # before anything is computed
-        raise UserError(f'--out: {args.out} is there already: choose another name, or remove it')
+        raise UserError(f'--out: {args.out} already exists: choose another name, or remove it')
     if args.val_images and not args.val:
         raise UserError('--val-images needs --val: without it there is nothing that they belong to')
     if args.no_cost and args.memory is not None:
@@ -93,8 +93,8 @@ def _plan(args, own):
         print(f'written      {args.out}: lordre train {shlex.quote(args.out)}'
               + ' --crowd-as-instances' * args.crowd_as_instances)
         if val is None:
-            print('             no images to judge on were given (--val): it trains without '
-                  'judging, and lordre test would judge on the training images')
+            print('             no validation images were given (--val): it trains without '
+                  'validation, and lordre test would evaluate on the training images')
     else:
         print('to write its config: --out my_config.py')
     return plan

@@ -53,7 +53,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     reading.add_argument('--strict', action='store_true',
                          help='stop at a picture that cannot be read (default: name it and go on)')
     sharing = parser.add_argument_group('long runs')
-    sharing.add_argument('--resume', action='store_true', help='go on where a run was stopped')
+    sharing.add_argument('--resume', action='store_true', help='continue a run that was stopped')
     sharing.add_argument('--shard', type=_shard, default=(1, 1), metavar='I/N',
                          help='do the I-th of N shares; the last one that is done joins them')
     sharing.add_argument('--launcher', choices=['none', *_LAUNCHERS], default='none',
@@ -84,8 +84,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='count what goes into a zone and out of it (with --track)')
     tiling = parser.add_argument_group('large pictures')
     tiling.add_argument('--tile', type=_tile, metavar='PX',
-                        help='cut pictures into tiles with this side; auto: the size that the '
-                             'model was trained at')
+                        help='cut pictures into tiles with this side; auto: the tile size '
+                             'of the config, else its test size, else the middle one of its '
+                             'training sizes')
     tiling.add_argument('--overlap', type=float, default=0.2,
                         help='share of a tile that the next one has, too (default: 0.2); objects '
                              'smaller than that are whole in some tile')

@@ -35,10 +35,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description='Divide a data set into training, validation and test parts, balanced by '
                     'class. The same picture, also stored again, resized or mirrored, is never '
                     'in two parts.',
-        epilog='Writes COCO files. Images stay where they are, and nothing is written over.')
+        epilog='Writes COCO files. Images stay where they are, and no file is overwritten.')
     parser.add_argument('ann', metavar='ANN', help='annotations: a file or folder of any format '
-                                                   'in docs/data.md; all parts of it are divided '
-                                                   'anew')
+                                                   'in docs/data.md; all parts of it are '
+                                                   'merged and split again')
     parser.add_argument('images', nargs='?', help='folder of the images (default: found near '
                                                   'the annotations)')
     parser.add_argument('--out', required=True, metavar='FOLDER',
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> dict[str, str]:
         mended_parts[name] = data, part.folder
     data, folder, _ = in_one(mended_parts)
     if len(parts) > 1:
-        print(f'{printable(args.ann)}: the parts {", ".join(parts)} are divided anew')
+        print(f'{printable(args.ann)}: the parts {", ".join(parts)} are merged and split again')
     groups = _groups(data, folder, args)
     count, kinds = len(data['images']), int(groups.max()) + 1
     if kinds < len(shares):
@@ -192,7 +192,7 @@ def _write(data, folder, placed, names, args) -> dict[str, str]:
     files = {name: os.path.abspath(os.path.join(args.out, f'{name}.json')) for name in chosen}
     there = next((path for path in files.values() if os.path.lexists(path)), None)
     if there is not None:
-        raise UserError(f'{there} is there already: choose another --out')
+        raise UserError(f'{there} already exists: choose another --out')
     for name, path in files.items():
         write_annotations(subset(data, chosen[name]), path)
     print(f'written to {printable(args.out)}: {", ".join(f"{name}.json" for name in files)}')

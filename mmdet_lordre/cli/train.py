@@ -48,11 +48,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_common(parser)
     parser.add_argument('--auto', action='store_true',
                         help='without a config: fit one to the data (lordre plan), train it, keep '
-                             'the best and judge it')
+                             'the best and evaluate it')
     parser.add_argument('--minutes', type=float, metavar='M',
-                        help='end after so many minutes, with a schedule that has come to its end '
-                             '(with --auto: planning included; default: 30 on a CPU, 120 on a '
-                             'GPU)')
+                        help='stop after this many minutes, with the learning rate schedule '
+                             'completed (with --auto: planning included; default: 30 on a CPU, '
+                             '120 on a GPU)')
     parser.add_argument('--family', nargs='+', choices=list(FAMILIES), metavar='NAME',
                         help=f'families that --auto may choose: {", ".join(FAMILIES)}')
     parser.add_argument('--size', choices=list(SIZES), help='of the model that --auto trains')
@@ -182,7 +182,7 @@ def _check_auto(args):
                         'or --amp (which precision is faster is measured): write a config by '
                         'lordre plan --out, and train that')
     if args.resume not in (None, 'auto'):
-        raise UserError('--auto --resume goes on from the last checkpoint of the work folder: '
+        raise UserError('--auto --resume continues from the last checkpoint of the work folder: '
                         'leave out the checkpoint')
 
 
@@ -259,8 +259,8 @@ def _train(cfg, args):
         runner.train()
     except OSError as error:
         if error.filename is None and error.errno is not None:
-            raise UserError(f'writing to {cfg.work_dir} failed: {error.strerror}; make room '
-                            'there, and go on with --resume') from error
+            raise UserError(f'writing to {cfg.work_dir} failed: {error.strerror}; free '
+                            'some space there, and continue with --resume') from error
         raise
     except UserError:
         raise

@@ -194,7 +194,7 @@ class _FileCheck:
             self.warn(usable().line(self.ann_file))
         elif 'annotations' in data and not usable().count:
             self.warn(f'{printable(self.ann_file)}: none of its {len(data["annotations"])} '
-                      'annotations can be measured on: no figure will have a value')
+                      'annotations can be used for evaluation: no metric will have a value')
         names = Counter(image.get('file_name') for image in data['images'])
         twice = [name for name, count in names.items() if count > 1]
         if twice and self.split == 'train':
@@ -221,8 +221,8 @@ def _report(problems, ann_file, skip, warn):
     else:
         line = f'{ann_file}: {line}'
     if not skip:
-        raise UserError(f'{printable(line)}; mend or replace it, or train without such '
-                        f'{"images" if first.of_image else "annotations"} by --skip-bad '
+        raise UserError(f'{printable(line)}; fix or replace it, or use --skip-bad to train without '
+                        f'such {"images" if first.of_image else "annotations"} '
                         '(lordre check lists everything)')
     warn(printable(f'left out: {line}'))
 

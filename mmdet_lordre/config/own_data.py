@@ -82,8 +82,8 @@ def find_own_data(train_ann: str | None = None, val_ann: str | None = None,
     classes = class_names(parts['train'].data, parts['train'].source)
     for name in [name for name in parts if name != 'train']:
         if 'annotations' not in parts[name].data and name == 'test':
-            say(f'{printable(parts[name].source)}: without annotations, not tested on: give it to '
-                'lordre test --ann')
+            say(f'{printable(parts[name].source)} has no annotations, so it is not used for '
+                'testing: pass it to lordre test --ann')
             del parts[name]
             continue
         check_same_classes(classes, parts[name].data, parts[name].source, parts['train'].source)

@@ -115,8 +115,8 @@ def is_config_name(name: str) -> bool:
 def _read(path, source):
     refuse_large(source, CONFIG)
     if not source.endswith(_ENDINGS):
-        raise UserError(f'{path} is no config, which ends in .py, .json or .yml'
-                        + ': the config comes first, then the checkpoint'
+        raise UserError(f'{path} is not a config (.py, .json or .yml)'
+                        + ': give the config first, then the checkpoint'
                         * source.endswith(('.pth', '.pt')))
     try:
         with plain_yaml():
@@ -136,8 +136,8 @@ def _read(path, source):
         at = f' (line {error.lineno})' if error.lineno else ''
         raise UserError(f'config {path} is not Python: {error.msg}{at}') from error
     except RecursionError as error:
-        raise UserError(f'config {path} inherits from itself, by its _base_ or that of another '
-                        'one') from error
+        raise UserError(f'config {path} inherits from itself, through its own _base_ or that of '
+                        'another config') from error
     except Exception as error:  # a config is a program, in which anything may fail
         raise UserError(f'config {path} cannot be read: {type(error).__name__}: {error} '
                         '(MMDET_LORDRE_TRACEBACK=1 shows where)') from error

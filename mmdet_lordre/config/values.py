@@ -167,8 +167,8 @@ def _check_items(cfg: Config, name: str) -> None:
     optimizer = wrapper.get('optimizer')
     if 'decay_mult' in factors and isinstance(optimizer, dict) \
             and optimizer.get('weight_decay') is None and not wrapper.get('constructor'):
-        raise UserError(f'{name}: paramwise_cfg has factors of a weight decay that '
-                        'optim_wrapper.optimizer does not name: set '
+        raise UserError(f'{name}: paramwise_cfg scales the weight decay, but '
+                        'optim_wrapper.optimizer sets none: set '
                         'optim_wrapper.optimizer.weight_decay')
 
 

@@ -55,7 +55,7 @@ KINDS = {
     'several pages': (KEPT, 'the first page or frame is read, the others are not'),
     'extreme shape': (KEPT, 'learned and tested, unless nothing is left of a side when resized'),
     'same picture twice': (KEPT, 'learned twice: it counts double'),
-    'in another part': (KEPT, 'what is measured on it is too good (lordre split divides anew)'),
+    'in another part': (KEPT, 'figures measured on it are too good (lordre split splits again)'),
     'file named twice': (KEPT, 'read twice, with the annotations of each entry'),
 }
 

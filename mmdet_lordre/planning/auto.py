@@ -85,8 +85,9 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
         count = images_to_judge(len(val.files), a_picture, _left(minutes, began))
         if count < len(val.files):
             _write_part(val, count, folder, seed)
-            say(f'judging all {len(val.files)} images would take too long: the training is judged '
-                f'by {count} of them (seed {seed}), the model by all: lordre test')
+            say(f'evaluating all {len(val.files)} images would take too long: training is '
+                f'validated on {count} of them (seed {seed}); lordre test evaluates the model on '
+                'all')
         validation = 2 + a_picture * count
     _demand_time(minutes, began, validation)
     step = plan.costs[plan.best].step
@@ -201,8 +202,8 @@ def _demand_time(minutes, began, validation=0., after='planning'):
     if left - validation < 0.2 * 60 * minutes:
         raise UserError(
             f'--minutes {minutes:g}: {max(0, left):.0f} s are left after {after}'
-            + (f', and judging takes {validation:.0f} s: give more minutes, or fewer images to '
-               'judge on' if validation else ': give more minutes'))
+            + (f', but validation takes {validation:.0f} s: allow more minutes, or use fewer '
+               'validation images' if validation else ': allow more minutes'))
     return left
 
 

@@ -161,13 +161,15 @@ class Card:
             said.append('Many objects overlap: suppression of overlapping masks must be mild.')
         rare = self.rare()
         if rare:
-            said.append(f'{plural(len(rare), "class")} with few objects: figures of them jump, and '
-                        'their images are drawn more often where others have many.')
+            said.append(f'{plural(len(rare), "class")} with few objects: their figures vary '
+                        'widely, and their images are sampled more often if other classes have '
+                        'many.')
         if self.leaks and self.leaks.pairs:
-            said.append('Images to judge on that were learned by heart make figures too good: '
-                        'divide the data anew, by lordre split or without validation data.')
+            said.append('Validation images that also occur in training make the figures too good: '
+                        'split the data again, with lordre split or by giving no validation '
+                        'data.')
         if self.val is not None and (lacking := _not_judged(data, self.val)):
-            said.append(not_measured('The images to judge on have', lacking) + '.')
+            said.append(not_measured('The validation images have', lacking) + '.')
         if not self.all_counted and (line := _mixed_sizes(data)):  # crops keep their scale
             said.append(line)
         if self.val is not None and (line := _other_sizes(data, self.val)):
@@ -176,8 +178,8 @@ class Card:
             said.append(f'Only {plural(len(data), "object")}: what is learned of so few says '
                         'nothing of others.')
         if len(data.files) < 100:
-            said.append(f'Only {plural(len(data.files), "image")}: figures jump from one choice of '
-                        'so few to another.')
+            said.append(f'Only {plural(len(data.files), "image")}: figures vary widely from one '
+                        'choice of so few to another.')
         return said
 
     def text(self) -> str:
@@ -216,7 +218,7 @@ def _other_sizes(train, val):
     if 0.5 <= factor <= 2:
         return ''
     return (f'Half of the objects measure {parts[0]:.1%} of the longer side of their image or '
-            f'more, of those to judge on {parts[1]:.1%}: the network sees them '
+            f'more, of those in validation {parts[1]:.1%}: the network sees them '
             f'{max(factor, 1 / factor):.1f} times as {"large" if factor > 1 else "small"} there.')
 
 

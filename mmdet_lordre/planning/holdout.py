@@ -61,8 +61,8 @@ def set_aside(own: OwnData, folder: str, seed: int = 0, pixels: float = PIXELS
         files.append(Part(write_annotations(subset(data, placed == number), file), images))
     aside = [name for name, part in zip(names, placed) if part]
     line = (f'no --val-ann: {len(aside)} of {plural(len(names), "image")} '
-            f'{agree(len(aside), "is", "are")} set aside to judge '
-            f'on ({listed(aside, 4)}; seed {seed}; all are listed in {printable(files[1][0])})')
+            f'{agree(len(aside), "is", "are")} set aside for validation '
+            f'({listed(aside, 4)}; seed {seed}; all are listed in {printable(files[1][0])})')
     if len(compared) < len(names):
         line += (f'; {len(compared)} of them were compared, so pictures of the others may be on '
                  'both sides')

@@ -178,7 +178,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     looks, reading = look(train, seed=seed), reading_of(train, seed)
     leaks = None
     if val is not None and not divided:
-        say('comparing images to train on and to judge on')
+        say('comparing training and validation images')
         leaks = find_leaks(train, val, seed)
     plan = Plan(Card(train, looks, val, leaks, reading), minutes, device)
     with Measuring(train, device, reading) if measured else nullcontext() as measuring:

@@ -86,9 +86,9 @@ def _demand_same(asked, work_dir):
         before = {}
     for option, value in _whole_paths(asked).items():
         if before.get(option) != value:
-            raise UserError(f'{option} {value}: what {work_dir} goes on with was planned '
+            raise UserError(f'{option} {value}: the plan in {work_dir} was made '
                             + (f'for {before[option]}' if option in before else 'without it')
-                            + f'; leave {option} out, or begin anew with another --work-dir')
+                            + f'; leave {option} out, or start anew with another --work-dir')
 
 
 def _refuse_foreign(asked, work_dir):
@@ -97,11 +97,12 @@ def _refuse_foreign(asked, work_dir):
     known = os.path.isfile(os.path.join(folder, ASKED))  # an unfinished plan begins with it
     there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     if there and not known:
-        raise UserError(f'{os.path.join(folder, there[0])} is there already, and no plan has made '
-                        'it: choose another --work-dir')
+        raise UserError(f'{os.path.join(folder, there[0])} already exists and was not written by '
+                        'a plan: choose another --work-dir')
     read = [value for option, value in asked.items() if option in _PATHS and value]
     if there and identity(folder) in map(identity, read):
-        raise UserError(f'{folder} would be written to, and it is read: choose another --work-dir')
+        raise UserError(f'{folder} is both an input and the output of this run: choose another '
+                        '--work-dir')
     refuse_overwriting((os.path.join(folder, name) for name in (*WRITTEN, ASKED)), overwrite=True,
                        sources=filter(os.path.isfile, read))
 
@@ -123,7 +124,7 @@ def _check(minutes, seed, families, size):
     if minutes is not None and not (isinstance(minutes, Real) and 0 < minutes < math.inf):
         raise UserError(f'minutes must be a number above 0, not {minutes!r}')
     if seed is not None and not (isinstance(seed, Integral) and 0 <= seed < 2**32):
-        raise UserError(f'seed must be a whole number from 0 on, not {seed!r}')
+        raise UserError(f'seed must be an integer from 0 to {2**32 - 1}, not {seed!r}')
     for what, there, values in (('family', FAMILIES, families or ()),
                                 ('size', SIZES, () if size is None else (size,))):
         for value in values:
@@ -198,8 +199,8 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
     work_dir = work_dir or free_folder(os.path.join('work_dirs', 'auto'), last=resume)
     planned = os.path.join(work_dir, PLAN, 'planned.py')
     if os.path.isfile(planned) and not resume:
-        raise UserError(f'{work_dir} has a plan already: go on with --resume, or choose another '
-                        '--work-dir')
+        raise UserError(f'{work_dir} already has a plan: continue with --resume, or choose '
+                        'another --work-dir')
     asked = {'--train-ann': train_ann, '--val-ann': val_ann, '--data': data,
              '--train-images': train_images, '--val-images': val_images,
              '--family': families, '--size': size, '--pretrained': pretrained,
@@ -218,8 +219,8 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             use_files(cfg, check_data(cfg, ('train', 'val'), warn=say, **how))
         else:
             if not (train_ann or data):
-                raise UserError(f'{work_dir} has no plan to go on with: give its --work-dir, or '
-                                'begin one with --train-ann ANN or --data DATA')
+                raise UserError(f'{work_dir} has no plan to continue: give its --work-dir, or '
+                                'start one with --train-ann ANN or --data DATA')
             refuse_earlier(work_dir)
             _refuse_foreign(asked, work_dir)
             own = find_own_data(train_ann, val_ann, train_images, val_images, data,
@@ -238,7 +239,7 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
         runner = start(cfg)
     best = runner.message_hub.runtime_info.get('best_score')
     runner.logger.info(
-        (f'Best mask AP on the images to judge on: {best:.3f}. ' if best is not None else '')
+        (f'Best mask AP on the validation images: {best:.3f}. ' if best is not None else '')
         + f'The model is the folder {work_dir}: lordre predict PICTURES --model '
         + shlex.quote(work_dir))
     return runner

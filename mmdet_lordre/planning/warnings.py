@@ -151,17 +151,18 @@ def _losses(ceiling: Ceiling | None, head, counts) -> list[str]:
             lines.append(f'{lost[kind]:.0%} of the objects {text}')
     ranges = 'regress_ranges' if hasattr(head, 'regress_ranges') else 'scale_ranges'
     say('unassigned', f'are learned by no level: see {ranges}')
-    say('shared', 'have no cell, point or place of their own: others, as near, have taken '
-        'them; see ' + ('the image size' if queries else 'regress_ranges and the image size'
+    say('shared', 'get no cell, point or place of their own, because other objects nearby take '
+        'them: see ' + ('the image size' if queries else 'regress_ranges and the image size'
            if ranges[0] == 'r' else 'num_grids'))
     strides = getattr(head, 'strides', None)
-    say('tiny', 'have masks of too few samples'
-        + (f', which strides={strides} drop: enlarge the images or lower strides' if strides else
-           ': enlarge the images, or make masks of a finer stride'))
+    say('tiny', 'have masks with '
+        + (f'fewer samples than strides={strides} require, and are dropped: use larger images or '
+           'lower strides' if strides else
+           'too few samples: use larger images, or make masks of a finer stride'))
     say('suppressed', 'would be found, and are suppressed by their neighbors or by max_per_img')
     better = 'make masks of a finer stride'
     if isinstance(head, PolarMaskHead):
         better = 'take another family' if head.holes else \
             'let rays draw holes: holes=True of the head and of ExtractContours'
-    say('coarse', f'cannot be drawn with an IoU of 0.75: enlarge the images, or {better}', _COARSE)
+    say('coarse', f'cannot be drawn with an IoU of 0.75: use larger images, or {better}', _COARSE)
     return lines

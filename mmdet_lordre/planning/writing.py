@@ -37,7 +37,7 @@ def write_config(text: str, path: str) -> None:
     if not path.endswith('.py'):
         raise UserError(f'--out: {path} must end in .py')
     if os.path.lexists(path):
-        raise UserError(f'--out: {path} is there already: choose another name, or remove it')
+        raise UserError(f'--out: {path} already exists: choose another name, or remove it')
     try:
         Path(path).resolve().parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as name:
@@ -129,8 +129,8 @@ def _data(fit, train, val):
                   f'    dataset=dict(\n{inner}))']
     where = val or train
     if val is None:
-        lines += ['# no images to judge on were given: tests judge on those of the training, and '
-                  'say too much']
+        lines += ['# no validation images were given: tests use those of the training, and their '
+                  'figures are too good']
     lines += ['val_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
               f'    dataset=dict(\n{_dataset(where, "test_pipeline", 8)}))',
               'test_dataloader = val_dataloader',
@@ -149,7 +149,7 @@ def _reading(reading):
 
 
 def _tiles(fit):
-    return [f'tile = {fit.tile}  # pixels of the file; judged and predicted tile by tile'
+    return [f'tile = {fit.tile}  # pixels of the file; evaluated and predicted tile by tile'
             ] if fit.tile else []
 
 

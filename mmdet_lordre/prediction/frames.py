@@ -169,8 +169,8 @@ def demand_film(source: Any, settings: Settings, counting: object, resume: bool,
     """
     if source.moving:
         if resume:
-            raise UserError('--resume is for pictures: a film is done in one go, from its first '
-                            'frame on; take another --out')
+            raise UserError('--resume is for pictures only: a film is always processed from its '
+                            'first frame; choose another --out')
         if share[1] > 1:
             raise UserError('--shard and --launcher are for pictures: the frames of a film are '
                             'done in their order; start a process for each film instead')

@@ -67,8 +67,8 @@ class RunFolder:
             raise UserError(f'--out {self.folder}: there is a file of that name') from error
         name = self.progress / f'{self.share[0]}-of-{self.share[1]}.jsonl'
         if name.exists() and not resume:
-            remedy = 'go on with --resume, or choose' if resumable else 'choose'
-            raise UserError(f'{self.folder} has results already: {remedy} another --out')
+            remedy = 'continue with --resume, or choose' if resumable else 'choose'
+            raise UserError(f'{self.folder} already has results: {remedy} another --out')
         self._file = open(name, 'a+b')  # noqa: SIM115 - open while it runs
         if fcntl is not None:
             try:
@@ -114,7 +114,7 @@ class RunFolder:
                 names.add(json.loads(line)['name'])
             except (ValueError, KeyError, TypeError) as error:
                 raise UserError(f'{file.name} is damaged at byte {end - len(line)}: delete what '
-                                'comes after it, and go on with --resume') from error
+                                'comes after it, and continue with --resume') from error
         self._file.truncate(end)
         return names
 

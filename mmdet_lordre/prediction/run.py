@@ -149,7 +149,7 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
             raise UserError(f'none of the {plural(count.left_out, "picture")} could be read')
         joined = folder.finish()
     except KeyboardInterrupt:
-        remedy = '' if source.moving else '; go on with --resume'
+        remedy = '' if source.moving else '; continue with --resume'
         done = plural(count.pictures + todo.before, 'picture')
         raise KeyboardInterrupt(f'interrupted: {done} done{remedy}') from None
     finally:

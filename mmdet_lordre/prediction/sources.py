@@ -128,8 +128,8 @@ def open_source(source: Any, recursive: bool = False, images: str | None = None,
     if not films:
         return found
     if len(films) < len(found):
-        raise UserError(f'{printable(films[0], 80)} is a film, and pictures are given, too: give '
-                        'them in two runs')
+        raise UserError(f'{printable(films[0], 80)} is a film, but pictures are given as well: '
+                        'process them in separate runs')
     return frames_of(films)
 
 

@@ -68,12 +68,12 @@ def read_thresholds(path: str | os.PathLike) -> Thresholds:
         raise UserError(f'{path} is not JSON: {error}') from error
     classes = content.get('classes', {}) if isinstance(content, dict) else None
     if not isinstance(classes, dict) or not ('default' in content or classes):
-        raise UserError(f'{path} is no file of thresholds: expected '
+        raise UserError(f'{path} is not a file of thresholds: expected '
                         '{"default": 0.3, "classes": {"NAME": 0.4}}')
     values = {'default': content.get('default', 0.3), **{f'class {k}': v for k, v in
                                                         classes.items()}}
     for key, value in values.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) \
                 or not math.isfinite(value) or not 0 <= value <= 1:
-            raise UserError(f'{path}: {key}: {quoted(value)} is no score between 0 and 1')
+            raise UserError(f'{path}: {key}: {quoted(value)} is not a score between 0 and 1')
     return Thresholds(float(values['default']), {k: float(v) for k, v in classes.items()})

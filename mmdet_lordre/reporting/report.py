@@ -174,7 +174,7 @@ def _facts(source: Source, log: RunLog | None) -> dict[str, str]:
         started = [f'{s[:4]}-{s[4:6]}-{s[6:8]} {s[9:11]}:{s[11:13]}' for s in log.starts]
         facts['begun'] = started[0]
         if len(started) > 1:
-            facts['gone on with'] = listed(started[1:], 5)
+            facts['resumed'] = listed(started[1:], 5)
         facts['iterations'] = f'{log.last_step:g}'
         if log.seconds:
             hours, rest = divmod(round(log.seconds), 3600)

@@ -120,8 +120,8 @@ def own_folder(folder: str) -> None:
     except (OSError, UnicodeDecodeError):
         ours = False
     if not ours:
-        raise UserError(f'{os.path.join(folder, there[0])} is there and was not written by a '
-                        'report: choose another folder with --out')
+        raise UserError(f'{os.path.join(folder, there[0])} already exists and was not written '
+                        'by lordre report: choose another folder with --out')
 
 
 def _read(path: str) -> Any:

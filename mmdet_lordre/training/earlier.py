@@ -37,12 +37,12 @@ def refuse_earlier(work_dir: str, overwrite: bool = False, load_from: str | None
     found = earlier_files(work_dir)
     if load_from and identity(load_from) in {identity(os.path.join(work_dir, name))
                                              for name in found} - {None}:
-        raise UserError(f'{load_from} lies in the work folder {work_dir}, where this training '
-                        'would write over it: choose another --work-dir')
+        raise UserError(f'{load_from} is in the work folder {work_dir}, where this training '
+                        'would overwrite it: choose another --work-dir')
     if found and not overwrite:
-        raise UserError(f'{work_dir} has results of an earlier training ({listed(found, 3)}): go '
-                        'on with it by --resume, choose another --work-dir, or replace them with '
-                        '--overwrite')
+        raise UserError(f'{work_dir} has results of an earlier training ({listed(found, 3)}): '
+                        'continue it with --resume, choose another --work-dir, or replace the '
+                        'results with --overwrite')
 
 
 def remove_earlier(work_dir: str) -> None:

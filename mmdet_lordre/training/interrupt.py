@@ -94,5 +94,5 @@ class InterruptHook(Hook):
         if self.asked is None or not is_main_process():
             return
         path = save_state(runner, f'iter_{iteration}.pth', epoch, iteration, note=True)
-        raise Interrupted(f'stopped after iteration {iteration}, saved as {path}: go on with '
+        raise Interrupted(f'stopped after iteration {iteration}, saved as {path}: continue with '
                       '--resume', self.asked)

@@ -59,7 +59,7 @@ def _locked(name: str, path: str, warn: Callable[[str], None]) -> TextIO:
         file.seek(0)
         if (text := file.read(1000)) and '"pid"' not in text:
             file.close()
-            raise UserError(f'{name} is no file of a training: move it, or choose another '
+            raise UserError(f'{name} is not a file that training wrote: move it, or choose another '
                             '--work-dir')
         try:
             if fcntl is not None:
@@ -67,8 +67,8 @@ def _locked(name: str, path: str, warn: Callable[[str], None]) -> TextIO:
         except OSError as error:
             with file:
                 if error.errno not in (errno.EACCES, errno.EAGAIN):
-                    warn(f'the file system of {path} has no locks ({error.strerror}): see to it '
-                         'that no other training writes there')
+                    warn(f'the file system of {path} does not support locks ({error.strerror}): '
+                         'make sure that no other training writes there')
                     return open(os.devnull)
                 file.seek(0)
                 raise UserError(f'another training writes to {path}: {_who(file.read())}; wait '

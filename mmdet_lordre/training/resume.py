@@ -125,8 +125,8 @@ def check_resumable(checkpoint: dict, path: str) -> None:
     missing += [f'meta.{key}' for key in ('epoch', 'iter')
                 if not isinstance(meta, dict) or not isinstance(meta.get(key), int)]
     if missing:
-        raise UserError(f'{path} has no {", ".join(missing)}, so no run can go on from it: start '
-                        'a new one with --load-from')
+        raise UserError(f'{path} has no {", ".join(missing)}, so it cannot be resumed: start a new '
+                        'run with --load-from')
 
 
 def note_validation(runner: Runner) -> None:

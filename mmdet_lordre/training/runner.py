@@ -180,7 +180,7 @@ class ToolRunner(Runner):
         seed = self._read[1]['meta'].get('seed')
         if seed is not None and seed != self.seed:
             if self._randomness_cfg.get('seed') is not None:
-                self.logger.warning(f'the run began with seed {seed}: it goes on with that one')
+                self.logger.warning(f'the run started with seed {seed}: it continues with that one')
             self._randomness_cfg['seed'] = seed
             self.set_randomness(**self._randomness_cfg)
 
@@ -191,23 +191,23 @@ class ToolRunner(Runner):
         if differ:
             # a class may have lost its last object, or was left out of the training before
             keep = ' (--keep-empty-classes keeps those without objects)' * (set(now) < set(before))
-            raise UserError(f'{path} cannot be gone on from, labels would change their meaning: '
-                            f'{differ}. Give the data the classes {listed(before)} in this '
+            raise UserError(f'{path} cannot be resumed, because labels would change their meaning: '
+                            f'{differ}. List the classes of the data as {listed(before)} in this '
                             f'order{keep}, or start a new run with --load-from')
 
     def _demand_made_alike(self, path: str, checkpoint: dict) -> None:
         before = TIMED in checkpoint['message_hub'].get('runtime_info', {})
         now = any(isinstance(hook, TimedSchedule) for hook in self.hooks)
         if before and not now:
-            raise UserError(f'{path} is of a run by the clock: go on with --minutes, too, or start '
-                            'a new run with --load-from')
+            raise UserError(f'{path} comes from a run with --minutes: resume it with --minutes as '
+                            'well, or start a new run with --load-from')
         if 'ema_state_dict' in checkpoint and not any(isinstance(h, EMAHook) for h in self.hooks):
-            raise UserError(f'{path} holds averaged weights beside those in training, and the '
-                            'config has no EMAHook to tell them apart: give it the one that the '
-                            'run began with, or start a new one with --load-from')
+            raise UserError(f'{path} contains averaged (EMA) weights as well as the trained ones, '
+                            'but the config has no EMAHook to tell them apart: add the one that '
+                            'the run started with, or start a new run with --load-from')
         schedulers = self.param_schedulers
         if now and not before and checkpoint.get('param_schedulers'):
-            self.logger.warning('the run began with schedulers of its own: from here on its '
+            self.logger.warning('the run started with schedulers of its own: from here on its '
                                 'learning rate follows --minutes')
             schedulers = None
         check_made_alike(checkpoint, path, self.optim_wrapper, schedulers)
@@ -245,8 +245,8 @@ class ToolRunner(Runner):
                 super().save_checkpoint(out_dir, os.path.basename(unfinished), *args, **kwargs)
         except OSError as error:
             raise UserError(f'the checkpoint {path} cannot be written: {error.strerror or error}. '
-                            'What was saved before is whole: make room there, and go on with '
-                            '--resume') from error
+                            'Earlier checkpoints are intact: free some space there, and continue '
+                            'with --resume') from error
 
     @staticmethod
     def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
@@ -337,13 +337,13 @@ class ToolRunner(Runner):
             check_optimizer(self.optim_wrapper)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             what = f'there is no {error} in its state' if isinstance(error, KeyError) else error
-            raise UserError(f'{filename} cannot be gone on from with this config, whose optimizer '
-                            f'or schedulers are others: {what}; start a new run with '
+            raise UserError(f'{filename} cannot be resumed with this config, whose optimizer or '
+                            f'schedulers differ: {what}; start a new run with '
                             '--load-from') from error
         print_log(f'Continuing from epoch {self.epoch}, iteration {self.iter}', self.logger)
         kept = kept_settings(wanted, settings_of(self.optim_wrapper, self.param_schedulers))
         if kept:
-            self.logger.warning(f'a resumed run keeps the settings that it began with: '
+            self.logger.warning(f'a resumed run keeps the settings that it started with: '
                                 f'{"; ".join(kept)}. To train with others, start a new run with '
                                 '--load-from')
 

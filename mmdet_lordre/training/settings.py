@@ -71,10 +71,10 @@ def check_made_alike(checkpoint: dict, path: str, optim_wrapper: Any, schedulers
                     f'{len(schedulers)}')
         for number, (state, scheduler) in enumerate(zip(saved, schedulers)):
             if not what and _names_of(scheduler) - set(state):
-                what = f'param_scheduler {number}, {type(scheduler).__name__}, was another'
+                what = f'param_scheduler {number}, {type(scheduler).__name__}, was different'
     if what:
-        raise UserError(f'{path} cannot be gone on from with this config: {what}. Give the config '
-                        'what the run began with, or start a new one with --load-from')
+        raise UserError(f'{path} cannot be resumed with this config: {what}. Use the settings that '
+                        'the run started with, or start a new run with --load-from')
 
 
 def check_optimizer(optim_wrapper: Any) -> None:

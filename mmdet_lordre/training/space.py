@@ -32,13 +32,13 @@ def check_space(runner: Runner, warn: Callable[[str], None]) -> None:
         free, size = shutil.disk_usage(folder).free, checkpoint_size(runner)
         count = _count(runner, hook)
         if count and free < size:
-            raise UserError(f'the disk of {folder} has {free / 2**20:,.0f} MiB free, and a '
-                            f'checkpoint of this model has about {size / 2**20:,.0f} MiB: free '
-                            'some, or choose another --work-dir')
+            raise UserError(f'the disk of {folder} has {free / 2**20:,.0f} MiB free, but a '
+                            f'checkpoint of this model needs about {size / 2**20:,.0f} MiB: free '
+                            'some space, or choose another --work-dir')
         if free < size * count:
-            warn(f'the disk of {folder} has {free / 2**20:,.0f} MiB free, and '
+            warn(f'the disk of {folder} has {free / 2**20:,.0f} MiB free, but '
                  f'{plural(count, "checkpoint")} of about {size / 2**20:,.0f} MiB will be there '
-                 'at once: free some, or keep fewer with '
+                 'at once: free some space, or keep fewer with '
                  'default_hooks.checkpoint.max_keep_ckpts=N')
 
 

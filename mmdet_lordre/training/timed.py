@@ -88,11 +88,11 @@ class TimedSchedule(Hook):
         """Take the time; a resumed run has used some of it already."""
         loop = runner.train_loop
         if not isinstance(loop, IterBasedTrainLoop):
-            raise UserError('a schedule by the clock needs train_cfg=dict(type='
+            raise UserError('a timed schedule (--minutes) needs train_cfg=dict(type='
                             "'IterBasedTrainLoop'): this config counts epochs")
         if runner.param_schedulers:
-            raise UserError('a schedule by the clock takes the place of param_scheduler: set it '
-                            'to []')
+            raise UserError('a timed schedule (--minutes) replaces param_scheduler: set '
+                            'param_scheduler=[]')
         kept = runner.message_hub.runtime_info.get(TIMED) if runner.iter else None
         if kept:
             self.used, self.validating, self.validated, *took = kept
@@ -100,9 +100,9 @@ class TimedSchedule(Hook):
                 self.validation_seconds, self.step_seconds = took
             # one more comes at the end, however many there were
             self.validations = max(self.validations, self.validated + 1)
-            print_log(f'{self.used + self.validating:.0f} of {self.seconds:.0f} s are used; what '
-                      'follows depends on the clock and is not repeated bit by bit',
-                      runner.logger)
+            print_log(f'{self.used + self.validating:.0f} of {self.seconds:.0f} s have been '
+                      'used; from here on the run depends on the clock and is not reproducible '
+                      'bit for bit', runner.logger)
         if get_world_size() > 1:
             # numbers of the host, which no GPU has to wait for
             self._group = torch.distributed.new_group(backend='gloo')
@@ -170,9 +170,9 @@ class TimedSchedule(Hook):
         self.validation_seconds = min(wished, _JUDGING * self.seconds)
         self.step_seconds = self._step
         if wished > self.validation_seconds and self._steps == 3:
-            print_log(f'judging takes some {wished:.0f} s, more than half of the time: the run '
-                      'will end that much later; give fewer images to judge on', runner.logger,
-                      logging.WARNING)
+            print_log(f'validation takes about {wished:.0f} s, more than half of the time: the '
+                      'run will end that much later; use fewer validation images',
+                      runner.logger, logging.WARNING)
 
     def _of_the_first(self, seconds):
         """Seconds of the first process, by which all have to decide alike."""

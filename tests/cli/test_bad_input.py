@@ -105,8 +105,8 @@ def test_class_counts(bad, trained, data, error_line):
     # of a checkpoint that training shall go on from
     make_coco(folder, 'train', 'train.json', count=6, names=('a', 'b'), ids=(1, 2))
     line = error_line(train, config, *options, '--resume', trained[1])
-    assert 'cannot be gone on from' in line and '3 classes before, 2 now' in line
-    assert 'Give the data the classes dot, box, bar in this order' in line
+    assert 'cannot be resumed' in line and '3 classes before, 2 now' in line
+    assert 'List the classes of the data as dot, box, bar in this order' in line
 
 
 @pytest.mark.linux

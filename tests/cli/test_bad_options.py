@@ -263,7 +263,7 @@ def test_command_lines_that_do_not_parse(capsys, name, monkeypatch):
 
 @pytest.mark.parametrize('args, said', [
     (['c.py', '--sed', '3'], 'unrecognized arguments: --sed 3 (did you mean --seed?)'),
-    (['c.py', '--skip-nonfinite', '-2'], "--skip-nonfinite: '-2' is no whole number from 0"),
+    (['c.py', '--skip-nonfinite', '-2'], "--skip-nonfinite: '-2' is not an integer of 0 or more"),
     (['c.py', '--seed', 'three'], "argument --seed: invalid int value: 'three'"),
     (['c.py', '--launcher', 'ssh'], "invalid choice: 'ssh'"),
     (['c.py', '--cfg-options', 'lr'], "'lr' is not KEY=VALUE"),
@@ -286,7 +286,7 @@ def test_arguments_in_another_order(tmp_path, capsys):
     (tmp_path / 'c.py').write_text('')
     status, lines = ends(capsys, command.main, ['test', f'{tmp_path}/a.pth', f'{tmp_path}/c.py'])
     assert status == 1 and len(lines) == 1, lines
-    assert 'a.pth is no config, which ends in .py, .json or .yml: the config comes first' \
+    assert 'a.pth is not a config (.py, .json or .yml): give the config first' \
         in lines[0]
 
 
@@ -296,16 +296,18 @@ def test_a_model_that_is_not_in_the_zoo():
 
 
 @pytest.mark.parametrize('args, said', [
-    (['benchmark', 'c.py', '--repeat', '0'], "--repeat: '0' is no whole number from 1"),
-    (['benchmark', 'c.py', '--warmup', '-1'], "--warmup: '-1' is no whole number from 0"),
-    (['benchmark', 'c.py', '--threads', '-1'], "--threads: '-1' is no whole number from 1"),
-    (['benchmark', 'c.py', '--shape', '0', '64'], "--shape: '0' is no whole number from 1"),
-    (['get-flops', 'c.py', '--shape', '64', 'x'], "--shape: 'x' is no whole number from 1"),
-    (['split', 'a.json', '--out', 'x', '--seed', '-1'], "--seed: '-1' is no whole number from 0"),
-    (['plan', 'a.json', '--seed', '-1'], "--seed: '-1' is no whole number from 0"),
-    (['browse', 'a.json', '--out', 'x', '--seed', '-1'], "--seed: '-1' is no whole number from 0"),
-    (['test', 'c.py', '--score-thr', '3'], "--score-thr: '3' is no score: from 0 to 1"),
-    (['report', 'run', '--score-thr', 'nan'], "--score-thr: 'nan' is no score: from 0 to 1")])
+    (['benchmark', 'c.py', '--repeat', '0'], "--repeat: '0' is not an integer of 1 or more"),
+    (['benchmark', 'c.py', '--warmup', '-1'], "--warmup: '-1' is not an integer of 0 or more"),
+    (['benchmark', 'c.py', '--threads', '-1'], "--threads: '-1' is not an integer of 1 or more"),
+    (['benchmark', 'c.py', '--shape', '0', '64'], "--shape: '0' is not an integer of 1 or more"),
+    (['get-flops', 'c.py', '--shape', '64', 'x'], "--shape: 'x' is not an integer of 1 or more"),
+    (['split', 'a.json', '--out', 'x', '--seed', '-1'],
+     "--seed: '-1' is not an integer of 0 or more"),
+    (['plan', 'a.json', '--seed', '-1'], "--seed: '-1' is not an integer of 0 or more"),
+    (['browse', 'a.json', '--out', 'x', '--seed', '-1'],
+     "--seed: '-1' is not an integer of 0 or more"),
+    (['test', 'c.py', '--score-thr', '3'], "--score-thr: '3' is not a score from 0 to 1"),
+    (['report', 'run', '--score-thr', 'nan'], "--score-thr: 'nan' is not a score from 0 to 1")])
 def test_numbers_that_cannot_be_meant(capsys, args, said):
     status, lines = ends(capsys, command.main, args)
     assert status == 2 and len(lines) == 1 and said in lines[0], lines
@@ -322,7 +324,7 @@ def test_predictions_that_cannot_be_meant(capsys, args, said):
 
 def test_a_plan_that_is_not_there(tmp_path, error_line):
     line = error_line(train, '--auto', '--resume', '--work-dir', tmp_path / 'w')
-    assert 'no plan to go on with' in line and f'{tmp_path}/w' in line
+    assert 'no plan to continue' in line and f'{tmp_path}/w' in line
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')

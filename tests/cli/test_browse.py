@@ -19,7 +19,7 @@ def read(page):
 def test_a_page(data, tmp_path, capsys):
     page = browse([str(data), '--out', str(tmp_path / 'out'), '--tiles', '6'])
     text = read(page)
-    for said in ('train: dot', 'val: bar', 'Drawn by lot', 'Most crowded', 'Largest objects',
+    for said in ('train: dot', 'val: bar', 'Chosen at random', 'Most crowded', 'Largest objects',
                  'Objects of each class', '<dd>5</dd>', 'can be learned'):
         assert said in text, said
     # nothing is asked of anybody, and every picture is in the page
@@ -27,7 +27,7 @@ def test_a_page(data, tmp_path, capsys):
     assert 'default-src &#39;none&#39;' in text and '<img ' in text
     assert text.count('<img ') == text.count('data:image/jpeg')
     files = sorted(os.listdir(tmp_path / 'out'))
-    assert files[-1] == 'index.html' and '001_pictures_train_drawn_by_lot.jpg' in files
+    assert files[-1] == 'index.html' and '001_pictures_train_chosen_at_random.jpg' in files
     for name in files[:-1]:
         assert cv2.imread(str(tmp_path / 'out' / name)) is not None
     out = capsys.readouterr().out
@@ -75,15 +75,15 @@ def test_without_objects_and_without_images(tmp_path, capsys):
     changed['annotations'] = []
     write_json(path, changed)
     text = read(browse([path, '--out', str(tmp_path / 'out')]))
-    assert 'Drawn by lot' in text and 'Largest objects' not in text
+    assert 'Chosen at random' in text and 'Largest objects' not in text
     os.remove(tmp_path / 'images' / '02.png')
     browse([path, '--out', str(tmp_path / 'other')])
     assert '1 image of those shown could not be read' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('options, said', [
-    (['--out', '{}/full'], 'full is there already: choose another --out'),
-    (['--out', '{}/full/x'], 'x is there already'),
+    (['--out', '{}/full'], 'full already exists: choose another --out'),
+    (['--out', '{}/full/x'], 'x already exists'),
     (['--out', '{}/new', '--tiles', '0'], '--tiles: 0 is not from 1 to 500')])
 def test_nothing_is_written_over(data, tmp_path, error_line, options, said):
     (tmp_path / 'full').mkdir()

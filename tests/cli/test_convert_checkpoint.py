@@ -111,14 +111,14 @@ def test_a_missing_config_and_an_overwritten_source_are_refused(published, tmp_p
     with pytest.raises(ConversionError, match='no such config'):
         convert_file(published, tmp_path / 'a.pth', config=tmp_path / 'gone.py')
     for overwrite in (False, True):
-        with pytest.raises(UserError, match='would be written over, and it is read'):
+        with pytest.raises(UserError, match='is both an input and an output'):
             convert_file(published, published, overwrite=overwrite)
 
 
 def test_a_file_that_is_there_is_replaced_only_when_asked(published, tmp_path):
     target = tmp_path / 'ours.pth'
     target.write_text('somebody else')
-    with pytest.raises(UserError, match=r'ours\.pth is there already: .* overwrite=True$'):
+    with pytest.raises(UserError, match=r'ours\.pth already exists: .* overwrite=True$'):
         convert_file(published, target, config=SOFT)
     assert target.read_text() == 'somebody else'
     convert_file(published, target, config=SOFT, overwrite=True)

@@ -53,7 +53,7 @@ def test_there_and_back(source, tmp_path, target, scene, said, capsys):
     back = str(tmp_path / 'back')
     convert([written, back, '--to', 'coco', '--copy-images'])
     assert found(open_data(back)['val'].data) == expected(scene)
-    with pytest.raises(UserError, match='nothing is written over'):
+    with pytest.raises(UserError, match='already exists and is not overwritten'):
         convert([str(source), written, '--to', target])
     assert not list(tmp_path.glob('*.tmp'))
 
@@ -83,7 +83,7 @@ def test_one_file_without_copies(source, tmp_path, capsys):
     assert f'its images are in {source}/train2017: train with --train-images' in \
         capsys.readouterr().out
     assert found(json.loads(target.read_text())) == expected()
-    with pytest.raises(UserError, match='nothing is written over'):
+    with pytest.raises(UserError, match='already exists and is not overwritten'):
         convert([str(source / 'annotations' / 'instances_train2017.json'), str(target)])
     with pytest.raises(UserError, match='has the parts train, val'):
         convert([str(source), str(tmp_path / 'other.json')])

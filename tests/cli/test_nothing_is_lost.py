@@ -45,7 +45,7 @@ def test_pictures_of_earlier_calls(photos, tmp_path):
     paths = list_images(photos, out)
     out.mkdir()
     (out / 'x.jpg').write_text('of mine')
-    with pytest.raises(UserError, match=r'x\.jpg is there already: .*--overwrite'):
+    with pytest.raises(UserError, match=r'x\.jpg already exists: .*--overwrite'):
         free_names(out, paths)
     assert len(set(free_names(out, paths, overwrite=True))) == 2
     # a photograph is never written over
@@ -93,7 +93,7 @@ def test_a_folder_with_images_that_are_none(trained, data, tmp_path, capsys, err
     assert all(f'{name}.png cannot be decoded' in said
                for name in ('empty', 'huge', 'gone', 'circle'))
     assert '6 instances above 0; 1 picture in' in said
-    assert 'is there already' in error_line(demo, folder, *trained, '--out', tmp_path / 'o')
+    assert 'already exists' in error_line(demo, folder, *trained, '--out', tmp_path / 'o')
     assert 'from 0 to 1, not 2' in error_line(demo, folder, *trained, '--score-thr', '2')
 
 
@@ -106,10 +106,10 @@ def test_files_that_are_there(tmp_path):
     refuse_overwriting([tmp_path / 'new'], sources=[read, None, tmp_path / 'gone'])
     refuse_overwriting([kept], overwrite=True, sources=[read])
     for name in ('a.json', 'dangling'):
-        with pytest.raises(UserError, match=f'{name} is there already: .*--overwrite'):
+        with pytest.raises(UserError, match=f'{name} already exists: .*--overwrite'):
             refuse_overwriting([tmp_path / name])
     for name in ('b.json', 'link.json'):
-        with pytest.raises(UserError, match=f'{name} would be written over, and it is read'):
+        with pytest.raises(UserError, match=f'{name} is both an input and an output'):
             refuse_overwriting([tmp_path / name], overwrite=True, sources=[kept, read])
 
 
@@ -123,7 +123,7 @@ def test_results_of_earlier_tests(trained, data, tmp_path, error_line):
                    show=tmp_path / 'show' / '03.png')
     for kind, path in earlier.items():
         path.write_text('of mine')
-        assert f'{path} is there already' in error_line(run_test, *command, *options[kind])
+        assert f'{path} already exists' in error_line(run_test, *command, *options[kind])
         assert path.read_text() == 'of mine'
     assert not (tmp_path / 'r.segm.json').exists()
     assert 'give the beginning of file names, such as' in error_line(
@@ -143,7 +143,7 @@ def test_pictures_never_replace_what_is_tested_on(trained, data, tmp_path, error
     before = {path: path.read_bytes() for path in images.iterdir()}
     line = error_line(run_test, *trained, '--ann', tmp_path / 'd' / 'val.json', '--work-dir',
                       tmp_path / 'w', '--show-dir', images, '--overwrite')
-    assert 'would be written over, and it is read' in line
+    assert 'is both an input and an output' in line
     assert {path: path.read_bytes() for path in images.iterdir()} == before
 
 
@@ -179,12 +179,12 @@ def test_single_files(command, options, tmp_path, error_line, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in options:
         (tmp_path / name).write_text('of mine')
-    assert 'out is there already: choose another' in error_line(command, *options)
+    assert 'out already exists: choose another' in error_line(command, *options)
     for source in options[:-1]:
-        assert f'{source} would be written over' in error_line(
+        assert f'{source} is both an input and an output' in error_line(
             command, *options[:-1], source, '--overwrite')
     # no complaint of what is there
-    assert 'there already' not in error_line(command, *options, '--overwrite')
+    assert 'already exists' not in error_line(command, *options, '--overwrite')
     assert all((tmp_path / name).read_text() == 'of mine' for name in options)
 
 
@@ -202,7 +202,7 @@ def test_a_work_folder_with_an_earlier_training(trained, data, tmp_path, error_l
     assert 'results of an earlier training (best_coco_segm_mAP_epoch_9.pth, epoch_7.pth' in line
     assert '--resume' in line and '--overwrite' in line
     line = error_line(train, *command, '--overwrite', '--load-from', work / 'epoch_1.pth')
-    assert 'where this training would write over it: choose another --work-dir' in line
+    assert 'where this training would overwrite it: choose another --work-dir' in line
     assert {path: path.read_bytes() for path in work.iterdir()} == before
     train([*command, '--overwrite'])
     # an earlier best one would be taken for the best of this training
@@ -213,7 +213,7 @@ def test_files_of_others_in_a_work_folder(trained, data, tmp_path, error_line):
     config, checkpoint = trained
     (tmp_path / 'training.lock').write_text('my diary')
     line = error_line(train, config, '--train-ann', f'{data}/train.json', '--work-dir', tmp_path)
-    assert 'training.lock is no file of a training: move it' in line
+    assert 'training.lock is not a file that training wrote: move it' in line
     other = tmp_path / 'tiny.py'  # of the same name, and another one
     other.write_text('# of mine\n')
     run_test([config, checkpoint, '--ann', f'{data}/val.json', '--work-dir', str(tmp_path)])
@@ -239,7 +239,7 @@ def test_links(photos, trained, tmp_path, error_line):
     demo([str(photos / 'x.jpg'), *trained, '--out', str(out), '--overwrite'])
     assert (photos / 'x.jpg').read_bytes() == before and kept.read_text() == 'of mine'
     (out / 'link').symlink_to(kept)
-    with pytest.raises(UserError, match=r'is a link to .*kept.txt, which would be written over'):
+    with pytest.raises(UserError, match=r'is a link to .*kept.txt, which would be overwritten'):
         refuse_overwriting([out / 'link'], overwrite=True)
 
 
@@ -271,7 +271,7 @@ def test_a_clean_copy_never_replaces_what_is_checked(data, tmp_path, error_line)
     copy.unlink()
     for target in (folder / 'train.json', tmp_path / 'hard.json', tmp_path / 'link' / 'train.json'):
         for ann in (folder, folder / 'train.json'):
-            assert 'would be written over, and it is read' in error_line(
+            assert 'is both an input and an output' in error_line(
                 check, ann, '--clean', target, '--overwrite', '--no-images')
 
 

@@ -114,7 +114,7 @@ def test_the_clean_copy_of_the_tool_is_repaired(own, tmp_path, capsys):
     assert 'numbered in their order' in capsys.readouterr().out
     check_dataset([clean, f'{tmp_path}/train'])
     assert 'repair' not in capsys.readouterr().out
-    with pytest.raises(UserError, match='is there already'):
+    with pytest.raises(UserError, match='already exists'):
         check_dataset([ann, f'{tmp_path}/train', '--clean', clean])
 
 

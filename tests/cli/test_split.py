@@ -138,7 +138,7 @@ def test_parts_that_there_are_become_one(tmp_path, capsys):
     names = {image['file_name'] for part in parts for image in part['images']}
     assert names == {f'train/images/0{k}.png' for k in range(6)} | {
         f'val/images/0{k}.png' for k in range(4)}
-    assert 'the parts train, val are divided anew' in capsys.readouterr().out
+    assert 'the parts train, val are merged and split again' in capsys.readouterr().out
 
     def by_class(files):
         found = []
@@ -165,7 +165,7 @@ def test_what_cannot_be_divided(data, tmp_path, error_line, options, said):
 
 def test_nothing_is_written_over(data, tmp_path, error_line):
     (tmp_path / 'val.json').write_text('mine')
-    assert 'val.json is there already: choose another --out' in error_line(
+    assert 'val.json already exists: choose another --out' in error_line(
         split, f'{data}/train.json', '--out', tmp_path)
     assert sorted(os.listdir(tmp_path)) == ['val.json']
 

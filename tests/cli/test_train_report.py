@@ -48,7 +48,7 @@ def test_the_report_of_a_training(reported, data):
     page = (work / 'report' / 'report.html').read_text()
     assert 'epoch_2.pth' in page and 'data:image/jpeg' in page
     hardware = 'cpu (' if DEVICE == 'cpu' else torch.cuda.get_device_name()
-    for fact in ('gone on with', 'Lordre (0.1 M parameters)', hardware, 'torch 2', 'train.json',
+    for fact in ('<th>resumed</th>', 'Lordre (0.1 M parameters)', hardware, 'torch 2', 'train.json',
                  'num_queries=6'):
         assert fact in page, fact
 

@@ -71,7 +71,7 @@ def test_coco_reads_it(made):
 def test_made_once(made):
     before = contents(made), made.stat().st_mtime_ns
     done = run(made, '--train', 40, '--val', 24, '--size', 64, '--seed', 2)
-    assert done.returncode == 0 and 'are there already' in done.stdout
+    assert done.returncode == 0 and 'already exist' in done.stdout
     assert (contents(made), made.stat().st_mtime_ns) == before
 
 

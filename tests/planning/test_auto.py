@@ -55,7 +55,7 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
         '# bfloat16 was faster here' in planned)
     assert runner.model.backbone.layer1[0].conv1.weight.is_contiguous(
         memory_format=torch.channels_last) == ("'ChannelsLastHook'" in planned)
-    assert 'images are set aside' in said and 'recommended' in said
+    assert 'images are set aside for validation' in said and 'recommended' in said
     assert said.count(' can be learned: ') == 1
     # the plan, with its comments, and the files that it divided
     plan = work / 'plan'
@@ -66,7 +66,7 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
     # trained, judged, and a model by its folder alone
     assert list(work.glob('best_*.pth')) or list(work.glob('iter_*.pth'))
     log, = work.glob('*/*.log')
-    assert 'Best mask AP' in log.read_text()
+    assert 'Best mask AP on the validation images' in log.read_text()
     model = build_model(work, device='cpu')
     assert model.dataset_meta['classes'] == ('a', 'b')
     moved = work.rename(tmp_path / 'moved')
@@ -76,11 +76,11 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
     assert isinstance(runner.cfg, FormattedOnce)
     with pytest.raises(SystemExit):
         one_line_errors(command.main)(['--auto', '--train-ann', data, '--work-dir', str(work)])
-    assert 'has a plan already' in capsys.readouterr().err
+    assert 'already has a plan' in capsys.readouterr().err
     # what it goes on with is what it was planned for
-    for options, said in ((['--train-ann', str(plan / 'val.json')], f'planned for {data}; leave'),
+    for options, said in ((['--train-ann', str(plan / 'val.json')], f'made for {data}; leave'),
                           (['--size', 'small'], '--size small: '),
-                          (['--train-ann', data, '--val-ann', data], 'planned without it')):
+                          (['--train-ann', data, '--val-ann', data], 'made without it')):
         with pytest.raises(UserError, match=re.escape(said)):
             run.train_auto(work_dir=str(work), resume=True, start=pytest.fail,
                            **{option[2:].replace('-', '_'): value for option, value in
@@ -233,4 +233,4 @@ def test_minutes_that_planning_alone_takes(data, tmp_path, monkeypatch, capsys):
         one_line_errors(command.main)(['--auto', '--train-ann', data, '--minutes', '1', '--family',
                                        'solov2', '--size', 'nano', '--work-dir',
                                        str(tmp_path / 'work')])
-    assert 'give more minutes' in capsys.readouterr().err
+    assert 'allow more minutes' in capsys.readouterr().err

@@ -48,7 +48,7 @@ def test_a_class_without_objects_to_judge_on(data, tmp_path, capsys, names):
     """Whether it is listed or not."""
     val = write(tmp_path, coco([[(square(5, 7, 22), 0)]] * 2, names, (64, 64)), 'val.json')
     main([data, '--val', val, '--family', 'solov2', '--no-cost'])
-    assert ('The images to judge on have nothing of 1 class that is learned (b): it is not '
+    assert ('The validation images have nothing of 1 class that is learned (b): it is not '
             'measured.') in capsys.readouterr().out
 
 
@@ -93,11 +93,11 @@ def test_the_config_is_written_once(data, tmp_path, capsys):
     said, before = capsys.readouterr().out, out.read_text()
     assert 'PolarMaskHead' in before and str(out) in said
     # nothing to judge on was given, so tests would be of the training images
-    assert 'no images to judge on were given' in before and '(--val)' in said
+    assert 'no validation images were given' in before and '(--val)' in said
     with pytest.raises(SystemExit):
         one_line_errors(main)([data, '--family', 'solov2', '--no-cost', '--out', str(out)])
     assert out.read_text() == before
-    assert 'is there already' in capsys.readouterr().err
+    assert 'already exists' in capsys.readouterr().err
 
 
 def test_classes_in_another_order(data, tmp_path):

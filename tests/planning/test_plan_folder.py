@@ -39,7 +39,7 @@ def test_files_that_no_plan_has_made_stay(data, tmp_path):
     notes = tmp_path / 'work' / 'plan' / 'plan.txt'
     notes.parent.mkdir(parents=True)
     notes.write_text('my own')
-    with pytest.raises(UserError, match=re.escape(f'{notes} is there already, and no plan')):
+    with pytest.raises(UserError, match=re.escape(f'{notes} already exists and was not written')):
         silent(data, work_dir=str(tmp_path / 'work'), minutes=1)
     assert notes.read_text() == 'my own' and len(list(notes.parent.iterdir())) == 1
 
@@ -51,10 +51,10 @@ def test_data_are_not_replaced_by_a_part_of_themselves(data, tmp_path, stopped):
     own.write_text(Path(data).read_text())
     before = own.read_text()
     where = dict(train_images=str(tmp_path), work_dir=str(tmp_path / 'work'), minutes=1)
-    with pytest.raises(UserError, match='no plan has made it'):
+    with pytest.raises(UserError, match='was not written by a plan'):
         silent(str(own), **where)
     (plan / 'asked.json').write_text('{}')  # an unfinished plan
-    with pytest.raises(UserError, match='would be written over, and it is read'):
+    with pytest.raises(UserError, match='is both an input and an output'):
         silent(str(own), **where)
     assert own.read_text() == before
 
@@ -95,7 +95,7 @@ def test_a_folder_of_data_is_no_folder_of_a_plan(data, tmp_path, stopped):
     plan.mkdir(parents=True)
     for name, text in (('train.json', Path(data).read_text()), ('asked.json', '{}')):
         (plan / name).write_text(text)
-    with pytest.raises(UserError, match='would be written to, and it is read'):
+    with pytest.raises(UserError, match='is both an input and the output of this run'):
         silent(data=str(plan), work_dir=tmp_path / 'work', minutes=1)
     assert (plan / 'train.json').read_text()
 
@@ -103,7 +103,7 @@ def test_a_folder_of_data_is_no_folder_of_a_plan(data, tmp_path, stopped):
 def test_too_little_time_is_said_before_anything_is_written(tmp_path, data, monkeypatch):
     monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 60.))
     said = []
-    with pytest.raises(UserError, match=r'0 s are left after planning: give more minutes$'):
+    with pytest.raises(UserError, match=r'0 s are left after planning: allow more minutes$'):
         train_auto(data, work_dir=str(tmp_path / 'work'), minutes=1, families='lordre',
                    size='nano', began=0., say=said.append, start=pytest.fail)
     assert not any('would take too long' in line for line in said)
@@ -137,9 +137,10 @@ def test_the_time_for_judging_is_kept_with_the_plan(tmp_path):
 
 @pytest.mark.parametrize('options, said', [
     (dict(minutes='5'), "minutes must be a number above 0, not '5'"),
-    (dict(minutes=True, seed=2**32), 'seed must be a whole number from 0 on, not 4294967296'),
+    (dict(minutes=True, seed=2**32),
+     'seed must be an integer from 0 to 4294967295, not 4294967296'),
     (dict(minutes=0), 'minutes must be a number above 0, not 0'),
-    (dict(seed=-1), 'seed must be a whole number from 0 on, not -1'),
+    (dict(seed=-1), 'seed must be an integer from 0 to 4294967295, not -1'),
     (dict(size='tiny'), "there is no size 'tiny'; there are nano, small"),
     (dict(families=['lordre', 'yolo']), "there is no family 'yolo'; there are lordre"),
     (dict(device='cuda:77'), 'device cuda:77: this machine'),

@@ -51,7 +51,7 @@ def test_images_without_objects_are_images(tmp_path):
 @pytest.mark.parametrize('cfg, said', [
     (grid(scale_ranges=((64, 512), (90, 512), (200, 512))), 'no level: see scale_ranges'),
     (grid(num_grids=(3, 2, 2)), 'num_grids'),
-    (grid(strides=(40, 40, 40)), 'strides=(40, 40, 40) drop'),
+    (grid(strides=(40, 40, 40)), 'strides=(40, 40, 40) require'),
     (grid(tests=dict(TESTS, max_per_img=5)), 'model.test_cfg.max_per_img=5, but 67%'),
     (polar(regress_ranges=((60, 90), (90, 1e8))), 'no level: see regress_ranges')])
 def test_each_loss_has_its_line(cfg, said, path):
@@ -68,7 +68,7 @@ def test_holes_that_rays_fill(tmp_path):
 def test_few_places_are_no_matter_of_grids(tmp_path):
     halves = [(square(40, 40, 4, 8), 0), (square(44, 40, 4, 8), 0), (square(80, 80, 16), 0)]
     lines = warnings_of(given(places(8), write(tmp_path, coco([halves]))))
-    assert 'others, as near, have taken them; see the image size' in lines[0]
+    assert 'because other objects nearby take them: see the image size' in lines[0]
 
 
 def test_large_pictures_of_many_objects_are_not_drawn(path, monkeypatch):

@@ -214,7 +214,7 @@ def test_what_is_a_film(films, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / 'folder' / 'a.png'), moving_scene(0))
     assert len(open_source(tmp_path / 'folder')) == 1
     assert 'left out: 1 film among the pictures' in capsys.readouterr().out
-    with pytest.raises(UserError, match='two runs'):
+    with pytest.raises(UserError, match='separate runs'):
         open_source([path, tmp_path / 'folder' / 'a.png'])
     with pytest.raises(UserError, match='twice'):
         open_source([path, path])
@@ -255,7 +255,7 @@ def test_an_error_leaves_what_was_written_whole(films, tmp_path):
         predict_files(Failing(), open_source(films / 'a.mkv'), tmp_path / 'out', ['film'])
     frames, _, _ = read_film(tmp_path / 'out' / 'films' / 'a.mp4')
     assert 0 < len(frames) < 24
-    with pytest.raises(UserError, match='has results already: choose another --out'):
+    with pytest.raises(UserError, match='already has results: choose another --out'):
         run(films / 'a.mkv', tmp_path / 'out', ['film'])
 
 
@@ -267,7 +267,7 @@ def test_the_command(films, work_folder, tmp_path, capsys):
     assert {p.name for p in (tmp_path / 'out').iterdir()} == {
         'counts.csv', 'counts.json', 'films', 'images.json', 'progress', 'results.json', 'run.json'}
     assert 'frames/s' in capsys.readouterr().out
-    for options, said in ((['--resume'], '--resume is for pictures'),
+    for options, said in ((['--resume'], '--resume is for pictures only'),
                           (['--shard', '1/2'], '--shard and --launcher are for pictures'),
                           (['--track-lost', '3'], '--track-lost needs --track'),
                           (['--count-line', '1,2,3,4'], '--count-line needs --track'),

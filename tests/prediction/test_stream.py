@@ -53,7 +53,7 @@ def test_thresholds(perfect, tmp_path):
 
 
 @pytest.mark.parametrize('content, said', [
-    ('[]', 'no file of thresholds'), ('{', 'not JSON'), ('{"default": 2}', 'between 0 and 1'),
+    ('[]', 'not a file of thresholds'), ('{', 'not JSON'), ('{"default": 2}', 'between 0 and 1'),
     ('{"classes": {"a": "b"}}', 'class a'), ('{"clases": {}}', 'expected')])
 def test_thresholds_that_are_none(tmp_path, content, said):
     path = tmp_path / 'thresholds.json'

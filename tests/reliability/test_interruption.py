@@ -39,7 +39,7 @@ def test_killed_cut_and_stopped(tmp_path):
     assert f'{tmp_path}/cut_6/iter_4.pth is not a complete checkpoint' in log
     assert 'going back to the one before' in log
     assert f'tensors from {tmp_path}/cut_6/iter_2.pth' in log
-    assert f'saved as {tmp_path}/stop_5/iter_5.pth: go on with --resume' in log
+    assert f'saved as {tmp_path}/stop_5/iter_5.pth: continue with --resume' in log
     assert 'Traceback' not in log
 
 

@@ -140,7 +140,7 @@ def test_again_and_over_foreign_files(made, tmp_path):
     report([*options, '--out', str(tmp_path / 'a')])  # its own files
     (tmp_path / 'b').mkdir()
     (tmp_path / 'b' / 'report.html').write_text('mine')
-    with pytest.raises(UserError, match='was not written by a report: choose another'):
+    with pytest.raises(UserError, match='was not written by lordre report: choose another'):
         report([*options, '--out', str(tmp_path / 'b')])
     assert (tmp_path / 'b' / 'report.html').read_text() == 'mine'
 

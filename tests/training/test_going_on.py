@@ -51,7 +51,7 @@ def test_other_labels_of_the_same_number(trained, tmp_path, error_line, names, s
     common = [config, '--train-ann', ann, '--work-dir', f'{tmp_path}/work',
               '--keep-empty-classes']
     line = error_line(train, *common, '--resume', trained[1])
-    assert f'{trained[1]} cannot be gone on from' in line and said in line
+    assert f'{trained[1]} cannot be resumed, because labels' in line and said in line
     assert 'dot, box, bar' in line and '--load-from' in line
 
 
@@ -92,7 +92,7 @@ def test_settings_that_are_kept_are_said(trained, data, tmp_path, capsys):  # no
     out = capsys.readouterr().out
     assert 'optimizer lr 0.001 (the config has 0.5)' in out
     assert 'LinearLR 0 end 4 (the config has 6)' in out and '--load-from' in out
-    assert 'the run began with seed 1: it goes on with that one' in out
+    assert 'the run started with seed 1: it continues with that one' in out
     assert runner.optim_wrapper.optimizer.param_groups[0]['initial_lr'] == 0.001
     # nothing is said where nothing differs
     shutil.rmtree(tmp_path / 'work')
@@ -117,9 +117,9 @@ def test_the_config_in_a_checkpoint_is_not_run(copy, data, tmp_path):  # noqa: F
 
 @pytest.mark.parametrize('options, said', [
     (['optim_wrapper.optimizer.type=MuonWithAdamW'],
-     'with the optimizer AdamW, and the config has MuonWithAdamW. Give'),
+     'with the optimizer AdamW, and the config has MuonWithAdamW. Use'),
     (['optim_wrapper.optimizer.weight_decay=0.1', 'optim_wrapper.paramwise_cfg.norm_decay_mult=0'],
-     'whose optimizer or schedulers are others')])
+     'whose optimizer or schedulers differ: ')])
 def test_another_optimizer(trained, data, tmp_path, error_line, options, said):  # noqa: F811
     line = error_line(train, *arguments(tmp_path, data, '--resume', trained[1]), *options)
     assert said in line and '--load-from' in line
@@ -141,7 +141,7 @@ def test_state_of_another_kind(tmp_path):
     check(MuonWithAdamW, LinearLR, PolyLR)
     with pytest.raises(UserError, match='with 2 schedulers, and the config has 1'):
         check(MuonWithAdamW, LinearLR)
-    with pytest.raises(UserError, match='param_scheduler 1, CosineAnnealingLR, was another'):
+    with pytest.raises(UserError, match='param_scheduler 1, CosineAnnealingLR, was different'):
         check(MuonWithAdamW, LinearLR, partial(CosineAnnealingLR, T_max=9))
     del checkpoint['meta']['optimizer']  # of an earlier version
     check(torch.optim.AdamW, LinearLR, PolyLR)
@@ -166,7 +166,7 @@ def going_on():
 def test_a_run_by_the_clock_goes_on_by_the_clock(going_on):
     runner, look = going_on
     timed = dict(message_hub=dict(runtime_info=dict(timed_schedule=[1., 0., 0])))
-    with pytest.raises(UserError, match='go on with --minutes, too'):
+    with pytest.raises(UserError, match='resume it with --minutes as well'):
         look(**timed)
     runner.register_hook(dict(type='TimedSchedule', seconds=9))
     assert look(**timed) == []
@@ -189,7 +189,7 @@ def test_the_state_of_another_optimizer(trained, data, tmp_path, error_line):  #
         state.pop('step')
     torch.save(checkpoint, tmp_path / 'other.pth')
     line = error_line(train, *arguments(tmp_path, data, '--resume', f'{tmp_path}/other.pth'))
-    assert "schedulers are others: there is no 'step' in its state; start a new run" in line
+    assert "schedulers differ: there is no 'step' in its state; start a new run" in line
 
 
 def test_a_full_disk_while_a_checkpoint_is_written(data, tmp_path, error_line,  # noqa: F811
@@ -245,7 +245,7 @@ def test_free_space_is_compared_at_the_start(data, tmp_path, error_line,  # noqa
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage._replace(free=seen['size'] - 1))
     line = error_line(train, *arguments(tmp_path / 'work', data))
-    assert 'MiB free, and a checkpoint of this model has about' in line and '--work-dir' in line
+    assert 'MiB free, but a checkpoint of this model needs about' in line and '--work-dir' in line
     monkeypatch.setattr(shutil, 'disk_usage',
                         lambda path: usage._replace(free=int(seen['size'] * 1.5)))
     (tmp_path / 'second').mkdir()

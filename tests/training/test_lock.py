@@ -84,4 +84,4 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     said = []
     with work_folder(f'{tmp_path}/w', said.append):
         pass
-    assert len(said) == 1 and 'has no locks (No locks available)' in said[0]
+    assert len(said) == 1 and 'does not support locks (No locks available)' in said[0]

@@ -32,15 +32,14 @@ def new_folder(path: str) -> Iterator[str]:
     path = os.path.abspath(path)
     if os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path)
                                   or os.listdir(path)):
-        raise UserError(f'{path} is there already, and nothing is written over: choose another '
-                        'name')
+        raise UserError(f'{path} already exists and is not overwritten: choose another name')
     unfinished = f'{path}{UNFINISHED}'
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.mkdir(unfinished)
     except FileExistsError:
-        raise UserError(f'{unfinished} is left of a conversion that was interrupted, or another '
-                        'one is running: remove it') from None
+        raise UserError(f'{unfinished} is left over from an interrupted conversion, unless '
+                        'another one is still running: remove it') from None
     except OSError as error:
         raise UserError(f'{path} cannot be written: {reason(error)}') from error
     try:

@@ -48,4 +48,4 @@ def main(argv: list[str] | None = None) -> None:
     if made:
         print(f'{args.out}: made {wanted} in {time.perf_counter() - start:.1f} s')
     else:
-        print(f'{args.out}: {wanted} are there already')
+        print(f'{args.out}: {wanted} already exist')
