@@ -1,19 +1,27 @@
 """When the program began: what loading Python took counts for ``--minutes``, too."""
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 #: Seconds that loading takes at most; more is a mistake.
 _LONGEST = 600
 _program: float | None = None
 
 
-def note_program() -> None:
-    """Remember that this process is a program of ours, and when the system started it.
+@contextmanager
+def program() -> Iterator[None]:
+    """While it lasts, this process is a program of ours, which began when the system started it.
 
     Only Linux says when; elsewhere the program begins now.
     """
     global _program
+    before = _program
     _program = time.monotonic() - _age()
+    try:
+        yield
+    finally:
+        _program = before
 
 
 def beginning() -> float:

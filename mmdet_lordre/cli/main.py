@@ -13,13 +13,14 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from .. import secure
 from ..errors import UserError
 from ..text import printable
 from ..training.distributed import end_of_process
-from .began import note_program
+from .began import program
 
 #: Commands, and what each does.
 COMMANDS = {
@@ -141,20 +142,17 @@ def run(name: str, argv: list[str] | None = None) -> Any:
         name: Of the command.
         argv: Its arguments; those of the process if not given, which then is this program.
     """
-    if argv is None:
-        note_program()
-
     def command(argv):
         return importlib.import_module(f'.{name.replace("-", "_")}', __package__).main(argv)
     secure()
-    return one_line_errors(command)(argv)
+    with program() if argv is None else nullcontext():
+        return one_line_errors(command)(argv)
 
 
 def main(argv: list[str] | None = None) -> Any:
     """Run ``lordre COMMAND ...``: what the command returns."""
-    if argv is None:
-        note_program()
-        argv = sys.argv[1:]
+    whole = argv is None
+    argv = sys.argv[1:] if whole else argv
     if not argv or argv[0] in ('-h', '--help'):
         width = max(map(len, COMMANDS))
         print('usage: lordre COMMAND ...\n\n'
@@ -172,7 +170,8 @@ def main(argv: list[str] | None = None) -> Any:
               + f'; choose from {", ".join(COMMANDS)}', file=sys.stderr)
         sys.exit(2)
     sys.argv[0] = f'lordre {argv[0]}'
-    return run(argv[0], argv[1:])
+    with program() if whole else nullcontext():
+        return run(argv[0], argv[1:])
 
 
 def console() -> None:

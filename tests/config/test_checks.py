@@ -185,8 +185,8 @@ def test_one_file_under_two_entries(data, tmp_path):
 def test_nothing_to_measure_on(data, tmp_path):
     said = []
     for annotation in data['annotations']:
-        annotation['iscrowd'] = 0
-        annotation['area'] = 0
+        # a polygon without a pixel, so that neither box nor area can be computed
+        annotation.update(iscrowd=0, area=0, segmentation=[[3.0, 3.0] * 3])
     write_json(tmp_path / 'annotations.json', data)
     cfg = config(tmp_path)
     cfg.test_dataloader = cfg.pop('train_dataloader')

@@ -1,4 +1,5 @@
 """``lordre train --auto``: from annotations to a folder that is a model."""
+import functools
 import json
 import re
 from pathlib import Path
@@ -99,6 +100,7 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
 def test_segmenter_trains_what_it_is_told_to(data, tmp_path, monkeypatch):
     seen = {}
 
+    @functools.wraps(run.train_auto)  # with its options
     def train_auto(train, val, **options):
         seen.update(options, train=train, val=val)
         return SimpleNamespace(work_dir=str(tmp_path))
