@@ -170,8 +170,9 @@ def main(argv: list[str] | None = None) -> Any:
               + f'; choose from {", ".join(COMMANDS)}', file=sys.stderr)
         sys.exit(2)
     sys.argv[0] = f'lordre {argv[0]}'
-    with program() if whole else nullcontext():
-        return run(argv[0], argv[1:])
+    if whole:  # the command reads what follows its name
+        del sys.argv[1]
+    return run(argv[0], None if whole else argv[1:])
 
 
 def console() -> None:

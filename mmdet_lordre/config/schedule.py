@@ -17,18 +17,16 @@ def schedule_warnings(cfg: Config) -> list[str]:
     training = cfg.get('train_cfg') or {}
     schedulers = cfg.get('param_scheduler') or []
     in_epochs = type_name(training) == 'EpochBasedTrainLoop' or bool(training.get('by_epoch'))
-    length = training.get('max_epochs' if in_epochs else 'max_iters')
+    what, key = ('epoch', 'max_epochs') if in_epochs else ('iteration', 'max_iters')
+    length = training.get(key)
     if isinstance(schedulers, dict):
         schedulers = [schedulers]
     ends = [one.get('end') for one in schedulers
             if isinstance(one, dict) and one.get('by_epoch', True) == in_epochs]
     # one without an end goes on for as long as the training
-    ends = [math.inf if end is None else end for end in ends]
-    end = max(ends, default=math.inf)
+    end = max((math.inf if end is None else end for end in ends), default=math.inf)
     if not isinstance(length, int) or not isinstance(end, int) or end == length:
         return []
-    what = 'epoch' if in_epochs else 'iteration'
-    key = 'max_epochs' if in_epochs else 'max_iters'
     effect = (f'the rate stays where it is for the last {length - end}' if end < length else
               f'training stops {plural(end - length, what)} before the schedule does, at a rate '
               'that is too high')

@@ -22,6 +22,7 @@ from mmdet_lordre.config.values import value_at
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import open_model
 
+from ..on_device import SAME_BITS
 from .tiny import ROOT, write_config
 
 #: --cfg-options that change nothing or cannot be meant, and what the line says.
@@ -48,7 +49,8 @@ BAD = [
     ('model.test_cfg.score_th=0.1', 'did you mean model.test_cfg.score_thr?'),
     ('default_hooks.checkpoint.intervall=1', 'did you mean default_hooks.checkpoint.interval?'),
     ('default_hooks.chekpoint.interval=1', 'did you mean default_hooks.checkpoint?'),
-    ('randomness.sed=1', 'seed'),
+    # beside what the config has itself, or with nothing there
+    ('randomness.sed=1', 'did you mean randomness.seed?' if SAME_BITS else "did you mean 'seed'?"),
     ('param_scheduler.3.end=5', 'param_scheduler is a list of 1'),
     ('param_scheduler.first.end=5', 'a number from 0 to 0 must follow'),
     ('train_cfg.max_epochs.value=5', 'train_cfg.max_epochs is 1, which has no keys'),
