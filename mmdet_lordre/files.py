@@ -131,7 +131,7 @@ def _refuse_text(path):
     with open(path, 'rb') as file:
         begin = file.read(512)
     if not begin:
-        raise UserError(f'{path} is empty: download it again')
+        raise UserError(f'{path} is empty: download or copy it again, or take another checkpoint')
     start = begin.removeprefix(b'\xef\xbb\xbf').lstrip().lower()
     if start.startswith((b'<!doctype', b'<html', b'<?xml', b'<head')) or (
             start.startswith(b'<!--') and b'<html' in start):
@@ -261,9 +261,11 @@ def atomic_write(path: str | os.PathLike) -> Iterator[str]:
         with open(unfinished, 'rb+') as file:
             os.fsync(file.fileno())
         os.replace(unfinished, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             os.remove(unfinished)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)  # a full disk does not say whose
         raise
     with suppress(OSError):  # not every file system lets a folder be opened
         folder = os.open(os.path.dirname(path) or '.', os.O_RDONLY)

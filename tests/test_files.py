@@ -11,6 +11,7 @@ from mmdet_lordre.checkpoints.safe_load import read_checkpoint
 from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.datasets.coco_file import read_annotations
 from mmdet_lordre.errors import UserError
+from mmdet_lordre.files import atomic_write
 
 
 def test_large_files(tmp_path, monkeypatch):
@@ -64,3 +65,10 @@ def test_yaml_brings_no_objects(tmp_path):
         load_config(str(path))
     path.write_text('{model: {type: elsewhere.Lordre}, mine: {sizes: [1, 2]}}\n')
     assert load_config(str(path)).mine == dict(sizes=[1, 2])
+
+
+def test_a_full_disk_says_which_file_was_written(tmp_path):
+    path = tmp_path / 'new.json'
+    with pytest.raises(OSError) as found, atomic_write(path):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    assert found.value.filename == str(path) and not any(tmp_path.iterdir())

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from ..config.reading import type_name
+from ..config.reading import evaluators, type_name
 from ..datasets.annotation_rules import encode_segmentation
 from ..evaluation.coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarize
 from ..evaluation.coco_mask_metric import to_rles
@@ -30,7 +30,7 @@ from .sample import objects_of
 #: Pixels of the longer side from which on an image is taken smaller: masks of larger ones take
 #: seconds each, and no network here sees as many pixels.
 _LONGEST = 2048
-#: Detections of a class in an image that COCO's AP counts.
+#: Detections of a class in an image that COCO's AP counts, unless ``max_dets`` says more.
 COUNTED = 100
 #: Shares of the objects that :attr:`Ceiling.lost` names, and what each is.
 LOSSES = {'unassigned': 'no level, cell or point takes them',
@@ -38,8 +38,7 @@ LOSSES = {'unassigned': 'no level, cell or point takes them',
           'queries': 'there are more objects than queries',
           'tiny': 'their masks have too few samples: they vanish, or the head drops them',
           'suppressed': 'found, and lost again: to suppression, or to max_per_img',
-          'uncounted': f'found, but beyond the {COUNTED} of a class in an image that '
-                       "COCO's AP counts",
+          'uncounted': 'found, but beyond the detections of a class in an image that AP counts',
           'coarse': 'drawn with an IoU below 0.75'}
 
 
@@ -189,6 +188,8 @@ def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int],
     if head is None:
         return None
     resizer = Resizer(cfg)
+    counted = max((metric['max_dets'][-1] for metric in evaluators(cfg, 'val')
+                   if metric.get('max_dets')), default=COUNTED)
     truths, results, fates = [], [], []
     for image in images:
         scene = make_scene(objects, int(image), resizer, longest)
@@ -202,8 +203,8 @@ def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int],
         results += [dict(image_id=int(image) + 1, category_id=label + 1, segmentation=rle,
                          score=score) for rle, score, label in zip(rles, scores, labels)]
         fates.append(_fates(perfect, scene, rles, [rle for rle, _, _ in own],
-                            head))
-    return _summary(objects, images, truths, results, fates)
+                            head, counted))
+    return _summary(objects, images, truths, results, fates, counted)
 
 
 def _truth_of(scene):
@@ -213,7 +214,7 @@ def _truth_of(scene):
     return [(rle, float(mask_api.area(rle)), mask_api.toBbox(rle).tolist()) for rle in rles]
 
 
-def _fates(perfect, scene, found, truths, head):
+def _fates(perfect, scene, found, truths, head, counted):
     """(IoU with the best detection of the class, kind of loss or None) of each object."""
     best = np.zeros(len(truths))
     if found and truths:
@@ -222,7 +223,7 @@ def _fates(perfect, scene, found, truths, head):
         # a detection is of one object alone
         pairs = linear_sum_assignment(np.where(same, ious, 0), maximize=True)
         best[pairs[1]] = np.where(same, ious, 0)[pairs]
-    uncounted = _uncounted(perfect.found, pairs) if found and truths else ()
+    uncounted = _uncounted(perfect.found, pairs, counted) if found and truths else ()
     losses, queries = [], isinstance(head, LordreHead | LordrePlaceHead)
     for iou, placed, assigned, tiny in zip(best, perfect.placed, perfect.assigned, perfect.tiny):
         if not placed:
@@ -236,17 +237,17 @@ def _fates(perfect, scene, found, truths, head):
                   for number, loss in enumerate(losses)]
 
 
-def _uncounted(found, pairs):
-    """Objects whose detections are not among the best of their class that COCO counts."""
+def _uncounted(found, pairs, counted):
+    """Objects whose detections are not among the best of their class that are counted."""
     scores, labels = found.scores.numpy(), found.labels.numpy()
     beyond = np.zeros(len(scores), bool)
     order = np.argsort(-scores, kind='stable')
     for label in np.unique(labels):
-        beyond[order[labels[order] == label][COUNTED:]] = True
+        beyond[order[labels[order] == label][counted:]] = True
     return set(pairs[1][beyond[pairs[0]]].tolist())
 
 
-def _summary(objects, images, truths, results, fates):
+def _summary(objects, images, truths, results, fates, counted):
     dataset = dict(
         images=[dict(id=int(i) + 1, height=int(objects.sizes[i][0]), width=int(objects.sizes[i][1]))
                 for i in images],
@@ -258,7 +259,7 @@ def _summary(objects, images, truths, results, fates):
     # the index is made by whoever evaluates
     evaluator = run_coco_eval(coco, results, 'segm', cat_ids=present,
                               img_ids=[image['id'] for image in dataset['images']],
-                              max_dets=(1, 10, COUNTED), backend=pick_backend())
+                              max_dets=(1, 10, counted), backend=pick_backend())
     figures = summarize(evaluator)
     precision = evaluator.eval['precision'][..., -1]
     by_class = {objects.classes[number - 1]: mean_of_valid(precision[:, :, k, 0])

@@ -16,7 +16,8 @@ _FOR_THE_FILE = (
 
 Logger = TypeVar('Logger', bound=logging.Logger)
 
-_NOISE = re.compile(r'(?:\b(?:base_lr|data_time)|\S+_precision): \S+\s*')
+# names of classes may have spaces; two of them lie between entries
+_NOISE = re.compile(r'(?:\b(?:base_lr|data_time)|(?<= {2})\S(?:(?! {2}).)*?_precision): \S+\s*')
 _SPACES = re.compile(r'(?<=\S) {2,}')
 
 

@@ -103,6 +103,9 @@ class TimedSchedule(Hook):
             print_log(f'{self.used + self.validating:.0f} of {self.seconds:.0f} s have been '
                       'used; from here on the run depends on the clock and is not reproducible '
                       'bit for bit', runner.logger)
+            if self._left <= (self.step_seconds or 0):
+                print_log('no time is left: what follows are the last steps and a validation; '
+                          'to train longer, give more --minutes', runner.logger, logging.WARNING)
         if get_world_size() > 1:
             # numbers of the host, which no GPU has to wait for
             self._group = torch.distributed.new_group(backend='gloo')

@@ -38,6 +38,17 @@ def test_an_iteration_is_a_short_line(logger):
     assert file.read_text().strip() == line
 
 
+def test_figures_of_classes_are_left_out_whatever_their_names(logger):
+    logger, stream, file = logger
+    line = ('Epoch(val) [1][3/3]  coco/segm_mAP: 0.5000  coco/precision_precision: 0.1000  '
+            "coco/a \"big\" dog's tail: x_precision: nan  coco/bird_precision: 0.2000  "
+            'coco/segm_mAP_50: 0.7000  data_time: 0.0100  time: 0.1000')
+    logger.info(line)
+    assert stream.getvalue()[10:] == (
+        'Epoch(val) [1][3/3]  coco/segm_mAP: 0.5000  coco/segm_mAP_50: 0.7000  time: 0.1000\n')
+    assert line in file.read_text()
+
+
 def test_warnings_and_errors_are_marked(logger):
     logger, stream, _ = logger
     logger.warning('something')

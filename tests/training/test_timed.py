@@ -190,6 +190,18 @@ def test_going_on_keeps_time_for_the_validation_at_the_end():
     assert info['timed_schedule'][1:3] == [20., 2]
 
 
+@pytest.mark.parametrize('left', [0, 40])
+def test_going_on_where_no_time_is_left_is_said(left, caplog):
+    first = Training(TimedSchedule(60), lambda t: 1., validation=10.).run()
+    second = Training(TimedSchedule(60 + left), lambda t: 1., validation=10.,
+                      iteration=first.iter, info=first.message_hub.runtime_info)
+    second.logger = logging.getLogger('going on')
+    with caplog.at_level(logging.WARNING):
+        second.run()
+    assert any('give more --minutes' in line for line in caplog.messages) == (not left)
+    assert second.iter - first.iter <= 2 if not left else second.time > 25
+
+
 @several_processes
 def test_of_several_processes_the_first_one_decides():
     """Each has a clock of its own, and all must take the same steps."""
