@@ -5,6 +5,16 @@ from .errors import UserError
 from .text import plural
 
 
+def synchronize(device: torch.device | str) -> None:
+    """Wait until all that was begun on a device is done; a CPU has done it."""
+    device = torch.device(device)
+    wait = getattr(getattr(torch, device.type, None), 'synchronize', None)
+    if device.type == 'mps':  # there is one
+        wait()
+    elif wait:
+        wait(device)
+
+
 def demand_device(name: str | torch.device | None) -> None:
     """Refuse a device that nothing can be computed on; None, which leaves the choice, is none.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..deployment.deformable_ops import use_known_operators
 from ..deployment.network import Network, optimized_copy
+from ..devices import synchronize
 
 PARTS = ('backbone', 'neck', 'head', 'post-processing')
 
@@ -70,8 +71,7 @@ class TimedDetector:
         return found, np.diff(times).tolist()
 
     def _now(self):
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize(self.device)
+        synchronize(self.device)
         return time.perf_counter()
 
 

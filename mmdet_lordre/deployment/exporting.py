@@ -15,7 +15,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from ..config.reading import input_size, tile_of, type_name
+from ..config.reading import input_size, split_datasets, tile_of, type_name
 from ..errors import UserError
 from ..files import reason, refuse_overwriting
 from ..models import head_of
@@ -118,7 +118,7 @@ def image_preparation(model: nn.Module) -> dict:
         model: With ``cfg`` and ``dataset_meta``, from :func:`build_model`.
     """
     cfg, preprocessor, head = model.cfg, model.data_preprocessor, head_of(model)
-    steps = cfg.test_dataloader.dataset.pipeline
+    steps = split_datasets(cfg, 'test')[0].pipeline
     resize = next((step for step in steps if type_name(step) == 'Resize' and step.get('scale')), {})
     values = next((step for step in steps if type_name(step) == 'ScaleValues'), None)
     scale = resize.get('scale') or ()

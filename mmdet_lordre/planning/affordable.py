@@ -46,7 +46,7 @@ def affordable(one: Fit, measuring: Measuring, looks: Looks, minutes: float,
         one = fit(measuring.train, looks, one.family, one.size, weights=one.weights,
                   batch_size=rules.batch_size(len(measuring.train.files), measuring.device))
         precisions = _same(cost)
-    one, cost = _of_pictures(one, measuring, looks.colored, minutes, memory, precisions)
+    one, cost = _of_pictures(one, measuring, looks, minutes, memory, precisions)
     return one, measuring.whole(one, cost)
 
 
@@ -69,7 +69,7 @@ def _pixels(train: Objects, longer: int, tile: int | None = None) -> float:
     return float((sizes * (longer / (tile or sizes.max(1, keepdims=True)))).prod(1).mean())
 
 
-def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
+def _of_pictures(one: Fit, measuring: Measuring, looks: Looks, minutes: float,
                  memory: float | None, precisions) -> tuple[Fit, Cost]:
     train = measuring.train
     start, most, _ = rules.image_sizes(train)
@@ -78,10 +78,10 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
     # two sizes between which most lie that are chosen; steps on large pictures take long
     least = min(start, _LARGEST) / 2
     small = _nearest(sizes, least)
-    one = _resized(one, train, small)
+    one = _resized(one, train, looks, small)
     one, cost = _fitting(one, measuring.steps(one, precisions), measuring, memory)
     large = _nearest(_within(sizes, limit, small, cost.memory), 2.5 * small)
-    other = _resized(one, train, large)
+    other = _resized(one, train, looks, large)
     # what gains on small pictures gains on large ones
     second = cost if large == small else measuring.steps(
         other, _same(cost) if cost.low_precision else precisions)
@@ -97,17 +97,17 @@ def _of_pictures(one: Fit, measuring: Measuring, colored: bool, minutes: float,
         step = cost.step + slope * (longer**2 - small**2)
         return learned(one.family, len(train.classes), longer,
                        one.shown * one.batch_size * steps_held(one, train, minutes, step, cost),
-                       colored, one.sides[1] * longer / one.longer)
+                       looks.colored, one.sides[1] * longer / one.longer)
 
     @functools.cache
     def ceiling_at(longer):
-        return measuring.ceiling(_resized(one, train, longer), longest)
+        return measuring.ceiling(_resized(one, train, looks, longer), longest)
 
     # smaller ones show half of the objects on fewer than ten pixels
     useful = [size for size in sizes if size >= max(least, small)] or sizes[-1:]
     while True:
         longer, ceiling = best_size(useful, ceiling_at, share)
-        chosen = _resized(one, train, longer)
+        chosen = _resized(one, train, looks, longer)
         alike = cost.low_precision == second.low_precision
         if longer in (small, large):
             found = cost if longer == small else second
@@ -182,8 +182,6 @@ def _same(cost):
     return (_BOTH[cost.low_precision],)
 
 
-def _resized(one: Fit, train: Objects, longer: int) -> Fit:
-    looks_kept = dict(flips=one.flips, transposed=one.transposed, jitter=one.jitter)
-    fresh = fit(train, Looks(), one.family, one.size, longer, one.batch_size, one.steps,
-                weights=one.weights)
-    return replace(fresh, **looks_kept)
+def _resized(one: Fit, train: Objects, looks: Looks, longer: int) -> Fit:
+    return fit(train, looks, one.family, one.size, longer, one.batch_size, one.steps,
+               weights=one.weights)

@@ -208,12 +208,12 @@ def _demand_time(minutes, began, validation=0., after='planning'):
 
 
 def clock_of_plan(folder: str) -> dict:
-    """What :func:`by_the_clock` takes of a plan that was written: seconds that judging takes, and
-    a step; nothing where they are not known."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    """What :func:`by_the_clock` takes of a plan that was written: the minutes, and seconds that
+    judging takes, and a step; nothing where they are not known."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         with open(os.path.join(folder, 'plan.json'), encoding='utf-8') as file:
             found = json.load(file)
-        return dict(validation=float(found['seconds_to_judge']),
+        return dict(minutes=float(found['minutes']), validation=float(found['seconds_to_judge']),
                     step=float(found['seconds_a_step']))
     return {}
 

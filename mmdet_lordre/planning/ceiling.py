@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from ..config.reading import evaluators, type_name
+from ..config.reading import evaluators, leaf_datasets, type_name
 from ..datasets.annotation_rules import encode_segmentation
 from ..evaluation.coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarize
 from ..evaluation.coco_mask_metric import to_rles
@@ -85,9 +85,7 @@ class Resizer:
 
     def __init__(self, cfg: Config):
         loader = cfg.get('test_dataloader') or cfg.train_dataloader
-        dataset = loader.dataset
-        while 'dataset' in dataset:
-            dataset = dataset.dataset
+        dataset = next(leaf_datasets(loader.dataset))
         steps = [step for step in dataset.get('pipeline') or ()
                  if type_name(step).endswith('Resize')]
         self.step = steps[0] if steps else {}
@@ -188,8 +186,9 @@ def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int],
     if head is None:
         return None
     resizer = Resizer(cfg)
-    counted = max((metric['max_dets'][-1] for metric in evaluators(cfg, 'val')
-                   if metric.get('max_dets')), default=COUNTED)
+    metrics = evaluators(cfg, 'val') or evaluators(cfg, 'test')
+    counted = max((metric['max_dets'][-1] for metric in metrics if metric.get('max_dets')),
+                  default=COUNTED)
     truths, results, fates = [], [], []
     for image in images:
         scene = make_scene(objects, int(image), resizer, longest)

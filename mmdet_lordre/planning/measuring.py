@@ -7,7 +7,7 @@ from types import TracebackType
 
 from mmengine.config import Config
 
-from ..config.reading import file_of, load_config
+from ..config.reading import file_of, leaf_datasets, load_config
 from ..datasets.coco_file import write_annotations
 from .ceiling import ceiling_of
 from .cost import Cost, measure_images, measure_steps
@@ -76,10 +76,7 @@ class Measuring:
             self._file = few_images(self.train, self._folder.name)
         one = replace(one.with_workers(workers(self.device)), reading=self.reading)
         cfg = config_of(config_text(one, (self._file, absolute(self.train.folder)), None))
-        dataset = cfg.train_dataloader.dataset
-        while 'dataset' in dataset:
-            dataset = dataset.dataset
-        steps = dataset.pipeline
+        steps = next(leaf_datasets(cfg.train_dataloader.dataset)).pipeline
         steps = steps[0].get('transforms', steps)
         steps[0] = dict(steps[0], type=ReadOnce)
         return cfg

@@ -1,4 +1,5 @@
 """The plan: card, fits, ceilings, costs and a recommendation, made in this order."""
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -169,11 +170,11 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     if minutes is None:
         minutes = MINUTES['cpu' if device == 'cpu' else 'cuda']
     check_limits(minutes, memory)
-    families = list(families or FAMILIES)
+    families = list(dict.fromkeys(families or FAMILIES))
     chosen, why = (size, 'as asked for') if size else rules.size_of(
         device, minutes, memory, len(train.files))
-    path, weights_why = _weights_of(pretrained, chosen)
-    weights = read_pretrained(path) if path else None
+    weights = functools.cache(functools.partial(_weights, pretrained))
+    weights(chosen)  # a file that cannot be used is said at once
     say('looking at the images')
     looks, reading = look(train, seed=seed), reading_of(train, seed)
     leaks = None
@@ -183,7 +184,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     plan = Plan(Card(train, looks, val, leaks, reading), minutes, device)
     with Measuring(train, device, reading) if measured else nullcontext() as measuring:
         _fit_all(plan, families, measuring, memory, (chosen, why, bool(size)),
-                 (weights, weights_why), began + seconds, say)
+                 weights, began + seconds, say)
         plan.left_out = families[len(plan.fits):]
         if plan.left_out and len(plan.fits) == 1:
             ceilings, chosen_by = False, 'the one that learns soonest'
@@ -216,8 +217,8 @@ def _choose(plan, seed):
 
 
 def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memory: float | None,
-             size: tuple[str, str, bool], weights: tuple[Pretrained | None, str], until: float,
-             say: Callable[[str], object]) -> None:
+             size: tuple[str, str, bool], weights: Callable[[str], tuple[Pretrained | None, str]],
+             until: float, say: Callable[[str], object]) -> None:
     """Fits, costs and configs of all families, into the plan; of some once the time is over."""
     train, looks, device, minutes = plan.card.objects, plan.card.looks, plan.device, plan.minutes
     chosen, why, asked = size
@@ -229,8 +230,9 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
         say(f'fitting {FAMILIES.get(family, family)}')
         batch = rules.batch_size(len(train.files), device)
         for smaller in _sizes_from(chosen, asked):
-            one = crops.fit(family, smaller, batch, weights[0]) if crops.tiling else fit(
-                train, looks, family, smaller, batch_size=batch, weights=weights[0])
+            start, weights_why = weights(smaller)
+            one = crops.fit(family, smaller, batch, start) if crops.tiling else fit(
+                train, looks, family, smaller, batch_size=batch, weights=start)
             if measuring is None:
                 break
             one, cost = affordable(one, measuring, looks, minutes, memory, low_precision)
@@ -239,7 +241,7 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
             if not memory or not cost.memory > 1024 * memory:
                 break
         one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
-        one.why['weights'] = weights[1]
+        one.why['weights'] = weights_why
         one = replace(one, low_precision=cost.low_precision if measuring else False,
                       on_gpu=device != 'cpu')
         one = replace(one.with_workers(rules.workers(device)), reading=plan.card.reading)
@@ -271,13 +273,13 @@ def _settle(plan, one, cost, memory):
                for data in (train, plan.card.val)])
 
 
-def _weights_of(pretrained, size):
-    """(file or None, why)."""
+def _weights(pretrained, size):
+    """(weights that a backbone of a size begins with or None, why)."""
     if pretrained == 'none':
         return None, 'from scratch, as asked for'
-    if pretrained:
-        return pretrained, f'the weights of {pretrained}'
-    return find_pretrained(SIZES[size].depth, SIZES[size].base)
+    path, why = (pretrained, f'the weights of {pretrained}') if pretrained else \
+        find_pretrained(SIZES[size].depth, SIZES[size].base)
+    return read_pretrained(path) if path else None, why
 
 
 def _sizes_from(size, asked):

@@ -303,7 +303,8 @@ def oversampling(objects: Objects, empty: bool = True) -> tuple[float | None, st
     Returns:
         None where nothing is to be drawn more often.
     """
-    pairs = np.unique(np.stack([objects.images, objects.labels]), axis=1)
+    classes = len(objects.classes)
+    pairs = np.divmod(np.unique(objects.images * classes + objects.labels), classes)
     numbers = np.bincount(objects.labels)
     numbers = numbers[numbers > 0]
     uneven = 0.1 if len(numbers) > 1 and numbers.min() < 0.1 * numbers.max() else None

@@ -168,7 +168,8 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             part of the images is set aside.
         data: A folder or file that holds all parts, in place of the others.
         train_images, val_images: Image folders, where they are not found.
-        minutes: From ``began`` to the end; 30 on a CPU, 120 on a GPU.
+        minutes: From ``began`` to the end; 30 on a CPU, 120 on a GPU, where a plan goes on those
+            that it was made for.
         work_dir: Of the run; ``work_dirs/auto`` or the next one that is free.
         families, size: That come into question.
         pretrained: File of weights that the backbone begins with, or ``'none'``.
@@ -192,15 +193,16 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
     families = [families] if isinstance(families, str) else list(families or ()) or None
     _check(minutes, seed, families, size)
     seed = None if seed is None else int(seed)
-    if minutes is not None:
-        minutes = float(minutes)
-    else:
-        minutes = MINUTES['cpu' if get_device() == 'cpu' else 'cuda']
     work_dir = work_dir or free_folder(os.path.join('work_dirs', 'auto'), last=resume)
     planned = os.path.join(work_dir, PLAN, 'planned.py')
     if os.path.isfile(planned) and not resume:
         raise UserError(f'{work_dir} already has a plan: continue with --resume, or choose '
                         'another --work-dir')
+    clock = dict(minutes=MINUTES['cpu' if get_device() == 'cpu' else 'cuda'])
+    if os.path.isfile(planned):
+        clock |= clock_of_plan(os.path.join(work_dir, PLAN))
+    if minutes is not None:
+        clock['minutes'] = float(minutes)
     asked = {'--train-ann': train_ann, '--val-ann': val_ann, '--data': data,
              '--train-images': train_images, '--val-images': val_images,
              '--family': families, '--size': size, '--pretrained': pretrained,
@@ -213,7 +215,7 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             cfg = load_config(planned)
             follow_moved(cfg, work_dir)
             judge_by_part(cfg, os.path.join(work_dir, PLAN))
-            by_the_clock(cfg, minutes, began, **clock_of_plan(os.path.join(work_dir, PLAN)))
+            by_the_clock(cfg, began=began, **clock)
             cfg.resume = bool(checkpoints_of(work_dir))
             # of a new plan the data have been checked
             use_files(cfg, check_data(cfg, ('train', 'val'), warn=say, **how))
@@ -228,7 +230,7 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             # what training would stop at stops here, before anything is planned
             own = _checked(own, warn=say, **how)
             _begin_plan(asked, work_dir)
-            cfg = auto_config(own, work_dir, minutes, began, families=families, size=size,
+            cfg = auto_config(own, work_dir, clock['minutes'], began, families=families, size=size,
                               pretrained=pretrained,
                               seed=seed or 0, say=say)
         cfg.work_dir, cfg.launcher = work_dir, 'none'

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.nn import functional
 
+from ..devices import synchronize
+
 #: Share of a call's time that its threads may have waited for a core, and it counts as undisturbed.
 _DISTURBED = 0.1
 #: Calls of the small computation by which threads are compared, with as many threads.
@@ -59,7 +61,7 @@ def _once(call, device):
     waited, worked, start = _waited(), working_clock(), time.perf_counter()
     call()
     if device != 'cpu':
-        torch.cuda.synchronize()
+        synchronize(device)
         return time.perf_counter() - start, True
     if torch.get_num_threads() == 1:
         return worked(), True

@@ -4,7 +4,7 @@ from statistics import median
 
 from mmengine.config import Config
 
-from ..config.reading import tile_of, type_name
+from ..config.reading import split_datasets, tile_of, type_name
 
 #: Side of tiles where nothing says what a model was trained at.
 _SIDE = 1024
@@ -32,9 +32,7 @@ def trained_side(cfg: Config) -> int:
 
 
 def _steps(cfg, split) -> Iterator[dict]:
-    dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
+    dataset = next(iter(split_datasets(cfg, split)), {})
     yield from _flat(dataset.get('pipeline') or [])
 
 

@@ -121,7 +121,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
             matrices, others = defaultdict(list), []
             for param in params:
                 if param.grad is not None:
-                    shape = _matrix(param)
+                    shape = matrix_of(param)
                     # what is stacked must be alike
                     (matrices[shape, param.dtype, param.device] if shape else others).append(param)
             self._muon(group, list(matrices.values()))
@@ -192,7 +192,7 @@ def _as_weights(matrix, param):
     return matrix.view(count, *kernel, channels).permute(0, 3, 1, 2)
 
 
-def _matrix(param):
+def matrix_of(param: Tensor) -> tuple[int, int] | None:
     """(rows, columns) of a convolution's weights that Muon updates, else None."""
     if param.ndim < 3 or not param.numel():
         return None

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from ..errors import UserError
 from ..text import plural
+from .muon import MuonWithAdamW, matrix_of
 
 
 def check_space(runner: Runner, warn: Callable[[str], None]) -> None:
@@ -49,11 +50,17 @@ def checkpoint_size(runner: Runner) -> int:
     total = weights * (1 + sum(isinstance(hook, EMAHook) for hook in runner.hooks))
     if isinstance(runner.optim_wrapper, OptimWrapper):
         optimizer = runner.optim_wrapper.optimizer
-        copies = 2 if 'betas' in optimizer.defaults else \
-            1 if optimizer.defaults.get('momentum') else 0
-        total += copies * sum(p.numel() * p.element_size() for group in optimizer.param_groups
-                              for p in group['params'] if p.requires_grad)
+        total += sum(_copies(optimizer, p) * p.numel() * p.element_size()
+                     for group in optimizer.param_groups for p in group['params']
+                     if p.requires_grad)
     return total
+
+
+def _copies(optimizer, param):
+    """Tensors of the size of a parameter that an optimizer keeps of it."""
+    if isinstance(optimizer, MuonWithAdamW) and matrix_of(param):
+        return 1
+    return 2 if 'betas' in optimizer.defaults else bool(optimizer.defaults.get('momentum'))
 
 
 def _count(runner: Runner, hook: CheckpointHook) -> int:

@@ -90,11 +90,15 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
     with pytest.raises(AttributeError):  # a runner that is none
         run.train_auto(data, work_dir=str(work), resume=True, start=begun.append, minutes=1,
                        say=lines.append)
+    with pytest.raises(AttributeError):
+        run.train_auto(work_dir=str(work), resume=True, start=begun.append, say=lines.append)
+    assert [hook.seconds for cfg in begun for hook in cfg.custom_hooks
+            if hook.type == 'TimedSchedule'] == [54, 6]  # of those that it was planned for
     assert begun[0].resume
     hook, = (hook for hook in begun[0].custom_hooks if hook.type == 'TimedSchedule')
     assert hook.validation_seconds >= 2 and hook.step_seconds > 0
     # the data may have changed since
-    assert sum(' can be learned: ' in line for line in lines) == 1
+    assert sum(' can be learned: ' in line for line in lines) == 2
 
 
 def test_segmenter_trains_what_it_is_told_to(data, tmp_path, monkeypatch):

@@ -135,10 +135,12 @@ def test_more_objects_than_coco_counts(names, share):
     assert ('that AP counts' in found.reason()) == bool(share) != found.of_size
 
 
-def test_a_metric_that_counts_more():
+@pytest.mark.parametrize('key', ['val_evaluator', 'test_evaluator'])
+def test_a_metric_that_counts_more(key):
     many = [(square(16 * (i % 12) + 8, 16 * (i // 12) + 8, 8), 0) for i in range(120)]
     cfg = lordre(num_queries=200)
-    cfg.val_evaluator = dict(type='CocoMaskMetric', max_dets=(10, 100, 120))
+    cfg.val_evaluator = None
+    cfg[key] = dict(type='CocoMaskMetric', max_dets=(10, 100, 120))
     found = ceiling(cfg, [many], size=(208, 208))
     assert 'uncounted' not in found.lost and found.ap50 == 1
 
@@ -254,6 +256,8 @@ def test_images_are_resized_as_the_pipeline_says():
     found = ceiling(cfg, [[(square(21, 21, 6), 0)]])
     # 3 px at stride 4: less than a sample
     assert found.iou < 0.75
+    cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[cfg.test_dataloader.dataset])
+    assert ceiling(cfg, [[(square(21, 21, 6), 0)]]) == found
     assert ceiling(grid(), [[(square(20, 20, 8), 0)]]).iou > 0.9
 
 

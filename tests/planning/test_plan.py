@@ -11,7 +11,7 @@ from mmdet_lordre.cli.main import one_line_errors
 from mmdet_lordre.cli.plan import main
 from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.planning import measuring
-from mmdet_lordre.planning.cost import batches_of, build
+from mmdet_lordre.planning.cost import Cost, batches_of, build
 from mmdet_lordre.planning.fit import FAMILIES
 from mmdet_lordre.planning.plan import describe, make_plan, read_both
 
@@ -126,6 +126,27 @@ def test_no_other_family_is_begun_when_the_time_is_over(data):
     said = describe(plan)
     assert 'not compared SOLOv2, PolarMask: planning would' in said and not plan.ceilings
     assert 'Lordre: the one that learns soonest' in said
+
+
+def test_a_family_that_is_named_twice(data):
+    plan = make_plan(read_both(data)[0], families=['lordre', 'lordre'], measured=False)
+    assert list(plan.fits) == ['lordre'] and not plan.left_out and plan.ceilings
+
+
+def test_a_smaller_size_has_weights_of_its_own(data, monkeypatch):
+    asked = []
+
+    def find(depth, base):
+        asked.append((depth, base))
+        return None, f'none of {depth}, {base}'
+    monkeypatch.setattr('mmdet_lordre.planning.plan.find_pretrained', find)
+    monkeypatch.setattr('mmdet_lordre.planning.plan.affordable', lambda one, *rest: (
+        one, Cost(1., 0., 4096. if one.size == 'medium' else 100., False)))
+    monkeypatch.setattr('mmdet_lordre.planning.plan.faster_layout', lambda one, cost, *rest: (
+        one, cost))
+    plan = make_plan(read_both(data)[0], families=['lordre'], minutes=6000, memory=1)
+    assert plan.fits['lordre'].size == 'small' and len(set(asked)) == len(asked) == 2
+    assert plan.fits['lordre'].why['weights'] == 'none of {}, {}'.format(*asked[1])
 
 
 def test_a_memory_that_nothing_fits_into_is_said(data, capsys):

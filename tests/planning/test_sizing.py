@@ -153,6 +153,14 @@ def test_memory_bounds_the_size(memory, limit, expected):
     assert one.batch_size == 2
 
 
+@pytest.mark.parametrize('share', [0., 0.5])
+def test_what_the_sample_shows_holds_at_every_size(share):
+    measuring = Measured(squares_of_30_px(), lambda longer: longer / 1536)
+    looks = Looks(holes=share)
+    one, _ = affordable(fit(measuring.train, looks, 'polarmask'), measuring, looks, 20)
+    assert one.heads['holes'] == bool(share) and f'{share:.0%} of the objects' in one.why['holes']
+
+
 @pytest.mark.parametrize('gains_from, measured', [
     (0, [(160, BOTH), (384, BOTH[1:])]),  # what gains on small pictures is not asked again
     (200, [(160, BOTH), (384, BOTH), (256, BOTH)]),  # between sizes of two precisions

@@ -1,12 +1,15 @@
 """Muon for convolutions and AdamW for the rest: by hand, and beside torch's own optimizers."""
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from mmdet_lordre.training.muon import MuonWithAdamW, orthogonalized
+from mmdet_lordre.training.space import checkpoint_size
 
 SHAPES = (2, 16, 27), (3, 64, 576), (1, 64, 32), (2, 32, 32), (1, 128, 130)
 
@@ -218,3 +221,13 @@ def test_parameters_of_any_shape():
 def test_numbers_out_of_their_range(wrong):
     with pytest.raises(ValueError, match='='):
         MuonWithAdamW(_net().parameters(), **wrong)
+
+
+def test_the_size_of_a_checkpoint_is_that_of_its_state():
+    net = _net()
+    optimizer = MuonWithAdamW(net.parameters())
+    runner = SimpleNamespace(model=net, hooks=(), optim_wrapper=OptimWrapper(optimizer))
+    _step(net, optimizer, 0)
+    kept = [*net.parameters(), *net.buffers(), *(
+        value for state in optimizer.state.values() for value in state.values() if value.ndim)]
+    assert checkpoint_size(runner) == sum(t.numel() * t.element_size() for t in kept)
