@@ -18,7 +18,7 @@ import mmdet_lordre  # noqa: F401 - registers everything
 from mmdet_lordre.planning.cost import batches_of, build
 from mmdet_lordre.planning.fit import FAMILIES, SIZES, fit
 from mmdet_lordre.planning.measuring import absolute, config_of
-from mmdet_lordre.planning.plan import read_both
+from mmdet_lordre.planning.objects import read_both
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.writing import config_text
 

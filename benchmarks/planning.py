@@ -30,7 +30,8 @@ from mmdet_lordre.config.own_data import use_own_data
 from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.files import atomic_write
 from mmdet_lordre.planning.fit import FAMILIES
-from mmdet_lordre.planning.plan import config_of, make_plan, read_both
+from mmdet_lordre.planning.objects import read_both
+from mmdet_lordre.planning.plan import config_of, make_plan
 
 #: Photographs, of which there must be a folder.
 REAL = ('nuts', 'nuclei')

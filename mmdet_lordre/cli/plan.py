@@ -9,8 +9,9 @@ from ..datasets.formats import open_data
 from ..errors import UserError
 from ..files import demand_writable
 from ..planning.fit import FAMILIES, SIZES
+from ..planning.objects import read_both
 from ..planning.passing import passing_lines
-from ..planning.plan import Plan, check_limits, describe, make_plan, read_both
+from ..planning.plan import Plan, check_limits, describe, make_plan
 from ..planning.writing import write_config
 from .options import Parser, add_device, whole_number
 

@@ -18,9 +18,9 @@ from ..errors import UserError
 from ..files import atomic_write
 from .fit import FAMILIES
 from .holdout import set_aside
-from .objects import Objects
+from .objects import Objects, read_both
 from .passing import passing_lines
-from .plan import Plan, describe, make_plan, read_both
+from .plan import Plan, describe, make_plan
 from .tiling import tiles_a_picture
 
 #: Pixels that images are compared by at least, and those that are decoded in a second; share of the

@@ -190,7 +190,7 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
 
 def _grid(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict:
     ranges = rules.scale_ranges(sides, stages)
-    pre, most = rules.kept(objects)
+    pre, most = rules.detections(objects)
     areas = objects.areas * (sides / objects.sides)**2
     return dict(scale_ranges=ranges, num_grids=rules.grids(objects, sides, longer, ranges),
                 strides=rules.least_areas(sides, areas, ranges), nms_pre=pre, max_per_img=most,
@@ -199,7 +199,7 @@ def _grid(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict
 
 def _polarmask(objects: Objects, sides: np.ndarray, longer: int, stages: int) -> dict:
     strides, ranges = rules.polar_levels(sides, stages)
-    pre, most = rules.kept(objects)
+    pre, most = rules.detections(objects)
     return dict(strides=strides, regress_ranges=ranges, num_rays=36, nms_pre=pre, max_per_img=most)
 
 

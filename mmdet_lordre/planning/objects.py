@@ -1,15 +1,23 @@
 """The annotations as arrays: sides, classes and images of all objects at once."""
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pycocotools import mask as mask_api
 
+from ..config.checks import HEADER_SECONDS
 from ..datasets.annotation_rules import KEPT, annotation_problems
-from ..datasets.coco_file import class_names
-from ..datasets.image_rules import image_file_problems, listed_image_problems
+from ..datasets.coco_file import class_names, find_images, read_annotations
+from ..datasets.image_rules import (
+    annotated_as_stored,
+    image_file_problems,
+    listed_image_problems,
+)
 from ..datasets.repairs import Repairs
 from ..datasets.units import refuse_other_units
 from ..datasets.usable import usable_annotations
+from ..errors import UserError
+from ..text import quoted
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,61 @@ def read_objects(data: dict, path: str, folder: str, seconds: float = 0,
         _areas(kept, boxes), [a['segmentation'] for a in kept],
         dict(usable.reasons.most_common()), tuple(p.what for p in wrong),
         tuple(str(p) for p in problems if p.kind == 'several pages'), upright)
+
+
+def read_both(train: str, train_images: str | None = None, val: str | None = None,
+              val_images: str | None = None, classes: Sequence[str] | None = None,
+              seconds: float = HEADER_SECONDS, crowd_as_instances: bool = False
+              ) -> tuple[Objects, Objects | None]:
+    """Training and, where given, validation data, with the same labels.
+
+    Args:
+        train, val: COCO files.
+        train_images, val_images: Folders of their images.
+        classes: In the order of the labels; those of the training data if not given.
+        seconds: For looking whether image files are there, and as large as the annotations say;
+            0 where that has been done.
+        crowd_as_instances: Take crowd regions as objects.
+
+    Raises:
+        UserError: A file cannot be read, or nothing of it can be learned; or an object is of none
+            of the classes.
+    """
+    files = [(path, _annotations(path, crowd_as_instances), images)
+             for path, images in ((train, train_images), (val, val_images)) if path]
+    files = [(data, str(path), find_images(data, path, images)) for path, data, images in files]
+    upright = not annotated_as_stored([(data, folder) for data, _, folder in files])
+    read = [read_objects(*file, seconds, upright) for file in files]
+    classes = tuple(classes or read[0].classes)
+    found = [relabeled(objects, classes, train) for objects in read]
+    return found[0], found[1] if val else None
+
+
+def _annotations(path, crowd_as_instances):
+    data = read_annotations(path)
+    if crowd_as_instances:
+        data = dict(data, annotations=[dict(a, iscrowd=0) for a in data.get('annotations', ())])
+    return data
+
+
+def relabeled(objects: Objects, classes: tuple[str, ...], source: str) -> Objects:
+    """The same objects with labels by the order of other classes.
+
+    Args:
+        objects: Of a data set.
+        classes: All that its objects have, and perhaps more.
+        source: Where the classes come from, for the message.
+
+    Raises:
+        UserError: An object is of none of the classes.
+    """
+    label_of = {name: label for label, name in enumerate(classes)}
+    labels = np.array([label_of.get(name, -1) for name in objects.classes])[objects.labels]
+    if (labels < 0).any():
+        name = objects.classes[objects.labels[(labels < 0).argmax()]]
+        raise UserError(f'{objects.path}: an annotation is of category {quoted(name)}, which '
+                        f'{source} does not have')
+    return replace(objects, classes=classes, labels=labels)
 
 
 def _areas(annotations, boxes):

@@ -190,7 +190,7 @@ def peak(sides: np.ndarray) -> int:
     return 5 if np.percentile(sides, 5) >= 12 else 3
 
 
-def kept(objects: Objects) -> tuple[int, int]:
+def detections(objects: Objects) -> tuple[int, int]:
     """(nms_pre, max_per_img): candidates before suppression, and detections, an image."""
     most = int(objects.counts.max())
     return max(300, min(3000, 8 * most)), max(100, 10 * math.ceil(1.3 * most / 10))

@@ -13,8 +13,7 @@ from ..datasets.parts import subset
 from ..polarmask import PolarMaskHead
 from ..text import plural
 from .ceiling import Ceiling, Resizer, build_head, ceiling_of
-from .objects import read_objects
-from .plan import relabeled
+from .objects import read_objects, relabeled
 from .reading import PICTURES, levels, values_of
 from .tiling import cut
 

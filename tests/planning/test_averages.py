@@ -6,7 +6,7 @@ from mmdet_lordre.checkpoints.safe_load import read_checkpoint
 from mmdet_lordre.cli.train import main
 from mmdet_lordre.models import build_model
 from mmdet_lordre.planning.fit import fit
-from mmdet_lordre.planning.plan import read_both
+from mmdet_lordre.planning.objects import read_both
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.writing import config_text
 

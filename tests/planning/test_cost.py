@@ -10,7 +10,7 @@ from mmdet_lordre.planning.fit import fit
 from mmdet_lordre.planning.largest import largest_batch
 from mmdet_lordre.planning.measuring import Measuring
 from mmdet_lordre.planning.memory import Kept
-from mmdet_lordre.planning.plan import read_both
+from mmdet_lordre.planning.objects import read_both
 from mmdet_lordre.planning.sample import Looks
 
 from .data import coco, square, write

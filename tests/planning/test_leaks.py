@@ -6,7 +6,7 @@ import pytest
 from mmdet_lordre.cli.plan import main
 from mmdet_lordre.planning.card import Card
 from mmdet_lordre.planning.leaks import costs, find_leaks, readable
-from mmdet_lordre.planning.plan import read_both
+from mmdet_lordre.planning.objects import read_both
 from mmdet_lordre.planning.sample import Looks
 
 from .data import coco, square, write

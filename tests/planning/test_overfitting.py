@@ -7,7 +7,8 @@ import pytest
 from mmdet_lordre.cli.train import main
 from mmdet_lordre.planning.ceiling import ceiling_of
 from mmdet_lordre.planning.fit import fit
-from mmdet_lordre.planning.plan import config_of, read_both
+from mmdet_lordre.planning.objects import read_both
+from mmdet_lordre.planning.plan import config_of
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.writing import config_text
 

@@ -13,7 +13,8 @@ from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.planning import measuring
 from mmdet_lordre.planning.cost import Cost, batches_of, build
 from mmdet_lordre.planning.fit import FAMILIES
-from mmdet_lordre.planning.plan import describe, make_plan, read_both
+from mmdet_lordre.planning.objects import read_both
+from mmdet_lordre.planning.plan import describe, make_plan
 
 from .data import coco, square, write
 

@@ -121,9 +121,9 @@ class TestRules:
     def test_counts(self):
         data = objects([grid_of(30, 8)] * 3)
         assert rules.num_queries(data) == 50
-        assert rules.kept(data) == (300, 100)
+        assert rules.detections(data) == (300, 100)
         many = objects([[(square(2 * (i % 60), 3 * (i // 60), 2), 0) for i in range(500)]])
-        assert rules.num_queries(many) == 400 and rules.kept(many) == (3000, 650)
+        assert rules.num_queries(many) == 400 and rules.detections(many) == (3000, 650)
 
     def test_masks_of_a_few_samples_are_kept(self):
         ranges = ((1, 10), (8, 20), (16, 2048))

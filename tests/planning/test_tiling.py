@@ -19,8 +19,8 @@ from mmdet_lordre.planning import auto, run
 from mmdet_lordre.planning.ceiling import ceiling_of
 from mmdet_lordre.planning.cost import batches_of
 from mmdet_lordre.planning.fit import fit
-from mmdet_lordre.planning.objects import read_objects
-from mmdet_lordre.planning.plan import config_of, read_both
+from mmdet_lordre.planning.objects import read_both, read_objects
+from mmdet_lordre.planning.plan import config_of
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.tiling import cut, empty_share, tiles_a_picture, tiling_of
 from mmdet_lordre.planning.warnings import warnings_of
