@@ -9,6 +9,7 @@ from mmdet_lordre.planning.cost import Cost
 from mmdet_lordre.planning.fit import fit
 from mmdet_lordre.planning.layout import faster_layout
 from mmdet_lordre.planning.measuring import config_of
+from mmdet_lordre.planning.objects import read_both
 from mmdet_lordre.planning.objects import read_objects
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.writing import config_text
@@ -66,7 +67,7 @@ def test_a_plan_has_the_order_that_is_faster(one, tmp_path, monkeypatch):
         fit.why.update(channels_last='no hook', memory='too much before')
         return replace(fit, channels_last=False), replace(cost, step=60.)
     monkeypatch.setattr(planning, 'faster_layout', apart)
-    train, _ = planning.read_both(data)
+    train, _ = read_both(data)
     plan = planning.make_plan(train, minutes=3, families=['lordre'], size='nano', device='cpu',
                               ceilings=False)
     assert seen == ['lordre'] and plan.costs['lordre'].step == 60 and plan.fits['lordre'].steps == 3
