@@ -9,8 +9,7 @@ from mmdet_lordre.planning.cost import Cost
 from mmdet_lordre.planning.fit import fit
 from mmdet_lordre.planning.layout import faster_layout
 from mmdet_lordre.planning.measuring import config_of
-from mmdet_lordre.planning.objects import read_both
-from mmdet_lordre.planning.objects import read_objects
+from mmdet_lordre.planning.objects import read_both, read_objects
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.writing import config_text
 
