@@ -7,6 +7,17 @@ from ..text import plural
 from .reading import type_name
 
 
+def counts_epochs(train_cfg: dict) -> bool | None:
+    """Whether a training counts epochs, not iterations; None for a loop of another kind.
+
+    Args:
+        train_cfg: With the ``type`` of the loop, or ``by_epoch`` in its place.
+    """
+    if train_cfg.get('type') is None:
+        return bool(train_cfg['by_epoch']) if 'by_epoch' in train_cfg else None
+    return dict(EpochBasedTrainLoop=True, IterBasedTrainLoop=False).get(type_name(train_cfg))
+
+
 def schedule_warnings(cfg: Config) -> list[str]:
     """A line if the schedule ends before the training does, or would go on after it.
 
@@ -16,7 +27,7 @@ def schedule_warnings(cfg: Config) -> list[str]:
     """
     training = cfg.get('train_cfg') or {}
     schedulers = cfg.get('param_scheduler') or []
-    in_epochs = type_name(training) == 'EpochBasedTrainLoop' or bool(training.get('by_epoch'))
+    in_epochs = bool(counts_epochs(training))
     what, key = ('epoch', 'max_epochs') if in_epochs else ('iteration', 'max_iters')
     length = training.get(key)
     if isinstance(schedulers, dict):

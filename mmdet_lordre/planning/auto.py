@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from ..config.own_data import PLAN, OwnData
 from ..config.reading import load_config, type_name
+from ..config.schedule import counts_epochs
 from ..datasets.coco_file import read_annotations, write_annotations
 from ..datasets.parts import subset
 from ..errors import UserError
@@ -167,7 +168,7 @@ def by_the_clock(cfg: Config, minutes: float, began: float, validation: float = 
     Raises:
         UserError: There is no time left to train, or the config counts epochs.
     """
-    if type_name(cfg.get('train_cfg') or {}) != 'IterBasedTrainLoop':
+    if counts_epochs(cfg.get('train_cfg') or {}) is not False:
         raise UserError('--minutes needs a config that counts iterations (train_cfg=dict(type='
                         "'IterBasedTrainLoop', max_iters=...))")
     left = _demand_time(minutes, began, validation, 'loading')

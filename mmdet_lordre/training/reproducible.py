@@ -19,6 +19,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ..config.schedule import counts_epochs
 from ..errors import UserError
 from ..text import agree, plural
 from .resume import VALIDATED, note_validation
@@ -288,12 +289,10 @@ class ReproducibleIterLoop(IterBasedTrainLoop):
 
 def reproducible_loop(config: dict) -> dict | None:
     """The train_cfg with our loop in place of mmengine's, or None for a loop of another kind."""
-    config = dict(config)
-    kind = config.pop('type', None)
-    if kind is None and 'by_epoch' in config:
-        kind = EpochBasedTrainLoop if config.pop('by_epoch') else IterBasedTrainLoop
-    name = kind if isinstance(kind, str) else getattr(kind, '__name__', '')
-    ours = dict(EpochBasedTrainLoop=ReproducibleEpochLoop, IterBasedTrainLoop=ReproducibleIterLoop)
-    if name.split('.')[-1] not in ours:
+    in_epochs = counts_epochs(config)
+    if in_epochs is None:
         return None
-    return dict(config, type=ours[name.split('.')[-1]])
+    config = dict(config)
+    if config.pop('type', None) is None:
+        del config['by_epoch']
+    return dict(config, type=ReproducibleEpochLoop if in_epochs else ReproducibleIterLoop)

@@ -1,9 +1,10 @@
 """Schedules of another length than the training."""
 import pytest
 from mmengine.config import Config
+from mmengine.runner import IterBasedTrainLoop
 
 from mmdet_lordre.config.reading import load_config
-from mmdet_lordre.config.schedule import schedule_warnings
+from mmdet_lordre.config.schedule import counts_epochs, schedule_warnings
 from mmdet_lordre.model_index import config_of, model_index
 
 WARM_UP = dict(type='LinearLR', start_factor=0.01, begin=0, end=10, by_epoch=False)
@@ -35,3 +36,11 @@ def test_lengths(schedulers, training, said):
 def test_published_configs_have_schedules_of_their_length():
     for name in model_index():
         assert schedule_warnings(load_config(str(config_of(name)))) == [], name
+
+
+@pytest.mark.parametrize('training, epochs', [
+    (dict(type='EpochBasedTrainLoop'), True), (dict(type='mmengine.IterBasedTrainLoop'), False),
+    (dict(type=IterBasedTrainLoop), False), (dict(by_epoch=True), True),
+    (dict(by_epoch=False), False), (dict(type='MyLoop'), None), ({}, None)])
+def test_what_a_training_counts(training, epochs):
+    assert counts_epochs(training) is epochs

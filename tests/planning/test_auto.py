@@ -232,6 +232,18 @@ def test_what_checking_takes_is_taken_off(data, tmp_path, monkeypatch):
     assert hook.seconds == 120 - (next(clock) - 1) - 3
 
 
+def test_minutes_need_iterations(monkeypatch):
+    """Whichever way a config says that it counts them."""
+    monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 0.))
+    for counting in (dict(by_epoch=False), dict(type='mmengine.IterBasedTrainLoop')):
+        cfg = Config(dict(train_cfg=dict(counting, max_iters=9)))
+        auto.by_the_clock(cfg, 2, 0.)
+        assert [hook.type for hook in cfg.custom_hooks] == ['TimedSchedule']
+    for counting in (dict(by_epoch=True), dict(type='EpochBasedTrainLoop')):
+        with pytest.raises(UserError, match='needs a config that counts iterations'):
+            auto.by_the_clock(Config(dict(train_cfg=dict(counting, max_epochs=9))), 2, 0.)
+
+
 def test_minutes_that_planning_alone_takes(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, 'beginning', lambda: 0.)
     monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 60.))
