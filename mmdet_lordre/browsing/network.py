@@ -28,8 +28,8 @@ _SIDE, _LARGEST = 960, 6
 
 
 def network_sections(config: str, ann: str | None = None, images: str | None = None,
-                     batches: int = 2, seed: int = 0, options: dict | None = None
-                     ) -> Iterator[Section]:
+                     batches: int = 2, seed: int = 0, options: dict | None = None,
+                     format: str | None = None) -> Iterator[Section]:
     """Draw the first training batches of a config with the targets of its head.
 
     Args:
@@ -39,6 +39,7 @@ def network_sections(config: str, ann: str | None = None, images: str | None = N
         batches: How many.
         seed: Of the order of the images and of the augmentation.
         options: Values that override the config, by dotted key.
+        format: Of ``ann``; found if not given.
 
     Yields:
         Section: of the group 'network', one a batch.
@@ -51,7 +52,7 @@ def network_sections(config: str, ann: str | None = None, images: str | None = N
         raise UserError(f'config {config} has no train_dataloader: nothing is trained on')
     with tempfile.TemporaryDirectory() as folder:
         if ann is not None:
-            use_own_data(cfg, ann, train_images=images, folder=folder)
+            use_own_data(cfg, ann, train_images=images, folder=folder, train_format=format)
         loader, model = _built(cfg, config, seed)
         classes = class_names_of(cfg)
         if not len(loader):

@@ -37,8 +37,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='also draw what the network is given in training: batches after '
                              'augmentation, with the targets of its head; without ANN, of the '
                              "config's own data")
-    parser.add_argument('--batches', type=int, default=2, metavar='N',
-                        help='with --through (default: 2)')
+    parser.add_argument('--batches', type=int, metavar='N', help='with --through (default: 2)')
     add_cfg_options(parser)
     parser.add_argument('--seed', type=whole_number(0), default=0,
                         help='seed of the random choice of images and objects, and of '
@@ -58,22 +57,35 @@ def main(argv: list[str] | None = None) -> str:
         raise UserError(f'--tiles: {args.tiles} is not from 1 to 500')
     if args.ann is None and args.through is None:
         raise UserError('nothing to draw: give annotations, or --through CONFIG')
-    if args.through is None and args.cfg_options:
-        raise UserError('--cfg-options is for --through, which is not given')
-    if not 1 <= args.batches <= 100:
-        raise UserError(f'--batches: {args.batches} is not from 1 to 100')
+    _refuse_idle(args)
+    batches = 2 if args.batches is None else args.batches
+    if not 1 <= batches <= 100:
+        raise UserError(f'--batches: {batches} is not from 1 to 100')
     refuse_used(args.out)
     parts, between, sections = {}, [], []
     if args.ann is not None:
         parts, between, sections = _data(args)
     if args.through is not None:
         sections = itertools.chain(sections, network_sections(
-            args.through, args.ann, args.images, args.batches, args.seed, args.cfg_options))
+            args.through, args.ann, args.images, batches, args.seed, args.cfg_options,
+            args.format))
     title = str(args.through if args.ann is None else args.ann)
     page, files = write_all(args.out, title, parts, between, sections, __version__)
     print(f'{printable(page)}: {os.path.getsize(page) / 2**20:.1f} MiB; '
           f'{plural(len(files), "mosaic")} beside it')
     return page
+
+
+def _refuse_idle(args):
+    """Options of what is not drawn would do nothing."""
+    for option, given, needed, there in (
+            ('--cfg-options', args.cfg_options, '--through', args.through),
+            ('--batches', args.batches is not None, '--through', args.through),
+            ('--near-duplicates', args.near_duplicates, 'ANN', args.ann),
+            ('--follow-links', args.follow_links, 'ANN', args.ann),
+            ('--format', args.format, 'ANN', args.ann)):
+        if given and there is None:
+            raise UserError(f'{option} is for {needed}, which is not given')
 
 
 def _data(args) -> tuple[dict[str, CheckedPart], list[str], Iterator[Section]]:

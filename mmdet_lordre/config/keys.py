@@ -108,7 +108,10 @@ def check_option(cfg: Config, key: str, name: str) -> None:
     for depth, part in enumerate(parts):
         place = '.'.join(parts[:depth])
         if isinstance(node, (list, tuple)):
-            if not part.lstrip('-').isdigit() or int(part) >= len(node):
+            if not node:
+                raise UserError(f'--cfg-options {key}: {place} is an empty list, in which nothing '
+                                f'can be set: set {place} itself')
+            if not part.isdecimal() or int(part) >= len(node):
                 raise UserError(f'--cfg-options {key}: {place} is a list of {len(node)}, so a '
                                 f'number from 0 to {len(node) - 1} must follow, not {part!r}')
             node = node[int(part)]

@@ -16,7 +16,7 @@ from ..datasets.repairs import plain_id
 from ..errors import UserError
 from ..text import listed, printable, quoted
 from .classes import set_classes
-from .reading import evaluators, leaf_datasets, split_datasets
+from .reading import evaluators, leaf_datasets, split_datasets, type_name
 
 #: Folder in the work folder for COCO files of data in other formats.
 CONVERTED = 'converted'
@@ -47,7 +47,8 @@ class OwnData:
 def find_own_data(train_ann: str | None = None, val_ann: str | None = None,
                   train_images: str | None = None, val_images: str | None = None,
                   data: str | None = None, folder: str = '.', keep_empty_classes: bool = False,
-                  say: Callable[[str], object] = print) -> OwnData:
+                  say: Callable[[str], object] = print,
+                  train_format: str | None = None) -> OwnData:
     """Open one's own data, of any format, as COCO files.
 
     Args:
@@ -57,6 +58,7 @@ def find_own_data(train_ann: str | None = None, val_ann: str | None = None,
         folder: Where COCO files of other formats are written.
         keep_empty_classes: Whether classes without any object are learned, too.
         say: Takes a line of text.
+        train_format: Of ``train_ann``, one of :data:`.formats.FORMATS`; found if not given.
 
     Raises:
         UserError: Data that cannot be read or do not belong together.
@@ -74,8 +76,8 @@ def find_own_data(train_ann: str | None = None, val_ann: str | None = None,
         if val_images is not None and val_ann is None:
             raise UserError('--val-images needs --val-ann: without it there is nothing that they '
                             'belong to')
-        parts = {'train': choose_part(open_data(train_ann, train_images), ('train',), train_ann,
-                                      say)}
+        parts = {'train': choose_part(open_data(train_ann, train_images, train_format),
+                                      ('train',), train_ann, say)}
         if val_ann is not None:
             parts['val'] = choose_part(open_data(val_ann, val_images), ('val', 'test'), val_ann,
                                        say)
@@ -215,13 +217,13 @@ def set_dataset_files(cfg: Config, split: str, ann_file: str, images: str) -> No
             # other classes of data set expect the files or the classes of their own data
             dataset['type'] = 'CocoDataset'
     kept = [_metric_of(metric, ann_file) for metric in evaluators(cfg, split)
-            if 'ann_file' in metric or 'Coco' in str(metric.get('type', ''))]
+            if 'ann_file' in metric or type_name(metric).startswith('Coco')]
     # a metric that reads files of its own (LVIS) has nothing to say about these images
     cfg[f'{split}_evaluator'] = kept or [_metric_of({}, ann_file)]
 
 
 def _metric_of(metric, ann_file):
-    if not str(metric.get('type', '')).startswith('Coco'):
+    if not type_name(metric).startswith('Coco'):
         metric = ConfigDict(type='CocoMaskMetric', metric=metric.get('metric', 'segm'))
     metric['ann_file'] = os.path.abspath(ann_file)
     return metric

@@ -5,6 +5,8 @@ import pytest
 
 from mmdet_lordre.browsing.network import network_sections
 from mmdet_lordre.cli.browse import main as browse
+from mmdet_lordre.config import own_data
+from mmdet_lordre.datasets.formats import open_data
 from mmdet_lordre.errors import UserError
 
 from ..cli.tiny import ROOT, make_coco, write_config, write_json
@@ -103,6 +105,19 @@ def test_the_command(tmp_path, error_line, capsys):
         browse, '--through', write_config(tmp_path / 'moved.py', gone), '--out', tmp_path / 'x')
     assert '--cfg-options is for --through' in error_line(
         browse, path, '--out', tmp_path / 'x', '--cfg-options', 'a.b=1')
+
+
+def test_the_data_are_opened_by_one_rule(tmp_path, monkeypatch):
+    """What the network is given are the data that are drawn."""
+    formats = []
+
+    def opened(source, images=None, format=None):
+        formats.append(format)
+        return open_data(source, images, format)
+    monkeypatch.setattr(own_data, 'open_data', opened)
+    browse([make_coco(tmp_path, count=4), '--format', 'coco', '--through',
+            write_config(tmp_path / 'tiny.py'), '--out', str(tmp_path / 'out')])
+    assert formats == ['coco']
 
 
 def test_a_config_that_cannot_be_built(tmp_path):

@@ -108,3 +108,14 @@ def test_a_full_disk_leaves_nothing(data, tmp_path, error_line, monkeypatch):
     line = error_line(browse, data, '--out', out, '--tiles', '2')
     assert f'{out} cannot be written: No space left on device' in line and len(written) == 2
     assert not out.exists()
+
+
+@pytest.mark.parametrize('options, said', [
+    (['ANN', '--batches', '3'], '--batches is for --through, which is not given'),
+    (['--through', 'CONFIG', '--near-duplicates'], '--near-duplicates is for ANN, which is not'),
+    (['--through', 'CONFIG', '--follow-links'], '--follow-links is for ANN, which is not given'),
+    (['--through', 'CONFIG', '--format', 'coco'], '--format is for ANN, which is not given')])
+def test_options_without_effect(data, tmp_path, error_line, options, said):
+    known = dict(ANN=f'{data}/train.json', CONFIG='c.py')
+    options = [known.get(option, option) for option in options]
+    assert said in error_line(browse, *options, '--out', tmp_path / 'out')

@@ -1,6 +1,7 @@
 """One list of classes everywhere in a config; own data put in."""
 import pytest
 import torch
+from mmdet.evaluation import CocoMetric
 from mmengine.config import Config
 
 from mmdet_lordre.config.classes import (
@@ -98,6 +99,17 @@ def test_metrics_of_other_files_are_dropped(tmp_path):
     assert [metric.type for metric in cfg.val_evaluator] == ['CocoMaskMetric']
     assert cfg.test_evaluator == [dict(type='CocoMaskMetric', metric=['bbox', 'segm'],
                                        ann_file=train)]
+
+
+@pytest.mark.parametrize('kind', ['mmdet.CocoMetric', CocoMetric, 'CocoMaskMetric'])
+def test_metrics_keep_their_settings(tmp_path, kind):
+    """Named with a scope, or by the class itself, too."""
+    train = make_coco(tmp_path, count=3)
+    cfg = config()
+    cfg.val_evaluator = dict(type=kind, classwise=True, metric_items=['mAP'])
+    use_own_data(cfg, train, train)
+    assert cfg.val_evaluator == [dict(type=kind, classwise=True, metric_items=['mAP'],
+                                      ann_file=train)]
 
 
 def test_other_kinds_of_data_sets_become_coco(tmp_path):
