@@ -159,6 +159,9 @@ class Segmenter:
         from .training.testing import Testing, demand_test_data, run_test
         _demand_known('evaluate', testing, [field.name for field in dataclasses.fields(Testing)
                                             if field.name != 'ann'])
+        if images is not None and data is None:
+            raise UserError('evaluate: images is the folder of the pictures of data, which is not '
+                            'given')
         metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
         opened = open_model(self.source, self.checkpoint, self.options)
         demand_test_data(opened.cfg, opened.config)

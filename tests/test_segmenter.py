@@ -30,6 +30,15 @@ def test_predict(segmenter, pictures):  # noqa: F811
         assert np.allclose(one.scores, other.scores, atol=1e-5)
 
 
+def test_predicting_leaves_the_model_as_it_was(segmenter, pictures, monkeypatch):  # noqa: F811
+    settings, used = segmenter.model.mask_head.test_cfg, []
+    monkeypatch.setattr(segmenter.model, 'test_step', lambda data, step=segmenter.model.test_step: (
+        used.append(settings['mask_format']), step(data))[1])
+    for _ in segmenter.predict(pictures / 'val'):
+        assert settings['mask_format'] == 'bitmap'
+    assert used == ['rle'] * 5
+
+
 def test_a_film(segmenter, tmp_path):
     pytest.importorskip('av')
     from tests.prediction.films import moving_scene, write_film
@@ -49,6 +58,8 @@ def test_evaluate(segmenter, pictures, tmp_path):  # noqa: F811
     for metrics in ('accuracy', ('accuracy', )):
         with pytest.raises(UserError, match=r"unknown metric '?accuracy"):
             segmenter.evaluate(pictures / 'val.json', metrics=metrics)
+    with pytest.raises(UserError, match='images is the folder of the pictures of data, which is'):
+        segmenter.evaluate(images=str(pictures / 'val'))
 
 
 def test_files_are_those_of_the_beginning(work_folder, pictures, tmp_path, monkeypatch):  # noqa: F811

@@ -10,7 +10,7 @@ from ..datasets.formats import CocoData, open_data
 from ..errors import UserError
 from ..files import refuse_overwriting
 from ..text import printable
-from .options import Parser
+from .options import Parser, whole_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -38,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--ignore-orientation', action='store_true',
                         help="for pipelines that read images with "
                              "color_type='color_ignore_orientation'")
-    parser.add_argument('--examples', type=int, default=3, metavar='N',
+    parser.add_argument('--examples', type=whole_number(0), default=3, metavar='N',
                         help='examples of each kind (default: 3)')
     parser.add_argument('--json', action='store_true',
                         help='print all that is found as JSON, for programs, and nothing else')

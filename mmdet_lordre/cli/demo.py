@@ -24,7 +24,7 @@ from ..text import plural, printable
 from ..visualization import PICTURE_MODES
 from ..visualization.modes import PictureMode
 from ..visualization.seen import read_to_see
-from .options import Parser, add_cfg_options, add_device
+from .options import Parser, add_cfg_options, add_device, score
 
 #: How the name of a drawn picture ends beside its image.
 _DRAWN = re.compile(r'_drawn(_\d+)?$')
@@ -39,7 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                              'a config and its checkpoint')
     parser.add_argument('--out', metavar='DIR', default='demo_out',
                         help='folder of the pictures (default: demo_out)')
-    parser.add_argument('--score-thr', type=float, default=0.3,
+    parser.add_argument('--score-thr', type=score, default=0.3,
                         help='lowest score that is drawn (default: 0.3)')
     parser.add_argument('--mode', default='masks',
                         help=f'what to draw: {", ".join(sorted(PICTURE_MODES))}')
@@ -61,8 +61,6 @@ def main(argv: list[str] | None = None) -> list[Path]:
     """Draw as the command line says; returns the paths of the pictures."""
     args = parse_args(argv)
     mode = picture_mode_of('activation-maps' if args.activation_maps else args.mode)
-    if not 0 <= args.score_thr <= 1:
-        raise UserError(f'--score-thr must be from 0 to 1, not {args.score_thr:g}')
     out = Path(args.out)
     paths = [path for given in args.images for path in list_images(given, out)]
     targets = free_names(out, paths, args.overwrite)
@@ -90,14 +88,14 @@ def main(argv: list[str] | None = None) -> list[Path]:
             # a model of photographs that were annotated as they are stored
             image = read_to_see(str(path), sample.ori_shape[:2])
         image = image[..., ::-1]
-        found += int((sample.pred_instances.scores > args.score_thr).sum())
+        found += int((sample.pred_instances.scores >= args.score_thr).sum())
         cv2_write(target, picture_of(mode, image, sample, model.dataset_meta, args.score_thr))
         written.append(target)
     if not written:
         raise UserError(f'the image {skipped[0]}')
     for said in skipped:
         print(f'left out: {said}')
-    print(f'{plural(found, "instance")} above {args.score_thr:g}; '
+    print(f'{plural(found, "instance")} from {args.score_thr:g} on; '
           f'{len(written)} picture{"s" if len(written) > 1 else ""} in {args.out}')
     return written
 
@@ -166,7 +164,7 @@ def list_images(path: str | Path, out: Path | None = None) -> list[Path]:
 @torch.no_grad()
 def picture_of(mode: PictureMode, image: np.ndarray, sample: DetDataSample, meta: dict,
                score_thr: float = 0.3) -> np.ndarray:
-    """One picture of the instances above a score.
+    """One picture of the instances from a score on.
 
     Args:
         mode: How to draw.
@@ -182,7 +180,7 @@ def picture_of(mode: PictureMode, image: np.ndarray, sample: DetDataSample, meta
     found = sample.pred_instances
     if mode.needs and mode.needs not in found:
         raise UserError(f'--mode {mode.name} is for {mode.of}; this model gives no {mode.needs}')
-    keep = (found.scores > score_thr).nonzero().flatten()
+    keep = (found.scores >= score_thr).nonzero().flatten()
     keep = keep[found.scores[keep].argsort(descending=True, stable=True)]
     sample.pred_instances = found[keep]
     if not len(keep):

@@ -5,7 +5,7 @@ from typing import Any
 from ..deployment.exporting import demand_name, demand_packages, write_onnx
 from ..files import refuse_overwriting
 from ..models import build_model
-from .options import Parser, add_cfg_options, add_overwrite
+from .options import Parser, add_cfg_options, add_overwrite, whole_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -17,7 +17,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                              'a config with its checkpoint')
     parser.add_argument('checkpoint', nargs='?', help='of a config; its classes are taken')
     parser.add_argument('out', help='the file to write, OUT.onnx')
-    parser.add_argument('--shape', type=int, nargs=2, metavar=('H', 'W'),
+    parser.add_argument('--shape', type=whole_number(), nargs=2, metavar=('H', 'W'),
                         help='size of the input (default: the test size of the config, padded)')
     parser.add_argument('--dynamic', action='store_true',
                         help='leave batch, height and width free')

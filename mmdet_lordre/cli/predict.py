@@ -14,7 +14,7 @@ from ..prediction.settings import Settings
 from ..prediction.sources import open_source
 from ..prediction.tracking import Tracking
 from ..prediction.writers import WRITERS
-from .options import Parser, add_cfg_options, add_device
+from .options import Parser, add_cfg_options, add_device, score
 
 #: Environment variables of the launchers: number of this process, of how many, on this machine.
 _LAUNCHERS = dict(pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
@@ -38,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='new or empty folder for the files (default: predictions)')
     parser.add_argument('--save', nargs='+', metavar='FORMAT',
                         help=f'any of {", ".join(WRITERS)} (default: coco, and film for a film)')
-    parser.add_argument('--score-thr', type=float, default=0.3,
+    parser.add_argument('--score-thr', type=score, default=0.3,
                         help='lowest score that is kept (default: 0.3)')
     parser.add_argument('--thresholds', metavar='JSON',
                         help='scores by class in its place: {"default": 0.3, "classes": {...}}')

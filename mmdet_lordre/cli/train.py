@@ -171,6 +171,7 @@ def _check_auto(args):
         if args.family or args.size or args.pretrained:
             raise UserError('--family, --size and --pretrained are for --auto, which makes a '
                             'config')
+        _refuse_without_data(args)
         return
     if not (args.train_ann or args.data or args.resume):
         raise UserError('--auto needs data: --train-ann ANN, or --data DATA with all parts')
@@ -184,6 +185,17 @@ def _check_auto(args):
     if args.resume not in (None, 'auto'):
         raise UserError('--auto --resume continues from the last checkpoint of the work folder: '
                         'leave out the checkpoint')
+
+
+def _refuse_without_data(args):
+    """Options of one's own data do nothing to those that a config names."""
+    if args.train_ann or args.val_ann or args.data:
+        return
+    for option, given in (('--train-images', args.train_images), ('--val-images', args.val_images),
+                          ('--keep-empty-classes', args.keep_empty_classes)):
+        if given:
+            raise UserError(f'{option} is for your own data: give --train-ann ANN or --data DATA, '
+                            f'too, or leave out {option}')
 
 
 def _train_auto(args, began):

@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -201,8 +201,9 @@ def _closing(writers):
             with suppress(Exception):
                 writer.close()
         raise
-    for writer in writers:
-        writer.close()
+    with ExitStack() as stack:  # one that cannot be closed does not keep the others open
+        for writer in reversed(writers):
+            stack.callback(writer.close)
 
 
 class _Todo:

@@ -2,13 +2,16 @@
 import math
 import os
 from dataclasses import dataclass, fields
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
 from ..errors import UserError
 from .thresholds import Thresholds, read_thresholds
 from .tracking import Tracking
+
+#: Settings that count something.
+_WHOLE = 'batch', 'workers', 'min_area', 'fill_holes', 'level', 'every'
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,11 @@ class Settings:
                       overlap=(0, 0.9), level=(0, 99), every=(1, math.inf))
         for name, (low, high) in limits.items():
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, Real) and low <= value <= high):
-                raise UserError(f'{name}: {value!r} is not between {low} and {high}')
+            whole = name in _WHOLE
+            if value is not None and not (isinstance(value, Integral if whole else Real)
+                                          and low <= value <= high):
+                raise UserError(f'{name}: {value!r} is not {"a whole number " * whole}between '
+                                f'{low} and {high}')
         if self.tile is not None and self.tile != 'auto' and not (
                 isinstance(self.tile, int) and self.tile >= 32):
             raise UserError(f"tile: {self.tile!r} is neither 'auto' nor a side of 32 pixels or "

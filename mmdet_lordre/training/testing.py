@@ -1,6 +1,7 @@
 """Testing a model on annotated pictures, by mmengine's runner."""
 import os
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 
@@ -69,6 +70,8 @@ class Testing:
             if name not in CocoMaskMetric.METRICS:
                 raise UserError(f'--eval: unknown metric {name!r}; choose from '
                                 f'{", ".join(CocoMaskMetric.METRICS)}')
+        if self.images and not self.ann:
+            raise UserError(f'--images {self.images} is for --ann, which is not given')
         if self.out and not self.out.endswith(('.pkl', '.pickle')):
             raise UserError(f'--out: the file must end in .pkl or .pickle: {self.out}')
         if self.json_out and not os.path.basename(self.json_out):
@@ -133,9 +136,6 @@ def run_test(cfg: Config, checkpoint: str, testing: Testing,
         cfg.test_cfg.fp16 = True
         if get_device() == 'cpu' and is_main_process() and (slow := slow_bfloat16()):
             print(f'warning: half precision: {slow}')
-        # mmengine takes torch's default on a GPU, and knows bfloat16 alone on a CPU
-        torch.set_autocast_dtype('cuda', torch.bfloat16 if testing.half == 'bf16'
-                                 else torch.float16)
     _set_metrics(cfg, testing)
     from_the_first(cfg, lambda: _refuse_overwriting(cfg, checkpoint, testing))
     use_files(cfg, from_the_first(cfg, lambda: check_data(
@@ -150,10 +150,24 @@ def run_test(cfg: Config, checkpoint: str, testing: Testing,
         runner._read = checkpoint, weights
     if testing.out:
         runner.test_evaluator.metrics.append(DumpMaskResults(out_file_path=testing.out))
-    figures = runner.test()
+    with _half(testing.half):
+        figures = runner.test()
     if testing.show_dir and is_main_process():
         runner.logger.info(f'Pictures: {os.path.abspath(testing.show_dir)}')
     return figures
+
+
+@contextmanager
+def _half(name):
+    """What half precision is: mmengine takes torch's default on a GPU, and knows bfloat16 alone
+    on a CPU."""
+    before = torch.get_autocast_dtype('cuda')
+    if name:
+        torch.set_autocast_dtype('cuda', torch.bfloat16 if name == 'bf16' else torch.float16)
+    try:
+        yield
+    finally:
+        torch.set_autocast_dtype('cuda', before)
 
 
 def _own_data(cfg, testing):
@@ -166,7 +180,7 @@ def _own_data(cfg, testing):
 
 def _set_metrics(cfg, testing):
     found = evaluators(cfg, 'test')
-    coco = [metric for metric in found if 'Coco' in str(metric.get('type', ''))]
+    coco = [metric for metric in found if type_name(metric).startswith('Coco')]
     if (testing.metrics or testing.prefix) and not coco:
         raise UserError(f'--eval and --json-out need a COCO metric in test_evaluator; the '
                         f'config has {", ".join(str(m.get("type")) for m in found)}')

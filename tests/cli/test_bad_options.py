@@ -16,6 +16,7 @@ from mmdet_lordre.cli import main as command
 from mmdet_lordre.cli.main import COMMANDS, one_line_errors
 from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.config.checks import check_best
+from mmdet_lordre.config.keys import check_option
 from mmdet_lordre.config.own_data import use_own_data
 from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.config.values import value_at
@@ -53,6 +54,8 @@ BAD = [
     ('randomness.sed=1', 'did you mean randomness.seed?' if SAME_BITS else "did you mean 'seed'?"),
     ('param_scheduler.3.end=5', 'param_scheduler is a list of 1'),
     ('param_scheduler.first.end=5', 'a number from 0 to 0 must follow'),
+    ('param_scheduler.-9.end=5', "a number from 0 to 0 must follow, not '-9'"),
+    ('param_scheduler.--1.end=5', "a number from 0 to 0 must follow, not '--1'"),
     ('train_cfg.max_epochs.value=5', 'train_cfg.max_epochs is 1, which has no keys'),
     # types
     ('model.mask_head.type=LordreHed', "there is no 'LordreHed': did you mean 'LordreHead'?"),
@@ -166,6 +169,11 @@ def test_bad_options(data, tmp_path, error_line, option, said):
     ('auto_scale_lr.enable', True)])
 def test_new_keys_that_something_reads(config, key, value):
     assert value_at(load_config(config, {key: value}), key) == value
+
+
+def test_keys_in_an_empty_list():
+    with pytest.raises(UserError, match='custom_hooks is an empty list, in which nothing can be'):
+        check_option(Config(dict(custom_hooks=[])), 'custom_hooks.0.type', 'c.py')
 
 
 def test_keys_in_the_file(tmp_path, error_line):
@@ -308,6 +316,10 @@ def test_a_model_that_is_not_in_the_zoo():
     (['plan', 'a.json', '--seed', '-1'], "--seed: '-1' is not an integer of 0 or more"),
     (['browse', 'a.json', '--out', 'x', '--seed', '-1'],
      "--seed: '-1' is not an integer of 0 or more"),
+    (['export-onnx', 'c.py', 'a.onnx', '--shape', '0', '64'],
+     "--shape: '0' is not an integer of 1 or more"),
+    (['check', 'a.json', '--examples', '-1'], "--examples: '-1' is not an integer of 0 or more"),
+    (['demo', 'a.png', 'm.pth', '--score-thr', '2'], "--score-thr: '2' is not a score from 0 to 1"),
     (['test', 'c.py', '--score-thr', '3'], "--score-thr: '3' is not a score from 0 to 1"),
     (['report', 'run', '--score-thr', 'nan'], "--score-thr: 'nan' is not a score from 0 to 1")])
 def test_numbers_that_cannot_be_meant(capsys, args, said):

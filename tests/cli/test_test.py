@@ -119,6 +119,7 @@ def test_half_precision_is_near(trained, val, tmp_path):
         results = pickle.loads((tmp_path / 'r.pkl').read_bytes())
         scores.append(torch.cat([r['pred_instances']['scores'].float().sort().values
                                  for r in results]).numpy())
+    assert torch.get_autocast_dtype('cuda') == torch.float16  # what a program computes next
     for half in scores[1:]:
         assert not np.array_equal(scores[0], half)  # it does run in another precision
         np.testing.assert_allclose(scores[0], half, atol=0.05)
@@ -151,3 +152,8 @@ def test_pictures_of_one_name_in_two_folders(trained, data, tmp_path):
     drawn = sorted(str(path.relative_to(tmp_path / 'show'))
                    for path in (tmp_path / 'show').rglob('*.png'))
     assert drawn == ['a/x.png', 'b/x.png']
+
+
+def test_images_of_annotations_that_are_not_given(trained, data, error_line):
+    line = error_line(run_test, *trained, '--images', f'{data}/val')
+    assert f'--images {data}/val is for --ann, which is not given' in line

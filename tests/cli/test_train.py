@@ -151,3 +151,12 @@ def test_epochs_that_never_end_are_refused(error_line, data, tmp_path):
                       '--cfg-options', 'train_dataloader.sampler.type=InfiniteSampler')
     assert 'error: train_cfg counts epochs, but train_dataloader.sampler is an' in line
     assert "sampler=dict(type='DefaultSampler', shuffle=True)" in line
+
+
+@pytest.mark.parametrize('options', [
+    ['--train-images', 'folder'], ['--val-images', 'folder'], ['--keep-empty-classes']])
+def test_options_of_data_that_are_not_given(error_line, tmp_path, options):
+    config = write_config(tmp_path / 'tiny.py')
+    line = error_line(train, config, *options, '--work-dir', tmp_path / 'work')
+    assert f'error: {options[0]} is for your own data: give --train-ann ANN or --data' in line
+    assert not (tmp_path / 'work').exists()

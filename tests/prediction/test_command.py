@@ -75,7 +75,7 @@ def test_a_config_beside_the_checkpoint(work_folder, pictures, tmp_path):
 @pytest.mark.parametrize('options, error, said', [
     (['--shard', '9/8'], UsageError, 'I/N'), (['--shard', 'x'], UsageError, 'I/N'),
     (['--tile', 'large'], UsageError, 'auto'), (['--save', 'tiff'], UserError, 'unknown format'),
-    (['--score-thr', '3'], UserError, 'score_thr'), (['--mm-per-pixel', '0'], UserError, 'mm-per'),
+    (['--score-thr', '3'], UsageError, 'score-thr'), (['--mm-per-pixel', '0'], UserError, 'mm-per'),
     (['--thresholds', 'nowhere'], UserError, 'no such file of thresholds'),
     (['--out', '{pictures}/val'], UserError, 'is the folder of the pictures')])
 def test_wrong_options(work_folder, pictures, tmp_path, options, error, said):

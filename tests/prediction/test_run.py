@@ -13,7 +13,7 @@ from mmdet_lordre.errors import UserError
 from mmdet_lordre.prediction.run import predict_files
 from mmdet_lordre.prediction.settings import Settings
 from mmdet_lordre.prediction.sources import open_source
-from mmdet_lordre.prediction.writers import base, yolo
+from mmdet_lordre.prediction.writers import WRITERS, base, yolo
 
 from .conftest import PerfectModel
 from .scenes import blobs
@@ -187,3 +187,15 @@ def test_one_process_a_share(source, tmp_path):
     (out / 'run.json').write_text(json.dumps(dict(other=1)))
     with pytest.raises(UserError, match='another run'):
         run(source, out, resume=True)
+
+
+def test_one_that_cannot_be_closed_leaves_no_other_open(source, tmp_path, monkeypatch):
+    closed = []
+
+    def full(self):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr(WRITERS['coco'], 'close', full)
+    monkeypatch.setattr(WRITERS['csv'], 'close', lambda self: closed.append(self.name))
+    with pytest.raises(OSError, match='No space left'):
+        run(source, tmp_path / 'out')
+    assert closed == ['csv']

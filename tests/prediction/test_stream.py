@@ -92,7 +92,9 @@ def test_few_pictures_are_ahead(perfect):
 
 
 @pytest.mark.parametrize('wrong', [
-    dict(score_thr=2), dict(batch=0), dict(tile=3), dict(tile='large'), dict(overlap=1)])
+    dict(score_thr=2), dict(batch=0), dict(tile=3), dict(tile='large'), dict(overlap=1),
+    dict(batch=2.5), dict(workers=2.0), dict(min_area=1.5), dict(fill_holes=0.5), dict(level=1.0),
+    dict(every=1.5)])
 def test_settings_that_make_no_sense(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         Settings(**wrong)

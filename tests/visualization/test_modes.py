@@ -35,7 +35,8 @@ def test_a_family_adds_its_own(sample, monkeypatch):
     mode = modes.PICTURE_MODES['mine']
     assert mode.test_cfg == dict(order=True)
     picture_of(mode, IMAGE, sample, META, score_thr=0.3)
-    assert seen == [[1, 2]]  # above the score, best first
+    picture_of(mode, IMAGE, sample, META, score_thr=0.5)
+    assert seen == [[1, 2]] * 2  # from the score on, best first
 
 
 def test_modes_there_are(sample):
