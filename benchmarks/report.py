@@ -114,7 +114,7 @@ def main():
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (20 if sys.platform != 'darwin'
                                                                       else 30)
     print(f'{time.process_time() - start:.0f} s of the CPU, {peak:.2f} GiB, page of '
-          f'{page.stat().st_size / 2 ** 20:.1f} MB')
+          f'{page.stat().st_size / 2 ** 20:.1f} MiB')
 
 
 if __name__ == '__main__':

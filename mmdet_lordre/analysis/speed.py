@@ -124,7 +124,7 @@ def measure(detectors: list[TimedDetector], batches: list[tuple[Tensor, list[dic
 
 
 def peak_memory(device: torch.device | str) -> float:
-    """Peak memory so far in MB: what was allocated on a GPU, else what the process held.
+    """Peak memory so far in MiB: what was allocated on a GPU, else what the process held.
 
     NaN without a GPU where Python cannot say (Windows).
     """
@@ -134,5 +134,6 @@ def peak_memory(device: torch.device | str) -> float:
         import resource
     except ImportError:
         return float('nan')
+    # macOS counts bytes, others KiB
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == 'darwin' else 2**10)

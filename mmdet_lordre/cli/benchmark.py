@@ -2,7 +2,6 @@
 import argparse
 import contextlib
 import copy
-import logging
 import os
 import platform
 from pathlib import Path
@@ -18,7 +17,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 
 from ..analysis.speed import TimedDetector, Timing, measure, peak_memory
-from ..config.building import building
+from ..config.building import building, quiet
 from ..config.reading import (
     dataset_files,
     input_size,
@@ -69,7 +68,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='runs that count (default: 50)')
     parser.add_argument('--warmup', type=whole_number(0), default=10,
                         help='runs before (default: 10)')
-    add_cfg_options(parser)
+    add_cfg_options(parser, '; with --vs of the first alone')
     return parser.parse_args(argv)
 
 
@@ -79,6 +78,8 @@ def main(argv: list[str] | None = None) -> list[Timing]:
     if args.winograd and (args.fp16 or args.bf16):
         raise UserError('--winograd needs float32: its rounding errors are too large for '
                         'float16 and bfloat16')
+    if args.vs_checkpoint and not args.vs:
+        raise UserError(f'--vs-checkpoint {args.vs_checkpoint} is for --vs, which is not given')
     if args.threads:
         torch.set_num_threads(args.threads)
     device = args.device or get_device()
@@ -104,7 +105,7 @@ def main(argv: list[str] | None = None) -> list[Timing]:
         timings = measure(detectors, batches, args.repeat, args.warmup)
     for name, model, timing in zip((args.config, args.vs), models, timings):
         _report(name, getattr(model, 'checkpoint', None), timing)
-    print(f'peak memory  {peak_memory(device):.0f} MB'
+    print(f'peak memory  {peak_memory(device):.0f} MiB'
           + (' (of the process)' if torch.device(device).type == 'cpu' else ''))
     if args.vs:
         ratio = np.percentile(np.divide(timings[1].total, timings[0].total), (50, 10, 90))
@@ -122,9 +123,8 @@ def _model(config, checkpoint, device, options):
         model_cfg.backbone.init_cfg = None
     with building(cfg, config):
         model = revert_sync_batchnorm(MODELS.build(model_cfg))
-    logging.disable(logging.INFO)  # mmengine tells of every parameter
-    model.init_weights()
-    logging.disable(logging.NOTSET)
+    with quiet():
+        model.init_weights()
     model.cfg = cfg
     return model.to(device).eval()
 
@@ -148,10 +148,17 @@ def _batches(model, shape, device):
     for number, path in enumerate(paths):
         if shape:
             image = cv2.imread(str(path))
+            if image is None:
+                raise _broken(path)
             picture = torch.from_numpy(cv2.resize(image, tuple(shape)[::-1])).permute(2, 0, 1)
             batches.append(_prepared(model, picture, tuple(shape), image.shape[:2], device))
             continue
-        data = pipeline(dict(img_path=str(path), img_id=number))
+        try:
+            data = pipeline(dict(img_path=str(path), img_id=number))
+        except AssertionError as error:
+            if 'failed to load image' not in str(error):
+                raise
+            raise _broken(path) from error
         batch = model.data_preprocessor(dict(inputs=[data['inputs']],
                                              data_samples=[data['data_samples']]))
         batches.append((batch['inputs'], [sample.metainfo for sample in batch['data_samples']]))
@@ -159,6 +166,10 @@ def _batches(model, shape, device):
     text = ', '.join(f'{height} x {width}' for height, width in sizes[:3])
     return batches, (f'{len(paths)} of {os.path.dirname(paths[0])}, {text}'
                      + (', ...' if len(sizes) > 3 else ''))
+
+
+def _broken(path):
+    return UserError(f'{path} cannot be decoded: take it out of the folder, or replace it')
 
 
 def _prepared(model, picture, size, original, device):

@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> str:
     if sources[0].results is None:
         print(f'{sources[0].run}: there are no predictions beside this run, so only its training '
               'is shown; lordre test CONFIG CHECKPOINT --json-out PREFIX writes them')
-    print(f'report: {path} ({os.path.getsize(path) / 2**20:.1f} MB)')
+    print(f'report: {path} ({os.path.getsize(path) / 2**20:.1f} MiB)')
     return path
 
 

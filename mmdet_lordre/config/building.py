@@ -1,12 +1,26 @@
-"""One line about a config from which nothing can be built."""
+"""Building what a config describes: without a word, or with one line about why it cannot be."""
+import io
+import logging
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 from mmengine.config import Config
 
 from ..errors import UserError
 from .keys import nodes_of
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what mmengine tells of every parameter, and pycocotools of every file."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(level)
 
 
 @contextmanager

@@ -3,11 +3,8 @@ import contextlib
 import copy
 import ctypes
 import gc
-import io
 import itertools
-import logging
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +18,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..analysis.complexity import complexity
+from ..analysis.speed import peak_memory
+from ..config.building import quiet
 from ..config.reading import dicts_in, type_name
 from .largest import largest_batch
 from .reading_once import ReadOnce
@@ -64,7 +63,7 @@ class Cost:
 def build(cfg: Config, device: str | None = None) -> nn.Module:
     """The model of a config with its first weights, as training begins."""
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    with _quiet():
+    with quiet():
         model = MODELS.build(copy.deepcopy(cfg.model))
         model.init_weights()
     model.to(device or get_device())
@@ -73,23 +72,12 @@ def build(cfg: Config, device: str | None = None) -> nn.Module:
     return model
 
 
-@contextlib.contextmanager
-def _quiet():
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(level)
-
-
 def batches_of(cfg: Config, count: int) -> tuple[list[dict], float]:
     """The first batches of the training data, and the seconds that loading one takes; no more than
     two where that is long."""
     loader = copy.deepcopy(cfg.train_dataloader)
     loader.update(num_workers=0, persistent_workers=False)
-    with _quiet():
+    with quiet():
         loader = Runner.build_dataloader(loader, seed=0)
     found = iter(loader)
     batches = [next(found)]  # the first one opens files
@@ -150,7 +138,7 @@ def measure_steps(cfg: Config, device: str | None = None, steps: int = 3,
     device = device or get_device()
     # one batch in all steps that count, so that they differ by what disturbs them alone
     batch, load = _typical(cfg)
-    with _quiet():
+    with quiet():
         largest = largest_batch(cfg)
     found = {}
     for precision in precisions:
@@ -232,14 +220,8 @@ def _from_here(device):
 
 def _held(device):
     """MiB held at most so far: by the process, or on the GPU."""
-    if device != 'cpu' and torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    with contextlib.suppress(OSError, StopIteration), open('/proc/self/status') as file:
-        return int(next(line for line in file if line.startswith('VmHWM:')).split()[1]) / 2**10
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float('nan')
-    # macOS counts bytes, others KiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        2**20 if sys.platform == 'darwin' else 2**10)
+    if device == 'cpu' or not torch.cuda.is_available():
+        # unlike the peak that is had elsewhere, this one begins at _from_here
+        with contextlib.suppress(OSError, StopIteration), open('/proc/self/status') as file:
+            return int(next(line for line in file if line.startswith('VmHWM:')).split()[1]) / 2**10
+    return peak_memory(device)

@@ -9,7 +9,7 @@ from mmdet_lordre.analysis.speed import peak_memory
 
 def test_peak_memory_grows_with_what_the_process_held():
     before = peak_memory('cpu')
-    assert 50 < before < 2**20, 'megabytes'
+    assert 50 < before < 2**20, 'MiB'
     # more than the process ever held, every page of it touched
     held = np.ones(int((before + 64) * 2**20 / 8))
     assert peak_memory('cpu') >= before + 60

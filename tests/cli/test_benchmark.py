@@ -1,5 +1,6 @@
 """tools/benchmark.py: what is measured, on what."""
 import functools
+import logging
 import re
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_the_script_on_noise(run_script, tmp_path):
     for _, median, low, high in rows:
         assert 0 <= float(low) <= float(median) <= float(high)
     assert re.search(r'^FPS +[\d.]+$', done.stdout, re.MULTILINE)
-    assert re.search(r'^peak memory +[1-9]\d* MB', done.stdout, re.MULTILINE)
+    assert re.search(r'^peak memory +[1-9]\d* MiB', done.stdout, re.MULTILINE)
 
 
 def test_winograd_needs_float32(tmp_path, error_line, capsys):
@@ -102,3 +103,27 @@ def test_compiled_for_one_size(trained, tmp_path, error_line):
 def test_no_size(tmp_path, error_line):
     line = error_line(benchmark, write_config(tmp_path / 'tiny.py'), '--device', 'cpu')
     assert 'give the size with --shape H W' in line
+
+
+def test_a_checkpoint_of_no_second_model(trained, error_line):
+    line = error_line(benchmark, *trained, '--vs-checkpoint', trained[1], *FEW)
+    assert f'--vs-checkpoint {trained[1]} is for --vs, which is not given' in line
+
+
+@pytest.mark.parametrize('shape', [['--shape', '64', '64'], []])
+def test_a_file_that_is_no_picture(trained, tmp_path, error_line, shape):
+    (tmp_path / 'a.png').write_bytes(b'broken')
+    line = error_line(benchmark, trained[0], *shape, *FEW, '--cfg-options',
+                      f'test_dataloader.dataset.data_root={tmp_path}/',
+                      'test_dataloader.dataset.data_prefix.img=')
+    assert f'{tmp_path}/a.png cannot be decoded: take it out' in line
+
+
+def test_what_is_logged_stays_so(tmp_path):
+    before = logging.root.manager.disable
+    logging.disable(logging.DEBUG)
+    try:
+        benchmark([write_config(tmp_path / 'tiny.py'), '--shape', '64', '64', *FEW])
+        assert logging.root.manager.disable == logging.DEBUG
+    finally:
+        logging.disable(before)
