@@ -217,7 +217,7 @@ def set_dataset_files(cfg: Config, split: str, ann_file: str, images: str) -> No
             # other classes of data set expect the files or the classes of their own data
             dataset['type'] = 'CocoDataset'
     kept = [_metric_of(metric, ann_file) for metric in evaluators(cfg, split)
-            if 'ann_file' in metric or type_name(metric).startswith('Coco')]
+            if 'ann_file' in metric or 'Coco' in type_name(metric)]
     # a metric that reads files of its own (LVIS) has nothing to say about these images
     cfg[f'{split}_evaluator'] = kept or [_metric_of({}, ann_file)]
 

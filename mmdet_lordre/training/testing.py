@@ -180,7 +180,7 @@ def _own_data(cfg, testing):
 
 def _set_metrics(cfg, testing):
     found = evaluators(cfg, 'test')
-    coco = [metric for metric in found if type_name(metric).startswith('Coco')]
+    coco = [metric for metric in found if 'Coco' in type_name(metric)]
     if (testing.metrics or testing.prefix) and not coco:
         raise UserError(f'--eval and --json-out need a COCO metric in test_evaluator; the '
                         f'config has {", ".join(str(m.get("type")) for m in found)}')

@@ -1,5 +1,6 @@
 """Whole reports: files in, a page and numbers out; wrong files in one line."""
 import json
+import os
 import re
 from pathlib import Path
 
@@ -132,11 +133,13 @@ def test_the_page_does_not_grow_with_the_mistakes(tmp_path):
     assert sum(path.count('L') for path, *_ in whole['t'] + whole['d']) < 12_000
 
 
-def test_again_and_over_foreign_files(made, tmp_path):
+def test_again_and_over_foreign_files(made, tmp_path, capsys):
     folder, _, _ = made
     options = ['--results', f'{folder}/results.json', '--ann', f'{folder}/truth.json',
                '--resamples', '2']
-    report([*options, '--out', str(tmp_path / 'a')])
+    page = report([*options, '--out', str(tmp_path / 'a')])
+    size = os.path.getsize(page) / 2**20
+    assert f'report: {page} ({size:.1f} MiB)' in capsys.readouterr().out
     report([*options, '--out', str(tmp_path / 'a')])  # its own files
     (tmp_path / 'b').mkdir()
     (tmp_path / 'b' / 'report.html').write_text('mine')
