@@ -42,8 +42,7 @@ def neighbor_pattern(neighbors: int, class_grids: Sequence[int], mask_grids: Seq
     return patterns[neighbors]
 
 
-def neighbor_index(class_grid: int, mask_grid: int, pattern: str,
-                   device: torch.device | str | None = None) -> Tensor:
+def neighbor_index(class_grid: int, mask_grid: int, pattern: str) -> Tensor:
     """Cells of the mask grid that each cell of the class grid gathers.
 
     Class cell (r, c) lies at (r, c) * (mask_grid - 1) / (class_grid - 1) of the mask grid. The
@@ -54,7 +53,6 @@ def neighbor_index(class_grid: int, mask_grid: int, pattern: str,
         class_grid: Cells along a side of the class grid.
         mask_grid: Cells along a side of the mask grid.
         pattern: From :func:`neighbor_pattern`.
-        device: Where the result goes.
 
     Returns:
         LongTensor (class_grid ** 2, k, 2): row and column of the k neighbors of each class cell,
@@ -84,4 +82,4 @@ def neighbor_index(class_grid: int, mask_grid: int, pattern: str,
         index = position.new_zeros(len(position), 0, 2)
     else:
         raise ValueError(f'unknown pattern of neighbors: {pattern!r}')
-    return index.clamp_(0, mask_grid - 1).long().to(device)
+    return index.clamp_(0, mask_grid - 1).long()

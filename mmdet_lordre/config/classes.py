@@ -6,7 +6,6 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config, ConfigDict
 
-from ..checkpoints.safe_load import read_checkpoint
 from ..errors import UserError
 from ..text import listed, plural
 from ..visualization.palette import class_palette
@@ -75,17 +74,8 @@ def _metainfo(dataset: dict) -> dict:
     return own if own.get('classes') else getattr(_class_of(dataset), 'METAINFO', {})
 
 
-def classes_of_checkpoint(path: str) -> tuple[tuple[str, ...] | None, Sequence | None]:
-    """(classes, palette) that a checkpoint was trained on; None for what it does not say.
-
-    Raises:
-        UserError: The file cannot be read, or its class names are no names.
-    """
-    return classes_in(read_checkpoint(path), path)
-
-
 def classes_in(checkpoint: dict, path: str) -> tuple[tuple[str, ...] | None, Sequence | None]:
-    """The same of a checkpoint that was read.
+    """(classes, palette) that a checkpoint was trained on; None for what it does not say.
 
     Args:
         checkpoint: With or without ``meta``.
@@ -124,23 +114,6 @@ def differing_classes(before: Sequence[str], now: Sequence[str]) -> str:
     return (f'{plural(len(before), "class")} before, {len(now)} now'
             + (f'; no longer: {listed(gone)}' if gone else '')
             + (f'; new: {listed(new)}' if new else ''))
-
-
-def use_checkpoint_classes(cfg: Config, path: str) -> tuple[str, ...] | None:
-    """Give a config the classes of a checkpoint, when it names any.
-
-    Args:
-        cfg: Changed in place.
-        path: Of the checkpoint.
-
-    Returns:
-        The classes, or None.
-    """
-    classes, palette = classes_of_checkpoint(path)
-    if classes and classes != class_names_of(cfg):
-        set_classes(cfg, classes, palette)
-        # a metric without an annotation file of its own keeps working by name
-    return classes
 
 
 def _takes_num_classes(type_: str | type) -> bool:

@@ -59,16 +59,15 @@ class CheckedPart:
 
 
 def check_part(name: str, part: CocoData, look_at_images: bool = True, need_masks: bool = True,
-               upright: bool = True, decode: bool = True) -> CheckedPart:
+               upright: bool = True) -> CheckedPart:
     """Check one part.
 
     Args:
         name: 'train', 'val' or 'test'.
         part: As :func:`~.formats.open_data` gives it.
-        look_at_images: Whether images are opened, and decoded if ``decode``.
+        look_at_images: Whether images are decoded, to find those that are damaged.
         need_masks: Whether an annotation without a mask is a problem.
         upright: Whether images are turned by their orientation tag when they are read.
-        decode: Whether each image is decoded, to find those that are damaged.
 
     Raises:
         UserError: Something that training would misread.
@@ -91,7 +90,7 @@ def check_part(name: str, part: CocoData, look_at_images: bool = True, need_mask
     problems += unusual_for_class(data, objects)
     problems += listed_image_problems(data, thorough=True)
     if folder:
-        problems += image_file_problems(data, folder, upright=upright, thorough=decode)
+        problems += image_file_problems(data, folder, upright=upright, thorough=True)
     return CheckedPart(name, part.source, folder, data, notes, problems,
                        usable_annotations(data, problems))
 

@@ -26,18 +26,17 @@ def subset(data: dict, chosen: np.ndarray) -> dict:
         if annotation.get('image_id') in ids])
 
 
-def mended(part: CocoData, look_at_images: bool = True) -> tuple[dict, list[str]]:
+def mended(part: CocoData) -> tuple[dict, list[str]]:
     """Annotations of a part with what can be put right without guessing, and what that was.
 
     Args:
         part: As :func:`~.formats.open_data` gives it.
-        look_at_images: Whether names and sizes of images are mended, too.
 
     Raises:
         UserError: Something that training would misread.
     """
     repairs = Repairs(part.data, part.source)
-    repairs.make(part.folder if look_at_images and part.folder else None)
+    repairs.make(part.folder or None)
     class_names(repairs.data, part.source)
     return repairs.data, repairs.notes
 

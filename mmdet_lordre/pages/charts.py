@@ -86,7 +86,7 @@ def line_chart(series: Sequence[Series], title: str, x_label: str = '', y_label:
     return _figure(title, parts, size, [(line.name, color) for line, _, _, color in lines])
 
 
-def bar_chart(names: Sequence[str], values: Sequence[float], title: str, most: float | None = None,
+def bar_chart(names: Sequence[str], values: Sequence[float], title: str,
               intervals: Sequence[tuple[float, float]] | None = None, digits: int = 3,
               colors: Sequence[int] | None = None) -> Markup:
     """Horizontal bars, one below the other, with names and numbers.
@@ -95,7 +95,6 @@ def bar_chart(names: Sequence[str], values: Sequence[float], title: str, most: f
         names: One for each bar.
         values: 0 or more; NaN has no bar.
         title: What the chart shows.
-        most: The value of a bar of full length; by default the largest.
         intervals: Lower and upper end of each, drawn as whiskers.
         digits: Decimals of the numbers.
         colors: Number of a color for each; by default all have the first.
@@ -105,7 +104,7 @@ def bar_chart(names: Sequence[str], values: Sequence[float], title: str, most: f
         return Markup('<p class="none">nothing to draw: {}</p>').format(printable(title))
     values = np.asarray(values, float)
     ends = [values] + ([np.asarray(intervals, float).ravel()] if intervals is not None else [])
-    most = most or max((float(np.nanmax(v)) for v in ends if np.isfinite(v).any()), default=1) or 1
+    most = max((float(np.nanmax(v)) for v in ends if np.isfinite(v).any()), default=1) or 1
     step, left, width = 24, 150, 560
     full = width - left - 64
     parts = []

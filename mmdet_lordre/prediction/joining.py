@@ -21,6 +21,9 @@ _WHOLE = 0.85
 #: Share of the score of a piece that another one must have to be part of the same object; else it
 #: is a poor guess at it.
 AS_SURE = 0.5
+#: Pixels between a mask and the border of its tile up to which it counts as cut: networks rarely
+#: reach the border.
+_MARGIN = 2
 
 
 @dataclass(frozen=True)
@@ -80,20 +83,19 @@ class Joined:
     cut: bool
 
 
-def is_cut(box: Sequence[float], window: Window, size: tuple[int, int], margin: int = 2) -> bool:
+def is_cut(box: Sequence[float], window: Window, size: tuple[int, int]) -> bool:
     """Whether a box reaches a border of a tile that is none of the picture's.
 
     Args:
         box: x1, y1, x2, y2 in the picture.
         window: The tile.
         size: (height, width) of the picture.
-        margin: Pixels to the border: networks rarely reach it.
     """
     x1, y1, x2, y2 = box
-    return bool((window.x > 0 and x1 < window.x + margin)
-                or (window.y > 0 and y1 < window.y + margin)
-                or (window.x + window.width < size[1] and x2 > window.x + window.width - margin)
-                or (window.y + window.height < size[0] and y2 > window.y + window.height - margin))
+    return bool((window.x > 0 and x1 < window.x + _MARGIN)
+                or (window.y > 0 and y1 < window.y + _MARGIN)
+                or (window.x + window.width < size[1] and x2 > window.x + window.width - _MARGIN)
+                or (window.y + window.height < size[0] and y2 > window.y + window.height - _MARGIN))
 
 
 def join(pieces: Sequence[Piece], windows: Sequence[Window],

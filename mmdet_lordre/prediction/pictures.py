@@ -119,11 +119,6 @@ def pixels_of(array: object) -> np.ndarray:
     return np.ascontiguousarray(array[..., :3])
 
 
-def has_image_ending(path: str | os.PathLike) -> bool:
-    """Whether a file is called like a picture."""
-    return os.path.splitext(os.fspath(path))[1].lower() in IMAGE_ENDINGS
-
-
 def passed_over(names: Iterable[str], looked_at: Sequence[str]) -> str:
     """A line on pictures of other endings than those that are looked at; empty for none.
 

@@ -48,6 +48,6 @@ def boundary(crop: Crop, distance: int) -> np.ndarray:
     return crop.bitmap - inner
 
 
-def boundary_distance(width: int, height: int, ratio: float = 0.02) -> int:
-    """Pixels that the boundary is wide in an image: a part of its diagonal, 1 at least."""
-    return max(1, round(ratio * float(np.hypot(height, width))))
+def boundary_distance(width: int, height: int) -> int:
+    """Pixels that the boundary is wide in an image: 2 % of its diagonal, 1 at least."""
+    return max(1, round(0.02 * float(np.hypot(height, width))))

@@ -35,7 +35,7 @@ class Matches:
         return self.truth[:, t, a], self.ignored[:, t, a]
 
 
-def match(table: Table, pairs: Overlaps | None = None, thresholds: np.ndarray = THRESHOLDS,
+def match(table: Table, pairs: Overlaps | None = None,
           areas: tuple[str, ...] = tuple(AREAS)) -> Matches:
     """Give every detection, in the order of the scores, the best object that is still free.
 
@@ -46,18 +46,17 @@ def match(table: Table, pairs: Overlaps | None = None, thresholds: np.ndarray = 
     Args:
         table: What was found and what is there.
         pairs: Overlaps of detections and objects of one class; by default those of the masks.
-        thresholds: Of IoU, ascending.
         areas: Names of :data:`~mmdet_lordre.reporting.table.AREAS`.
     """
     pairs = table.same_class() if pairs is None else pairs
-    pairs = pairs.subset(pairs.iou >= thresholds[0] - 1e-9)
+    pairs = pairs.subset(pairs.iou >= THRESHOLDS[0] - 1e-9)
     truth = table.truth
     outside = np.stack([(truth.area < AREAS[a][0]) | (truth.area > AREAS[a][1])
                         for a in areas], 1) | truth.crowd[:, None]
     rows, row = np.unique(pairs.detection, return_inverse=True)
-    result = Matches(thresholds, tuple(areas), rows,
-                     np.full((len(rows), len(thresholds), len(areas)), -1, np.int32),
-                     np.zeros((len(rows), len(thresholds), len(areas)), bool))
+    result = Matches(THRESHOLDS, tuple(areas), rows,
+                     np.full((len(rows), len(THRESHOLDS), len(areas)), -1, np.int32),
+                     np.zeros((len(rows), len(THRESHOLDS), len(areas)), bool))
     if len(rows):
         for group in _groups(table, pairs, row, rows):
             _match_groups(result, group, truth.crowd, outside)

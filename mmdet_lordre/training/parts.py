@@ -8,6 +8,9 @@ from torch import nn
 
 from ..errors import UserError
 
+#: Pixels of the blank square picture that is put through backbone and neck.
+_SIDE = 256
+
 
 @contextmanager
 def neck_explained(model: nn.Module) -> Iterator[None]:
@@ -27,14 +30,13 @@ def neck_explained(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def misfit(model: nn.Module, side: int = 256) -> str | None:
+def misfit(model: nn.Module) -> str | None:
     """Why a detector that fails at its first step does so, if it is for its neck.
 
     Libraries' necks say so by a bare assertion, or by the shape of a convolution's weights.
 
     Args:
         model: With ``backbone`` and ``neck``.
-        side: Pixels of the blank square picture that is put through both.
 
     Returns:
         The text of an error, or None if they fit.
@@ -48,7 +50,7 @@ def misfit(model: nn.Module, side: int = 256) -> str | None:
     try:
         device = next(model.parameters()).device
         try:
-            maps = backbone(torch.zeros(1, 3, side, side, device=device))
+            maps = backbone(torch.zeros(1, 3, _SIDE, _SIDE, device=device))
         except Exception:  # then it is not the neck
             return None
         try:

@@ -1,15 +1,9 @@
 """One list of classes everywhere in a config; own data put in."""
 import pytest
-import torch
 from mmdet.evaluation import CocoMetric
 from mmengine.config import Config
 
-from mmdet_lordre.config.classes import (
-    class_names_of,
-    classes_of_checkpoint,
-    set_classes,
-    use_checkpoint_classes,
-)
+from mmdet_lordre.config.classes import class_names_of, classes_in, set_classes
 from mmdet_lordre.config.own_data import use_own_data
 from mmdet_lordre.datasets.coco_file import find_images, read_annotations
 from mmdet_lordre.errors import UserError
@@ -155,19 +149,15 @@ def test_categories_that_are_none(tmp_path, categories, said):
         use_own_data(config(), path)
 
 
-def test_classes_of_a_checkpoint(tmp_path):
-    path = str(tmp_path / 'x.pth')
+def test_classes_of_a_checkpoint():
     palette = [(1, 2, 3), (4, 5, 6)]
-    torch.save(dict(meta=dict(dataset_meta=dict(CLASSES=('a', 'b'), palette=palette))), path)
-    assert classes_of_checkpoint(path) == (('a', 'b'), palette)
+    said = classes_in(dict(meta=dict(dataset_meta=dict(CLASSES=('a', 'b'), palette=palette))), 'x')
+    assert said == (('a', 'b'), palette)
     cfg = config()
-    assert use_checkpoint_classes(cfg, path) == ('a', 'b')
+    set_classes(cfg, *said)
     assert cfg.model.mask_head.num_classes == 2
     assert list(cfg.test_dataloader.dataset.metainfo.palette[1]) == [4, 5, 6]
-    torch.save(dict(meta=dict(CLASSES=['a'])), path)  # mmdet 2
-    assert classes_of_checkpoint(path) == (('a',), None)
-    torch.save(dict(state_dict={}), path)
-    assert classes_of_checkpoint(path) == (None, None)
-    torch.save(dict(meta=dict(dataset_meta=dict(classes=[1, 2]))), path)
-    with pytest.raises(UserError, match='damaged'):
-        classes_of_checkpoint(path)
+    assert classes_in(dict(meta=dict(CLASSES=['a'])), 'x') == (('a',), None)  # mmdet 2
+    assert classes_in(dict(state_dict={}), 'x') == (None, None)
+    with pytest.raises(UserError, match='x: its list of classes is damaged'):
+        classes_in(dict(meta=dict(dataset_meta=dict(classes=[1, 2]))), 'x')

@@ -13,6 +13,9 @@ from ..network import Network
 if TYPE_CHECKING:
     import onnxruntime
 
+#: Masks less similar are not of a pair.
+_LEAST_IOU = 0.9
+
 
 @dataclass
 class Agreement:
@@ -89,9 +92,8 @@ def onnx_instances(session: 'onnxruntime.InferenceSession', images: Tensor, mask
     return results
 
 
-def compare(ours: list[dict], theirs: list[dict], floor: float = 0.0, margin: float = 1e-3,
-            least_iou: float = 0.9,
-            names: tuple[str, str] = ('PyTorch', 'onnxruntime')) -> Agreement:
+def compare(ours: list[dict], theirs: list[dict], floor: float = 0.0, margin: float = 1e-3
+            ) -> Agreement:
     """Pair detections image by image: equal label, most similar mask.
 
     Args:
@@ -99,8 +101,6 @@ def compare(ours: list[dict], theirs: list[dict], floor: float = 0.0, margin: fl
         theirs: The same of the other side.
         floor: Scores below it are left out.
         margin: Nor is one expected to have a partner that lies as near above it.
-        least_iou: Masks less similar are not of a pair.
-        names: Of the sides, for the messages.
     """
     total = Agreement()
     for a, b in zip(ours, theirs, strict=True):
@@ -112,16 +112,16 @@ def compare(ours: list[dict], theirs: list[dict], floor: float = 0.0, margin: fl
             # of equal masks the one with the nearest score
             j = max(left, key=lambda j: (round(iou[i, j], 3), -abs(a['scores'][i]
                                                                   - b['scores'][j])), default=None)
-            if j is None or iou[i, j] < least_iou:
+            if j is None or iou[i, j] < _LEAST_IOU:
                 if a['scores'][i] > floor + margin:
-                    result.missing.append((names[0], int(a['labels'][i]), float(a['scores'][i])))
+                    result.missing.append(('PyTorch', int(a['labels'][i]), float(a['scores'][i])))
                 continue
             left.remove(j)
             result.matched += 1
             result.worst_iou = min(result.worst_iou, float(iou[i, j]))
             result.score_difference = max(result.score_difference,
                                           abs(float(a['scores'][i] - b['scores'][j])))
-        result.missing += [(names[1], int(b['labels'][j]), float(b['scores'][j])) for j in left
+        result.missing += [('onnxruntime', int(b['labels'][j]), float(b['scores'][j])) for j in left
                            if b['scores'][j] > floor + margin]
         total = total + result
     return total
