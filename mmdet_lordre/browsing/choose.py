@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..datasets.annotation_rules import Problem
-from ..datasets.doubts import Objects
+from ..datasets.doubts import LearnedObjects
 from ..text import plural
 
 
@@ -24,7 +24,7 @@ class Shown:
     note: str = ''
 
 
-def chosen_objects(objects: Objects, label: int, count: int, seed: int = 0) -> list[Shown]:
+def chosen_objects(objects: LearnedObjects, label: int, count: int, seed: int = 0) -> list[Shown]:
     """Objects of a class, drawn by lot, each from another image as long as there are others.
 
     Args:
@@ -45,13 +45,13 @@ def chosen_objects(objects: Objects, label: int, count: int, seed: int = 0) -> l
     return [Shown(int(objects.index[at])) for at in chosen]
 
 
-def by_area(objects: Objects, count: int, largest: bool) -> list[Shown]:
+def by_area(objects: LearnedObjects, count: int, largest: bool) -> list[Shown]:
     """The largest or the smallest objects."""
     order = np.argsort(-objects.area if largest else objects.area, kind='stable')[:count]
     return [Shown(int(objects.index[at])) for at in order]
 
 
-def crowded_images(objects: Objects, count: int) -> list[Shown]:
+def crowded_images(objects: LearnedObjects, count: int) -> list[Shown]:
     """The images with the most objects."""
     images, numbers = np.unique(objects.image, return_counts=True)
     order = np.argsort(-numbers, kind='stable')[:count]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..datasets.annotation_rules import KINDS, category_name
 from ..datasets.checking import CheckedPart
-from ..datasets.doubts import objects_of
+from ..datasets.doubts import learned_objects
 from ..errors import UserError
 from ..files import atomic_write
 from ..pages import bar_chart, thumbnail, write_page
@@ -108,7 +108,7 @@ def _write_picture(path: str, picture: np.ndarray) -> None:
 def _figures(part: CheckedPart) -> dict:
     """What the page says of a part."""
     data = part.data
-    objects = objects_of(data, part.problems)
+    objects = learned_objects(data, part.problems)
     counts = np.bincount(objects.image, minlength=len(data['images']))
     sides = np.sqrt(np.maximum(objects.area, 0))
     classes = []

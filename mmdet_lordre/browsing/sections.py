@@ -6,7 +6,7 @@ import numpy as np
 
 from ..datasets.annotation_rules import KINDS, category_name
 from ..datasets.checking import CheckedPart
-from ..datasets.doubts import objects_of
+from ..datasets.doubts import learned_objects
 from ..text import plural, printable
 from .choose import (
     Shown,
@@ -66,7 +66,7 @@ def sections_of(part: CheckedPart, tiles: Tiles, count: int = 24, seed: int = 0
         seed: For those that are drawn by lot.
     """
     data = part.data
-    objects = objects_of(data, part.problems)
+    objects = learned_objects(data, part.problems)
 
     def section(group, title, note, shown):
         drawn = [tile for tile in (draw(part, tiles, one) for one in shown) if tile is not None]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ..text import quoted
 from .annotation_rules import KINDS, STOP, Problem, annotation_problems, category_name
 from .coco_file import class_names
-from .doubts import annotated_twice, objects_of, unusual_for_class
+from .doubts import annotated_twice, learned_objects, unusual_for_class
 from .formats import CocoData
 from .image_rules import image_file_problems, listed_image_problems
 from .kept_rules import unusual_annotations
@@ -84,7 +84,7 @@ def check_part(name: str, part: CocoData, look_at_images: bool = True, need_mask
     apart = refuse_other_units(data, part.source)
     notes += [apart] if apart else []
     problems = list(annotation_problems(data, need_masks))
-    objects = objects_of(data, problems)
+    objects = learned_objects(data, problems)
     problems += unusual_annotations(data, problems)
     problems += annotated_twice(data, objects)
     problems += unusual_for_class(data, objects)

@@ -25,7 +25,7 @@ _LEAST = (0.2, 0.15, 0.05)
 
 
 @dataclass
-class Objects:
+class LearnedObjects:
     """The M objects of a file that are learned.
 
     Attributes:
@@ -45,7 +45,7 @@ class Objects:
         return len(self.index)
 
 
-def objects_of(data: dict, problems: Iterable[Problem] = ()) -> Objects:
+def learned_objects(data: dict, problems: Iterable[Problem] = ()) -> LearnedObjects:
     """Objects that are learned, without crowds.
 
     Args:
@@ -61,10 +61,10 @@ def objects_of(data: dict, problems: Iterable[Problem] = ()) -> Objects:
     table = np.array(rows, float).reshape(-1, 8)
     boxes = table[:, 3:7].copy()
     boxes[:, 2:] += boxes[:, :2]
-    return Objects(*table[:, :3].astype(np.int64).T, boxes, table[:, 7])
+    return LearnedObjects(*table[:, :3].astype(np.int64).T, boxes, table[:, 7])
 
 
-def annotated_twice(data: dict, objects: Objects) -> Iterator[Problem]:
+def annotated_twice(data: dict, objects: LearnedObjects) -> Iterator[Problem]:
     """Objects that an earlier annotation of the same image shows, too.
 
     Args:
@@ -120,7 +120,7 @@ def _one_object(data, objects, one, other):
     return overlap >= (TWICE if same_class else TWICE_OF_TWO_CLASSES)
 
 
-def unusual_for_class(data: dict, objects: Objects) -> Iterator[Problem]:
+def unusual_for_class(data: dict, objects: LearnedObjects) -> Iterator[Problem]:
     """Objects whose area or shape is far from that of their class, the farthest first.
 
     Distances are measured from the median, in standard deviations that outliers do not change

@@ -8,6 +8,7 @@ import copy
 import importlib.util
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -77,12 +78,12 @@ def run_coco_eval(coco_gt: COCO, results: list[dict], iou_type: str, *, cat_ids:
             from faster_coco_eval import COCO as FasterCOCO
             from faster_coco_eval import COCOeval_faster
             # with both libraries the evaluator writes into the annotations
-            gt = _coco_of(copy.deepcopy(coco_gt.dataset), FasterCOCO)
-            evaluator = COCOeval_faster(gt, _detections(gt, results, FasterCOCO), iou_type,
+            gt = coco_of(copy.deepcopy(coco_gt.dataset), FasterCOCO)
+            evaluator = COCOeval_faster(gt, detections_of(gt, results, FasterCOCO), iou_type,
                                         print_function=lambda *_: None)
         else:
-            gt = _coco_of(copy.deepcopy(coco_gt.dataset), COCO)
-            evaluator = COCOeval(gt, _detections(gt, results, COCO), iou_type)
+            gt = coco_of(copy.deepcopy(coco_gt.dataset), COCO)
+            evaluator = COCOeval(gt, detections_of(gt, results, COCO), iou_type)
         params = evaluator.params
         params.catIds, params.imgIds = list(cat_ids), list(img_ids)
         params.maxDets = list(max_dets)
@@ -123,17 +124,30 @@ def mean_of_valid(values: np.ndarray) -> float:
     return round(round(float(np.mean(values)), 12), 6) if values.size else -1.0
 
 
-def _coco_of(dataset, cls):
+def coco_of(dataset: dict, cls: type) -> Any:
+    """An indexed COCO data set.
+
+    Args:
+        dataset: What its file would hold; it becomes the data set's own.
+        cls: ``COCO`` of one of both libraries.
+    """
     coco = cls()
     coco.dataset = dataset
     coco.createIndex()
     return coco
 
 
-def _detections(coco_gt, results, cls):
+def detections_of(coco_gt: Any, results: Sequence[dict], cls: type) -> Any:
+    """What was found, as an indexed COCO data set; ``results`` may be empty.
+
+    Args:
+        coco_gt: The ground truth.
+        results: As in a file of results.
+        cls: ``COCO`` of one of both libraries.
+    """
     if results:
         return coco_gt.loadRes(copy.deepcopy(results))
     # loadRes looks at the first result; without one the index is made here
-    return _coco_of(dict(images=list(coco_gt.dataset['images']),
-                         categories=copy.deepcopy(coco_gt.dataset['categories']),
-                         annotations=[]), cls)
+    return coco_of(dict(images=list(coco_gt.dataset['images']),
+                        categories=copy.deepcopy(coco_gt.dataset['categories']),
+                        annotations=[]), cls)

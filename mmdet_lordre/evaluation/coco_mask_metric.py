@@ -85,12 +85,12 @@ class CocoMaskMetric(CocoMetric):
         """
         for sample in data_samples:
             pred = sample['pred_instances']
-            result = dict(img_id=sample['img_id'], scores=_array(pred['scores']),
-                          labels=_array(pred['labels']))
+            result = dict(img_id=sample['img_id'], scores=array_of(pred['scores']),
+                          labels=array_of(pred['labels']))
             if 'masks' in pred:
                 result['masks'] = to_rles(pred['masks'])
             if 'mask_scores' in pred:
-                result['mask_scores'] = _array(pred['mask_scores'])
+                result['mask_scores'] = array_of(pred['mask_scores'])
             result['bboxes'] = self._boxes(pred, result)
             height, width = sample['ori_shape'][:2]
             truth = dict(width=width, height=height, img_id=sample['img_id'])
@@ -104,7 +104,7 @@ class CocoMaskMetric(CocoMetric):
     @staticmethod
     def _boxes(pred, result):
         if 'bboxes' in pred:
-            return _array(pred['bboxes']).reshape(-1, 4)
+            return array_of(pred['bboxes']).reshape(-1, 4)
         boxes = np.zeros((len(result['labels']), 4))
         if len(boxes):
             boxes = np.asarray(mask_util.toBbox(result['masks']), dtype=float)
@@ -286,7 +286,8 @@ def to_rles(masks: object) -> list[dict]:
     return out
 
 
-def _array(values):
+def array_of(values: torch.Tensor | Sequence) -> np.ndarray:
+    """A tensor, wherever it is and of whatever type, or a sequence as an array."""
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         # numpy has no bfloat16

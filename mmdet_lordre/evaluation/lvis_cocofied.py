@@ -14,8 +14,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from ..text import agree, plural
-from .coco_backend import _coco_of, _detections, mean_of_valid
-from .coco_mask_metric import _array, to_rles
+from .coco_backend import coco_of, detections_of, mean_of_valid
+from .coco_mask_metric import array_of, to_rles
 from .lvis_cocofied_subset import COCO_CATEGORIES
 
 _AREAS = ('all', 'small', 'medium', 'large')
@@ -94,8 +94,8 @@ class LVISMaskMetric(BaseMetric):
             if sample['img_id'] in self._image_ids:
                 pred = sample['pred_instances']
                 self.results.append(dict(
-                    image_id=sample['img_id'], scores=_array(pred['scores']),
-                    labels=_array(pred['labels']), masks=to_rles(pred['masks'])))
+                    image_id=sample['img_id'], scores=array_of(pred['scores']),
+                    labels=array_of(pred['labels']), masks=to_rles(pred['masks'])))
 
     def evaluate(self, size: int) -> dict:
         """Evaluate what all processes have gathered; nothing if there is nothing to compare."""
@@ -164,8 +164,8 @@ class LVISMaskMetric(BaseMetric):
         from faster_coco_eval import COCO, COCOeval_faster
         with contextlib.redirect_stdout(io.StringIO()):
             # the library writes into what it is given
-            truth = _coco_of(copy.deepcopy(self._data), COCO)
-            evaluator = COCOeval_faster(truth, _detections(truth, entries, COCO), 'segm',
+            truth = coco_of(copy.deepcopy(self._data), COCO)
+            evaluator = COCOeval_faster(truth, detections_of(truth, entries, COCO), 'segm',
                                         print_function=lambda *_: None, lvis_style=True)
             evaluator.params.maxDets = [self.max_dets]
             evaluator.evaluate()

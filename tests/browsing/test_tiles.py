@@ -20,7 +20,7 @@ from mmdet_lordre.browsing.mosaic import file_name, mosaic
 from mmdet_lordre.browsing.sections import Section, Tile
 from mmdet_lordre.browsing.tiles import Tiles
 from mmdet_lordre.datasets.annotation_rules import Problem, encode_segmentation
-from mmdet_lordre.datasets.doubts import Objects, objects_of
+from mmdet_lordre.datasets.doubts import LearnedObjects, learned_objects
 
 HEIGHT, WIDTH = 60, 80
 
@@ -145,9 +145,10 @@ def test_bad_entries_are_drawn_or_left_out(change):
 def objects(images, labels=None, areas=None):
     images = np.array(images, int)
     count = len(images)
-    return Objects(np.arange(count) + 100, images,
-                   np.zeros(count, int) if labels is None else np.array(labels),
-                   np.zeros((count, 4)), np.arange(count, 0, -1.0) if areas is None else areas)
+    return LearnedObjects(
+        np.arange(count) + 100, images,
+        np.zeros(count, int) if labels is None else np.array(labels),
+        np.zeros((count, 4)), np.arange(count, 0, -1.0) if areas is None else areas)
 
 
 def test_each_object_from_another_image():
@@ -206,4 +207,4 @@ def test_file_names(title, name):
 def test_objects_of_a_file_are_numbered_by_it():
     data = data_of([[5, 5, 25, 5, 25, 25, 5, 25]], [])
     data['annotations'][0]['iscrowd'] = 1
-    assert objects_of(data).index.tolist() == [1]
+    assert learned_objects(data).index.tolist() == [1]

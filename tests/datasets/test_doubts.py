@@ -4,7 +4,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from mmdet_lordre.datasets.annotation_rules import annotation_problems
-from mmdet_lordre.datasets.doubts import annotated_twice, objects_of, unusual_for_class
+from mmdet_lordre.datasets.doubts import annotated_twice, learned_objects, unusual_for_class
 from mmdet_lordre.datasets.pictures_twice import pictures_twice
 
 from .pictures import texture
@@ -26,7 +26,7 @@ def data_of(*objects, images=3):
 
 
 def twice(data):
-    objects = objects_of(data, list(annotation_problems(data)))
+    objects = learned_objects(data, list(annotation_problems(data)))
     return [str(problem) for problem in annotated_twice(data, objects)]
 
 
@@ -85,7 +85,7 @@ def test_as_an_oracle_finds_them():
 
 
 def unusual(data):
-    objects = objects_of(data, list(annotation_problems(data)))
+    objects = learned_objects(data, list(annotation_problems(data)))
     return [str(problem) for problem in unusual_for_class(data, objects)]
 
 

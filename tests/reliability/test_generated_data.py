@@ -17,7 +17,7 @@ from mmdet_lordre.datasets.annotation_rules import (
     check_structure,
     cleaned,
 )
-from mmdet_lordre.datasets.doubts import annotated_twice, objects_of, unusual_for_class
+from mmdet_lordre.datasets.doubts import annotated_twice, learned_objects, unusual_for_class
 from mmdet_lordre.datasets.image_rules import image_file_problems, listed_image_problems
 from mmdet_lordre.datasets.kept_rules import unusual_annotations
 from mmdet_lordre.errors import UserError
@@ -107,7 +107,7 @@ def examine(data, files, family):
         except UserError:
             return
         found = list(annotation_problems(data, need_masks=True))
-        objects = objects_of(data, found)
+        objects = learned_objects(data, found)
         problems = [*found, *unusual_annotations(data, found), *annotated_twice(data, objects),
                     *unusual_for_class(data, objects),
                     *listed_image_problems(data, thorough=True),

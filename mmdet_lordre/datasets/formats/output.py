@@ -100,7 +100,8 @@ class Images:
             yield name, image, self._objects.get(image['id'], [])
 
 
-def objects_of(annotations: list[dict], image: dict, lost: Counter) -> Iterator[tuple[dict, dict]]:
+def objects_with_masks(annotations: list[dict], image: dict, lost: Counter
+                       ) -> Iterator[tuple[dict, dict]]:
     """(annotation, run lengths) of the objects that a format without crowds can say.
 
     Args:

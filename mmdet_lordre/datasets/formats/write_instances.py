@@ -12,7 +12,7 @@ from ...errors import UserError
 from ...masks import mask_areas
 from ...text import quoted
 from .coco_data import CocoData
-from .output import Images, objects_of, safe_name
+from .output import Images, objects_with_masks, safe_name
 
 
 def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) -> None:
@@ -37,7 +37,7 @@ def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) ->
         target = os.path.join(folder, 'images', part) if copy else None
         for name, image, annotations in Images(data, target):
             by_class: dict[int, list[dict]] = {}
-            for annotation, encoded in objects_of(annotations, image, lost):
+            for annotation, encoded in objects_with_masks(annotations, image, lost):
                 by_class.setdefault(annotation['category_id'], []).append(encoded)
             *below, base = posixpath.splitext(name)[0].split('/')
             for category, masks in by_class.items():

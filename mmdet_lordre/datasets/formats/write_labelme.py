@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as mask_api
 
 from .coco_data import CocoData
-from .output import Images, objects_of, parts_of, write_text
+from .output import Images, objects_with_masks, parts_of, write_text
 
 #: Whose files these are like; it knows masks.
 _VERSION = '5.5.0'
@@ -35,7 +35,8 @@ def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) ->
         names = {category['id']: category['name'] for category in data.data['categories']}
         for name, image, annotations in Images(data, place if copy else None):
             shapes = []
-            for number, (annotation, encoded) in enumerate(objects_of(annotations, image, lost), 1):
+            objects = objects_with_masks(annotations, image, lost)
+            for number, (annotation, encoded) in enumerate(objects, 1):
                 shapes += _shapes(annotation, encoded, names[annotation['category_id']], number)
             text = json.dumps(dict(
                 version=_VERSION, flags={}, shapes=shapes, imagePath=posixpath.basename(name),

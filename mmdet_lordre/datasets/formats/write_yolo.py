@@ -8,7 +8,7 @@ from pycocotools import mask as mask_api
 
 from ...masks.runs import filled_runs
 from .coco_data import CocoData
-from .output import Images, objects_of, parts_of, write_text
+from .output import Images, objects_with_masks, parts_of, write_text
 from .run_lengths import outlines
 
 
@@ -30,7 +30,7 @@ def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) ->
         target = os.path.join(folder, 'images', part) if copy else None
         for name, image, annotations in Images(data, target):
             lines = []
-            for annotation, encoded in objects_of(annotations, image, lost):
+            for annotation, encoded in objects_with_masks(annotations, image, lost):
                 polygon = one_polygon(annotation, encoded, lost)
                 if polygon:
                     sides = (image['width'], image['height']) * (len(polygon) // 2)
