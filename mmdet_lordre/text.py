@@ -1,4 +1,5 @@
 """Text from data and files, made safe for a terminal."""
+from collections.abc import Sequence
 
 _SHORT = {'\n': '\\n', '\r': '\\r', '\t': '\\t'}
 
@@ -36,6 +37,18 @@ def plural(count: int, word: str) -> str:
 def agree(count: int, one: str, more: str) -> str:
     """The form of a verb or pronoun that goes with a count: ``agree(1, 'is', 'are')``."""
     return one if count == 1 else more
+
+
+def columns(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+    """Lines of a table, two spaces between its columns.
+
+    Args:
+        rows: Its cells, as many in each row.
+        sides: Of each column, ``<`` or ``>``: whether its cells begin or end at one place.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ['  '.join(f'{cell:{side}{width}}' for cell, side, width in
+                      zip(row, sides, widths, strict=True)).rstrip() for row in rows]
 
 
 def listed(names: object, limit: int = 6) -> str:

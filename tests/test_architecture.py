@@ -12,7 +12,8 @@ PAGE = ROOT / 'docs' / 'architecture.md'
 
 #: From the ground up; rooms of one floor do not import each other. The same as the page's.
 FLOORS = [
-    ['masks', 'visualization', 'errors', 'text', 'compat', 'registry', 'model_index', 'timing'],
+    ['masks', 'visualization', 'errors', 'text', 'compat', 'registry', 'model_index', 'launchers',
+     'timing'],
     ['grid', 'backbones', 'evaluation', 'files', 'devices'],
     ['lordre', 'solov2', 'aggmask', 'polarmask', 'datasets', 'checkpoints', 'pages'],
     ['config'],

@@ -6,7 +6,7 @@ import pytest
 
 from mmdet_lordre.cli.main import explain
 from mmdet_lordre.errors import UserError
-from mmdet_lordre.text import agree, listed, plural, printable, quoted
+from mmdet_lordre.text import agree, columns, listed, plural, printable, quoted
 
 
 @pytest.mark.parametrize('text, shown', [
@@ -27,6 +27,12 @@ def test_length():
         deep = [deep]
     assert 'too large' in printable(deep)
     assert listed(['n' * 1000] * 1000, 3).count('...') == 4
+
+
+def test_columns():
+    rows = [('', 'count', 'what'), ('a', '1', ''), ('bcd', '22', 'it is')]
+    assert columns(rows, '<><') == ['     count  what', 'a        1', 'bcd     22  it is']
+    assert columns([('', 'a')], '<>') == ['  a']
 
 
 def test_words():

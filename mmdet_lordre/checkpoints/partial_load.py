@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..text import agree, listed, plural
+from ..text import agree, columns, listed, plural
 
 
 @dataclass
@@ -43,9 +43,7 @@ class StateDictMatch:
             return ''
         rest = len(rows) - limit
         rows = [('left out', 'checkpoint', 'model', ''), *rows[:limit]]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = ['  ' + '  '.join([row[i].ljust(widths[i]) for i in range(3)] + [row[3]]).rstrip()
-                 for row in rows]
+        lines = [f'  {line}' for line in columns(rows, '<<<<')]
         if rest > 0:
             lines.append(f'  and {rest} more')
         return '\n'.join(lines)

@@ -9,7 +9,7 @@ from ..datasets.coco_file import write_annotations
 from ..datasets.formats import CocoData, open_data
 from ..errors import UserError
 from ..files import refuse_overwriting
-from ..text import printable
+from ..text import columns, printable
 from .options import Parser, whole_number
 
 
@@ -19,7 +19,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description='Find everything in a data set that training stops at, leaves out or '
                     'treats in a way of its own, what is doubtful, and pictures that are in two '
                     'parts. Every image is decoded.',
-        epilog='Status 0: training would start; 1: it would stop, or the data cannot be read.')
+        epilog='Status 0: training would start; 1: it would stop, or the data cannot be read. '
+               'With --clean 0 once OUT.json is written.')
     parser.add_argument('ann', metavar='ANN', help='annotations: a file or folder of any format '
                                                    'in docs/data.md')
     parser.add_argument('images', nargs='?', help='folder of the images (default: found near '
@@ -129,10 +130,9 @@ def table(problems: list[Problem], examples: int = 3) -> str:
         counts[problem.kind].append(problem)
     rows = [('kind', 'count', 'what training does')]
     rows += [(kind, str(len(found)), KINDS[kind][1]) for kind, found in counts.items() if found]
-    widths = [max(len(row[i]) for row in rows) for i in range(2)]
     lines = []
-    for kind, count, effect in rows:
-        lines.append(f'{kind.ljust(widths[0])}  {count.rjust(widths[1])}  {effect}')
+    for (kind, _, _), line in zip(rows, columns(rows, '<><'), strict=True):
+        lines.append(line)
         found = counts.get(kind, [])
         lines += [f'    {problem}' for problem in found[:examples]]
         if len(found) > examples > 0:

@@ -10,6 +10,7 @@ from mmengine.config import DictAction
 
 from ..devices import demand_device
 from ..errors import UserError
+from ..launchers import LAUNCHERS
 from ..text import printable
 
 
@@ -90,8 +91,8 @@ def add_common(parser: argparse.ArgumentParser, folder: str = 'folder of logs an
     parser.add_argument('--work-dir', help=folder)
     add_cfg_options(parser, ', such as train_dataloader.batch_size=4 '
                             'model.mask_head.num_classes=3')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
-                        default='none', help='how several processes were started')
+    parser.add_argument('--launcher', choices=['none', *LAUNCHERS], default='none',
+                        help='how several processes were started')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
                         help=argparse.SUPPRESS)
 
@@ -158,5 +159,5 @@ def set_local_rank(args: argparse.Namespace) -> None:
 
 def is_main_process() -> bool:
     """Whether this is the process that checks and reports, before any group exists."""
-    ranks = (os.environ.get(name) for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'))
+    ranks = (os.environ.get(rank) for rank, _, _ in LAUNCHERS.values())
     return int(next((rank for rank in ranks if rank), 0)) == 0

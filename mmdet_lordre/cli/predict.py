@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from ..errors import UserError
+from ..launchers import LAUNCHERS
 from ..models import build_model
 from ..prediction.counting import Counting
 from ..prediction.frames import demand_film
@@ -15,12 +16,6 @@ from ..prediction.sources import open_source
 from ..prediction.tracking import Tracking
 from ..prediction.writers import WRITERS
 from .options import Parser, add_cfg_options, add_device, score
-
-#: Environment variables of the launchers: number of this process, of how many, on this machine.
-_LAUNCHERS = dict(pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
-                  slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
-                  mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE',
-                       'OMPI_COMM_WORLD_LOCAL_RANK'))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -56,7 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     sharing.add_argument('--resume', action='store_true', help='continue a run that was stopped')
     sharing.add_argument('--shard', type=_shard, default=(1, 1), metavar='I/N',
                          help='do the I-th of N shares; the last one that is done joins them')
-    sharing.add_argument('--launcher', choices=['none', *_LAUNCHERS], default='none',
+    sharing.add_argument('--launcher', choices=['none', *LAUNCHERS], default='none',
                          help='how several processes were started; each does a share')
     sharing.add_argument('--local_rank', '--local-rank', type=int, default=0,
                          help=argparse.SUPPRESS)
@@ -188,7 +183,7 @@ def _share(args):
     (number, count), device = args.shard, args.device
     if args.launcher == 'none':
         return (number, count), device
-    names = _LAUNCHERS[args.launcher]
+    names = LAUNCHERS[args.launcher]
     missing = [name for name in names if not os.environ.get(name, '').isdigit()]
     if missing:
         raise UserError(f'--launcher {args.launcher} needs {", ".join(missing)} in the '

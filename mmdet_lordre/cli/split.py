@@ -22,7 +22,7 @@ from ..datasets.splitting import (
     objects_by_class,
 )
 from ..errors import UserError
-from ..text import plural, printable, quoted
+from ..text import columns, plural, printable, quoted
 from .options import Parser, whole_number
 
 #: Classes in the table: those that are divided worst.
@@ -169,10 +169,7 @@ def _table(data, objects, placed, names) -> str:
             ['objects', *map(str, counts.sum(1))]]
     rows += [[classes[c], *(f'{counts[p, c]} ({100 * parts[p, c]:.0f} %)'
                             for p in range(len(names)))] for c in shown]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ['  '.join(cell.ljust(width) if not at else cell.rjust(width)
-                       for at, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
-             for row in rows]
+    lines = columns(rows, '<' + '>' * len(names))
     if len(classes) > _ROWS:
         lines.append(f'and {plural(len(classes) - _ROWS, "other class")}, divided more evenly')
     lacking = [f'{names[p]} has no {classes[c]}' for c in range(len(classes))

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from mmdet.datasets import CocoDataset
-from mmdet.registry import DATASETS, HOOKS
+from mmdet.registry import HOOKS
 from mmengine.config import Config
 
 from ..datasets.annotation_rules import STOP, annotation_problems, cleaned
@@ -17,7 +17,7 @@ from ..datasets.units import refuse_other_units
 from ..datasets.usable import usable_annotations
 from ..errors import UserError
 from ..text import agree, listed, plural, printable, quoted
-from .classes import class_names_of, label_counts_of
+from .classes import class_names_of, dataset_class, label_counts_of
 from .keys import nodes_of
 from .pipelines import loads_masks
 from .reading import (
@@ -83,13 +83,8 @@ def reads_coco(dataset: dict) -> bool:
     ann_file, _ = dataset_files(dataset)
     if not ann_file or '://' in ann_file:
         return False
-    cls = _class_of(dataset)
+    cls = dataset_class(dataset)
     return ann_file.endswith('.json') or (inspect.isclass(cls) and issubclass(cls, CocoDataset))
-
-
-def _class_of(dataset):
-    kind = dataset.get('type')
-    return DATASETS.get(kind) if isinstance(kind, str) else kind
 
 
 def _evaluates_masks(metric):
@@ -111,7 +106,7 @@ class _FileCheck:
         # pycocotools stops at an annotation without a mask, after the training
         self.need_masks |= any(_evaluates_masks(metric) for metric in metrics)
         self.classes = (dataset.get('metainfo') or {}).get('classes')
-        cls = _class_of(dataset)
+        cls = dataset_class(dataset)
         if split == 'train' and not self.classes and getattr(cls, '__name__', '') == 'CocoDataset':
             # mmdet looks for COCO's own classes where none are named, and takes no others
             self.classes = cls.METAINFO['classes']

@@ -55,7 +55,7 @@ def label_counts_of(cfg: Config) -> set[int]:
         return set()
     for split in ('train', 'val', 'test'):
         for dataset in split_datasets(cfg, split):
-            meta, cls = _metainfo(dataset), _class_of(dataset)
+            meta, cls = _metainfo(dataset), dataset_class(dataset)
             if meta.get('classes'):
                 if cls is not None and not issubclass(cls, BaseDetDataset):
                     return set()
@@ -63,7 +63,8 @@ def label_counts_of(cfg: Config) -> set[int]:
     return set()
 
 
-def _class_of(dataset: dict) -> type | None:
+def dataset_class(dataset: dict) -> type | None:
+    """The class that a data set of a config is built as."""
     kind = dataset.get('type')
     return DATASETS.get(kind) if isinstance(kind, str) else kind
 
@@ -71,7 +72,7 @@ def _class_of(dataset: dict) -> type | None:
 def _metainfo(dataset: dict) -> dict:
     """What is said of a data set's classes, by the config or else by its class."""
     own = dataset.get('metainfo') or {}
-    return own if own.get('classes') else getattr(_class_of(dataset), 'METAINFO', {})
+    return own if own.get('classes') else getattr(dataset_class(dataset), 'METAINFO', {})
 
 
 def classes_in(checkpoint: dict, path: str) -> tuple[tuple[str, ...] | None, Sequence | None]:

@@ -15,7 +15,7 @@ from .rays import PolarRayCoder
 DEFAULTS = dict(nms_pre=1000, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5),
                 max_per_img=100, nms_boxes='box', mask_format='bitmap', fill='opencv',
                 hole_thr=0.1)
-_CHOICES = dict(nms_boxes=('box', 'contour'), mask_format=('bitmap', 'rle'), fill=FILLS)
+_CHOICES = dict(nms_boxes=('box', 'contour'), fill=FILLS)
 
 
 def check_test_cfg(cfg: dict | None) -> dict:

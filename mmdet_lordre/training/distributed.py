@@ -13,6 +13,7 @@ from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 
 from ..errors import UserError
+from ..launchers import LAUNCHERS
 
 Found = TypeVar('Found')
 
@@ -47,10 +48,7 @@ def init_cpu_group(launcher: str, timeout: float | None = None) -> None:
     Raises:
         UserError: The launcher's environment variables are missing.
     """
-    names = dict(pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
-                 slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
-                 mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE',
-                      'OMPI_COMM_WORLD_LOCAL_RANK')).get(launcher)
+    names = LAUNCHERS.get(launcher)
     if names is None:
         raise UserError(f"launcher must be 'pytorch', 'slurm' or 'mpi', not {launcher!r}")
     missing = [name for name in names if name not in os.environ]
