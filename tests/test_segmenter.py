@@ -48,7 +48,7 @@ def test_a_film(segmenter, tmp_path):
     assert all(len(r.track_ids) == len(r) for r in results)
     content = json.loads(json.dumps(results[0].to_dict()))
     assert content['frame'] == 1 and all('track_id' in one for one in content['objects'])
-    with pytest.raises(UserError, match='--track is for films'):
+    with pytest.raises(UserError, match=r'^track is for films'):
         segmenter.predict(moving_scene(0), track=True)
 
 

@@ -41,10 +41,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='folder of the pictures (default: demo_out)')
     parser.add_argument('--score-thr', type=score, default=0.3,
                         help='lowest score that is drawn (default: 0.3)')
-    parser.add_argument('--mode', default='masks',
-                        help=f'what to draw: {", ".join(sorted(PICTURE_MODES))}')
-    parser.add_argument('--activation-maps', action='store_true',
-                        help='the same as --mode activation-maps')
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument('--mode', default='masks',
+                      help=f'what to draw: {", ".join(sorted(PICTURE_MODES))}')
+    what.add_argument('--activation-maps', action='store_true',
+                      help='the same as --mode activation-maps')
     parser.add_argument('--overwrite', action='store_true',
                         help='replace pictures of an earlier call')
     add_device(parser)
@@ -89,14 +90,14 @@ def main(argv: list[str] | None = None) -> list[Path]:
             image = read_to_see(str(path), sample.ori_shape[:2])
         image = image[..., ::-1]
         found += int((sample.pred_instances.scores >= args.score_thr).sum())
-        cv2_write(target, picture_of(mode, image, sample, model.dataset_meta, args.score_thr))
+        write_picture(target, picture_of(mode, image, sample, model.dataset_meta, args.score_thr))
         written.append(target)
     if not written:
         raise UserError(f'the image {skipped[0]}')
     for said in skipped:
         print(f'left out: {said}')
-    print(f'{plural(found, "instance")} from {args.score_thr:g} on; '
-          f'{len(written)} picture{"s" if len(written) > 1 else ""} in {args.out}')
+    print(f'{plural(found, "instance")} of score {args.score_thr:g} or more; '
+          f'{plural(len(written), "picture")} in {args.out}')
     return written
 
 
@@ -194,7 +195,7 @@ def _is_in(folder, path):
     return folder in (inside, *inside.parents)
 
 
-def cv2_write(path: str | os.PathLike, picture: np.ndarray) -> None:
+def write_picture(path: Path, picture: np.ndarray) -> None:
     """Write an RGB picture, uint8 (H, W, 3), also under a name that is not ASCII.
 
     Raises:

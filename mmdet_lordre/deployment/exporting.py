@@ -97,12 +97,12 @@ def _input_size(cfg, shape, name, dynamic):
         size = tuple(shape) if shape else input_size(cfg)
     except ValueError as error:
         if not dynamic:
-            raise UserError(f'{name}: {error} with --shape H W, or leave it free with --dynamic'
-                            ) from error
+            raise UserError(f'{name}: {error} with shape (height and width), or leave it free '
+                            'with dynamic') from error
         # pictures stay as they are: any size is as good, to trace and to compare
         size = (-(-_SIDE // divisor) * divisor,) * 2
     if min(size) < 1 or any(side % divisor for side in size):
-        raise UserError(f'--shape {size[0]} {size[1]}: this model pads its input to multiples of '
+        raise UserError(f'shape {size[0]} {size[1]}: this model pads its input to multiples of '
                         f'{divisor}; give such a size')
     return size
 
@@ -210,7 +210,7 @@ def demand_name(out: str) -> None:
 
 
 def read_image(path: str) -> np.ndarray:
-    """The image of ``--image``, in BGR.
+    """An image file, in BGR.
 
     Raises:
         UserError: It cannot be read.
@@ -220,7 +220,7 @@ def read_image(path: str) -> np.ndarray:
         with suppress(cv2.error):  # it claims more pixels than OpenCV reads
             picture = mmcv.imread(path) if cv2.haveImageReader(path) else None
     if picture is None:
-        raise UserError(f'--image {path}: no such image, or it cannot be decoded')
+        raise UserError(f'image {path}: no such image, or it cannot be decoded')
     return picture
 
 

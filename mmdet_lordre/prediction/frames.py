@@ -176,7 +176,7 @@ def demand_film(source: Any, settings: Settings, counting: object, resume: bool,
                             'done in their order; start a process for each film instead')
         return
     if settings.tracking is not None:
-        raise UserError(f'--track is for films and cameras, and {source.said} is none')
+        raise UserError(f'track is for films and cameras, and {source.said} is none')
     if counting is not None:
         raise UserError(f'--count-line and --count-zone are for films and cameras, and '
                         f'{source.said} is none')

@@ -176,7 +176,7 @@ def _open(source: Any, recursive: bool, images: str | None, without: str | None)
                   f'films by name, such as {printable(films[0], 80)}')
             found = [name for name in found if not name.lower().endswith(FILM_ENDINGS)]
         if not found:
-            deeper = '' if recursive else '; folders in it are looked into with --recursive'
+            deeper = '' if recursive else '; recursive looks into folders in it, too'
             raise UserError(f'no pictures and no films in {said} (looked for '
                             f'{", ".join(IMAGE_ENDINGS)}, .mp4, .mov, .mkv, ...{deeper})'
                             + (f'; {other}' if other else ''))

@@ -8,6 +8,7 @@ from torch import nn
 
 from ..config.reading import tile_of
 from ..errors import UserError
+from ..masks import RLEMasks
 from ..masks.runs import crop_of_rle, rle_of_crop
 from .joining import AS_SURE, Joined, Piece, Window, is_cut, join, with_large
 from .pictures import BrokenPictureError, Picture
@@ -111,7 +112,7 @@ class TiledStream(Stream):
         try:
             if regions.size[0] * regions.size[1] > _MOST_PIXELS:
                 raise UserError(f'{picture.path}: {regions.size[1]}x{regions.size[0]} pixels are '
-                                'more than run lengths can count: read a smaller --level')
+                                'more than run lengths can count: read a smaller level')
             result = self._joined(picture, regions)
             result = result[result.scores >= at_labels(self.least, result.labels)]
             if self.keep_picture:
@@ -137,7 +138,7 @@ class TiledStream(Stream):
             pieces += _pieces(found, number, windows[number], size)
         joined = with_large(join(pieces, windows, size), self._large(picture, regions))
         return Result(
-            size=size, masks=_same_size([one.rle for one in joined], size),
+            size=size, masks=RLEMasks([one.rle for one in joined], size),
             scores=np.array([one.score for one in joined]),
             labels=np.array([one.label for one in joined]), classes=self.classes,
             **picture.origin)
@@ -191,8 +192,3 @@ def _enlarged(rle: dict, size: tuple[int, int], down: float, right: float) -> di
     large = cv2.resize(bitmap * 255, (max(1, width), max(1, height)),
                        interpolation=cv2.INTER_LINEAR) > 127
     return rle_of_crop(large, top, left, size)
-
-
-def _same_size(masks: list[dict], size: tuple[int, int]):
-    from ..masks import RLEMasks
-    return RLEMasks(masks, size)

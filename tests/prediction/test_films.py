@@ -276,7 +276,7 @@ def test_the_command(films, work_folder, tmp_path, capsys):
             predict([str(films / 'a.mkv'), '--model', str(work_folder), '--out',
                      f'{tmp_path}/other', *options])
     cv2.imwrite(f'{tmp_path}/a.png', moving_scene(0))
-    with pytest.raises(UserError, match='--track is for films'):
+    with pytest.raises(UserError, match=r'^track is for films'):
         predict([f'{tmp_path}/a.png', '--model', str(work_folder), '--out', f'{tmp_path}/other',
                  '--track'])
     with pytest.raises(UserError, match='--save film is for films'):

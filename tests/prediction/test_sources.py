@@ -148,8 +148,8 @@ def test_one_after_the_other(folder):
 
 @pytest.mark.parametrize('given, said', [
     ('nowhere.png', 'no such picture'), ('nowhere/*.png', 'no picture and no film fits'),
-    ([], 'empty'), ('folder', '--recursive'), ('list.txt', 'addresses in a list are not fetched'),
-    ('empty.txt', 'lists no pictures')])
+    ([], 'empty'), ('folder', '; recursive looks into folders'),
+    ('list.txt', 'addresses in a list are not fetched'), ('empty.txt', 'lists no pictures')])
 def test_what_cannot_be_meant(tmp_path, monkeypatch, given, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'folder').mkdir()
