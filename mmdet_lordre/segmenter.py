@@ -144,7 +144,8 @@ class Segmenter:
         """Figures on annotated pictures.
 
         Args:
-            data: COCO file; the test data of the config if not given.
+            data: Annotations of any format, a file or a folder; the test data of the config if not
+                given.
             images: Folder of its pictures, sought near it if not given.
             metrics: What to evaluate, one or several.
             work_dir: Folder of the log; none is kept if not given.

@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='of training (default: 30 on a CPU, 120 on a GPU)')
     add_device(parser)
     parser.add_argument('--memory', type=float, metavar='GIB',
-                        help='that a training step may take (default: as it comes)')
+                        help='that a training step may take (default: no limit)')
     parser.add_argument('--family', nargs='+', choices=list(FAMILIES), metavar='NAME',
                         help=f'families that come into question: {", ".join(FAMILIES)}')
     parser.add_argument('--size', choices=list(SIZES),
@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', metavar='CONFIG.py',
                         help='write the config of the recommended family')
     parser.add_argument('--no-cost', action='store_true',
-                        help='measure nothing: sizes as wished for')
+                        help='measure nothing: image sizes by the objects alone')
     parser.add_argument('--crowd-as-instances', action='store_true',
                         help='take crowd regions (iscrowd=1) as objects, for tools that mark every '
                              'object so')
