@@ -7,13 +7,15 @@ from mmdet_lordre.datasets.annotation_rules import annotation_problems
 from mmdet_lordre.datasets.doubts import annotated_twice, learned_objects, unusual_for_class
 from mmdet_lordre.datasets.pictures_twice import pictures_twice
 
+from ..polygons import square
 from .pictures import texture
 
 
-def square(x, y, side, height=None):
-    height = side if height is None else height
+def outlined(x, y, side, height=None):
+    """Box, area and polygon of a square, or of a rectangle."""
+    height = height or side
     return dict(bbox=[x, y, side, height], area=float(side * height),
-                segmentation=[[x, y, x + side, y, x + side, y + height, x, y + height]])
+                segmentation=square(x, y, side, height))
 
 
 def data_of(*objects, images=3):
@@ -31,12 +33,12 @@ def twice(data):
 
 
 def test_annotated_twice():
-    data = data_of((1, 1, square(10, 10, 40)), (1, 1, square(60, 10, 30)),
-                   (2, 1, square(10, 10, 40)),  # another image
-                   (1, 1, square(11, 10, 40)),  # 39 of 41 columns: 0.95
-                   (1, 2, square(60, 10, 30)),  # as another class
-                   (1, 2, square(61, 12, 30)),  # 0.82 and of two classes; of one class with 14
-                   (1, 1, square(10, 10, 30)))  # a part of it: 0.56
+    data = data_of((1, 1, outlined(10, 10, 40)), (1, 1, outlined(60, 10, 30)),
+                   (2, 1, outlined(10, 10, 40)),  # another image
+                   (1, 1, outlined(11, 10, 40)),  # 39 of 41 columns: 0.95
+                   (1, 2, outlined(60, 10, 30)),  # as another class
+                   (1, 2, outlined(61, 12, 30)),  # 0.82 and of two classes; of one class with 14
+                   (1, 1, outlined(10, 10, 30)))  # a part of it: 0.56
     assert twice(data) == [
         'annotation 13 (image 1.png): it covers what annotation 10 covers',
         'annotation 14 (image 1.png): it covers what annotation 11 covers, as dog and as cat',
@@ -45,21 +47,21 @@ def test_annotated_twice():
 
 def test_boxes_are_alike_and_masks_are_not():
     """Two triangles of one square, and a ring around a disc."""
-    lower = dict(square(10, 10, 40), segmentation=[[10, 10, 50, 50, 10, 50]])
-    upper = dict(square(10, 10, 40), segmentation=[[10, 10, 50, 10, 50, 50]])
+    lower = dict(outlined(10, 10, 40), segmentation=[[10, 10, 50, 50, 10, 50]])
+    upper = dict(outlined(10, 10, 40), segmentation=[[10, 10, 50, 10, 50, 50]])
     assert twice(data_of((1, 1, lower), (1, 1, upper))) == []
 
 
 def test_crowds_and_bad_ones_are_left_alone():
-    data = data_of((1, 1, square(10, 10, 40)), (1, 1, square(10, 10, 40)),
-                   (1, 1, square(10, 10, 40)))
+    data = data_of((1, 1, outlined(10, 10, 40)), (1, 1, outlined(10, 10, 40)),
+                   (1, 1, outlined(10, 10, 40)))
     data['annotations'][1]['iscrowd'] = 1
     data['annotations'][2]['area'] = 0
     assert twice(data) == []
 
 
 def test_boxes_without_masks():
-    box = dict(square(10, 10, 40), segmentation=[])
+    box = dict(outlined(10, 10, 40), segmentation=[])
     data = data_of((1, 1, box), (1, 1, box), (1, 2, dict(box, bbox=[10, 10, 41, 40])))
     assert twice(data) == ['annotation 11 (image 1.png): it covers what annotation 10 covers']
 
@@ -68,7 +70,7 @@ def test_as_an_oracle_finds_them():
     """Boxes at random, against a loop over all pairs."""
     rng = np.random.default_rng(0)
     base = rng.integers(0, 60, (60, 2))
-    objects = [(int(rng.integers(1, 4)), 1, square(int(x), int(y), int(rng.integers(20, 23))))
+    objects = [(int(rng.integers(1, 4)), 1, outlined(int(x), int(y), int(rng.integers(20, 23))))
                for x, y in np.concatenate([base, base[:30] + rng.integers(0, 2, (30, 2))])]
     data = data_of(*objects)
     wanted = set()
@@ -91,10 +93,10 @@ def unusual(data):
 
 def test_unusual_for_its_class():
     rng = np.random.default_rng(0)
-    cats = [(1, 1, square(10, 10, int(rng.integers(18, 23)))) for _ in range(40)]
-    dogs = [(1, 2, square(10, 10, 90)) for _ in range(3)]
-    data = data_of(*cats, (1, 1, square(5, 5, 90)), (2, 1, square(3, 3, 90, 4)), *dogs,
-                   (3, 1, dict(square(10, 10, 20), area=40.0)))
+    cats = [(1, 1, outlined(10, 10, int(rng.integers(18, 23)))) for _ in range(40)]
+    dogs = [(1, 2, outlined(10, 10, 90)) for _ in range(3)]
+    data = data_of(*cats, (1, 1, outlined(5, 5, 90)), (2, 1, outlined(3, 3, 90, 4)), *dogs,
+                   (3, 1, dict(outlined(10, 10, 20), area=40.0)))
     found = unusual(data)
     assert [line.split()[1] for line in found] == ['51', '55', '50']
     assert found[0].endswith('its box is 90x4 px, 22:1; that of a cat is 1:1 (median)')
@@ -103,7 +105,7 @@ def test_unusual_for_its_class():
     assert 'its area is 8100 px' in found[2]
 
 
-@pytest.mark.parametrize('objects', [[], [(1, 1, square(1, 1, 9))]])
+@pytest.mark.parametrize('objects', [[], [(1, 1, outlined(1, 1, 9))]])
 def test_nothing_unusual(objects):
     assert unusual(data_of(*objects)) == [] and twice(data_of(*objects)) == []
 

@@ -52,6 +52,11 @@ def photo(path, width=WIDTH, height=HEIGHT):
     return path
 
 
+def photos(root, pattern='{}.jpg'):
+    for stem in 'abc':
+        photo(root / pattern.format(stem))
+
+
 def text(path, content):
     """Write a file: text, or JSON of anything else; returns its path."""
     path = Path(path)

@@ -15,7 +15,7 @@ from mmdet_lordre.datasets.image_rules import image_file_problems
 from mmdet_lordre.errors import UserError
 
 from . import exports
-from .quirks import edit, replace
+from .changes import edit, replace
 from .scene import HEIGHT, WIDTH, labels, photo, text
 
 #: Formats that look for images by names that a file gives.
