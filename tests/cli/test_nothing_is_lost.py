@@ -92,7 +92,7 @@ def test_a_folder_with_images_that_are_none(trained, data, tmp_path, capsys, err
     assert [path.name for path in written] == ['good.png']
     assert all(f'{name}.png cannot be decoded' in said
                for name in ('empty', 'huge', 'gone', 'circle'))
-    assert '6 instances from 0 on; 1 picture in' in said
+    assert '6 instances of score 0 or more; 1 picture in' in said
     assert 'already exists' in error_line(demo, folder, *trained, '--out', tmp_path / 'o')
 
 
