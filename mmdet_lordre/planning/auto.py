@@ -37,6 +37,8 @@ _JUDGING = 0.2
 _PART = 'judged.json'
 #: What a plan consists of, in its folder.
 WRITTEN = 'plan.txt', 'plan.json', 'planned.py', 'train.json', 'val.json', _PART
+#: What a written plan knows of the clock: arguments of :func:`by_the_clock`, and its own keys.
+_CLOCK = {'minutes': 'minutes', 'validation': 'seconds_to_judge', 'step': 'seconds_a_step'}
 #: Share of the time that validations before the last one may take.
 _VALIDATING = 0.1
 
@@ -211,11 +213,10 @@ def _demand_time(minutes, began, validation=0., after='planning'):
 def clock_of_plan(folder: str) -> dict:
     """What :func:`by_the_clock` takes of a plan that was written: the minutes, and seconds that
     judging takes, and a step; nothing where they are not known."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, TypeError):
         with open(os.path.join(folder, 'plan.json'), encoding='utf-8') as file:
             found = json.load(file)
-        return dict(minutes=float(found['minutes']), validation=float(found['seconds_to_judge']),
-                    step=float(found['seconds_a_step']))
+        return {name: float(found[key]) for name, key in _CLOCK.items() if key in found}
     return {}
 
 

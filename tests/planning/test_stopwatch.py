@@ -55,9 +55,11 @@ def test_where_all_have_waited_one_thread_computes_alone(monkeypatch):
 
 
 def test_on_a_gpu_the_clock_counts(monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'synchronize', lambda: None)
+    waited = []
+    monkeypatch.setattr(torch.cuda, 'synchronize', waited.append)
     call = clocks(monkeypatch, [1., 6., 4., 5.], [1., 1., 1., 1.], [0., 3., 2., 1.])
-    assert seconds_of(call, 'cuda:0', 3) == 4
+    assert seconds_of(call, 'cuda:1', 3) == 4
+    assert set(map(str, waited)) == {'cuda:1'}
 
 
 def test_slow_calls_are_few():
