@@ -30,7 +30,7 @@ from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import head_of
 from mmdet_lordre.segmenter import Segmenter
 from tests.cli.tiny import NAMES, write_config
-from tests.configs.test_every_config import HEIGHT, WIDTH, sample
+from tests.configs.steps import HEIGHT, WIDTH, sample
 from tests.parity.case import OWN_CASES, ParityCase
 
 ROOT = Path(__file__).resolve().parents[1]

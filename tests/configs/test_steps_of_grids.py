@@ -1,0 +1,11 @@
+"""Every model of SOLOv2 and AggMask trains one step and predicts."""
+import pytest
+
+from .steps import GRIDS, check_a_step, models
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in models() if path.parent.name in GRIDS],
+    ids=lambda path: path.stem)
+def test_a_step(path):
+    check_a_step(path)
