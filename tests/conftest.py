@@ -8,6 +8,9 @@ from tests import on_device
 
 on_device.prepare()
 
+#: One training serves all files of tests.
+pytest_plugins = ['tests.cli.fixtures', 'tests.prediction.fixtures']
+
 from mmengine.config import utils  # noqa: E402 - what imports torch comes after that
 
 # mmengine reads a hundred metafiles whenever a config inherits from one of mmdet's

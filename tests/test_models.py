@@ -9,11 +9,10 @@ from mmdet_lordre.checkpoints.work_folder import checkpoint_of_folder
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import build_model, open_model
 from tests.cli.tiny import NAMES, write_config
-from tests.prediction.conftest import work_folder  # noqa: F401
 
 
 @pytest.fixture
-def copy(work_folder, tmp_path):  # noqa: F811
+def copy(work_folder, tmp_path):
     return shutil.copytree(work_folder, tmp_path / 'copy')
 
 

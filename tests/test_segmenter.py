@@ -9,15 +9,14 @@ import pytest
 
 import mmdet_lordre
 from mmdet_lordre.errors import UserError
-from tests.prediction.conftest import pictures, work_folder  # noqa: F401
 
 
 @pytest.fixture(scope='module')
-def segmenter(work_folder):  # noqa: F811
+def segmenter(work_folder):
     return mmdet_lordre.Segmenter(work_folder, device='cpu')
 
 
-def test_predict(segmenter, pictures):  # noqa: F811
+def test_predict(segmenter, pictures):
     results = list(segmenter.predict(pictures / 'val', score_thr=0.0))
     assert [result.name for result in results] == ['00', '01', '02', '03', '04']
     image = cv2.imread(str(pictures / 'val' / '03.png'))
@@ -52,7 +51,7 @@ def test_a_film(segmenter, tmp_path):
         segmenter.predict(moving_scene(0), track=True)
 
 
-def test_evaluate(segmenter, pictures, tmp_path):  # noqa: F811
+def test_evaluate(segmenter, pictures, tmp_path):
     figures = segmenter.evaluate(pictures / 'val.json')
     assert 0 <= figures['coco/segm_mAP'] <= 1
     for metrics in ('accuracy', ('accuracy', )):
@@ -62,7 +61,7 @@ def test_evaluate(segmenter, pictures, tmp_path):  # noqa: F811
         segmenter.evaluate(images=str(pictures / 'val'))
 
 
-def test_files_are_those_of_the_beginning(work_folder, pictures, tmp_path, monkeypatch):  # noqa: F811
+def test_files_are_those_of_the_beginning(work_folder, pictures, tmp_path, monkeypatch):
     """Wherever the program goes on, and whatever is saved beside them."""
     monkeypatch.chdir(work_folder.parent)
     model = mmdet_lordre.Segmenter(work_folder.name, device='cpu')

@@ -15,6 +15,10 @@ from ..config.building import building
 from ..config.reading import input_size
 from ..training.parts import neck_explained
 
+#: Layers in which nothing counts and that keep the shape: on tensors without values PyTorch takes
+#: longer for them than for all the rest.
+_FREE = nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.ReLU
+
 
 @dataclass(frozen=True)
 class Complexity:
@@ -44,6 +48,10 @@ def _as_convolution(module: nn.Module):
     return forward
 
 
+def _unchanged(x: torch.Tensor) -> torch.Tensor:
+    return x
+
+
 @torch.no_grad()
 def complexity(cfg: Config, size: tuple[int, int] | None = None) -> Complexity:
     """Count the parameters and the multiply-adds of a config's model.
@@ -63,6 +71,8 @@ def complexity(cfg: Config, size: tuple[int, int] | None = None) -> Complexity:
     for module in model.modules():
         if isinstance(module, (DeformConv2d, ModulatedDeformConv2d)):
             module.forward = _as_convolution(module)
+        elif isinstance(module, _FREE):
+            module.forward = _unchanged
     with neck_explained(model), torch.device('meta'), FlopCounterMode(display=False) as counter:
         head(model.extract_feat(torch.empty(1, 3, *size)))
     return Complexity(size, sum(p.numel() for p in model.parameters()),

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
+from ..config.reading import input_size
 from .complexity import Complexity, complexity
 
 FAMILIES = ('lordre', 'solov2', 'aggmask', 'polarmask')
@@ -118,6 +119,19 @@ def _link(weights: str | None) -> str:
     return f'[{"folder" if "/folders/" in weights else "file"}]({weights})'
 
 
+#: What was counted, by network and size of its input.
+_COSTS: dict[tuple, Complexity] = {}
+
+
+def _cost(cfg: Config) -> Complexity:
+    """What the network of a config costs, counted once for all configs that have it."""
+    size = input_size(cfg)
+    key = repr(_network(cfg, 'model')), size
+    if key not in _COSTS:
+        _COSTS[key] = complexity(cfg, size)
+    return _COSTS[key]
+
+
 def row(root: Path, model: dict, cfg: Config) -> tuple[str, ...]:
     """Cells of one config.
 
@@ -127,7 +141,7 @@ def row(root: Path, model: dict, cfg: Config) -> tuple[str, ...]:
         cfg: Its config.
     """
     metadata = model.get('Metadata', {})
-    cost = complexity(cfg)
+    cost = _cost(cfg)
     weights = metadata.get('Published Weights')
     return (f'[{model["Name"]}](../{model["Config"]})', str(metadata.get('Backbone', '-')),
             _schedule(metadata), f'{cost.size[0]}x{cost.size[1]}', f'{cost.params / 1e6:.1f}',

@@ -1,7 +1,6 @@
 """Counting: by hand, against mmengine's counter, and as the tool prints it."""
 import math
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,8 @@ import mmdet_lordre  # noqa: F401 - registers the models
 from mmdet_lordre.analysis.complexity import complexity, input_size
 from mmdet_lordre.checkpoints.verify import build_untrained
 from mmdet_lordre.cli.get_flops import main
+from mmdet_lordre.cli.main import run
 from tests.parity.case import OWN_CASES, ParityCase
-
-from ..cli.conftest import error_line  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 R50 = ROOT / 'configs/lordre/lordre_r50_giam_8xb8-270k_coco.py'
@@ -73,19 +71,21 @@ def test_deformable_convolution_counts_as_a_convolution_and_its_offsets():
     assert deformable.params - plain.params == 6 * (9 * 256 + 1) * 18 + 3 * (9 * 512 + 1) * 18
 
 
-def test_the_tool():
-    done = subprocess.run(
-        [sys.executable, ROOT / 'tools/get_flops.py', R50, '--shape', '96', '128',
-         '--cfg-options', 'model.mask_head.num_classes=3'], capture_output=True, text=True,
-        cwd=ROOT)
-    assert done.returncode == 0, done.stderr
+def test_the_tool(capsys, monkeypatch):
+    ran = []
+    with monkeypatch.context() as patched:
+        patched.setattr('mmdet_lordre.cli.main.run', ran.append)
+        runpy.run_path(str(ROOT / 'tools/get_flops.py'), run_name='__main__')
+    assert ran == ['get-flops']
+    run(*ran, [str(R50), '--shape', '96', '128', '--cfg-options', 'model.mask_head.num_classes=3'])
+    out = capsys.readouterr().out
     cfg = Config.fromfile(R50)
     cfg.model.mask_head.num_classes = 3
     cost = complexity(cfg, (96, 128))
-    assert 'input       96 x 128' in done.stdout
-    assert f'parameters  {cost.params / 1e6:.2f} M' in done.stdout
-    assert f'FLOPs       {cost.macs / 1e9:.2f} G' in done.stdout
+    assert 'input       96 x 128' in out
+    assert f'parameters  {cost.params / 1e6:.2f} M' in out
+    assert f'FLOPs       {cost.macs / 1e9:.2f} G' in out
 
 
-def test_the_tool_names_a_missing_config(error_line):  # noqa: F811
+def test_the_tool_names_a_missing_config(error_line):
     assert error_line(main, 'gone.py') == 'error: no such config: gone.py'

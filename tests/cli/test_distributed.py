@@ -12,7 +12,6 @@ from mmdet_lordre.cli.predict import main as predict
 from mmdet_lordre.cli.test import main as run_test
 
 from ..on_device import several_processes
-from ..prediction.conftest import pictures, work_folder  # noqa: F401
 from .tiny import ROOT, free_port, read_json, write_config
 
 
@@ -47,7 +46,7 @@ def test_two_processes_train_and_test(run_script, data, tmp_path):
 
 @pytest.mark.long
 @several_processes
-def test_two_processes_share_a_folder(run_script, pictures, work_folder,  # noqa: F811
+def test_two_processes_share_a_folder(run_script, pictures, work_folder,
                                       tmp_path):
     """Each does a share, and the files are those of one process."""
     options = ['--score-thr', '0', '--save', 'coco', 'png']

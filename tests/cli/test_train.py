@@ -4,6 +4,7 @@ import torch
 from mmengine.config import Config
 
 from mmdet_lordre.checkpoints.safe_load import read_checkpoint
+from mmdet_lordre.cli import train as module
 from mmdet_lordre.cli.test import main as run_test
 from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.models import build_model
@@ -65,11 +66,14 @@ def test_resuming_reaches_the_same_weights(data, tmp_path):
     assert len(losses) == 6
 
 
-def test_resume_auto_without_a_checkpoint_starts_anew(data, tmp_path, capsys):
+def test_resume_auto_without_a_checkpoint_starts_anew(data, tmp_path, capsys, monkeypatch):
     config = write_config(tmp_path / 'anew.py')
-    runner = train([config, *own(data), '--work-dir', f'{tmp_path}/new', '--resume'])
+    begun = []
+    monkeypatch.setattr(module, '_train', lambda cfg, args: begun.append(cfg))
+    train([config, *own(data), '--work-dir', f'{tmp_path}/new', '--resume'])
     assert 'no checkpoint in' in capsys.readouterr().out
-    assert runner.epoch == 1
+    cfg, = begun
+    assert not cfg.resume and cfg.load_from is None
 
 
 def test_what_is_random_can_be_set_without_a_seed(data, tmp_path):
@@ -88,6 +92,7 @@ def test_finetuning_with_other_classes(trained, tmp_path, capsys):
                     '--work-dir', f'{tmp_path}/work', '--cfg-options',
                     'optim_wrapper.optimizer.lr=0', 'optim_wrapper.optimizer.weight_decay=0'])
     out = capsys.readouterr().out
+    assert f'warning: classes differ from those of {trained[1]}: 3 classes before, 1 now' in out
     table = out[out.index('Loaded '):].splitlines()
     assert table[1].split() == ['left', 'out', 'checkpoint', 'model']
     assert table[2].split() == ['mask_head.inst_branch.cls_score.weight', '3x32', '1x32',
@@ -110,8 +115,10 @@ def test_finetuning_with_other_classes(trained, tmp_path, capsys):
 def test_amp_on_a_cpu_that_emulates_bfloat16_is_float32(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(precision, 'bfloat16_speed', lambda: 0.2)
     config = write_config(tmp_path / 'amp.py')
-    runner = train([config, *own(data), '--work-dir', f'{tmp_path}/amp', '--amp'])
-    assert type(runner.optim_wrapper).__name__ == 'OptimWrapper'
+    begun = []
+    monkeypatch.setattr(module, '_train', lambda cfg, args: begun.append(cfg))
+    train([config, *own(data), '--work-dir', f'{tmp_path}/amp', '--amp'])
+    assert begun[0].optim_wrapper.type == 'OptimWrapper'
     assert ('warning: --amp: this CPU has no instructions for bfloat16, which takes 5.0 times as '
             'long as float32: training in float32') in capsys.readouterr().out
 

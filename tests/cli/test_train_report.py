@@ -64,16 +64,12 @@ def test_the_same_again_by_hand_and_against_itself(reported):
 
 def test_two_trainings_in_a_process_have_scalars_of_their_own(reported, data, tmp_path):
     train([*options(data, tmp_path, 'second'), '--no-report'])
+    assert not (tmp_path / 'second' / 'report').exists()
     for work, runs in ((reported[0], 2), (tmp_path / 'second', 1)):
         files = list(work.glob('*/vis_data/scalars.json'))
         assert len(files) == runs
         for scalars in files:
             assert sum('"loss"' in line for line in scalars.read_text().splitlines()) == 3
-
-
-def test_no_report(data, tmp_path):
-    train([*options(data, tmp_path, 'run'), '--no-report'])
-    assert not (tmp_path / 'run' / 'report').exists()
 
 
 def test_a_report_that_fails_is_a_line(data, tmp_path, capsys, monkeypatch):

@@ -9,8 +9,6 @@ import pytest
 from mmdet_lordre.cli.prepare_cocofied_lvis import main
 from mmdet_lordre.evaluation.lvis_cocofied_subset import COCO_CATEGORIES, cocofied, write_cocofied
 
-from ..cli.conftest import error_line  # noqa: F401
-
 SCRIPT = Path(__file__).resolve().parents[2] / 'tools' / 'prepare_cocofied_lvis.py'
 VAL, TRAIN = ('http://images.cocodataset.org/val2017/', 'http://images.cocodataset.org/train2017/')
 
@@ -94,7 +92,7 @@ def test_other_files_are_refused(tmp_path, change, message):
     assert not out.exists()
 
 
-def test_missing_broken_and_overwriting(tmp_path, error_line):  # noqa: F811
+def test_missing_broken_and_overwriting(tmp_path, error_line):
     source = tmp_path / 'lvis.json'
     with pytest.raises(FileNotFoundError, match='no such file'):
         write_cocofied(source, tmp_path / 'out.json')

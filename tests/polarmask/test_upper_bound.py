@@ -11,8 +11,6 @@ from mmdet_lordre.cli.polar_upper_bound import main
 from mmdet_lordre.polarmask import PolarRayCoder
 from mmdet_lordre.polarmask.upper_bound import PolarUpperBound
 
-from ..cli.conftest import error_line  # noqa: F401
-
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'polar_upper_bound.py'
 
 
@@ -71,7 +69,7 @@ def test_the_tool_prints_a_line_for_each(file):
 
 @pytest.mark.parametrize('text', [None, '{', '[]', '{"images": [], "annotations": []}',
                                   '{"images": [], "annotations": [], "categories": []}'])
-def test_bad_files_are_one_line_errors(tmp_path, text, error_line):  # noqa: F811
+def test_bad_files_are_one_line_errors(tmp_path, text, error_line):
     path = tmp_path / 'bad.json'
     if text is not None:
         path.write_text(text)
@@ -84,9 +82,9 @@ def test_the_tool_draws_holes(file, capsys):
     assert float(line.split()[2]) >= 0.8
 
 
-def test_rays_with_holes_are_exact(file, error_line):  # noqa: F811
+def test_rays_with_holes_are_exact(file, error_line):
     assert '--rule both' in error_line(main, file, '--holes', '--rule', 'both')
 
 
-def test_a_bad_number_of_rays_is_named(file, error_line):  # noqa: F811
+def test_a_bad_number_of_rays_is_named(file, error_line):
     assert 'divisor of 360' in error_line(main, file, '--rays', 35)

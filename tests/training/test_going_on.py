@@ -20,12 +20,11 @@ from mmdet_lordre.errors import UserError
 from mmdet_lordre.training import MuonWithAdamW, ToolRunner, space
 from mmdet_lordre.training.settings import check_made_alike
 
-from ..cli.conftest import data, error_line, trained  # noqa: F401 - fixtures
 from ..cli.tiny import IDS, NAMES, ROOT, make_coco, write_config
 
 
 @pytest.fixture
-def copy(trained, tmp_path):  # noqa: F811
+def copy(trained, tmp_path):
     """A function that gives a copy of the trained checkpoint with changes."""
     def make(**meta):
         checkpoint = read_checkpoint(trained[1])
@@ -35,7 +34,7 @@ def copy(trained, tmp_path):  # noqa: F811
     return make
 
 
-def arguments(folder, data, *more):  # noqa: F811
+def arguments(folder, data, *more):
     # a name of its own: loggers are known by the name and the second
     config = write_config(folder / f'{folder.parent.name}_{folder.name}.py')
     return [config, '--train-ann', f'{data}/train.json', '--work-dir', f'{folder}/work', *more,
@@ -45,7 +44,7 @@ def arguments(folder, data, *more):  # noqa: F811
 @pytest.mark.parametrize('names, said', [
     (NAMES[::-1], "in another order: label 0 was 'dot' and is now 'bar'"),
     (('dot', 'box', 'rod'), 'no longer: bar; new: rod')])
-def test_other_labels_of_the_same_number(trained, tmp_path, error_line, names, said):  # noqa: F811
+def test_other_labels_of_the_same_number(trained, tmp_path, error_line, names, said):
     ann = make_coco(tmp_path, count=4, names=names, ids=IDS)
     config = write_config(tmp_path / 'labels.py')
     common = [config, '--train-ann', ann, '--work-dir', f'{tmp_path}/work',
@@ -55,17 +54,7 @@ def test_other_labels_of_the_same_number(trained, tmp_path, error_line, names, s
     assert 'dot, box, bar' in line and '--load-from' in line
 
 
-def test_fine_tuning_says_that_classes_differ(trained, tmp_path, capsys):  # noqa: F811
-    ann = make_coco(tmp_path, count=4, names=NAMES[::-1], ids=IDS)
-    config = write_config(tmp_path / 'tuning.py')
-    train([config, '--train-ann', ann, '--work-dir', f'{tmp_path}/work', '--load-from',
-           trained[1], '--keep-empty-classes'])
-    out = capsys.readouterr().out
-    assert f"warning: classes differ from those of {trained[1]}: the same 3 classes in another" \
-        in out
-
-
-def test_two_runs_in_one_second(data, tmp_path, monkeypatch):  # noqa: F811
+def test_two_runs_in_one_second(data, tmp_path, monkeypatch):
     """Of configs of one name, in one process: each has a log and figures of its own."""
     monkeypatch.setattr('time.localtime', lambda *args: __import__('datetime').datetime(
         2026, 1, 1).timetuple())
@@ -83,9 +72,11 @@ def test_how_classes_differ():
     assert differing_classes(('a', 'b'), ['a', 'b']) == ''
     assert differing_classes(('a', 'b'), ('b', 'c', 'd')) == \
         '2 classes before, 3 now; no longer: a; new: c, d'
+    assert differing_classes(('a', 'b'), ('b', 'a')).startswith(
+        "the same 2 classes in another order: label 0 was 'a' and is now 'b'")
 
 
-def test_settings_that_are_kept_are_said(trained, data, tmp_path, capsys):  # noqa: F811
+def test_settings_that_are_kept_are_said(trained, data, tmp_path, capsys):
     """The optimizer's and the schedulers' come with the checkpoint."""
     runner = train([*arguments(tmp_path, data, '--resume', trained[1], '--seed', '77'),
                     'optim_wrapper.optimizer.lr=0.5', 'param_scheduler.0.end=6'])
@@ -100,7 +91,7 @@ def test_settings_that_are_kept_are_said(trained, data, tmp_path, capsys):  # no
     assert 'keeps the settings' not in capsys.readouterr().out
 
 
-def test_nothing_left_to_train(trained, data, tmp_path, capsys):  # noqa: F811
+def test_nothing_left_to_train(trained, data, tmp_path, capsys):
     config = write_config(tmp_path / 'over.py')
     train([config, '--train-ann', f'{data}/train.json', '--work-dir', f'{tmp_path}/work',
            '--resume', trained[1]])
@@ -108,7 +99,7 @@ def test_nothing_left_to_train(trained, data, tmp_path, capsys):  # noqa: F811
         capsys.readouterr().out
 
 
-def test_the_config_in_a_checkpoint_is_not_run(copy, data, tmp_path):  # noqa: F811
+def test_the_config_in_a_checkpoint_is_not_run(copy, data, tmp_path):
     """mmengine executes it as Python when it goes on, to look for a number of GPUs."""
     path = copy(config=f'open({str(tmp_path / "run")!r}, "w").close()\nmodel = dict()\n')
     runner = train(arguments(tmp_path, data, '--resume', path))
@@ -120,7 +111,7 @@ def test_the_config_in_a_checkpoint_is_not_run(copy, data, tmp_path):  # noqa: F
      'with the optimizer AdamW, and the config has MuonWithAdamW. Use'),
     (['optim_wrapper.optimizer.weight_decay=0.1', 'optim_wrapper.paramwise_cfg.norm_decay_mult=0'],
      'whose optimizer or schedulers differ: ')])
-def test_another_optimizer(trained, data, tmp_path, error_line, options, said):  # noqa: F811
+def test_another_optimizer(trained, data, tmp_path, error_line, options, said):
     line = error_line(train, *arguments(tmp_path, data, '--resume', trained[1]), *options)
     assert said in line and '--load-from' in line
 
@@ -182,7 +173,7 @@ def test_averaged_weights_are_not_taken_for_those_in_training(going_on):
     assert look(ema_state_dict={}) == []
 
 
-def test_the_state_of_another_optimizer(trained, data, tmp_path, error_line):  # noqa: F811
+def test_the_state_of_another_optimizer(trained, data, tmp_path, error_line):
     """Such as Muon's, which has a momentum in place of what AdamW counts with."""
     checkpoint = read_checkpoint(trained[1])
     for state in checkpoint['optimizer']['state'].values():
@@ -192,7 +183,7 @@ def test_the_state_of_another_optimizer(trained, data, tmp_path, error_line):  #
     assert "schedulers differ: there is no 'step' in its state; start a new run" in line
 
 
-def test_a_full_disk_while_a_checkpoint_is_written(data, tmp_path, error_line,  # noqa: F811
+def test_a_full_disk_while_a_checkpoint_is_written(data, tmp_path, error_line,
                                                    monkeypatch):
     put = torch.save
 
@@ -216,7 +207,7 @@ run('train', sys.argv[1:])
 '''
 
 
-def test_files_that_may_not_grow(data, tmp_path):  # noqa: F811
+def test_files_that_may_not_grow(data, tmp_path):
     """A real error of the system, from a process whose files end at 100 kB."""
     pytest.importorskip('resource', reason='Linux and macOS limit the size of files')
     done = subprocess.run(
@@ -228,7 +219,7 @@ def test_files_that_may_not_grow(data, tmp_path):  # noqa: F811
     assert not list((tmp_path / 'work').glob('*.pth*'))
 
 
-def test_free_space_is_compared_at_the_start(data, tmp_path, error_line,  # noqa: F811
+def test_free_space_is_compared_at_the_start(data, tmp_path, error_line,
                                              monkeypatch, capsys):
     seen = {}
     size = space.checkpoint_size
@@ -272,7 +263,7 @@ def test_a_log_that_cannot_be_written_says_so_once(tmp_path, capsys):
     assert err.count('cannot be written') == 1 and 'Traceback' not in err
 
 
-def test_a_training_beside_another(data, tmp_path, error_line):  # noqa: F811
+def test_a_training_beside_another(data, tmp_path, error_line):
     """In the same work folder: refused before anything is built, and nothing is touched."""
     code = ('import sys\nfrom mmdet_lordre.training.lock import work_folder\n'
             'with work_folder(sys.argv[1]):\n    print("there", flush=True)\n    sys.stdin.read()')
@@ -290,13 +281,13 @@ def test_a_training_beside_another(data, tmp_path, error_line):  # noqa: F811
     assert 'training.lock' not in os.listdir(tmp_path / 'work')
 
 
-def test_a_file_where_the_work_folder_should_be(data, tmp_path, error_line):  # noqa: F811
+def test_a_file_where_the_work_folder_should_be(data, tmp_path, error_line):
     (tmp_path / 'work').write_text('')
     line = error_line(train, *arguments(tmp_path, data))
     assert f'the work folder {tmp_path}/work cannot be used' in line
 
 
-def test_a_bug_in_training_keeps_its_traceback(data, tmp_path, monkeypatch):  # noqa: F811
+def test_a_bug_in_training_keeps_its_traceback(data, tmp_path, monkeypatch):
     """Only what fails while the config is built is taken for the config's doing."""
     def broken(self, *args, **kwargs):
         raise TypeError('a bug')

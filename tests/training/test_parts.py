@@ -9,7 +9,6 @@ from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.training.parts import misfit
 
-from ..cli.conftest import data, error_line  # noqa: F401 - fixtures
 from ..deployment.models import build, solov2
 from ..reliability.families import write_family
 
@@ -45,7 +44,7 @@ def test_a_neck_that_says_nothing_of_channels():
     assert misfit(model) is None
 
 
-def test_before_anything_is_learned(data, tmp_path, error_line):  # noqa: F811
+def test_before_anything_is_learned(data, tmp_path, error_line):
     path = write_family(tmp_path / 'small.py', 'solov2', model__neck__in_channels=[8, 16, 64])
     line = error_line(train, path, '--train-ann', f'{data}/train.json', '--work-dir',
                       tmp_path / 'w')

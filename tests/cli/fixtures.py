@@ -1,11 +1,9 @@
+"""Fixtures of every test: a tiny data set, a training on it, tools as they are run."""
 import os
 import subprocess
 import sys
 
 import pytest
-
-from mmdet_lordre.cli.main import one_line_errors
-from mmdet_lordre.cli.train import main as train
 
 from .tiny import ROOT, make_coco, write_config
 
@@ -22,6 +20,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope='session')
 def trained(data, tmp_path_factory):
     """(config, checkpoint) of one epoch of training on ``data``, in this process."""
+    from mmdet_lordre.cli.train import main as train
     folder = tmp_path_factory.mktemp('trained')
     config = write_config(folder / 'tiny.py')
     train([config, '--train-ann', f'{data}/train.json', '--val-ann', f'{data}/val.json',
@@ -45,6 +44,8 @@ def run_script():
 @pytest.fixture
 def error_line(capsys):
     """The one line that a tool's function ends with; fails if it does not end with one."""
+    from mmdet_lordre.cli.main import one_line_errors
+
     def run(function, *args):
         with pytest.raises(SystemExit) as ended:
             one_line_errors(function)([str(a) for a in args])

@@ -1,1 +1,0 @@
-from ..cli.conftest import error_line  # noqa: F401 - a fixture
