@@ -29,7 +29,7 @@ def test_predict(segmenter, pictures):
         assert np.allclose(one.scores, other.scores, atol=1e-5)
 
 
-def test_predicting_leaves_the_model_as_it_was(segmenter, pictures, monkeypatch):  # noqa: F811
+def test_predicting_leaves_the_model_as_it_was(segmenter, pictures, monkeypatch):
     settings, used = segmenter.model.mask_head.test_cfg, []
     monkeypatch.setattr(segmenter.model, 'test_step', lambda data, step=segmenter.model.test_step: (
         used.append(settings['mask_format']), step(data))[1])
