@@ -22,7 +22,6 @@ from ..config.unread import unread_train_cfg
 from ..config.values import MISSING, value_at
 from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
-from ..planning.auto import by_the_clock, count_again
 from ..planning.fit import FAMILIES, SIZES
 from ..planning.run import train_auto
 from ..planning.warnings import warnings_of
@@ -33,6 +32,7 @@ from ..training.earlier import refuse_earlier, remove_earlier
 from ..training.last_results import LastResultsHook
 from ..training.live import add_backends, demand_packages
 from ..training.lock import work_folder
+from ..training.minutes import by_the_clock, count_again
 from ..training.parts import misfit
 from ..training.precision import set_mixed_precision, slow_precision
 from ..training.resume import checkpoints_of

@@ -2,21 +2,18 @@
 import contextlib
 import copy
 import json
-import math
 import os
-import time
 from collections.abc import Callable
 
 import numpy as np
 from mmengine.config import Config
 
 from ..config.own_data import PLAN, OwnData
-from ..config.reading import load_config, type_name
-from ..config.schedule import counts_epochs
+from ..config.reading import load_config
 from ..datasets.coco_file import read_annotations, write_annotations
 from ..datasets.parts import subset
-from ..errors import UserError
 from ..files import atomic_write
+from ..training.minutes import by_the_clock, demand_time, seconds_left
 from .fit import FAMILIES
 from .holdout import set_aside
 from .objects import Objects, read_both
@@ -29,8 +26,6 @@ from .tiling import tiles_a_picture
 _PIXELS, _DECODED, _COMPARING = 1e8, 4e7, 0.05
 #: Share of the minutes after which no other family is planned.
 _PLANNING = 0.25
-#: Seconds kept for what is neither planned nor counted: building the model, writing it down.
-_RESERVE = 3.
 #: Share of the time that the last validation may take: of more images a part is judged.
 _JUDGING = 0.2
 #: File of that part.
@@ -39,14 +34,12 @@ _PART = 'judged.json'
 WRITTEN = 'plan.txt', 'plan.json', 'planned.py', 'train.json', 'val.json', _PART
 #: What a written plan knows of the clock: arguments of :func:`by_the_clock`, and its own keys.
 _CLOCK = {'minutes': 'minutes', 'validation': 'seconds_to_judge', 'step': 'seconds_a_step'}
-#: Share of the time that validations before the last one may take.
-_VALIDATING = 0.1
 
 
 def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
                 families: list[str] | None = None, size: str | None = None,
-                device: str | None = None, pretrained: str | None = None, seed: int = 0,
-                clock: str = 'wall', say: Callable[[str], object] = print) -> Config:
+                pretrained: str | None = None, seed: int = 0,
+                say: Callable[[str], object] = print) -> Config:
     """Plan, write the plan down, and give the config to train with.
 
     Args:
@@ -56,10 +49,8 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
         began: ``time.monotonic()`` of the beginning.
         families: That come into question.
         size: Of the model.
-        device: Where the training is to run.
         pretrained: File of weights that the backbone begins with, or ``'none'``.
         seed: Of samples and of what is set aside.
-        clock: By which the schedule runs, ``'wall'`` or ``'cpu'``.
         say: Takes what a person is told.
 
     Raises:
@@ -76,30 +67,30 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
         'in less than five minutes one family alone is planned, the one that learns soonest'
     families = families or _candidates(minutes)
     with passing_lines() as passing:
-        plan = make_plan(train, val, minutes=minutes, device=device, families=families, size=size,
+        plan = make_plan(train, val, minutes=minutes, families=families, size=size,
                          pretrained=pretrained, ceilings=not (short and len(families) == 1),
                          divided=divided, seed=seed, chosen_by=chosen_by, say=passing,
-                         seconds=_PLANNING * 60 * minutes - (time.monotonic() - began))
+                         seconds=seconds_left(minutes, began) - (1 - _PLANNING) * 60 * minutes)
     say(describe(plan))
     validation = 0.
-    _demand_time(minutes, began)
+    demand_time(minutes, began)
     if val is not None:
         a_picture = _seconds_to_judge(plan, val)
-        count = images_to_judge(len(val.files), a_picture, _left(minutes, began))
+        count = images_to_judge(len(val.files), a_picture, seconds_left(minutes, began))
         if count < len(val.files):
             _write_part(val, count, folder, seed)
             say(f'evaluating all {len(val.files)} images would take too long: training is '
                 f'validated on {count} of them (seed {seed}); lordre test evaluates the model on '
                 'all')
         validation = 2 + a_picture * count
-    _demand_time(minutes, began, validation)
+    demand_time(minutes, began, validation)
     step = plan.costs[plan.best].step
     _write(plan, folder, dict(seconds_to_judge=validation, seconds_a_step=step))
     cfg = load_config(os.path.join(folder, 'planned.py'))
     judge_by_part(cfg, folder)
     # the minutes are a promise: what there is of them is used
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'EarlyStoppingHook']
-    by_the_clock(cfg, minutes, began, validation, clock, step)
+    by_the_clock(cfg, minutes, began, validation, step)
     return cfg
 
 
@@ -148,66 +139,6 @@ def _candidates(minutes: float) -> list[str]:
     if minutes >= 15:
         return list(FAMILIES)
     return ['lordre', 'solov2', 'polarmask'] if minutes >= 5 else ['lordre']
-
-
-def _left(minutes, began):
-    """Seconds that are left to train and to judge."""
-    return 60 * minutes - (time.monotonic() - began) - _RESERVE
-
-
-def by_the_clock(cfg: Config, minutes: float, began: float, validation: float = 0.,
-                 clock: str = 'wall', step: float | None = None) -> None:
-    """Give a config a schedule that ends when the minutes do.
-
-    Args:
-        cfg: Changed in place; trains by iterations.
-        minutes: From ``began`` on.
-        began: ``time.monotonic()`` of the beginning.
-        validation: Seconds that one takes, as far as is known.
-        clock: ``'wall'`` or ``'cpu'``.
-        step: Seconds that a step took on the same machine.
-
-    Raises:
-        UserError: There is no time left to train, or the config counts epochs.
-    """
-    if counts_epochs(cfg.get('train_cfg') or {}) is not False:
-        raise UserError('--minutes needs a config that counts iterations (train_cfg=dict(type='
-                        "'IterBasedTrainLoop', max_iters=...))")
-    left = _demand_time(minutes, began, validation, 'loading')
-    count = 1 + math.floor(_VALIDATING * left / validation) if validation else 1
-    cfg.param_scheduler = []
-    cfg.train_cfg.pop('val_interval', None)
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or ()), dict(
-        type='TimedSchedule', seconds=round(left, 1), clock=clock,
-        validations=min(5, count), validation_seconds=round(validation, 1),
-        step_seconds=step)]
-
-
-def count_again(cfg: Config, minutes: float, began: float) -> None:
-    """Take off what has passed since :func:`by_the_clock`, before the training begins.
-
-    Args:
-        cfg: Changed in place.
-        minutes, began: As before.
-
-    Raises:
-        UserError: There is no time left to train.
-    """
-    left = _demand_time(minutes, began, after='reading the data')
-    for hook in cfg.custom_hooks:
-        if type_name(hook) == 'TimedSchedule':
-            hook['seconds'] = round(left, 1)
-
-
-def _demand_time(minutes, began, validation=0., after='planning'):
-    """Seconds that are left to train and to judge, if they are enough."""
-    left = _left(minutes, began)
-    if left - validation < 0.2 * 60 * minutes:
-        raise UserError(
-            f'--minutes {minutes:g}: {max(0, left):.0f} s are left after {after}'
-            + (f', but validation takes {validation:.0f} s: allow more minutes, or use fewer '
-               'validation images' if validation else ': allow more minutes'))
-    return left
 
 
 def clock_of_plan(folder: str) -> dict:

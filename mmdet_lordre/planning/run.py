@@ -25,9 +25,10 @@ from ..reporting.after_training import report_on_training, results_prefix
 from ..training.earlier import refuse_earlier
 from ..training.last_results import LastResultsHook
 from ..training.lock import work_folder
+from ..training.minutes import by_the_clock
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner
-from .auto import WRITTEN, auto_config, by_the_clock, clock_of_plan, judge_by_part
+from .auto import WRITTEN, auto_config, clock_of_plan, judge_by_part
 from .fit import FAMILIES, SIZES
 from .plan import MINUTES
 from .reading import Reading

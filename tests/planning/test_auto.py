@@ -17,9 +17,10 @@ from mmdet_lordre.config.formatted import FormattedOnce
 from mmdet_lordre.config.own_data import OwnData, Part
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import build_model
-from mmdet_lordre.planning import auto, run
+from mmdet_lordre.planning import run
 from mmdet_lordre.planning.holdout import set_aside
 from mmdet_lordre.segmenter import Segmenter
+from mmdet_lordre.training import minutes
 from mmdet_lordre.training.bfloat16 import BFloat16OptimWrapper
 
 from .data import coco, square, write
@@ -41,7 +42,7 @@ def quick(monkeypatch):
     """However long planning takes here, six seconds are left to train."""
     monkeypatch.setattr(command, 'beginning', lambda: 0.)
     monkeypatch.setattr(run, 'time', SimpleNamespace(monotonic=lambda: 0.))
-    monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 3.))
+    monkeypatch.setattr(minutes, 'time', SimpleNamespace(monotonic=lambda: 3.))
     return '0.2'
 
 
@@ -222,7 +223,7 @@ def test_what_checking_takes_is_taken_off(data, tmp_path, monkeypatch):
     """From a config of one's own, too: a second passes whenever the clock is looked at."""
     clock = iter(range(1000))
     monkeypatch.setattr(command, 'beginning', lambda: float(next(clock)))
-    monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(minutes, 'time', SimpleNamespace(monotonic=lambda: float(next(clock))))
     monkeypatch.setattr(command, '_train', lambda cfg, args: cfg)
     cfg = command.main(['mmdet_lordre::lordre/lordre_r18_giam_small-data.py', '--train-ann', data,
                         '--minutes', '2', '--work-dir', str(tmp_path / 'work'),
@@ -234,19 +235,19 @@ def test_what_checking_takes_is_taken_off(data, tmp_path, monkeypatch):
 
 def test_minutes_need_iterations(monkeypatch):
     """Whichever way a config says that it counts them."""
-    monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 0.))
+    monkeypatch.setattr(minutes, 'time', SimpleNamespace(monotonic=lambda: 0.))
     for counting in (dict(by_epoch=False), dict(type='mmengine.IterBasedTrainLoop')):
         cfg = Config(dict(train_cfg=dict(counting, max_iters=9)))
-        auto.by_the_clock(cfg, 2, 0.)
+        minutes.by_the_clock(cfg, 2, 0.)
         assert [hook.type for hook in cfg.custom_hooks] == ['TimedSchedule']
     for counting in (dict(by_epoch=True), dict(type='EpochBasedTrainLoop')):
         with pytest.raises(UserError, match='needs a config that counts iterations'):
-            auto.by_the_clock(Config(dict(train_cfg=dict(counting, max_epochs=9))), 2, 0.)
+            minutes.by_the_clock(Config(dict(train_cfg=dict(counting, max_epochs=9))), 2, 0.)
 
 
 def test_minutes_that_planning_alone_takes(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, 'beginning', lambda: 0.)
-    monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 60.))
+    monkeypatch.setattr(minutes, 'time', SimpleNamespace(monotonic=lambda: 60.))
     with pytest.raises(SystemExit):
         one_line_errors(command.main)(['--auto', '--train-ann', data, '--minutes', '1', '--family',
                                        'solov2', '--size', 'nano', '--work-dir',

@@ -12,6 +12,7 @@ from mmdet_lordre.errors import UserError
 from mmdet_lordre.planning import auto, run
 from mmdet_lordre.planning.run import train_auto
 from mmdet_lordre.segmenter import Segmenter
+from mmdet_lordre.training import minutes
 
 from .data import coco, square, write
 
@@ -101,7 +102,7 @@ def test_a_folder_of_data_is_no_folder_of_a_plan(data, tmp_path, stopped):
 
 
 def test_too_little_time_is_said_before_anything_is_written(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 60.))
+    monkeypatch.setattr(minutes, 'time', SimpleNamespace(monotonic=lambda: 60.))
     said = []
     with pytest.raises(UserError, match=r'0 s are left after planning: allow more minutes$'):
         train_auto(data, work_dir=str(tmp_path / 'work'), minutes=1, families='lordre',

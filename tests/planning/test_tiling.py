@@ -31,6 +31,7 @@ from mmdet_lordre.prediction.tiles import open_stream
 from mmdet_lordre.prediction.trained_size import tile_of, trained_side
 from mmdet_lordre.prediction.whole_pictures import WarnOfWholePictures
 from mmdet_lordre.segmenter import Segmenter
+from mmdet_lordre.training import minutes
 
 from .data import coco, square, write
 from .test_rules import objects
@@ -121,7 +122,7 @@ def quick(monkeypatch):
     """However long planning takes here, seven seconds are left to train."""
     monkeypatch.setattr(command, 'beginning', lambda: 0.)
     monkeypatch.setattr(run, 'time', SimpleNamespace(monotonic=lambda: 0.))
-    monkeypatch.setattr(auto, 'time', SimpleNamespace(monotonic=lambda: 2.))
+    monkeypatch.setattr(minutes, 'time', SimpleNamespace(monotonic=lambda: 2.))
 
 
 def test_from_large_pictures_to_a_model_that_cuts_them(tmp_path, quick, capsys):
