@@ -41,8 +41,8 @@ def by_the_clock(cfg: Config, minutes: float, began: float, validation: float = 
     cfg.param_scheduler = []
     cfg.train_cfg.pop('val_interval', None)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or ()), dict(
-        type='TimedSchedule', seconds=round(left, 1), validations=min(5, count), validation_seconds=round(validation, 1),
-        step_seconds=step)]
+        type='TimedSchedule', seconds=round(left, 1), validations=min(5, count),
+        validation_seconds=round(validation, 1), step_seconds=step)]
 
 
 def count_again(cfg: Config, minutes: float, began: float) -> None:
