@@ -11,6 +11,7 @@ import mmdet_lordre  # noqa: F401 - registers the models
 from mmdet_lordre.checkpoints import convert_state_dict
 from mmdet_lordre.checkpoints.verify import build_untrained
 
+from ..configs.steps import firsts
 from . import publish
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -89,7 +90,8 @@ def test_whole_models_of_the_other_families(family, format, dcn):
     paths = [path for path in sorted((CONFIGS / family).glob('*.py'))
              if ('dcn' in path.stem) == dcn and 'shapes' not in path.stem]
     assert paths
-    for path in paths:
+    # configs that differ in their data or schedule have one model
+    for path in firsts(paths, lambda model: model):
         rename = getattr(publish, 'polarmask_dcn' if format == 'polarmask' and dcn else family)
         check_round_trip(build_untrained(Config.fromfile(path)).state_dict(), rename, format)
 
