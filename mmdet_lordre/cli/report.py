@@ -17,8 +17,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='work folder of a training, or results in COCO\'s format')
     parser.add_argument('--results', metavar='JSON',
                         help='results of any program, in COCO\'s format (needs --ann)')
-    parser.add_argument('--ann', metavar='JSON',
-                        help='annotations that the results are for (default: those of the run)')
+    parser.add_argument('--ann', metavar='DATA',
+                        help='annotations that the results are for, of any format: a file or a '
+                             'folder (default: those of the run)')
     parser.add_argument('--images', metavar='DIR', help='default: found near --ann')
     parser.add_argument('--against', nargs='+', default=[], metavar='OTHER',
                         help='runs or results to compare with, on the same images')

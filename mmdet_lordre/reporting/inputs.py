@@ -3,23 +3,20 @@ import gc
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from pycocotools import mask as mask_api
 
 from ..datasets.annotation_rules import encode_segmentation, mask_problem, size_problem
-from ..datasets.coco_file import class_names, read_annotations
+from ..datasets.coco_file import class_names
 from ..errors import UserError
 from ..files import ANNOTATIONS, refuse_large
 from ..text import plural, printable, quoted
+from .mended import ids_as_given, mended, unusable
 from .run_lengths import run_totals
 from .table import Detections, Picture, Table, Truth, overlaps_of, sorted_detections
-
-#: What annotation files say in ``iscrowd`` for yes.
-_YES = (1, True, '1', 'true', 'True')
 
 
 @dataclass
@@ -28,53 +25,55 @@ class Annotated:
 
     Attributes:
         path: Where it lies.
-        data: As it was read.
         pictures: Sorted by id.
         classes: Names in the order of the file.
         place: Place of each image id in ``pictures``.
         label: Label of each category id.
         truth: The objects.
         left_out: How many annotations cannot be used, by reason.
+        repairs: What was put right, a sentence each.
+        given: ``place`` and ``label`` by the ids as the file has them, where they are others.
     """
     path: str
-    data: dict
     pictures: list[Picture]
     classes: tuple[str, ...]
     place: dict
     label: dict
     truth: Truth
     left_out: dict[str, int] = field(default_factory=dict)
+    repairs: list[str] = field(default_factory=list)
+    given: tuple[dict, dict] | None = None
+
+    def left_out_line(self) -> str | None:
+        """What is left out and why, in one line; None where nothing is."""
+        if not self.left_out:
+            return None
+        said = ', '.join(f'{count} {reason}' for reason, count in self.left_out.items())
+        count = sum(self.left_out.values())
+        return f'{printable(self.path)}: left out {plural(count, "annotation")}: {said}'
 
 
-def read_truth(path: str | Path, known: Sequence[str] | None = None) -> Annotated:
-    """Read an annotation file for a report.
+def annotated_of(data: dict, path: str, known: Sequence[str] | None = None,
+                 folder: str | None = None) -> Annotated:
+    """Annotations for a report, as a test evaluates them.
 
-    What cannot be drawn (no mask, an unknown image or category) is left out and counted.
+    What can be put right without guessing is; what cannot be used then (no mask, an unknown image
+    or category) is left out and counted.
 
     Args:
-        path: The file.
+        data: COCO annotations, not changed.
+        path: Their file, for messages.
         known: Names of the classes that count, as evaluation takes those that a model knows; by
             default all.
+        folder: Of the images, where it is known: sizes that are missing are read there.
 
     Raises:
-        UserError: The file cannot be read, or has no object.
-    """
-    return annotated_of(read_annotations(path), str(path), known)
-
-
-def annotated_of(data: dict, path: str, known: Sequence[str] | None = None) -> Annotated:
-    """The same of annotations that were read.
-
-    Args:
-        data: COCO annotations.
-        path: Their file, for messages.
-        known: As of :func:`read_truth`.
-
-    Raises:
-        UserError: There are only images.
+        UserError: There are only images, or no object.
     """
     if 'annotations' not in data:
         raise UserError(f'{path} has no annotations: a report compares results with them')
+    given = data
+    data, repairs = mended(data, path, folder)
     classes = class_names(data, path)
     ids = [category['id'] for category in data['categories']]
     others = set()
@@ -83,21 +82,17 @@ def annotated_of(data: dict, path: str, known: Sequence[str] | None = None) -> A
         ids, classes = [i for i in ids if i not in others], tuple(
             name for name in classes if name in set(known))
     label = {category: k for k, category in enumerate(ids)}
-    images = _images(data, path)
+    images = _images(data, path, folder)
     place = {image['id']: i for i, image in enumerate(images)}
     left_out, rows = {}, []
-    for annotation in data['annotations']:
-        reason = _cannot(annotation, place, label, others, images)
+    for annotation, reason in zip(data['annotations'], unusable(data, others), strict=True):
         if reason:
             left_out[reason] = left_out.get(reason, 0) + 1
             continue
         image = place[annotation['image_id']]
         mask = encode_segmentation(annotation['segmentation'], images[image])
-        area = annotation.get('area')
-        if type(area) not in (int, float) or not math.isfinite(area):
-            area = float(mask_api.area(mask))
-        rows.append((image, label[annotation['category_id']], float(area),
-                     annotation.get('iscrowd') in _YES or annotation.get('ignore') in _YES, mask))
+        rows.append((image, label[annotation['category_id']], float(annotation['area']),
+                     bool(annotation.get('iscrowd')), mask))
     if not rows:
         said = '; '.join(f'{count} {reason}' for reason, count in left_out.items())
         raise UserError(f'{path} has no object to compare results with' + (f': {said}' if said
@@ -108,36 +103,23 @@ def annotated_of(data: dict, path: str, known: Sequence[str] | None = None) -> A
                   list(masks))
     pictures = [Picture(image['id'], str(image.get('file_name') or image['id']), image['width'],
                         image['height']) for image in images]
-    return Annotated(path, data, pictures, classes, place, label, truth, left_out)
+    return Annotated(path, pictures, classes, place, label, truth, left_out, repairs,
+                     ids_as_given(given, data, place, label))
 
 
-def _images(data, path):
+def _images(data, path, folder):
     """The images by id, each once and with a size."""
     images = {}
     for image in data['images']:
-        problem = size_problem(image)
-        if problem or image.get('id') is None:
-            raise UserError(f'{path}: image {printable(image.get("file_name"), 80)} '
-                            f'{problem[1] if problem else "has no id"}')
+        if problem := size_problem(image):
+            remedy = 'correct it, or take it out and ' if image.get('width') is not None \
+                and image.get('height') is not None else ''
+            remedy += 'give the folder of the images with --images, to have it read there' \
+                if folder is None else f'have its file in {folder}, to have it read there'
+            raise UserError(f'{path}: image {printable(image.get("file_name"), 80)} {problem[1]}: '
+                            f'{remedy}')
         images.setdefault(image['id'], image)
-    try:
-        return [images[key] for key in sorted(images)]
-    except TypeError:  # numbers and texts
-        return [images[key] for key in sorted(images, key=str)]
-
-
-def _cannot(annotation, place, label, others, images):
-    """Why an annotation is left out, or None."""
-    if annotation.get('image_id') not in place:
-        return 'of an unknown image'
-    if annotation.get('category_id') in others:
-        return 'of classes that the model does not know'
-    if annotation.get('category_id') not in label:
-        return 'of an unknown category'
-    if not annotation.get('segmentation'):
-        return 'without a mask'
-    image = images[place[annotation['image_id']]]
-    return 'with a damaged mask' if mask_problem(annotation['segmentation'], image) else None
+    return [images[key] for key in sorted(images)]
 
 
 def read_results(path: str | Path) -> list[dict]:
@@ -170,21 +152,47 @@ def read_results(path: str | Path) -> list[dict]:
     return results
 
 
-def make_table(annotated: Annotated, results: list[dict], path: str) -> Table:
+def make_table(annotated: Annotated, results: list[dict], path: str,
+               say: Callable[[str], object] = lambda line: None) -> Table:
     """Put results beside the annotations.
 
     Args:
         annotated: What is there.
         results: What was found; emptied, since it is large.
         path: Of the results, for messages.
+        say: Takes a line of text.
 
     Raises:
         UserError: A result of an unknown image or category, without a mask of its image's size or
             without a score: the first one is named, and how many there are.
     """
+    if annotated.given is not None:
+        annotated = _with_ids_of(annotated, results, path, say)
     detections = _detections(annotated, results, path)
     overlaps = overlaps_of(annotated.truth, detections, len(annotated.pictures))
     return Table(annotated.pictures, annotated.classes, annotated.truth, detections, overlaps)
+
+
+def _with_ids_of(annotated, results, path, say):
+    """The same with the ids that results have: as the file gives them, or as a test numbers them.
+
+    Where both may be meant they are those of the file, and it is said.
+    """
+    place, label = annotated.given
+    pairs = [(result.get('image_id'), result.get('category_id')) for result in results
+             if isinstance(result, dict)]
+    given, numbered = (sum(_known(image, places) and _known(category, labels)
+                           for image, category in pairs)
+                       for places, labels in ((place, label), (annotated.place, annotated.label)))
+    if numbered > given:
+        return annotated
+    if pairs and numbered == given and any(
+            place.get(image) != annotated.place.get(image)
+            or label.get(category) != annotated.label.get(category) for image, category in pairs
+            if _known(image, place) and _known(category, label)):
+        say(f'{printable(path)}: its ids are taken as {printable(annotated.path)} has them, not '
+            'as lordre test numbers them')
+    return replace(annotated, place=place, label=label)
 
 
 def _detections(annotated: Annotated, results: list[dict], path: str) -> Detections:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..datasets.coco_file import find_images
+from ..datasets.repairs import describe
 from ..errors import UserError
 from ..files import atomic_write, reason
 from ..pages import write_page
@@ -16,8 +16,9 @@ from .advice import advice
 from .compare import Difference, differences
 from .examples import Examples
 from .findings import missed_by_size, suspicious
-from .inputs import Annotated, make_table, read_results, read_truth
+from .inputs import Annotated, annotated_of, make_table, read_results
 from .measure import RESAMPLES, Measured, measured
+from .mended import folder_of, open_part
 from .numbers import differences_as_json, numbers_of, plain
 from .run_log import RunLog, read_run
 from .sources import NUMBERS, PAGE, THRESHOLDS, Source, ceilings_of, config_text, own_folder
@@ -47,7 +48,8 @@ def write_report(folder: str, sources: Sequence[Source], ann: str | None = None,
     Args:
         folder: For these files; it is made. Files that no report has written stop it.
         sources: The model, and others that it is compared with.
-        ann: Annotations; by default those that the first source names.
+        ann: Annotations of any format, a file or a folder; by default those that the first source
+            names.
         images: Their folder; by default looked for near the annotations. Where there are no
             images, the page has outlines on plain ground.
         options: See there.
@@ -84,10 +86,8 @@ def write_report(folder: str, sources: Sequence[Source], ann: str | None = None,
         if ann is None:
             raise UserError(f'{first.results}: give the annotations that these results are for '
                             'with --ann FILE.json')
-        annotated = read_truth(ann, first.classes)
-        _models(values, numbers, sources, annotated, _image_folder(
-            annotated, images or (first.origin.get('images') if first.origin.get('ann') == ann
-                                  else None), images is not None), options, log, say)
+        annotated, shown = _read_truth(first, ann, images, say)
+        _models(values, numbers, sources, annotated, shown, options, log, say)
         _write_json(os.path.join(folder, THRESHOLDS), numbers['models'][0]['thresholds'])
     _write_json(os.path.join(folder, NUMBERS), numbers)
     path = os.path.join(folder, PAGE)
@@ -147,18 +147,24 @@ def _measured(source: Source, annotated: Annotated, options: Options,
     results = read_results(source.results)
     if not results:
         say(f'{source.results}: nothing was found in any image')
-    table = make_table(annotated, results, source.results)
+    table = make_table(annotated, results, source.results, say)
     return measured(source.name, table, options.iou, options.score, options.resamples, say)
 
 
-def _image_folder(annotated: Annotated, folder: str | None, wanted: bool) -> str | None:
-    """Where the images are; None where they are not found and were not asked for."""
-    try:
-        return find_images(annotated.data, annotated.path, folder)
-    except UserError:
-        if wanted:
-            raise
-        return None
+def _read_truth(source: Source, ann: str, images: str | None, say: Callable[[str], None]
+                ) -> tuple[Annotated, str | None]:
+    """The annotations, and the folder of their images if there is one."""
+    # the results of a run are those of its validation, others those of a test
+    part = open_part(ann, images, ('val', 'test') if source.run else ('test', 'val'), say)
+    near = source.origin.get('images') if source.origin.get('ann') == ann else None
+    folder = folder_of(part, images or near, images is not None)
+    path = str(part.ann_file or part.source)
+    annotated = annotated_of(part.data, path, source.classes, folder)
+    if annotated.repairs:
+        say(describe(path, annotated.repairs))
+    if annotated.left_out:
+        say(annotated.left_out_line())
+    return annotated, folder
 
 
 def _facts(source: Source, log: RunLog | None) -> dict[str, str]:
@@ -187,9 +193,10 @@ def _facts(source: Source, log: RunLog | None) -> dict[str, str]:
 
 def _data_facts(annotated: Annotated) -> dict[str, Any]:
     truth = annotated.truth
+    repairs = dict(repairs=annotated.repairs) if annotated.repairs else {}
     return dict(ann=annotated.path, images=len(annotated.pictures),
                 objects=int((~truth.crowd).sum()), crowds=int(truth.crowd.sum()),
-                classes=len(annotated.classes), left_out=annotated.left_out)
+                classes=len(annotated.classes), left_out=annotated.left_out, **repairs)
 
 
 def _only(ceilings: dict[str, float]) -> float | None:
