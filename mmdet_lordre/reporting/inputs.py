@@ -83,6 +83,8 @@ def annotated_of(data: dict, path: str, known: Sequence[str] | None = None,
             name for name in classes if name in set(known))
     label = {category: k for k, category in enumerate(ids)}
     images = _images(data, path, folder)
+    if twice := len(data['images']) - len(images):
+        repairs = [*repairs, f'images: left out {twice} with the id of another  one']
     place = {image['id']: i for i, image in enumerate(images)}
     left_out, rows = {}, []
     for annotation, reason in zip(data['annotations'], unusable(data, others), strict=True):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmdet_lordre.cli.check_dataset import main as check
+from mmdet_lordre.cli.report import main as report
 from mmdet_lordre.cli.test import main as run_test
 from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.errors import UserError
@@ -37,8 +38,11 @@ def test_all_parts_at_once(run, tmp_path):
     assert Path(dataset.ann_file).parent == tmp_path / 'work' / 'converted'
     assert list(dataset.metainfo.classes) == ['dog', 'cat']
     figures = run_test([f'{tmp_path}/tiny.py', f'{tmp_path}/work/epoch_1.pth', '--data',
-                        f'{tmp_path}/set', '--work-dir', f'{tmp_path}/test'])
-    assert 'coco/segm_mAP' in figures
+                        f'{tmp_path}/set', '--work-dir', f'{tmp_path}/test', '--eval', 'segm',
+                        '--json-out', f'{tmp_path}/r'])
+    report([f'{tmp_path}/r.segm.json', '--ann', f'{tmp_path}/set', '--resamples', '2'])
+    numbers = json.loads((tmp_path / 'r.segm_report' / 'report.json').read_text())
+    assert numbers['models'][0]['figures']['mAP'] == figures['coco/segm_mAP']
     assert not list((tmp_path / 'set').rglob('*.json.tmp'))
 
 

@@ -97,16 +97,23 @@ def test_what_is_left_out_is_a_line(tmp_path, capsys):
         made.data['annotations'][-1].update(change)
     _, out = reported(made, tmp_path / 'a', capsys)
     line, = (line for line in out.splitlines() if 'left out' in line)
-    assert line.startswith(f'{tmp_path}/a/truth.json: left out 6 annotations: 2 with a damaged mask')
-    for words in ('1 of an unknown image', '1 without a mask', '1 with a damaged box',
-                  '1 with the id of another one'):
+    assert line.startswith(f'{tmp_path}/a/truth.json: left out 6 annotations: ')
+    for words in ('2 with a damaged mask', '1 of an unknown image', '1 without a mask',
+                  '1 with a damaged box', '1 with the id of another one'):
         assert words in line
+
+
+def test_two_images_of_one_id_are_said(tmp_path, capsys):
+    made = scene()
+    made.data['images'].append(dict(made.data['images'][0]))
+    numbers, out = reported(made, tmp_path / 'a', capsys)
+    assert 'images: left out 1 with the id of another one' in out and numbers['data']['images'] == 2
 
 
 def test_sizes_that_are_nowhere(tmp_path, capsys):
     made = scene()
     del made.data['images'][0]['width']
-    with pytest.raises(UserError, match='image 1.png has no width: .* --images'):
+    with pytest.raises(UserError, match=r'image 1\.png has no width: .* --images'):
         reported(made, tmp_path / 'a', capsys, images=False)
 
 
