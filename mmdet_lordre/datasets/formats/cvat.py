@@ -1,6 +1,5 @@
 """CVAT's own XML, "CVAT for images 1.1": polygons, masks and ellipses."""
 import math
-import posixpath
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -9,6 +8,7 @@ from ...errors import UserError
 from ...text import plural, quoted
 from .coco_data import Builder, CocoData, checked_size, refuse_boxes_alone
 from .folder import Folder
+from .image_names import ImageNames
 from .options import Options, part_of
 from .pieces import Grouped
 from .reading import xml_elements, xml_root
@@ -46,6 +46,9 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     path = folder.join(names[0])
     images = Folder(options.images) if options.images else folder
     builder, labels = Builder(NAME, path, images.path), {}
+    matched = ImageNames(images, [(element.get('name') or '', '')
+                                  for element in xml_elements(path, ('image',))])
+    number = 0
     counts = dict(box=0, shapes=0, joined=0)
     for element in xml_elements(path, ('meta', 'image', 'track')):
         if element.tag == 'track':
@@ -56,23 +59,26 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
                 name.text or '' for parent in element.iter('labels') for name in
                 parent.findall('label/name')))
         else:
-            _read_image(element, path, builder, images, counts)
+            file = matched.found[number] or matched.lost_name(number)
+            _read_image(element, path, builder, file, counts)
+            number += 1
     refuse_boxes_alone(path, counts['box'], counts['shapes'], 'boxes')
     if counts['box']:
         builder.note(f'{plural(counts["box"], "object")} with a box and no mask')
+    for note in matched.notes():
+        builder.note(note)
     if counts['joined']:
         builder.note(f'{plural(counts["joined"], "object")} of several shapes in one group')
     builder.list_classes(labels)
     return builder.finish()
 
 
-def _read_image(element: Element, path, builder, images, counts):
+def _read_image(element: Element, path, builder, file, counts):
     name = element.get('name') or ''
     where = f'{path}, image {quoted(name, 80)}'
     part = part_of(element.get('subset') or '') or 'train'
-    found = images.find_image(name, '')
     width, height = checked_size(element.get('width'), element.get('height'), where)
-    image = builder.image(part, found or posixpath.basename(name.replace('\\', '/')), width, height)
+    image = builder.image(part, file, width, height)
     grouped = Grouped()
     for shape in element:
         label = shape.get('label') or ''

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from ...errors import UserError
 from ...files import is_circle
 from ...text import printable
-from ..file_names import base_names
-from .options import part_of_folders
 
 #: Endings of images that OpenCV reads.
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.jp2', '.ppm', '.pgm')
@@ -29,8 +27,6 @@ class Folder:
         self.path = os.path.abspath(path)
         self._real = os.path.realpath(path)
         self._lists: dict[str, dict[str, str]] = {}
-        self._stems: dict[str, dict[str, list[str]]] = {}
-        self._names: dict[str, list[str]] | None = None
 
     def kind(self, name: str) -> str | None:
         """'file', 'folder', 'outside' (a link that leads there) or None for nothing."""
@@ -115,68 +111,6 @@ class Folder:
         whole = posixpath.normpath(posixpath.join(near, name))
         return None if whole.startswith('../') or whole == '..' else whole
 
-    def find_image(self, name: str, near: str = '') -> str | None:
-        """The image that a file of annotations means, by the name it gives.
-
-        Tried are the name itself, then its last part beside the annotations and in the usual
-        folders, then the only image of that name, or of that name with another ending, anywhere
-        but in a folder of another part (val for train).
-
-        Args:
-            name: As the tool wrote it.
-            near: Name of the folder that the annotations are in.
-        """
-        whole = self.within(name, near)
-        if whole is not None and self.is_file(whole):
-            return whole
-        part = part_of_folders(f'{near}/')
-        for found in self._meant(name, near):
-            # images of other parts often have the same names
-            if part is None or part_of_folders(found) in (None, part):
-                return found
-        return None
-
-    def _meant(self, name, near):
-        """Images that a name may mean, the likely ones first."""
-        guesses = base_names(name) or [posixpath.basename(name)]
-        around = dict.fromkeys((near, posixpath.dirname(near), ''))
-        places = [posixpath.join(place, sub).rstrip('/') for place in around
-                  for sub in ('', *IMAGE_FOLDERS)]
-        for place in places:
-            for guess in guesses:
-                inside = self.within(guess, place)
-                if inside is not None and self.is_file(inside):
-                    yield inside
-        for place in places:
-            for guess in guesses:
-                found = self._stems_in(place).get(_stem(guess), ())
-                if len(found) == 1:
-                    yield found[0]
-        for guess in guesses:
-            base = posixpath.basename(guess).lower()
-            for key in (base, _stem(base)):
-                found = self._images().get(key, ())
-                if len(found) == 1:
-                    yield found[0]
-
-    def _stems_in(self, place):
-        """Images right in a folder by their name without its ending."""
-        if place not in self._stems:
-            self._stems[place] = {}
-            for name in self.files(place, IMAGES) if self.kind(place) == _FOLDER else ():
-                self._stems[place].setdefault(_stem(name), []).append(name)
-        return self._stems[place]
-
-    def _images(self):
-        """Images by their name in small letters, with and without its ending."""
-        if self._names is None:
-            self._names = {}
-            for name in self.walk(endings=IMAGES):
-                base = posixpath.basename(name).lower()
-                for key in {base, _stem(base)}:
-                    self._names.setdefault(key, []).append(name)
-        return self._names
-
     def _list(self, sub):
         if sub not in self._lists:
             try:
@@ -204,10 +138,3 @@ class Folder:
                  for name, kind in self._list('').items()]
         more = ', ...' if len(names) > count else ''
         return ', '.join(printable(name, 40) for name in names[:count]) + more or 'nothing'
-
-
-def _stem(name):
-    """The last part of a name, in small letters, without the ending of an image."""
-    base = posixpath.basename(name).lower()
-    root, ending = posixpath.splitext(base)
-    return root if ending in IMAGES else base

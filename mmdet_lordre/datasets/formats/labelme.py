@@ -5,7 +5,8 @@ import posixpath
 from ...errors import UserError
 from ...text import plural, quoted
 from .coco_data import Builder, CocoData, checked_size, refuse_boxes_alone
-from .folder import IMAGES, Folder
+from .folder import Folder
+from .image_names import ImageNames
 from .options import Options, part_of_folders
 from .pieces import Grouped, corners, rectangle
 from .reading import packed_mask, read_json
@@ -49,19 +50,26 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     images = Folder(options.images) if options.images else folder
     builder = Builder(NAME, folder.join(file or ''), images.path)
     counts = dict(rectangles=0, others=0, embedded=0, joined=0, unknown=0)
+    files = []
     for name in [file] if file else folder.walk('', ('.json',)):
-        path = folder.join(name)
-        data = read_json(path)
+        data = read_json(folder.join(name))
         if not is_labelme(data):
             counts['unknown'] += 1
             continue
-        part = part_of_folders(name) or 'train'
-        image = _image(builder, part, images, name if images is folder else '', data, path, counts)
+        # the image itself, as text, is not kept
+        files.append((name, dict(data, imageData=bool(data.get('imageData')))))
+    matched = ImageNames(images, [(_said(name, data), posixpath.dirname(name)
+                                   if images is folder else '') for name, data in files])
+    for index, (name, data) in enumerate(files):
+        path, part = folder.join(name), part_of_folders(name) or 'train'
+        image = _image(builder, part, matched, index, data, path, counts)
         for thing in _objects(data['shapes'], image, path, builder, counts):
             thing.put(builder, part, image)
     refuse_boxes_alone(builder.source, counts['rectangles'], counts['others'])
     if counts['rectangles']:
         builder.note(f'{plural(counts["rectangles"], "rectangle")} taken as masks')
+    for note in matched.notes():
+        builder.note(note)
     if counts['joined']:
         builder.note(f'{plural(counts["joined"], "object")} of several shapes with one group_id')
     if counts['unknown']:
@@ -72,21 +80,22 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     return builder.finish()
 
 
-def _image(builder, part, images, name, data, path, counts):
-    """The image that a file is about."""
+def _said(name, data):
+    """What a file calls its image."""
     said = data.get('imagePath')
-    said = said if isinstance(said, str) and said else posixpath.basename(path)
-    near, stem = posixpath.dirname(name), posixpath.splitext(posixpath.basename(path))[0]
-    found = images.find_image(said, near)
-    if found is None:
-        # it was renamed together with its annotations
-        found = next((other for ending in IMAGES for other in (
-            posixpath.join(near, stem + ending),) if images.is_file(other)), None)
-    counts['embedded'] += found is None and bool(data.get('imageData'))
+    return said if isinstance(said, str) and said else posixpath.basename(name)
+
+
+def _image(builder, part, matched, index, data, path, counts):
+    """The image that a file is about."""
+    # it may have been renamed together with its annotations
+    found = matched.found[index] or matched.beside(
+        index, posixpath.splitext(posixpath.basename(path))[0])
+    counts['embedded'] += found is None and data['imageData']
     width, height = data.get('imageWidth'), data.get('imageHeight')
     if width is not None and height is not None:
         width, height = checked_size(width, height, path)
-    return builder.image(part, found or posixpath.basename(said.replace('\\', '/')), width, height)
+    return builder.image(part, found or matched.lost_name(index), width, height)
 
 
 def _objects(shapes, image, path, builder, counts):

@@ -5,6 +5,7 @@ from ...errors import UserError
 from ...text import plural, quoted
 from .coco_data import Builder, CocoData, checked_size, refuse_boxes_alone
 from .folder import Folder
+from .image_names import ImageNames
 from .options import Options, part_of
 from .pieces import Grouped, corners, rectangle
 from .reading import packed_mask, read_json
@@ -47,10 +48,16 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     builder = Builder(NAME, folder.path, folder.path)
     listed = _classes(folder)
     counts = dict(rectangle=0, others=0, joined=0)
-    for place in data_sets(folder):
+    files = [(place, name) for place in data_sets(folder)
+             for name in folder.files(posixpath.join(place, 'ann'), ('.json',))]
+    matched = ImageNames(folder, [(posixpath.basename(name)[:-len('.json')],
+                                   posixpath.join(place, 'img')) for place, name in files])
+    for index, (place, name) in enumerate(files):
         part = part_of(posixpath.basename(place)) or 'train'
-        for name in folder.files(posixpath.join(place, 'ann'), ('.json',)):
-            _read_image(folder, place, name, builder, part, counts)
+        file = matched.found[index] or matched.lost_name(index)
+        _read_image(folder, file, name, builder, part, counts)
+    for note in matched.notes():
+        builder.note(note)
     refuse_boxes_alone(folder.path, counts['rectangle'], counts['others'])
     if counts['rectangle']:
         builder.note(f'{plural(counts["rectangle"], "rectangle")} taken as masks')
@@ -70,16 +77,14 @@ def _classes(folder):
     return list(dict.fromkeys(title for title in titles if isinstance(title, str)))
 
 
-def _read_image(folder, place, name, builder, part, counts):
+def _read_image(folder, file, name, builder, part, counts):
     path = folder.join(name)
     data = read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get('objects'), list):
         raise UserError(f'{path} has no list "objects"')
     size = data.get('size') or {}
     width, height = checked_size(size.get('width'), size.get('height'), path)
-    stem = posixpath.basename(name)[:-len('.json')]
-    found = folder.find_image(stem, posixpath.join(place, 'img'))
-    image = builder.image(part, found or posixpath.join(place, 'img', stem), width, height)
+    image = builder.image(part, file, width, height)
     grouped = Grouped()
     for index, entry in enumerate(data['objects']):
         where = f'{path}, object {index}'

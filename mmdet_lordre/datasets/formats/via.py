@@ -8,6 +8,7 @@ from ...text import listed, plural, printable, quoted
 from ..coco_file import read_json_file
 from .coco_data import Builder, CocoData, refuse_boxes_alone
 from .folder import Folder
+from .image_names import ImageNames
 from .options import Options, part_of_folders
 from .pieces import Pieces, rectangle
 from .run_lengths import ellipse
@@ -72,10 +73,13 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         read_files.append((name, path, pictures))
     attribute = _class_attribute([region for _, _, pictures in read_files
                                   for _, regions in pictures for region in regions], builder)
+    matched = ImageNames(images, [
+        (said, posixpath.dirname(name) if images is folder else '')
+        for name, _, pictures in read_files for said, _ in pictures])
+    files = iter(matched.found)
     for name, path, pictures in read_files:
-        near = posixpath.dirname(name) if images is folder else ''
         for said, regions in pictures:
-            found = images.find_image(said, near)
+            found = next(files)
             if found is None:
                 missing.append(said)
                 continue
@@ -88,6 +92,8 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         raise UserError(f'{builder.source}: none of its images is found in {images.path} (the '
                         f'first is {quoted(missing[0])}): say where with --train-images / '
                         '--val-images (--images)')
+    if matched.guessed:
+        builder.note(matched.notes()[0])
     if missing:
         builder.note(f'{plural(len(missing), "image")} not found, left out with all regions '
                      f'({printable(missing[0], 60)})')

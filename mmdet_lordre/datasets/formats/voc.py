@@ -8,6 +8,7 @@ from ...errors import UserError
 from ...text import listed, plural
 from .coco_data import Builder, CocoData
 from .folder import IMAGES, Folder
+from .image_names import ImageNames
 from .options import Options
 from .reading import read_labels, read_text
 from .run_lengths import rles_of_labels
@@ -78,13 +79,16 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     builder = Builder(NAME, place, images.path, names)
     there = {posixpath.splitext(posixpath.basename(name))[0]: name
              for name in folder.files(within(OBJECTS), ('.png', '.bmp', '.tif', '.tiff', '.gif'))}
-    lost = []
-    for part, stems in _lists(folder, within, there).items():
-        for stem in stems:
-            if stem in there:
-                _read_image(folder, images, root, there[stem], stem, part, builder, numbers)
-            else:
-                lost.append(stem)
+    listed_stems = [(part, stem) for part, stems in _lists(folder, within, there).items()
+                    for stem in stems]
+    lost = [stem for _, stem in listed_stems if stem not in there]
+    read_stems = [(part, stem) for part, stem in listed_stems if stem in there]
+    matched = ImageNames(images, [(stem, within(PHOTOS) if images is folder else '')
+                                  for _, stem in read_stems])
+    for (part, stem), photo in zip(read_stems, matched.found, strict=True):
+        _read_image(folder, photo, root, there[stem], stem, part, builder, numbers)
+    for note in matched.notes():
+        builder.note(note)
     if lost:
         builder.note(f'{plural(len(lost), "listed image")} without a file in {OBJECTS} left out '
                      f'({listed(lost, 2)})')
@@ -138,10 +142,9 @@ def _lists(folder, within, there):
             for part, name in parts.items() if name}
 
 
-def _read_image(folder, images, root, name, stem, part, builder, numbers):
+def _read_image(folder, photo, root, name, stem, part, builder, numbers):
     path = folder.join(name)
     objects = read_labels(path)
-    photo = images.find_image(stem, posixpath.join(root, PHOTOS) if images is folder else '')
     height, width = objects.shape
     image = builder.image(part, photo or posixpath.join(root, PHOTOS, f'{stem}.jpg'), width, height)
     class_file = posixpath.join(root, CLASSES, posixpath.basename(name))
