@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import os
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,7 +169,7 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
                   for sub in dict.fromkeys(('', 'images', f'images/{short}', short, stem,
                                             f'{short}/images', 'JPEGImages', 'img', 'imgs'))]
     # single images that are missing are found, and said, where all files are looked at
-    for candidates in (lambda name: [name], base_names, _in_other_case):
+    for candidates in (lambda name: [name], base_names, _in_other_form):
         found = [sum(any(os.path.isfile(os.path.join(place, c)) for c in candidates(name)
                          if not leads_out(place, c)) for name in names) for place in places]
         if not names or max(found):
@@ -191,9 +192,12 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
                     '--train-images / --val-images (--images)')
 
 
-def _in_other_case(name):
-    forms = map(os.path.splitext, (name, *base_names(name)))
-    return [root + form for root, ending in forms for form in (ending.upper(), ending.lower())]
+def _in_other_form(name):
+    """With the ending in another case, or the accents in the other of their two forms."""
+    names = (name, *base_names(name))
+    return [root + form for root, ending in map(os.path.splitext, names)
+            for form in (ending.upper(), ending.lower())] + [
+        unicodedata.normalize(form, name) for form in ('NFC', 'NFD') for name in names]
 
 
 def clean_name(ann_file: str, folder: str) -> str:

@@ -2,6 +2,7 @@
 import os
 import re
 import stat
+import unicodedata
 from collections import Counter
 from urllib.parse import unquote
 
@@ -29,15 +30,22 @@ class Listing:
         return os.path.join(self.folder, name)
 
     def spelled(self, name: str) -> str | None:
-        """A name as the folder has it, whose last part may differ in case; None if several do."""
+        """A name as the folder has it; None where that is not plain.
+
+        Its last part may differ in the form in which letters have their accents, or in case too.
+        """
         place, base = os.path.split(self.path(name))
         self.look(name)
         if place not in self._spelling:
             found: dict[str, list[str]] = {}
             for entry in self._places[place]:
-                found.setdefault(entry.lower(), []).append(entry)
+                form = _composed(entry)
+                for key in {form, form.lower()}:
+                    found.setdefault(key, []).append(entry)
             self._spelling[place] = found
-        alike = self._spelling[place].get(base.lower(), ())
+        base = _composed(base)
+        alike = [entry for entry in self._spelling[place].get(base, ())
+                 if _composed(entry) == base] or self._spelling[place].get(base.lower(), ())
         return os.path.join(os.path.dirname(name), alike[0]) if len(alike) == 1 else None
 
     def look(self, name: str) -> bool | None:
@@ -46,6 +54,11 @@ class Listing:
         if place not in self._places:
             self._places[place] = _entries(place)
         return self._places[place].get(base)
+
+
+def _composed(name: str) -> str:
+    """A name in the form in which a letter and its accent are one; Macs store them apart."""
+    return name if name.isascii() else unicodedata.normalize('NFC', name)
 
 
 def _entries(place: str) -> dict[str, bool]:
@@ -118,7 +131,8 @@ def names_found(folder: str, names: list[str]) -> list[str | None]:
     """For each file name the name under which the file lies in a folder, None if it does not.
 
     A name that leads nowhere, or out of the folder, is looked for by :func:`base_names`, and taken
-    where no other entry of the list means the same file.
+    where no other entry of the list means the same file. Where the folder in a name exists, its
+    file is not looked for in another.
 
     Args:
         folder: Of the images.
@@ -141,6 +155,8 @@ def names_found(folder: str, names: list[str]) -> list[str | None]:
 def _guess(listing, name):
     """The file that a name means, by its other forms, and in other case."""
     inside = [form for form in (name, *base_names(name)) if not leads_out(listing.folder, form)]
+    if inside and (home := os.path.dirname(inside[0])) and os.path.isdir(listing.path(home)):
+        inside = [form for form in inside if os.path.dirname(form) == home]
     exact = next((form for form in inside if listing.look(form)), None)
     if exact is not None:
         return exact

@@ -1,6 +1,9 @@
 """Annotations stay with their own picture: names that tools write, and pictures that are gone."""
+import unicodedata
+
 import pytest
 
+from mmdet_lordre.datasets.file_names import names_found
 from mmdet_lordre.datasets.formats import open_data
 from mmdet_lordre.datasets.formats.folder import Folder
 from mmdet_lordre.datasets.formats.image_names import ImageNames
@@ -87,3 +90,26 @@ def test_missing(tmp_path, files, wanted):
     names = matched(tmp_path, files, *wanted)
     assert names.found[0] is None and 'not found' in names.notes()[0]
     assert not (tmp_path / names.lost_name(0)).exists()
+
+
+def test_a_folder_that_is_there_keeps_its_names(tmp_path):
+    for name in ('0.jpg', 'a/1.jpg'):
+        photo(tmp_path / name)
+    assert names_found(str(tmp_path), ['a/0.jpg']) == [None]
+    assert names_found(str(tmp_path), ['gone/0.jpg']) == ['0.jpg']
+
+
+@pytest.mark.parametrize('said, stored', [('NFC', 'NFD'), ('NFD', 'NFC')])
+def test_letters_with_accents(tmp_path, said, stored):
+    """An archive of a Mac may hold the accents apart from their letters."""
+    stored_name, name = (unicodedata.normalize(form, 'café0.jpg') for form in (stored, said))
+    photo(tmp_path / 'images' / stored_name)
+    assert names_found(str(tmp_path / 'images'), [name]) == [stored_name]
+    text(tmp_path / 'a.json', dict(images=[dict(
+        id=1, file_name=name, width=WIDTH, height=HEIGHT)], annotations=[], categories=[
+            dict(id=1, name='cat')]))
+    part = open_data(tmp_path)['train']
+    assert part.folder == str(tmp_path / 'images')
+    repairs = Repairs(part.data, part.source).make(part.folder)
+    assert 'found under another name' in '; '.join(repairs.notes)
+    assert matched(tmp_path, [], (name, '')).found == [f'images/{stored_name}']
