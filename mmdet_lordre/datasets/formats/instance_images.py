@@ -19,6 +19,7 @@ NAME = 'instance masks (an image of numbers each)'
 MASK_FOLDERS = ('masks', 'mask', 'labels', 'label', 'instances', 'instance', 'annotations', 'gt',
                 'ground_truth', 'groundtruth', 'segmentation', 'segmentations', 'instance_masks',
                 'instance_ids', 'instanceids')
+_IMAGE_FOLDERS = tuple(map(str.lower, IMAGE_FOLDERS))
 _SUFFIX = re.compile(r'[_.-]?(instance_?ids?|instances?|inst|cp_masks?|masks?|labels?|seg|gt|ids?)'
                      r'$', re.IGNORECASE)
 #: Masks that are looked at, pixels of a part that counts, and share of objects in several parts
@@ -94,17 +95,17 @@ def pairs(folder: Folder, images: Folder) -> tuple[list, list, list]:
     Returns:
         ``[(image, mask, class or None)]``, images without a mask, masks without an image.
     """
-    photos, masks = {}, []
+    photos, masks, kinds = {}, [], {}
     for name in images.walk('', IMAGES):
-        if images is folder and _is_mask(name):
-            continue
-        photos.setdefault(_key(name, IMAGE_FOLDERS), name)
+        is_mask, place = _side(name, folder, kinds) if images is folder else (False, None)
+        if not is_mask:
+            photos.setdefault(_key(name, IMAGE_FOLDERS, place), name)
     for name in folder.walk('', IMAGES):
-        if images is not folder or _is_mask(name):
-            masks.append(name)
+        is_mask, place = _side(name, folder, kinds) if images is folder else (True, None)
+        if is_mask:
+            masks.append((name, _key(name, MASK_FOLDERS, place)))
     found, orphans, used = [], [], set()
-    for mask in masks:
-        key = _key(mask, MASK_FOLDERS)
+    for mask, key in masks:
         match = next(((photos[k], label) for k, label in _candidates(key) if k in photos), None)
         if match is None:
             orphans.append(mask)
@@ -114,22 +115,46 @@ def pairs(folder: Folder, images: Folder) -> tuple[list, list, list]:
     return found, [name for name in photos.values() if name not in used], orphans
 
 
-def _is_mask(name):
+def _side(name, folder, known):
+    """Whether a file is a mask, and which of the folders in its name says so, by its number.
+
+    The outermost folder that has one of the other kind beside it decides (``images/gt/a.jpg``
+    beside ``masks/``). Where none has, any folder of masks, then the name of the file. ``known``
+    keeps what lies in folders.
+    """
     *folders, base = name.split('/')
+    for i, word in enumerate(folders):
+        kind, near = _kind(word), '/'.join(folders[:i])
+        if near not in known:
+            known[near] = {_kind(posixpath.basename(other)) for other in folder.folders(near)}
+        if kind is not None and (not kind) in known[near]:
+            return kind, i
+    kinds = [_kind(word) for word in folders]
+    if any(kind is not None for kind in kinds):
+        return True in kinds, None
     stem = posixpath.splitext(base)[0]
-    if any(folder.lower() in MASK_FOLDERS for folder in folders):
-        return True
-    if any(folder.lower() in map(str.lower, IMAGE_FOLDERS) for folder in folders):
-        return False
     return bool(re.search(r'[_.-](cp_masks?|masks?|labels?|instance_?ids?|instances?)$', stem,
-                          re.IGNORECASE))
+                          re.IGNORECASE)), None
 
 
-def _key(name, words):
-    """A name without its ending and without the folder that says whether it is a mask."""
+def _kind(word):
+    """Whether a folder is called as those of masks are, or (False) of images; else None."""
+    word = word.lower()
+    return True if word in MASK_FOLDERS else False if word in _IMAGE_FOLDERS else None
+
+
+def _key(name, words, place=None):
+    """A name without its ending and without the folder that says whether it is a mask.
+
+    Args:
+        name: Of the file.
+        words: What such folders are called.
+        place: Number of the folder, where it is known.
+    """
     *folders, base = posixpath.splitext(name)[0].split('/')
     words = {word.lower() for word in words}
-    place = next((i for i, folder in enumerate(folders) if folder.lower() in words), None)
+    if place is None:
+        place = next((i for i, folder in enumerate(folders) if folder.lower() in words), None)
     return '/'.join([f for i, f in enumerate(folders) if i != place] + [base])
 
 
