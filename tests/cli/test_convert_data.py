@@ -23,6 +23,7 @@ from ..datasets.formats.scene import (
     expected,
     found,
     photo,
+    photos,
     text,
 )
 
@@ -56,6 +57,18 @@ def test_there_and_back(source, tmp_path, target, scene, said, capsys):
     with pytest.raises(UserError, match='already exists and is not overwritten'):
         convert([str(source), written, '--to', target])
     assert not list(tmp_path.glob('*.tmp'))
+
+
+@pytest.mark.parametrize('target, scene', [('yolo', FILLED), ('instance-png', SCENE)])
+@pytest.mark.parametrize('folder', ['images', 'gt', 'labels/masks', 'x/images'])
+def test_folders_that_formats_have_names_for(tmp_path, target, scene, folder, capsys):
+    photos(tmp_path, folder + '/{}.jpg')
+    data = exports.coco_data(pattern=folder + '/{}.jpg')
+    convert([str(text(tmp_path / 'a.json', data)), str(tmp_path / 'new'), '--to', target])
+    said = capsys.readouterr().out
+    assert found(open_data(tmp_path / 'new')['train'].data) == expected(scene)
+    assert ('folders called images are written as images_' in said) == (
+        target == 'yolo' and 'images' in folder)
 
 
 def test_yolo_without_a_val_part_comes_back_once(source, tmp_path, capsys):

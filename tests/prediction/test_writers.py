@@ -124,6 +124,16 @@ def test_yolo(out, truth, source, tmp_path):
     assert [c['name'] for c in data['categories']] == list(NAMES)
 
 
+def test_yolo_of_folders_called_images(tmp_path, source, capsys):
+    (tmp_path / 'set/images').mkdir(parents=True)
+    shutil.copy(source / 'b.png', tmp_path / 'set/images/b.png')
+    predict_files(PerfectModel(), open_source(tmp_path / 'set', True), tmp_path / 'out', ['yolo'])
+    assert 'images/b is images_/b; call the folders of the pictures so' in capsys.readouterr().out
+    yolo = tmp_path / 'out/yolo'
+    shutil.copytree(tmp_path / 'set/images', yolo / 'images/images_')
+    assert len(open_data(yolo)['train'].data['annotations']) == 5
+
+
 def test_labelme(out, truth, source):
     data = next(iter(open_data(str(out / 'labelme'), str(source)).values())).data
     found = masks_of(data, truth)

@@ -3,7 +3,7 @@ import os
 import posixpath
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from ...errors import UserError
@@ -60,11 +60,14 @@ class Images:
         part: Annotations, and the folder that their images are in. Links are followed for the
             images of a COCO file, as training does.
         target: Where they are copied to; None to copy nothing.
+        rename: Makes of a name the one to write, which no other name becomes.
     """
 
-    def __init__(self, part: CocoData, target: str | None):
+    def __init__(self, part: CocoData, target: str | None,
+                 rename: Callable[[str], str] = lambda name: name):
         data = part.data
         self.data, self.target, self.source = data, target, part.source
+        self._rename = rename
         self._folder = Folder(part.folder)
         self._linked = part.format == COCO
         self._stems: dict[str, str] = {}
@@ -90,14 +93,15 @@ class Images:
                 raise UserError(f'{self.source}: {quoted(self._stems[stem])} and {quoted(name)} '
                                 'would have one file of annotations: rename one of the images')
             self._stems[stem] = name
+            new = self._rename(name)
             if self.target is not None:
                 path = self._folder.join(name)
                 if not (os.path.isfile(path) if self._linked else self._folder.is_file(name)):
                     raise UserError(f'image missing on disk: {path}')
-                copy = os.path.join(self.target, *name.split('/'))
+                copy = os.path.join(self.target, *new.split('/'))
                 os.makedirs(os.path.dirname(copy), exist_ok=True)
                 shutil.copyfile(path, copy)
-            yield name, image, self._objects.get(image['id'], [])
+            yield new, image, self._objects.get(image['id'], [])
 
 
 def objects_with_masks(annotations: list[dict], image: dict, lost: Counter

@@ -8,6 +8,7 @@ from .coco_data import Builder, CocoData
 from .folder import IMAGES, Folder
 from .options import Options, part_of
 from .reading import read_text, read_yaml
+from .yolo_labels import has_image, label_folders, label_name
 
 NAME = 'YOLO segmentation'
 _SPLITS = {'train': ('train',), 'val': ('val', 'valid', 'validation'), 'test': ('test',)}
@@ -204,11 +205,10 @@ class _Reader:
 
     def _label(self, image):
         """Name of the text file of an image, and whether it is there."""
-        stem = posixpath.splitext(image)[0]
-        head, found, tail = f'/{stem}'.rpartition('/images/')
-        label = f'{head}/labels/{tail}.txt'.lstrip('/') if found else f'{stem}.txt'
-        if found and not self.folder.is_file(label) and self.folder.is_file(f'{stem}.txt'):
-            return f'{stem}.txt', True
+        label, found = label_name(image)
+        beside = f'{posixpath.splitext(image)[0]}.txt'
+        if found and not self.folder.is_file(label) and self.folder.is_file(beside):
+            return beside, True
         return label, self.folder.is_file(label)
 
     def _orphans(self, parts):
@@ -218,27 +218,28 @@ class _Reader:
         read = set().union(*labels.values())
         for part, of_part in labels.items():
             places = sorted({posixpath.dirname(label) for label in of_part})
-            lost = [name for place in places if self.folder.kind(place)
-                    and 'labels' in place.split('/') for name in self.folder.files(place, ('.txt',))
-                    if name not in read and posixpath.basename(name) not in _NAME_LISTS]
-            read.update(lost)  # parts that share a folder say it once
-            unlisted = [name for name in lost if self._has_image(name)]
-            alone = [name for name in lost if name not in unlisted]
-            if alone:
-                self.builder.note(f'{part}: {plural(len(alone), "label file")} without an image '
-                                  f'left out ({alone[0]})')
-            if unlisted:
-                count = len(unlisted)
-                self.builder.note(f'{part}: {plural(count, "label file")} left out, as no list '
-                                  f'names {agree(count, "its image", "their images")} '
-                                  f'({unlisted[0]})')
+            self._say_lost(f'{part}: ', 'as no list names', [
+                name for place in places if self.folder.kind(place)
+                and 'labels' in place.split('/')
+                for name in self.folder.files(place, ('.txt',))], read)
+        self._say_lost('', 'as train, val and test do not name', [
+            name for place in label_folders(image for images in parts.values() for image in images)
+            if self.folder.kind(place) == 'folder'
+            for name in self.folder.walk(place, ('.txt',))], read)
 
-    def _has_image(self, label):
-        """Whether there is an image that a text file belongs to, by YOLO's rule."""
-        head, _, tail = f'/{label}'.rpartition('/labels/')
-        stem = posixpath.splitext(tail)[0]
-        return any(self.folder.kind(f'{head}/images/{stem}{ending}'.lstrip('/')) == 'file'
-                   for small in IMAGES for ending in (small, small.upper()))
+    def _say_lost(self, where, reason, names, read):
+        lost = [name for name in dict.fromkeys(names)
+                if name not in read and posixpath.basename(name) not in _NAME_LISTS]
+        read.update(lost)  # what parts share is said once
+        unlisted = [name for name in lost if has_image(name, self.folder)]
+        alone = [name for name in lost if not has_image(name, self.folder)]
+        if alone:
+            self.builder.note(f'{where}{plural(len(alone), "label file")} without an image '
+                              f'left out ({alone[0]})')
+        if unlisted:
+            count = len(unlisted)
+            self.builder.note(f'{where}{plural(count, "label file")} left out, {reason} '
+                              f'{agree(count, "its image", "their images")} ({unlisted[0]})')
 
     def _read_image(self, part, name):
         image = self.builder.image(part, name)

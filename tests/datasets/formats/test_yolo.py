@@ -2,6 +2,7 @@
 import pytest
 
 from mmdet_lordre.datasets.formats import open_data
+from mmdet_lordre.datasets.formats.yolo_labels import label_name, written_name
 from mmdet_lordre.errors import UserError
 
 from .scene import ANGLE, ANGLE_MASK, FULL_MASK, HEIGHT, OUTER, WIDTH, expected, found, photo, text
@@ -140,3 +141,23 @@ def test_labels_of_images_that_no_list_names(tmp_path):
     assert 'train: 2 label files left out, as no list names their images (labels/c.txt)' in line
     assert 'train: 1 label file without an image left out (labels/y.txt)' in line
     assert 'val: ' not in line
+
+
+def test_labels_of_folders_called_images_as_yolo_looks_for_them(tmp_path):
+    """A tool that replaces the first images/ of a path, not the last: its labels are not found."""
+    write(tmp_path)
+    write(tmp_path, 'images/train/images', 'labels/train/images', 'ab')
+    write(tmp_path, 'images/new', 'labels/new', 'b')
+    text(tmp_path / 'data.yaml', 'train: images/train\nnames: [cat, dog]')
+    line = open_data(tmp_path)['train'].line()
+    assert '; 2 label files without an image left out (labels/train/images/a.txt)' in line
+    assert ('; 1 label file left out, as train, val and test do not name its image '
+            '(labels/new/b.txt)') in line
+
+
+@pytest.mark.parametrize('name, written', [
+    ('a', 'a'), ('images/a', 'images_/a'), ('x/images/images_/a', 'x/images_/images__/a'),
+    ('Images/images', 'Images/images')])
+def test_names_that_yolo_finds(name, written):
+    assert written_name(name) == written
+    assert label_name(f'images/{written}.jpg')[0] == f'labels/{written}.txt'
