@@ -8,10 +8,13 @@ from pycocotools import mask as mask_api
 
 from ...errors import UserError
 from ...text import listed, plural, printable
+from ..image_rules import image_size
+from ..pages import pages_of
 from .coco_data import Builder, CocoData
 from .folder import IMAGE_FOLDERS, IMAGES, Folder
+from .mask_doubts import VOID, Doubts
 from .options import Options, part_of_folders
-from .reading import read_labels
+from .reading import read_pages
 from .run_lengths import rles_of_labels
 
 NAME = 'instance masks (an image of numbers each)'
@@ -46,26 +49,61 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         UserError: Masks that hold classes, or blended colors, or are of another size.
     """
     images = Folder(options.images) if options.images else folder
-    found, alone, orphans = pairs(folder, images)
+    found, alone, orphans, twins = pairs(folder, images)
     if not found:
         raise UserError(f'{folder.path}: no mask has the name of an image')
     builder = Builder(NAME, folder.path, images.path)
-    entries, single, split, objects = {}, True, 0, 0
+    for names in twins:
+        sizes = {image_size(images.join(name)) for name in names}
+        if len(sizes) > 1:
+            raise UserError(f'{images.path}: {listed(names, 3)} are two images of one name, in '
+                            'different sizes: rename or remove one, so that their mask has one '
+                            'image')
+    if twins:
+        builder.note(f'{printable(twins[0][1], 60)} left out, as {printable(twins[0][0], 60)} has '
+                     f'its name with another ending or folder '
+                     f'({plural(sum(map(len, twins)) - len(twins), "such image")})')
+    entries, single, split, objects, paged = {}, True, 0, 0, []
+    doubts, waiting = Doubts(), []
     for number, (name, mask, label) in enumerate(found):
-        labels = read_labels(folder.join(mask))
-        _refuse_blended(labels, folder.join(mask))
+        path = folder.join(mask)
         part = part_of_folders(name) or part_of_folders(mask) or 'train'
         if name not in entries:
             entries[name] = builder.image(part, name)
         image = entries[name]
-        same_size(labels, image, folder.join(mask))
-        encoded = rles_of_labels(labels)
+        # pages of a stack belong to those of its image, of which the first is read
+        stack = (pages := pages_of(path)) > 1 and pages == pages_of(images.join(name))
+        encoded = []
+        for page, (labels, palette) in enumerate(read_pages(path, 1 if stack else None), 1):
+            where = path if page == 1 else f'{path}, page {page}'
+            _refuse_blended(labels, where)
+            same_size(labels, image, where)
+            values = rles_of_labels(labels)
+            void = doubts.look(labels, mask, palette)
+            single &= void is not None
+            rle = values.pop(VOID) if void is not False else None
+            if void is None:
+                waiting.append((part, image, label or options.class_name, rle))
+            encoded += values.values()
+        if stack:
+            builder.note(f'masks and images of several pages: the first page of each is read '
+                         f'({printable(mask, 60)})')
+        elif pages > 1:
+            paged.append(f'{mask}: {pages}')
         single &= len(encoded) <= 1
         if number < _LOOKS:
             objects += len(encoded)
-            split += sum(map(_in_parts, encoded.values()))
-        for rle in encoded.values():
+            split += sum(map(_in_parts, encoded))
+        for rle in encoded:
             builder.add(part, image, label or options.class_name, rle)
+    if not doubts.open_are_void():
+        for entry in waiting:
+            builder.add(*entry)
+    for text in doubts.notes():
+        builder.note(text)
+    if paged:
+        builder.note(f'every page of a mask read as objects of its own '
+                     f'({plural(len(paged), "file")}, such as {printable(paged[0], 60)} pages)')
     if split > _SHARE * objects and not options.trusted:
         raise UserError(
             f'{folder.path}: most values of its masks are several separate areas: these look '
@@ -85,7 +123,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     return builder.finish()
 
 
-def pairs(folder: Folder, images: Folder) -> tuple[list, list, list]:
+def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list]:
     """Masks and their images.
 
     Args:
@@ -93,26 +131,28 @@ def pairs(folder: Folder, images: Folder) -> tuple[list, list, list]:
         images: Of the images, perhaps the same.
 
     Returns:
-        ``[(image, mask, class or None)]``, images without a mask, masks without an image.
+        ``[(image, mask, class or None)]``, images without a mask, masks without an image,
+        lists of images of one name, of which the first is used.
     """
     photos, masks, kinds = {}, [], {}
     for name in images.walk('', IMAGES):
         is_mask, place = _side(name, folder, kinds) if images is folder else (False, None)
         if not is_mask:
-            photos.setdefault(_key(name, IMAGE_FOLDERS, place), name)
+            photos.setdefault(_key(name, IMAGE_FOLDERS, place), []).append(name)
     for name in folder.walk('', IMAGES):
         is_mask, place = _side(name, folder, kinds) if images is folder else (True, None)
         if is_mask:
             masks.append((name, _key(name, MASK_FOLDERS, place)))
     found, orphans, used = [], [], set()
     for mask, key in masks:
-        match = next(((photos[k], label) for k, label in _candidates(key) if k in photos), None)
+        match = next(((photos[k][0], label) for k, label in _candidates(key) if k in photos), None)
         if match is None:
             orphans.append(mask)
         else:
             found.append((match[0], mask, match[1]))
             used.add(match[0])
-    return found, [name for name in photos.values() if name not in used], orphans
+    return (found, [names[0] for names in photos.values() if names[0] not in used], orphans,
+            [names for names in photos.values() if len(names) > 1])
 
 
 def _side(name, folder, known):

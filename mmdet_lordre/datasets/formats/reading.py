@@ -26,6 +26,8 @@ _PACKED = 2**26
 _UNREADABLE = (Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError,
                IndexError, TypeError, KeyError, zlib.error)
 _PIECE = 2**20
+#: Most pages of a mask; a hostile file has millions.
+_PAGES = 10_000
 
 
 def read_text(path: str, limit: int = LIST) -> str:
@@ -157,27 +159,60 @@ def read_labels(path: str) -> np.ndarray:
         ``red + 256 * green + 65536 * blue``; what is transparent is 0.
 
     Raises:
+        UserError: It cannot be decoded, was stored with losses, or has several pages.
+    """
+    pages = [labels for labels, _ in read_pages(path, 2)]
+    if len(pages) > 1:
+        raise UserError(f'{path} has several pages: store each as a file of its own')
+    return pages[0]
+
+
+def read_pages(path: str, most: int | None = None) -> Iterator[tuple[np.ndarray, bool]]:
+    """The pages of an image whose pixels are numbers, as :func:`read_labels` gives one.
+
+    Args:
+        path: Of the file.
+        most: Pages after which it ends; None for all.
+
+    Yields:
+        (H, W) of whole numbers, and whether they are indices of a palette.
+
+    Raises:
         UserError: It cannot be decoded, or was stored with losses.
     """
     if path.lower().endswith(('.jpg', '.jpeg')):
         raise UserError(f'{path}: a JPEG keeps no exact numbers: store masks as PNG')
+    count = 0
     try:
-        with open(path, 'rb') as file:
-            return _labels(file)
-    except _UNREADABLE as error:
+        with open(path, 'rb') as file, _careful(Image.open, file) as opened:
+            for frame in range(_PAGES + 1):
+                try:
+                    _careful(opened.seek, frame)
+                except EOFError:
+                    break
+                # levels of a pyramid and previews are no pages
+                if frame and getattr(opened, 'tag_v2', {}).get(254, 0) & 0b101:
+                    continue
+                if frame == _PAGES:
+                    raise ValueError(f'it has more than {_PAGES} pages')
+                palette = opened.mode == 'P'
+                yield _numbers_of(_careful(np.asarray, opened)), palette
+                count += 1
+                if count == most:
+                    break
+    except (Image.DecompressionBombWarning, *_UNREADABLE) as error:
         raise UserError(f'{path} cannot be decoded as an image of numbers: '
                         f'{printable(error, 100)}') from error
 
 
-def _labels(file):
+def _careful(read, given):
+    """Read what may be too large: Pillow's warning of it is an error."""
     with warnings.catch_warnings():
         warnings.simplefilter('error', Image.DecompressionBombWarning)
-        try:
-            opened = Image.open(file)
-        except Image.DecompressionBombWarning as error:
-            raise Image.DecompressionBombError(str(error)) from error
-        with opened:
-            pixels = np.asarray(opened)
+        return read(given)
+
+
+def _numbers_of(pixels):
     if pixels.dtype == bool:
         return pixels.astype(np.uint8)
     if pixels.dtype.kind == 'f':
