@@ -38,7 +38,7 @@ class Picture:
         name: Relative to the source, without ending, with ``/``; nothing else of the source has
             it.
         index: Place in the source.
-        path: Of the file, or its address.
+        path: Of the file, or its address; None for an array, and where there can be no file.
         pixels: uint8 (height, width, 3), BGR, of a picture that is no file.
         file: Name with its ending, as the source has it.
         image_id: In a COCO file.
@@ -71,6 +71,8 @@ class Picture:
         Raises:
             BrokenPictureError: It cannot be read.
         """
+        if self.path is None:
+            raise BrokenPictureError('no such file in the folder of the pictures')
         if '://' in self.path:
             return _fetch(self.path)
         try:

@@ -135,7 +135,8 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
                 closing(written(results, writers, settings.workers, source.live)) as finished:
             for result in finished:
                 if result.error is not None:
-                    line = f'{printable(result.path or result.name, 200)}: {result.error}'
+                    named = result.path or result.file or result.name
+                    line = f'{printable(named, 200)}: {result.error}'
                     if strict:
                         raise UserError(line)
                     say(f'left out: {line}')

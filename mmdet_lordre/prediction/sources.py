@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..datasets.coco_file import class_names, find_images, forget_annotations, read_annotations
+from ..datasets.file_names import path_inside
+from ..datasets.repairs import Repairs
 from ..errors import UserError
 from ..files import is_circle
 from ..text import plural, printable
@@ -24,8 +26,9 @@ class Source:
     """Pictures in an order that is the same every time.
 
     Args:
-        parts: (entries, root): for each picture its path, or an array, or (path, image id, name);
-            and the folder that names are relative to.
+        parts: (entries, root): for each picture its path, or an array, or (path, image id, name),
+            whose path is None where no file can be meant; and the folder that names are relative
+            to.
         said: What it is, in words.
         categories: COCO categories, where it is a COCO file.
     """
@@ -254,13 +257,20 @@ def _listed(path: str, images: str | None, said: str) -> Source:
 def _of_coco(path: str, images: str | None, said: str) -> Source:
     data = read_annotations(path)
     folder = find_images(data, path, images)
+    # the files are looked for as for training; results keep the names by which the file has them
+    found = Repairs(dict(images=[dict(image, id=image.get('id')) for image in data['images']],
+                         categories=[]), said)
+    found.names(folder)
     entries = []
-    for image in data['images']:
-        name = image.get('file_name')
-        if not isinstance(name, str) or not name or '://' in name:
+    for image, mended in zip(data['images'], found.data['images'], strict=True):
+        name = mended['file_name']
+        if '://' in name:
             raise UserError(f'{said}: image {printable(image.get("id"), 40)} has no file_name that '
                             f'is a path: {printable(name, 80)}')
-        entries.append((os.path.join(folder, name), image.get('id'), name))
+        entries.append((path_inside(folder, name), image.get('id'),
+                        image.get('file_name') or name))
+    if found.notes:
+        print(f'{said}: {"; ".join(found.notes)}')
     categories = data['categories'] or None  # a list of pictures alone has none
     if categories:
         class_names(data, path)  # each of them has a name and an id of its own

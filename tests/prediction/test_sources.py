@@ -91,6 +91,54 @@ def test_coco_files(pictures):
     assert [(p.image_id, p.file) for p in source][::5] == [(None, '00.png'), (None, '00.png')]
 
 
+def renamed(pictures, tmp_path, *file_names):
+    """A COCO file in a folder of its own, whose first images have other names."""
+    data = json.loads((pictures / 'val.json').read_text())
+    for image, name in zip(data['images'], file_names):
+        image['file_name'] = name
+    (tmp_path / 'set').mkdir()
+    shutil.copytree(pictures / 'val', tmp_path / 'set', dirs_exist_ok=True)
+    write_json(tmp_path / 'set' / 'a.json', data)
+    return str(tmp_path / 'set' / 'a.json')
+
+
+@pytest.mark.parametrize('name', ['../other/secret.png', '{root}/other/secret.png'])
+@pytest.mark.parametrize('there', [True, False])
+def test_coco_files_read_nothing_outside_of_their_folder(pictures, tmp_path, name, there):
+    """As for training, which names such an image; one that is not there is left out."""
+    name = name.format(root=tmp_path)
+    ann = renamed(pictures, tmp_path, name)
+    if there:
+        (tmp_path / 'other').mkdir()
+        shutil.copy(pictures / 'val' / '00.png', tmp_path / 'other' / 'secret.png')
+        with pytest.raises(UserError, match=r'secret\.png. lies outside of .*set: nothing is read'):
+            open_source(ann)
+        return
+    first, second, *_ = open_source(ann)
+    assert first.path is None and first.file == name and second.path.endswith('set/01.png')
+    with pytest.raises(BrokenPictureError, match='no such file in the folder of the pictures'):
+        first.data()
+
+
+def test_coco_files_of_another_machine(pictures, tmp_path, capsys):
+    """Read under their names here; results keep those of the file."""
+    given = ['C:\\data\\00.png', '/home/me/01.png', '../x/02.png', 'http://localhost/a/03.png']
+    source = open_source(renamed(pictures, tmp_path, *given))
+    assert 'images: 4 found under another name (C:\\data\\00.png as 00.png)' in \
+        capsys.readouterr().out
+    found = list(source)
+    assert [os.path.relpath(one.path, tmp_path) for one in found] == [
+        f'set/0{number}.png' for number in range(5)]
+    assert [one.file for one in found] == [*given, '04.png']
+    assert [one.image_id for one in found] == [100, 101, 102, 103, 104]
+    assert [one.name for one in found] == ['data/00', 'home/me/01', 'x/02', 'localhost/a/03', '04']
+
+
+def test_addresses_in_coco_files_are_not_fetched(pictures, tmp_path):
+    with pytest.raises(UserError, match='image 100 has no file_name that is a path: http://'):
+        open_source(renamed(pictures, tmp_path, 'http://localhost/none.png'))
+
+
 def test_arrays():
     gray = np.arange(12, dtype=np.uint8).reshape(3, 4)
     assert pixels_of(gray).shape == (3, 4, 3)
