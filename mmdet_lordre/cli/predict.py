@@ -5,6 +5,7 @@ import os
 import re
 from typing import Any
 
+from ..config.reading import tile_of
 from ..errors import UserError
 from ..launchers import LAUNCHERS
 from ..models import build_model
@@ -82,9 +83,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='cut pictures into tiles with this side; auto: the tile size '
                              'of the config, else its test size, else the middle one of its '
                              'training sizes')
-    tiling.add_argument('--overlap', type=float, default=0.2,
-                        help='share of a tile that the next one has, too (default: 0.2); objects '
-                             'smaller than that are whole in some tile')
+    tiling.add_argument('--overlap', type=float,
+                        help='share of a tile that the next one has, too (default: '
+                             f'{Settings.overlap}); objects smaller than that are whole in some '
+                             'tile')
     tiling.add_argument('--level', type=int, default=0,
                         help='level of a TIFF pyramid, 0 for the largest (default: 0)')
     cleaning = parser.add_argument_group('post-processing (all off unless named)')
@@ -119,7 +121,7 @@ def main(argv: list[str] | None = None) -> Any:
         raise UserError(f'--images {args.images} is for COCO files (.json), and none is given')
     track = _tracking(args)
     settings = Settings(**{**{name: getattr(args, name) for name in Settings.names()
-                              if hasattr(args, name)}, 'track': track})
+                              if getattr(args, name, None) is not None}, 'track': track})
     counting = Counting(args.count_line, args.count_zone) \
         if args.count_line or args.count_zone else None
     share, device = _share(args)
@@ -127,9 +129,12 @@ def main(argv: list[str] | None = None) -> Any:
                          args.images, args.out)
     _keep_apart(args.source, args.out)
     save = args.save or (['coco', 'film'] if source.moving else ['coco'])
+    _demand_use(args, save)
     demand_film(source, settings, counting, args.resume, share)
     files = (args.model, ) if args.config is None else (args.config, args.model)
     model = build_model(*files, device=device, options=args.cfg_options)
+    if args.overlap is not None and args.tile is None and not tile_of(model.cfg):
+        raise UserError('--overlap needs --tile: pictures are not cut into tiles')
     print(f'model: {model.checkpoint}')
     summary = predict_files(
         model, source, args.out, save, settings, resume=args.resume, share=share,
@@ -142,6 +147,19 @@ def main(argv: list[str] | None = None) -> Any:
     if summary.stopped and not source.live:
         raise KeyboardInterrupt('stopped before the end of the film; what is there is whole')
     return summary
+
+
+def _demand_use(args, save):
+    """Refuse options that would make no difference."""
+    if args.recursive and not any(map(os.path.isdir, args.source)):
+        raise UserError('--recursive is for folders, and none is given')
+    formats = [WRITERS[name] for name in save if name in WRITERS]
+    for option, given, use in (('--simplify', args.simplify, 'draws_polygons'),
+                               ('--mm-per-pixel', args.mm_per_pixel, 'measures')):
+        if given and len(formats) == len(save) and not any(getattr(f, use) for f in formats):
+            able = [name for name, writer in WRITERS.items() if getattr(writer, use)]
+            raise UserError(f'{option} makes no difference to {", ".join(save)}: add one of '
+                            f'{", ".join(able)} to --save')
 
 
 def _tracking(args):

@@ -87,6 +87,27 @@ def test_wrong_options(work_folder, pictures, tmp_path, options, error, said):
     assert len(list((pictures / 'val').iterdir())) == 5
 
 
+@pytest.mark.parametrize('options, said', [
+    (['--overlap', '0.3'], '--overlap needs --tile'),
+    (['--simplify', '2'], '--simplify makes no difference to coco: add one of coco-annotations, '
+                          'yolo, labelme, geojson to --save'),
+    (['--mm-per-pixel', '0.5', '--save', 'png', 'coco'],
+     '--mm-per-pixel makes no difference to png, coco: add one of csv, parquet to --save'),
+    (['--recursive'], '--recursive is for folders, and none is given')])
+def test_options_that_would_do_nothing(work_folder, pictures, tmp_path, options, said):
+    command = [f'{pictures}/val/00.png', '--model', str(work_folder), '--out', f'{tmp_path}/out']
+    with pytest.raises(UserError, match=said):
+        predict([*command, *options])
+    assert not (tmp_path / 'out').exists()
+
+
+def test_options_that_do_something(work_folder, pictures, tmp_path):
+    predict([f'{pictures}/val', '--model', str(work_folder), '--out', f'{tmp_path}/out',
+             '--recursive', '--tile', '64', '--overlap', '0.3', '--simplify', '2',
+             '--mm-per-pixel', '0.5', '--save', 'coco', 'labelme', 'csv'])
+    assert 'area_mm2' in (tmp_path / 'out' / 'measurements.csv').read_text()
+
+
 def test_one_line_of_error(work_folder, capsys):
     with pytest.raises(SystemExit):
         lordre(['predict', 'nowhere.png', '--model', str(work_folder)])

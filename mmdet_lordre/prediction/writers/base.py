@@ -74,10 +74,12 @@ class Writer:
     Attributes:
         name: By which it is asked for.
         needs_image: Whether results must hold the picture.
+        draws_polygons: Whether :attr:`Context.simplify` makes a difference.
+        measures: Whether :attr:`Context.mm_per_pixel` does.
     """
 
     name = ''
-    needs_image = False
+    needs_image = draws_polygons = measures = False
 
     def __init__(self, context: Context):
         self.context = context

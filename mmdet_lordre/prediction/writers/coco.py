@@ -89,6 +89,7 @@ class CocoAnnotations(Writer):
     """
 
     name = 'coco-annotations'
+    draws_polygons = True
 
     def finish(self, results: Results) -> None:
         path = self.context.path('annotations.json')

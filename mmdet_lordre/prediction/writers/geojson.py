@@ -18,6 +18,7 @@ class GeoJSON(Writer):
     """
 
     name = 'geojson'
+    draws_polygons = True
 
     def write(self, result: Result) -> None:
         place = georeference_of(result.path)

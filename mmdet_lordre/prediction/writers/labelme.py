@@ -17,6 +17,7 @@ class LabelMe(Writer):
     """
 
     name = 'labelme'
+    draws_polygons = True
 
     def write(self, result: Result) -> None:
         path = self.context.path('labelme', f'{result.name}.json')

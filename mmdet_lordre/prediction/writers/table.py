@@ -14,6 +14,8 @@ _DIGITS = 4
 
 class _Table(Writer):
 
+    measures = True
+
     def columns(self) -> dict[str, type]:
         """Names of the columns, with their units, and types."""
         names = {}

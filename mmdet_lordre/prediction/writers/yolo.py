@@ -19,6 +19,7 @@ class YOLO(Writer):
     """
 
     name = 'yolo'
+    draws_polygons = True
 
     def write(self, result: Result) -> None:
         height, width = result.size
