@@ -183,7 +183,7 @@ class _FileCheck:
         for of_image, skip in ((True, skip_images), (False, skip_bad)):
             some = [p for p in stopping if p.of_image == of_image]
             if some:
-                _report(some, self.ann_file, skip, self.warn)
+                _report(some, self.ann_file, skip, self.warn, self.split == 'test')
         if self.split == 'train':
             usable().demand_usable(self.ann_file)
             self.warn(usable().line(self.ann_file))
@@ -207,7 +207,7 @@ class _FileCheck:
         return stopping
 
 
-def _report(problems, ann_file, skip, warn):
+def _report(problems, ann_file, skip, warn, testing=False):
     more = f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''
     first = problems[0]
     line = f'{first.what if first.of_image else first}{more}'
@@ -216,8 +216,10 @@ def _report(problems, ann_file, skip, warn):
     else:
         line = f'{ann_file}: {line}'
     if not skip:
-        raise UserError(f'{printable(line)}; fix or replace it, or use --skip-bad to train without '
-                        f'such {"images" if first.of_image else "annotations"} '
+        such = 'such images' if first.of_image else 'such annotations'
+        remedy = f'test on a copy without {such}, which lordre check --clean writes' if testing \
+            else f'use --skip-bad to train without {such}'
+        raise UserError(f'{printable(line)}; fix or replace it, or {remedy} '
                         '(lordre check lists everything)')
     warn(printable(f'left out: {line}'))
 

@@ -69,6 +69,17 @@ def test_bad_images_are_left_out_when_asked(data, tmp_path):
                    warn=lambda line: None)
 
 
+def test_each_command_is_advised_of_what_it_has(data, tmp_path):
+    (tmp_path / 'images' / '01.png').unlink()
+    cfg = config(tmp_path)
+    cfg.test_dataloader = cfg.train_dataloader
+    for split, skip_bad, said in (
+            ('train', False, 'or use --skip-bad to train without such images'),
+            ('test', True, 'or test on a copy without such images, which lordre check --clean')):
+        with pytest.raises(UserError, match=f'fix or replace it, {said}'):
+            check_data(cfg, (split,), skip_bad=skip_bad, skip_images=False)
+
+
 def test_masks_are_asked_for_where_the_pipeline_reads_them(data, tmp_path):
     del data['annotations'][1]['segmentation']
     write_json(tmp_path / 'annotations.json', data)
