@@ -23,8 +23,8 @@ from ..models import head_of
 if TYPE_CHECKING:
     from .onnx.check import Agreement
 
-#: What the answers of onnxruntime and PyTorch may differ by, in float32.
-SCORE_DIFFERENCE, MASK_IOU = 1e-3, 0.98
+#: What the scores of onnxruntime and PyTorch may differ by, in float32.
+SCORE_DIFFERENCE = 1e-3
 #: Of a picture to trace and compare on, where no size is said and every one is possible.
 _SIDE = 256
 
@@ -190,10 +190,10 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
                            head.test_cfg.get('fill', 'opencv')),
             score_floor(head), 0.02 if half else 1e-3)
     print(f'onnxruntime and PyTorch, {len(sizes)} size{"s" * (len(sizes) > 1)}: {total}')
-    if not half and (total.missing or total.worst_iou < MASK_IOU
-                          or total.score_difference > SCORE_DIFFERENCE):
-        raise UserError(f'{out} was written, but onnxruntime does not find what PyTorch '
-                        f'finds: {total}')
+    if not half and (differences := total.differences(SCORE_DIFFERENCE)):
+        raise UserError(f'{out} was written, but onnxruntime does not find what PyTorch finds: '
+                        f'{"; ".join(differences)} (--overwrite, or overwrite=True, replaces the '
+                        'file)')
     return total
 
 

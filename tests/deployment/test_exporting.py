@@ -1,10 +1,18 @@
 """What a program that has only an ONNX file is told about its images."""
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 
 from mmdet_lordre.config.reading import input_size
-from mmdet_lordre.deployment.exporting import _input_size, compare_with_torch, image_preparation
+from mmdet_lordre.deployment.exporting import (
+    SCORE_DIFFERENCE,
+    _input_size,
+    compare_with_torch,
+    image_preparation,
+)
+from mmdet_lordre.deployment.onnx import check
+from mmdet_lordre.deployment.onnx.check import Agreement, compare
 from mmdet_lordre.errors import UserError
 
 from . import models
@@ -37,6 +45,42 @@ def test_pictures_that_keep_their_size():
     assert _input_size(cfg, (96, 192), 'a', True) == (96, 192)
     with pytest.raises(UserError, match='give the size with --shape H W, or leave it free with'):
         _input_size(cfg, None, 'a', False)
+
+
+def found(*rows, score=0.5):
+    """One object in an image of 10 x 10 with some full rows, and pixels of the next one."""
+    mask = np.zeros(100, bool)
+    mask[:10 * rows[0] + rows[1]] = True
+    return [dict(scores=np.float32([score]), labels=np.array([1]), masks=mask.reshape(1, 10, 10))]
+
+
+@pytest.mark.parametrize('ours, theirs, said', [
+    (found(6, 0), found(6, 2), []), (found(0, 3), found(0, 1), []),
+    (found(9, 9), found(9, 8), []),
+    (found(6, 0), found(6, 3), ['the mask of 1 detection differs by more than rounding, at most of '
+                                'class 1 with score 0.500: IoU 0.9524, 3 pixels']),
+    (found(6, 0), found(2, 0), ['2 detections found by one side alone, the first of class 1 with '
+                                'score 0.500 by PyTorch']),
+    (found(6, 0), found(6, 0, score=0.75), ['scores differ by up to 2.5e-01, more than 0.001'])])
+def test_what_differs_by_more_than_rounding(ours, theirs, said):
+    """Pixels at the threshold fall on either side: two of a small mask are many of its pixels."""
+    total = compare(ours, theirs) + Agreement()
+    assert total.differences(SCORE_DIFFERENCE) == said
+    agreeing = 0 if total.missing or total.unlike else 1
+    assert str(total).startswith(f'{agreeing} detection')
+
+
+def test_a_file_that_finds_something_else(monkeypatch):
+    """The line says what differs, and what becomes of the file."""
+    onnxruntime = pytest.importorskip('onnxruntime')
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', lambda *args: None)
+    monkeypatch.setattr(check, 'torch_instances', lambda *args: found(6, 0))
+    monkeypatch.setattr(check, 'onnx_instances', lambda *args: found(6, 3))
+    model = models.build(models.lordre())
+    model.cfg = Config(dict(model=dict(model.cfg.model) if hasattr(model, 'cfg') else {}))
+    with pytest.raises(UserError, match=r'^m\.onnx was written, but .* finds: the mask of 1 '
+                                        r'detection differs .*\(--overwrite, or overwrite=True, '):
+        compare_with_torch(model, 'm.onnx', (64, 64))
 
 
 def test_an_onnxruntime_without_deformable_convolution(monkeypatch):

@@ -1,4 +1,5 @@
 """Does onnxruntime find what PyTorch finds?"""
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 #: Masks less similar are not of a pair.
 _LEAST_IOU = 0.9
+#: From which on masks of a pair agree.
+MASK_IOU = 0.98
+#: Masks of a pair agree, too, that differ by no more: a probability that lies at the threshold up
+#: to rounding falls on either side of it, and of a mask of 90 pixels two are more than 2 %.
+ROUNDED_PIXELS = 2
 
 
 @dataclass
@@ -26,27 +32,49 @@ class Agreement:
         missing: (side, label, score) of the others.
         score_difference: Largest difference of the scores of a pair.
         worst_iou: Least IoU of the masks of a pair.
+        unlike: (IoU, pixels that differ, label, score) of the pairs whose masks do not agree:
+            by :data:`MASK_IOU` and :data:`ROUNDED_PIXELS`.
     """
     matched: int = 0
     missing: list = field(default_factory=list)
     score_difference: float = 0.0
     worst_iou: float = 1.0
+    unlike: list = field(default_factory=list)
 
     def __add__(self, other: 'Agreement') -> 'Agreement':
         return Agreement(self.matched + other.matched, self.missing + other.missing,
                          max(self.score_difference, other.score_difference),
-                         min(self.worst_iou, other.worst_iou))
+                         min(self.worst_iou, other.worst_iou), self.unlike + other.unlike)
 
     def __str__(self) -> str:
-        text = (f'{plural(self.matched, "detection")} {agree(self.matched, "agrees", "agree")} '
+        count = self.matched - len(self.unlike)
+        text = (f'{plural(count, "detection")} {agree(count, "agrees", "agree")} '
                 f'(scores within {self.score_difference:.1e}, mask IoU at least '
                 f'{self.worst_iou:.4f})')
+        return '; '.join([text, *self.differences()])
+
+    def differences(self, scores: float = math.inf) -> list[str]:
+        """What is more than rounding, in words; empty if nothing is.
+
+        Args:
+            scores: By which those of a pair may differ.
+        """
+        said = []
         if self.missing:
             side, label, score = self.missing[0]
-            count = len(self.missing)
-            text += (f'; {count} {agree(count, "does", "do")} not, the first of class {label} '
-                     f'with score {score:.3f}, found by {side} alone')
-        return text
+            said.append(f'{plural(len(self.missing), "detection")} found by one side alone, the '
+                        f'first of class {label} with score {score:.3f} by {side}')
+        if self.unlike:
+            iou, pixels, label, score = min(self.unlike)
+            count = len(self.unlike)
+            said.append(f'the {agree(count, "mask", "masks")} of {plural(count, "detection")} '
+                        f'{agree(count, "differs", "differ")} by more than rounding, at most of '
+                        f'class {label} with score {score:.3f}: IoU {iou:.4f}, '
+                        f'{plural(pixels, "pixel")}')
+        if self.score_difference > scores:
+            said.append(f'scores differ by up to {self.score_difference:.1e}, more than '
+                        f'{scores:g}')
+        return said
 
 
 @torch.no_grad()
@@ -106,19 +134,25 @@ def compare(ours: list[dict], theirs: list[dict], floor: float = 0.0, margin: fl
     for a, b in zip(ours, theirs, strict=True):
         a, b = ({key: values[part['scores'] > floor] for key, values in part.items()}
                 for part in (a, b))
-        iou = _ious(a['masks'], b['masks']) * (a['labels'][:, None] == b['labels'])
+        iou, apart = _compared(a['masks'], b['masks'])
+        iou = iou * (a['labels'][:, None] == b['labels'])
+        # of a few pixels, of which one or two are not the same
+        alike = (iou >= _LEAST_IOU) | ((iou > 0) & (apart <= ROUNDED_PIXELS))
         result, left = Agreement(), set(range(len(b['labels'])))
         for i in range(len(a['labels'])):
             # of equal masks the one with the nearest score
             j = max(left, key=lambda j: (round(iou[i, j], 3), -abs(a['scores'][i]
                                                                   - b['scores'][j])), default=None)
-            if j is None or iou[i, j] < _LEAST_IOU:
+            if j is None or not alike[i, j]:
                 if a['scores'][i] > floor + margin:
                     result.missing.append(('PyTorch', int(a['labels'][i]), float(a['scores'][i])))
                 continue
             left.remove(j)
             result.matched += 1
             result.worst_iou = min(result.worst_iou, float(iou[i, j]))
+            if iou[i, j] < MASK_IOU and apart[i, j] > ROUNDED_PIXELS:
+                result.unlike.append((float(iou[i, j]), int(apart[i, j]), int(a['labels'][i]),
+                                      float(a['scores'][i])))
             result.score_difference = max(result.score_difference,
                                           abs(float(a['scores'][i] - b['scores'][j])))
         result.missing += [('onnxruntime', int(b['labels'][j]), float(b['scores'][j])) for j in left
@@ -127,14 +161,14 @@ def compare(ours: list[dict], theirs: list[dict], floor: float = 0.0, margin: fl
     return total
 
 
-def _ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n, m); two empty masks are equal."""
+def _compared(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """IoU and pixels that differ, (n, m); two empty masks are equal."""
     if not len(a) or not len(b):
-        return np.zeros((len(a), len(b)))
+        return np.zeros((len(a), len(b))), np.zeros((len(a), len(b)))
     a, b = (part.reshape(len(part), -1).astype(np.float32) for part in (a, b))
     common = a @ b.T
     union = a.sum(1)[:, None] + b.sum(1) - common
-    return np.where(union > 0, common / np.maximum(union, 1), 1.0)
+    return np.where(union > 0, common / np.maximum(union, 1), 1.0), union - common
 
 
 def score_floor(head: nn.Module) -> float:
