@@ -220,7 +220,7 @@ def test_results_that_cannot_be_used(change, message, tmp_path):
     (['{}/results.json', '--ann', '{}/truth.json', '--images', '{}/none'], 'no such folder'),
     (['{}/results.json', '--ann', '{}/truth.json', '--iou', '0'], '--iou must lie above 0'),
     (['x.pkl'], 'no such file'), (['{}/results.json', '--ann', '{}/results.json'],
-                                  'not a COCO annotation file')])
+                                  'not annotations: give the annotation file')])
 def test_wrong_command_lines(made, argv, message):
     with pytest.raises(UserError, match=message):
         report([word.replace('{}', str(made[0])) for word in argv])
