@@ -141,9 +141,9 @@ def class_names(data: dict, path: str) -> tuple[str, ...]:
 def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> str:
     """The folder that the file names of an annotation file are relative to.
 
-    Without ``folder`` the usual places are tried: beside the annotations, ``images/``, ``img/``
-    and the folder that carries the annotation file's name (``annotations/instances_x.json``
-    with ``x/``).
+    Without ``folder`` the usual places are tried: beside the annotations, ``images/``, ``img/``,
+    ``data/`` (FiftyOne's) and the folder that carries the annotation file's name
+    (``annotations/instances_x.json`` with ``x/``).
 
     Args:
         data: A COCO file.
@@ -167,7 +167,8 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
         short = stem.removeprefix('instances_').removesuffix('_annotations')
         places = [base / sub for base in (ann_path.parent, ann_path.parent.parent)
                   for sub in dict.fromkeys(('', 'images', f'images/{short}', short, stem,
-                                            f'{short}/images', 'JPEGImages', 'img', 'imgs'))]
+                                            f'{short}/images', 'JPEGImages', 'img', 'imgs',
+                                            'data'))]
     # single images that are missing are found, and said, where all files are looked at
     for candidates in (lambda name: [name], base_names, _in_other_form):
         found = [sum(any(os.path.isfile(os.path.join(place, c)) for c in candidates(name)

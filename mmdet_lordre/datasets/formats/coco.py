@@ -9,6 +9,7 @@ from ..coco_file import find_images, read_annotations, read_json_file
 from .coco_data import CocoData
 from .folder import Folder
 from .options import Options, part_of
+from .other_tools import refuse_other_tools
 
 NAME = 'COCO'
 ENDINGS = ('.json', '.json.gz')
@@ -109,8 +110,10 @@ def refuse_relatives(data: object, path: str) -> None:
     """Refuse what COCO has beside instances.
 
     Raises:
-        UserError: It holds results, or a panoptic segmentation.
+        UserError: It holds results, a panoptic segmentation, or what a tool wrote in a format of
+            its own.
     """
+    refuse_other_tools(data, path)
     if isinstance(data, list) and data and isinstance(data[0], dict) and 'score' in data[0]:
         raise UserError(f'{printable(path)} holds results of a model (a list with scores), not '
                         'annotations: give the annotation file that was predicted on')

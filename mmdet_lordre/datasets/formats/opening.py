@@ -21,6 +21,7 @@ from . import (
 from .coco_data import OBJECT, CocoData
 from .folder import Folder
 from .options import Options
+from .other_tools import refuse_folders_of_other_tools
 from .reading import xml_root
 
 #: Formats by the name that an option takes, in the order in which a folder is looked at.
@@ -70,6 +71,7 @@ def open_data(source: str | Path, images: str | None = None, format: str | None 
         if found is None and yolo.recognize_text(folder):
             found = 'yolo'
         if found is None:
+            refuse_folders_of_other_tools(folder)
             raise UserError(
                 f'{path}: no annotations of a known format found; it holds {folder.sample()}. '
                 'docs/data.md lists the formats')
