@@ -60,8 +60,12 @@ def read_json(path: str, limit: int = ONE_IMAGE) -> Any:
         raise UserError(f'{path} is not JSON: {printable(error, 200)}') from error
 
 
-def read_yaml(path: str) -> dict:
+def read_yaml(path: str, texts: bool = False) -> dict:
     """A YAML file that holds a dictionary; tags that build objects are refused.
+
+    Args:
+        path: Of the file.
+        texts: Whether values are texts as they are written: ``yes`` is no truth, ``1.0`` no number.
 
     Raises:
         UserError: It cannot be read, or holds something else.
@@ -71,7 +75,7 @@ def read_yaml(path: str) -> dict:
         # references to other entries can make a small file grow without end
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
             raise UserError(f'{path} refused: it refers to its own entries (*name); write them out')
-        data = yaml.safe_load(text)
+        data = yaml.load(text, yaml.BaseLoader if texts else yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise UserError(f'{path} is not YAML: {printable(" ".join(str(error).split()), 200)}') \
             from error

@@ -98,6 +98,8 @@ class _Reader:
             names = [line.strip() for line in text if line.strip()]
         if names is None and type(count) is int and 0 < count < 10000:
             names = [f'class {number}' for number in range(count)]
+        if isinstance(names, (list, dict)) and self.file is not None and 'names' in self.said:
+            names = self._texts(names)
         if isinstance(names, dict):
             try:
                 numbered = {int(key): value for key, value in names.items()}
@@ -117,6 +119,15 @@ class _Reader:
         if twice:
             raise UserError(f'{self.path}: two classes are called {quoted(twice[0])}')
         return names
+
+    def _texts(self, names):
+        """Names as they are written: YAML takes ``yes`` and ``1.0`` for truths and numbers."""
+        for key, name in names.items() if isinstance(names, dict) else enumerate(names):
+            if name is None or isinstance(name, (list, dict)):
+                raise UserError(f'{self.path}: names: class {printable(key, 20)} has no name but '
+                                f'{"null" if name is None else quoted(name, 60)}: write its name, '
+                                'in quotes')
+        return read_yaml(self.path, texts=True)['names']
 
     def parts(self):
         """Read all parts; one whose images are those of another is not read again."""

@@ -161,3 +161,18 @@ def test_labels_of_folders_called_images_as_yolo_looks_for_them(tmp_path):
 def test_names_that_yolo_finds(name, written):
     assert written_name(name) == written
     assert label_name(f'images/{written}.jpg')[0] == f'labels/{written}.txt'
+
+
+@pytest.mark.parametrize('names, read', [
+    ('{0: yes, 1: no}', ['yes', 'no']), ('[1.0, 1e3]', ['1.0', '1e3']),
+    ('[on, 010]', ['on', '010']), ('{1: 2020-01-01, 0: ~}', None),
+    ('[cat, null]', None), ('[cat, [dog]]', None)])
+def test_names_as_they_are_written(tmp_path, names, read):
+    write(tmp_path)
+    text(tmp_path / 'data.yaml', f'train: images/train\nnames: {names}')
+    if read:
+        data = open_data(tmp_path)['train'].data
+        assert [category['name'] for category in data['categories']] == read
+        return
+    with pytest.raises(UserError, match=r'names: class \d has no name but .*, in quotes'):
+        open_data(tmp_path)
