@@ -173,6 +173,20 @@ def test_png(out, truth):
             assert np.array_equal(np.asarray(Image.open(path)) > 0, mask)
 
 
+@pytest.mark.parametrize('format', ['png', 'masks'])
+def test_masks_are_read_again(out, truth, source, format):
+    part = open_data(out / format, str(source))['train']
+    names = {category['id']: category['name'] for category in part.data['categories']}
+    images = {image['id']: image['file_name'].removesuffix('.png') for image in part.data['images']}
+    found = sorted((images[one['image_id']], names[one['category_id']],
+                    mask_api.decode(one['segmentation']).tobytes())
+                   for one in part.data['annotations'])
+    wanted = sorted((name, one, bitmap.astype(np.uint8).tobytes()) for name, result in truth.items()
+                    for one, bitmap in zip(result.names, result.bitmaps()))
+    assert len(found) == 10 and found == wanted and len(images) == 3
+    assert 'classes are those' in part.line()
+
+
 def test_cut_outs_and_pictures(out, truth, source):
     for name, result in truth.items():
         image = cv2.imread(str(source / f'{name}.png'))

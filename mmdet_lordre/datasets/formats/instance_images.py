@@ -1,4 +1,6 @@
 """Images of numbers: pixels of one object have one value (8 or 16 bits, or a color)."""
+import csv
+import io
 import posixpath
 import re
 
@@ -14,7 +16,7 @@ from .coco_data import Builder, CocoData
 from .folder import IMAGE_FOLDERS, IMAGES, Folder
 from .mask_doubts import VOID, Doubts
 from .options import Options, part_of_folders
-from .reading import read_pages
+from .reading import read_pages, read_text
 from .run_lengths import rles_of_labels
 
 NAME = 'instance masks (an image of numbers each)'
@@ -22,6 +24,8 @@ NAME = 'instance masks (an image of numbers each)'
 MASK_FOLDERS = ('masks', 'mask', 'labels', 'label', 'instances', 'instance', 'annotations', 'gt',
                 'ground_truth', 'groundtruth', 'segmentation', 'segmentations', 'instance_masks',
                 'instance_ids', 'instanceids')
+#: Says the classes of objects, where predictions were saved as masks.
+_LIST = 'instances.csv'
 _IMAGE_FOLDERS = tuple(map(str.lower, IMAGE_FOLDERS))
 _SUFFIX = re.compile(r'[_.-]?(instance_?ids?|instances?|inst|cp_masks?|masks?|labels?|seg|gt|ids?)'
                      r'$', re.IGNORECASE)
@@ -32,9 +36,14 @@ _LOOKS, _PART, _SHARE = 50, 10, 0.5
 _VALUES, _PIXELS = 1000, 4
 
 
-def recognize(folder: Folder) -> bool:
-    """Whether any image has a mask of its name."""
-    return bool(pairs(folder, folder)[0])
+def recognize(folder: Folder, images: Folder | None = None) -> bool:
+    """Whether any image has a mask of its name.
+
+    Args:
+        folder: Of the masks.
+        images: Of the images, if not the same.
+    """
+    return bool(pairs(folder, images or folder)[0])
 
 
 def read(folder: Folder, options: Options, file: str | None = None) -> dict[str, CocoData]:
@@ -64,7 +73,9 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
                      f'its name with another ending or folder '
                      f'({plural(sum(map(len, twins)) - len(twins), "such image")})')
     entries, single, split, objects, paged = {}, True, 0, 0, []
-    doubts, waiting = Doubts(), []
+    doubts, waiting, classes = Doubts(), [], _listed_classes(folder)
+    if classes:
+        builder.note(f'classes are those of {_LIST}')
     for number, (name, mask, label) in enumerate(found):
         path = folder.join(mask)
         part = part_of_folders(name) or part_of_folders(mask) or 'train'
@@ -84,7 +95,8 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
             rle = values.pop(VOID) if void is not False else None
             if void is None:
                 waiting.append((part, image, label or options.class_name, rle))
-            encoded += values.values()
+            encoded += [(classes.get((posixpath.splitext(mask)[0], value), label)
+                         or options.class_name, rle) for value, rle in values.items()]
         if stack:
             builder.note(f'masks and images of several pages: the first page of each is read '
                          f'({printable(mask, 60)})')
@@ -93,9 +105,9 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         single &= len(encoded) <= 1
         if number < _LOOKS:
             objects += len(encoded)
-            split += sum(map(_in_parts, encoded))
-        for rle in encoded:
-            builder.add(part, image, label or options.class_name, rle)
+            split += sum(_in_parts(rle) for _, rle in encoded)
+        for name_of_class, rle in encoded:
+            builder.add(part, image, name_of_class, rle)
     if not doubts.open_are_void():
         for entry in waiting:
             builder.add(*entry)
@@ -104,7 +116,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     if paged:
         builder.note(f'every page of a mask read as objects of its own '
                      f'({plural(len(paged), "file")}, such as {printable(paged[0], 60)} pages)')
-    if split > _SHARE * objects and not options.trusted:
+    if split > _SHARE * objects and not options.trusted and not classes:
         raise UserError(
             f'{folder.path}: most values of its masks are several separate areas: these look '
             'like semantic masks, which do not tell objects of a class from each other; split '
@@ -121,6 +133,17 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         builder.note(f'{plural(len(orphans), "mask")} without an image left out '
                      f'({listed(orphans, 1)})')
     return builder.finish()
+
+
+def _listed_classes(folder):
+    """{(mask without its ending, value): class} as `lordre predict --save png` lists them."""
+    if not folder.is_file(_LIST):
+        return {}
+    rows = csv.DictReader(io.StringIO(read_text(folder.join(_LIST))))
+    if not {'picture', 'id', 'class'} <= set(rows.fieldnames or ()):
+        return {}
+    return {(row['picture'], int(row['id'])): row['class'] for row in rows
+            if (row['id'] or '').isdecimal()}
 
 
 def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list]:

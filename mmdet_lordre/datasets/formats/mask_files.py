@@ -1,5 +1,6 @@
 """A file for each object, in a folder for each image, as in the nuclei of DSB 2018."""
 import posixpath
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,11 +14,18 @@ from .reading import read_labels
 from .run_lengths import rles_of_labels
 
 NAME = 'masks (a file an object)'
+#: What `lordre predict --save masks` calls its files.
+_NAMED = re.compile(r'\d{4,}_(.+)\.png')
 
 
-def recognize(folder: Folder) -> bool:
-    """Whether there are folders with an image and a folder of masks."""
-    return any(masks for _, masks in samples(folder, folder))
+def recognize(folder: Folder, images: Folder | None = None) -> bool:
+    """Whether there are folders with an image and a folder of masks.
+
+    Args:
+        folder: Of the masks.
+        images: Of the images, if not the same.
+    """
+    return any(masks for _, masks in samples(folder, images or folder))
 
 
 def read(folder: Folder, options: Options, file: str | None = None) -> dict[str, CocoData]:
@@ -34,6 +42,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     images = Folder(options.images) if options.images else folder
     builder = Builder(NAME, folder.path, images.path)
     masked, alone = set(), []
+    named = images is not folder and _predicted(folder, images)
     for name, masks in samples(folder, images):
         part = part_of_folders(name) or 'train'
         image = builder.image(part, name)
@@ -42,13 +51,17 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
             continue
         masked.add(part)
         for mask in masks:
+            label = options.class_name
+            if named and (said := _NAMED.fullmatch(posixpath.basename(mask))):
+                label = said[1]
+                builder.note('classes are those in the names of the masks')
             labels = read_labels(folder.join(mask))
             same_size(labels, image, folder.join(mask))
             encoded = rles_of_labels((labels > 0).astype(np.uint8))
             if not encoded:
                 builder.lose('masks without a pixel')
             for rle in encoded.values():
-                builder.add(part, image, options.class_name, rle)
+                builder.add(part, image, label, rle)
     parts = builder.finish()
     for part, data in parts.items():
         if part == 'test' and part not in masked:
@@ -61,12 +74,25 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
 
 def samples(folder: Folder, images: Folder) -> Iterator[tuple[str, list[str]]]:
     """(image, masks of its objects) in ``NAME/images`` and ``NAME/masks``, or in ``images`` and
-    ``masks/NAME``."""
+    ``masks/NAME``, or, as predictions are saved, in another folder and ``NAME``."""
+    if images is not folder and _predicted(folder, images):
+        for name in images.walk('', IMAGES):
+            place = posixpath.splitext(name)[0]
+            yield name, folder.files(place, IMAGES) if folder.kind(place) == 'folder' else []
+        return
     yield from _samples(folder, '', 3)
     for name in images.walk('images', IMAGES) if images.is_folder('images') else ():
         place = posixpath.join('masks', posixpath.splitext(name.split('/', 1)[1])[0])
         if folder.kind(place) == 'folder':
             yield name, folder.files(place, IMAGES)
+
+
+def _predicted(folder, images):
+    """Whether masks lie in folders that have the names of images, as 0001_CLASS.png."""
+    places = {posixpath.splitext(name)[0] for name in images.walk('', IMAGES)}
+    masks = [name for place in places if folder.kind(place) == 'folder'
+             for name in folder.files(place, IMAGES)]
+    return bool(masks) and all(_NAMED.fullmatch(posixpath.basename(name)) for name in masks)
 
 
 def _samples(folder, sub, depth):

@@ -70,6 +70,9 @@ def open_data(source: str | Path, images: str | None = None, format: str | None 
         found = format or next((name for name in FORMATS if FORMATS[name].recognize(folder)), None)
         if found is None and yolo.recognize_text(folder):
             found = 'yolo'
+        if found is None and images is not None:
+            found = next((name for name in ('mask-files', 'instance-png')
+                          if FORMATS[name].recognize(folder, Folder(images))), None)
         if found is None:
             refuse_folders_of_other_tools(folder)
             raise UserError(
