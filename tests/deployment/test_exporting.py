@@ -43,7 +43,7 @@ def test_pictures_that_keep_their_size():
         dataset=dict(pipeline=[dict(type='Resize', scale_factor=1.0)]))))
     assert _input_size(cfg, None, 'a', True) == (288, 288)
     assert _input_size(cfg, (96, 192), 'a', True) == (96, 192)
-    with pytest.raises(UserError, match='give the size with --shape H W, or leave it free with'):
+    with pytest.raises(UserError, match=r'with shape \(height and width\), or leave it free'):
         _input_size(cfg, None, 'a', False)
 
 
