@@ -22,6 +22,8 @@ NO_LIMITS = 'MMDET_LORDRE_NO_SIZE_LIMITS'
 _PICKLED_TEXT = re.compile(rb'\A(?:\(?[dlt]p\d|\(?c[\w.]+\n[\w.]+\n)')
 #: What a zip archive ends with: how that begins, its bytes, and those with a comment at most.
 _END, _RECORD, _ARCHIVE_END = b'PK\x05\x06', 22, 22 + 2**16
+#: What writing fails with where there is no room.
+_FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 #: Ending of files that are being written.
 UNFINISHED = '.tmp'
 
@@ -264,8 +266,9 @@ def atomic_write(path: str | os.PathLike) -> Iterator[str]:
     except BaseException as error:
         with suppress(OSError):
             os.remove(unfinished)
-        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-            error.filename = os.fspath(path)  # a full disk does not say whose
+        # a full disk does not say whose; reading fails otherwise
+        if getattr(error, 'errno', None) in _FULL and error.filename is None:
+            error.filename = os.fspath(path)
         raise
     with suppress(OSError):  # not every file system lets a folder be opened
         folder = os.open(os.path.dirname(path) or '.', os.O_RDONLY)

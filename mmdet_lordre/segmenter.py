@@ -61,7 +61,8 @@ class Segmenter:
             data: Annotations of any format, a file or a folder; one that holds a part to judge
                 on is used as such.
             val: What to judge on; a part of the images is set aside if there is none.
-            minutes: From here to the end; 30 on a CPU, 120 on a GPU.
+            minutes: From here to the end; 30 on a CPU, 120 on a GPU, with ``resume`` those of the
+                plan.
             work_dir: Of the run, ``work_dirs/auto`` or the next one that is free; it is the model.
             device: Where the trained model is put.
             **options: See :func:`~mmdet_lordre.planning.run.train_auto`.

@@ -17,7 +17,7 @@ from ..training.parts import neck_explained
 
 #: Layers in which nothing counts and that keep the shape: on tensors without values PyTorch takes
 #: longer for them than for all the rest.
-_FREE = nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.ReLU
+_FREE = nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm, nn.LayerNorm, nn.ReLU
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def complexity(cfg: Config, size: tuple[int, int] | None = None) -> Complexity:
     for module in model.modules():
         if isinstance(module, (DeformConv2d, ModulatedDeformConv2d)):
             module.forward = _as_convolution(module)
-        elif isinstance(module, _FREE):
+        elif type(module) in _FREE:  # what is made of them may do more
             module.forward = _unchanged
     with neck_explained(model), torch.device('meta'), FlopCounterMode(display=False) as counter:
         head(model.extract_feat(torch.empty(1, 3, *size)))

@@ -52,7 +52,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--minutes', type=float, metavar='M',
                         help='stop after this many minutes, with the learning rate schedule '
                              'completed (with --auto: planning included; default: 30 on a CPU, '
-                             '120 on a GPU)')
+                             '120 on a GPU, with --resume those of the plan)')
     parser.add_argument('--family', nargs='+', choices=list(FAMILIES), metavar='NAME',
                         help=f'families that --auto may choose: {", ".join(FAMILIES)}')
     parser.add_argument('--size', choices=list(SIZES), help='of the model that --auto trains')

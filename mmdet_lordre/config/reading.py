@@ -257,7 +257,7 @@ def input_size(cfg: Config) -> tuple[int, int]:
     Raises:
         ValueError: The test pipeline does not resize to a fixed size.
     """
-    step = next((step for step in split_datasets(cfg, 'test')[0].pipeline
+    step = next((step for step in next(iter(split_datasets(cfg, 'test')), {}).get('pipeline') or ()
                  if type_name(step) == 'Resize' and step.get('scale')), None)
     if step is None:
         raise ValueError('the test pipeline has no Resize with a scale: give the size')

@@ -118,7 +118,7 @@ def image_preparation(model: nn.Module) -> dict:
         model: With ``cfg`` and ``dataset_meta``, from :func:`build_model`.
     """
     cfg, preprocessor, head = model.cfg, model.data_preprocessor, head_of(model)
-    steps = split_datasets(cfg, 'test')[0].pipeline
+    steps = next(iter(split_datasets(cfg, 'test')), {}).get('pipeline') or ()
     resize = next((step for step in steps if type_name(step) == 'Resize' and step.get('scale')), {})
     values = next((step for step in steps if type_name(step) == 'ScaleValues'), None)
     scale = resize.get('scale') or ()

@@ -2,6 +2,7 @@
 import contextlib
 import copy
 import json
+import math
 import os
 from collections.abc import Callable
 
@@ -144,11 +145,14 @@ def _candidates(minutes: float) -> list[str]:
 def clock_of_plan(folder: str) -> dict:
     """What :func:`by_the_clock` takes of a plan that was written: the minutes, and seconds that
     judging takes, and a step; nothing where they are not known."""
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        with open(os.path.join(folder, 'plan.json'), encoding='utf-8') as file:
-            found = json.load(file)
-        return {name: float(found[key]) for name, key in _CLOCK.items() if key in found}
-    return {}
+    found = None
+    with contextlib.suppress(OSError, ValueError), \
+            open(os.path.join(folder, 'plan.json'), encoding='utf-8') as file:
+        found = json.load(file)
+    if not isinstance(found, dict):
+        return {}
+    return {name: found[key] for name, key in _CLOCK.items()
+            if isinstance(found.get(key), (int, float)) and 0 < found[key] < math.inf}
 
 
 def _write(plan, folder, clock):

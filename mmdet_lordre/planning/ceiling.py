@@ -85,7 +85,7 @@ class Resizer:
 
     def __init__(self, cfg: Config):
         loader = cfg.get('test_dataloader') or cfg.train_dataloader
-        dataset = next(leaf_datasets(loader.dataset))
+        dataset = next(leaf_datasets(loader.dataset), {})
         steps = [step for step in dataset.get('pipeline') or ()
                  if type_name(step).endswith('Resize')]
         self.step = steps[0] if steps else {}
@@ -187,7 +187,9 @@ def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int],
         return None
     resizer = Resizer(cfg)
     metrics = evaluators(cfg, 'val') or evaluators(cfg, 'test')
-    counted = max((metric['max_dets'][-1] for metric in metrics if metric.get('max_dets')),
+    # of other metrics a number of that name may mean anything
+    counted = max((metric['max_dets'][-1] for metric in metrics
+                   if type_name(metric) == 'CocoMaskMetric' and metric.get('max_dets')),
                   default=COUNTED)
     truths, results, fates = [], [], []
     for image in images:

@@ -115,7 +115,8 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     families = list(dict.fromkeys(families or FAMILIES))
     chosen, why = (size, 'as asked for') if size else rules.size_of(
         device, minutes, memory, len(train.files))
-    weights = functools.cache(functools.partial(_weights, pretrained))
+    weights = functools.cache(functools.partial(
+        _weights, functools.cache(read_pretrained), pretrained))
     weights(chosen)  # a file that cannot be used is said at once
     say('looking at the images')
     looks, reading = look(train, seed=seed), reading_of(train, seed)
@@ -215,13 +216,17 @@ def _settle(plan, one, cost, memory):
                for data in (train, plan.card.val)])
 
 
-def _weights(pretrained, size):
+def _weights(read, pretrained, size):
     """(weights that a backbone of a size begins with or None, why)."""
     if pretrained == 'none':
         return None, 'from scratch, as asked for'
-    path, why = (pretrained, f'the weights of {pretrained}') if pretrained else \
-        find_pretrained(SIZES[size].depth, SIZES[size].base)
-    return read_pretrained(path) if path else None, why
+    if pretrained:
+        return read(pretrained), f'the weights of {pretrained}'
+    path, why = find_pretrained(SIZES[size].depth, SIZES[size].base)
+    try:
+        return read(path) if path else None, why
+    except UserError:  # nobody has asked for it
+        return None, f'from scratch: {path} cannot be used'
 
 
 def _sizes_from(size, asked):

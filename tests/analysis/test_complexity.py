@@ -29,6 +29,9 @@ def test_the_size_is_the_padded_test_size():
     cfg.test_dataloader.dataset.pipeline = [dict(type='LoadImageFromFile')]
     with pytest.raises(ValueError, match='Resize'):
         input_size(cfg)
+    cfg.test_dataloader = None
+    with pytest.raises(ValueError, match='Resize'):
+        input_size(cfg)
 
 
 def test_parameters():

@@ -1,4 +1,7 @@
-"""One step and a prediction of every model of the configs: small inputs, random weights."""
+"""One step and a prediction of every model of the configs: small inputs, random weights.
+
+A head is computed as it is once; behind other backbones, in fewer layers and on smaller grids.
+"""
 import functools
 from pathlib import Path
 

@@ -143,6 +143,9 @@ def test_a_metric_that_counts_more(key):
     cfg[key] = dict(type='CocoMaskMetric', max_dets=(10, 100, 120))
     found = ceiling(cfg, [many], size=(208, 208))
     assert 'uncounted' not in found.lost and found.ap50 == 1
+    # of other metrics it is another number
+    cfg[key] = dict(type='LVISMaskMetric', max_dets=300)
+    assert 'uncounted' in ceiling(cfg, [many], size=(208, 208)).lost
 
 
 def test_coarse_outlines_are_a_reason():

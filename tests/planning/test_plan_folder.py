@@ -134,7 +134,9 @@ def test_the_time_for_judging_is_kept_with_the_plan(tmp_path):
                                         '"minutes": 5}')
     assert auto.clock_of_plan(str(tmp_path)) == dict(validation=12.5, step=0.25, minutes=5)
     for text, known in (('{"family": "lordre", "minutes": 5}', dict(minutes=5)),  # an earlier one
-                        ('{"minutes": "x"}', {}), ('[]', {}), ('{', {})):
+                        ('{"minutes": NaN, "seconds_a_step": 1}', dict(step=1)),
+                        ('{"minutes": -5}', {}), ('{"minutes": "x"}', {}), ('[]', {}),
+                        ('{', {})):
         (tmp_path / 'plan.json').write_text(text)
         assert auto.clock_of_plan(str(tmp_path)) == known
 
