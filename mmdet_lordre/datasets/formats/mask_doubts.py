@@ -39,9 +39,9 @@ class Doubts:
         values, counts = np.unique(border, return_counts=True)
         if values[counts.argmax()] and counts.max() > _BORDER * len(border):
             self._backgrounds[int(values[counts.argmax()])] += 1
-        others = np.unique(labels)
-        if VOID not in others:
+        if not (labels == VOID).any():
             return False
+        others = np.unique(labels)
         others = others[(others != 0) & (others != VOID)]
         if palette and len(others) and others[-1] == len(others) and len(others) < VOID - 1:
             self.voids += 1
