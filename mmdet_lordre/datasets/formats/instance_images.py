@@ -3,6 +3,7 @@ import csv
 import io
 import posixpath
 import re
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -72,6 +73,10 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         builder.note(f'{printable(twins[0][1], 60)} left out, as {printable(twins[0][0], 60)} has '
                      f'its name with another ending or folder '
                      f'({plural(sum(map(len, twins)) - len(twins), "such image")})')
+    stems = Counter(posixpath.splitext(mask)[0] for _, mask, _ in found)
+    if alike := [stem for stem, count in stems.items() if count > 1]:
+        builder.note(f'several masks are called {printable(alike[0], 60)}, with other endings: all '
+                     f'are read ({plural(len(alike), "such name")})')
     entries, single, split, objects, paged = {}, True, 0, 0, []
     doubts, waiting, classes = Doubts(), [], _listed_classes(folder)
     if classes:

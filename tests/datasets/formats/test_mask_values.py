@@ -99,3 +99,13 @@ def test_two_images_of_one_name(tmp_path):
     photo(tmp_path / 'images/a.png', 20)
     with pytest.raises(UserError, match=r'images/a.jpg, images/a.png are two images of one name'):
         open_data(tmp_path)
+
+
+def test_two_masks_of_one_name(tmp_path):
+    photo(tmp_path / 'images/a.jpg')
+    for ending, mask in (('png', ANGLE_MASK), ('tif', FULL_MASK)):
+        (tmp_path / 'masks').mkdir(exist_ok=True)
+        Image.fromarray(mask.astype(np.uint8)).save(tmp_path / f'masks/a.{ending}')
+    part, = open_data(tmp_path).values()
+    assert found(part.data) == expected(TWO)
+    assert 'several masks are called masks/a, with other endings: all are read' in part.line()
