@@ -48,10 +48,6 @@ def _as_convolution(module: nn.Module):
     return forward
 
 
-def _unchanged(x: torch.Tensor) -> torch.Tensor:
-    return x
-
-
 @torch.no_grad()
 def complexity(cfg: Config, size: tuple[int, int] | None = None) -> Complexity:
     """Count the parameters and the multiply-adds of a config's model.
@@ -72,7 +68,7 @@ def complexity(cfg: Config, size: tuple[int, int] | None = None) -> Complexity:
         if isinstance(module, (DeformConv2d, ModulatedDeformConv2d)):
             module.forward = _as_convolution(module)
         elif type(module) in _FREE:  # what is made of them may do more
-            module.forward = _unchanged
+            module.forward = nn.Identity().forward
     with neck_explained(model), torch.device('meta'), FlopCounterMode(display=False) as counter:
         head(model.extract_feat(torch.empty(1, 3, *size)))
     return Complexity(size, sum(p.numel() for p in model.parameters()),

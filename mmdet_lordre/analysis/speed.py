@@ -36,7 +36,7 @@ class TimedDetector:
         self.dtype, self.channels_last = dtype, channels_last
         network = Network(self.model)
         self.head = network.head
-        parts = [self.model.backbone, self.model.neck if self.model.with_neck else _same,
+        parts = [self.model.backbone, self.model.neck if self.model.with_neck else nn.Identity(),
                  network.run_head]
         if compiled:
             parts = [torch.compile(part, fullgraph=True, dynamic=False) for part in parts]
@@ -73,10 +73,6 @@ class TimedDetector:
     def _now(self):
         synchronize(self.device)
         return time.perf_counter()
-
-
-def _same(x):
-    return x
 
 
 @dataclass

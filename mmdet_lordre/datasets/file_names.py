@@ -39,13 +39,13 @@ class Listing:
         if place not in self._spelling:
             found: dict[str, list[str]] = {}
             for entry in self._places[place]:
-                form = _composed(entry)
+                form = composed(entry)
                 for key in {form, form.lower()}:
                     found.setdefault(key, []).append(entry)
             self._spelling[place] = found
-        base = _composed(base)
+        base = composed(base)
         alike = [entry for entry in self._spelling[place].get(base, ())
-                 if _composed(entry) == base] or self._spelling[place].get(base.lower(), ())
+                 if composed(entry) == base] or self._spelling[place].get(base.lower(), ())
         return os.path.join(os.path.dirname(name), alike[0]) if len(alike) == 1 else None
 
     def look(self, name: str) -> bool | None:
@@ -56,7 +56,7 @@ class Listing:
         return self._places[place].get(base)
 
 
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
     """A name in the form in which a letter and its accent are one; Macs store them apart."""
     return name if name.isascii() else unicodedata.normalize('NFC', name)
 

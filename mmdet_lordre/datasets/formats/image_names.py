@@ -1,11 +1,10 @@
 """Which images the files of annotations mean, by the names they give; no two take one file."""
 import posixpath
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
 from ...text import plural, printable
-from ..file_names import base_names
+from ..file_names import base_names, composed
 from .folder import IMAGE_FOLDERS, IMAGES, Folder
 from .options import part_of_folders
 
@@ -195,7 +194,7 @@ def _with_usual(places):
 
 def _normal(name):
     """A name in small letters, and in one form where letters have accents."""
-    return unicodedata.normalize('NFC', name).lower()
+    return composed(name).lower()
 
 
 def _stem(name):

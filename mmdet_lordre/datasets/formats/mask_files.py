@@ -25,7 +25,8 @@ def recognize(folder: Folder, images: Folder | None = None) -> bool:
         folder: Of the masks.
         images: Of the images, if not the same.
     """
-    return any(masks for _, masks in samples(folder, images or folder))
+    images = images or folder
+    return any(masks for _, masks in _predicted(folder, images) or samples(folder, images))
 
 
 def read(folder: Folder, options: Options, file: str | None = None) -> dict[str, CocoData]:
@@ -42,8 +43,8 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     images = Folder(options.images) if options.images else folder
     builder = Builder(NAME, folder.path, images.path)
     masked, alone = set(), []
-    named = images is not folder and _predicted(folder, images)
-    for name, masks in samples(folder, images):
+    predicted = _predicted(folder, images)
+    for name, masks in predicted or samples(folder, images):
         part = part_of_folders(name) or 'train'
         image = builder.image(part, name)
         if not masks:
@@ -52,8 +53,8 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         masked.add(part)
         for mask in masks:
             label = options.class_name
-            if named and (said := _NAMED.fullmatch(posixpath.basename(mask))):
-                label = said[1]
+            if predicted:
+                label = _NAMED.fullmatch(posixpath.basename(mask))[1]
                 builder.note('classes are those in the names of the masks')
             labels = read_labels(folder.join(mask))
             same_size(labels, image, folder.join(mask))
@@ -74,12 +75,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
 
 def samples(folder: Folder, images: Folder) -> Iterator[tuple[str, list[str]]]:
     """(image, masks of its objects) in ``NAME/images`` and ``NAME/masks``, or in ``images`` and
-    ``masks/NAME``, or, as predictions are saved, in another folder and ``NAME``."""
-    if images is not folder and _predicted(folder, images):
-        for name in images.walk('', IMAGES):
-            place = posixpath.splitext(name)[0]
-            yield name, folder.files(place, IMAGES) if folder.kind(place) == 'folder' else []
-        return
+    ``masks/NAME``."""
     yield from _samples(folder, '', 3)
     for name in images.walk('images', IMAGES) if images.is_folder('images') else ():
         place = posixpath.join('masks', posixpath.splitext(name.split('/', 1)[1])[0])
@@ -88,11 +84,15 @@ def samples(folder: Folder, images: Folder) -> Iterator[tuple[str, list[str]]]:
 
 
 def _predicted(folder, images):
-    """Whether masks lie in folders that have the names of images, as 0001_CLASS.png."""
-    places = {posixpath.splitext(name)[0] for name in images.walk('', IMAGES)}
-    masks = [name for place in places if folder.kind(place) == 'folder'
-             for name in folder.files(place, IMAGES)]
-    return bool(masks) and all(_NAMED.fullmatch(posixpath.basename(name)) for name in masks)
+    """[(image, masks)] where images lie in another folder, as predictions are saved
+    (``NAME/0001_CLASS.png``); empty where there are none, or a mask is called otherwise."""
+    if images is folder:
+        return []
+    found = [(name, folder.files(place, IMAGES) if folder.kind(place) == 'folder' else [])
+             for name in images.walk('', IMAGES) for place in [posixpath.splitext(name)[0]]]
+    masks = [mask for _, some in found for mask in some]
+    return found if masks and all(
+        _NAMED.fullmatch(posixpath.basename(mask)) for mask in masks) else []
 
 
 def _samples(folder, sub, depth):

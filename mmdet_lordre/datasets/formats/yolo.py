@@ -242,8 +242,9 @@ class _Reader:
         lost = [name for name in dict.fromkeys(names)
                 if name not in read and posixpath.basename(name) not in _NAME_LISTS]
         read.update(lost)  # what parts share is said once
-        unlisted = [name for name in lost if has_image(name, self.folder)]
-        alone = [name for name in lost if not has_image(name, self.folder)]
+        owned = {name: has_image(name, self.folder) for name in lost}
+        unlisted = [name for name in lost if owned[name]]
+        alone = [name for name in lost if not owned[name]]
         if alone:
             self.builder.note(f'{where}{plural(len(alone), "label file")} without an image '
                               f'left out ({alone[0]})')
