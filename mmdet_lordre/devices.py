@@ -1,8 +1,36 @@
-"""Devices, and whether they are there."""
+"""Devices, whether they are there, and what a CPU beside one is to do."""
+import contextlib
+import os
+from collections.abc import Iterator
+
 import torch
 
 from .errors import UserError
 from .text import plural
+
+#: Threads of a CPU beside a GPU. On 16 cores with an H200 a step of Lordre takes 71 ms with one,
+#: two or four of them, and 114 with 16, which take the cores from the processes that load images.
+_BESIDE_GPU = 4
+
+
+@contextlib.contextmanager
+def few_threads(device: torch.device | str) -> Iterator[None]:
+    """Inside, at most four threads of the CPU compute where a GPU does the work; on a CPU, and
+    where ``OMP_NUM_THREADS`` says how many, nothing changes.
+
+    Args:
+        device: Where the network is.
+    """
+    before = torch.get_num_threads()
+    fewer = torch.device(device).type != 'cpu' and before > _BESIDE_GPU \
+        and 'OMP_NUM_THREADS' not in os.environ
+    if fewer:
+        torch.set_num_threads(_BESIDE_GPU)
+    try:
+        yield
+    finally:
+        if fewer:
+            torch.set_num_threads(before)
 
 
 def synchronize(device: torch.device | str) -> None:

@@ -19,9 +19,11 @@ esac
 # shellcheck source=tools/interpreter.sh
 . "$HERE/interpreter.sh"
 if [ -z "${OMP_NUM_THREADS:-}" ]; then
-    # without a GPU the processes share the cores of the machine
+    # the processes share the cores of the machine
     CORES=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
     export OMP_NUM_THREADS=$(( CORES / GPUS > 0 ? CORES / GPUS : 1 ))
+    # beside a GPU more than four take the cores from the processes that load images
+    if [ "$OMP_NUM_THREADS" -gt 4 ] && nvidia-smi -L >/dev/null 2>&1; then OMP_NUM_THREADS=4; fi
 fi
 export MKL_NUM_THREADS=${MKL_NUM_THREADS:-$OMP_NUM_THREADS}
 exec "$PYTHON" -m torch.distributed.run \

@@ -40,12 +40,16 @@ class Measuring:
         self._file = self._chosen = None
 
     def __enter__(self) -> 'Measuring':
-        # measuring memory takes many collections, which need not look through all annotations
         self._froze = not gc.get_freeze_count()
+        self._keep()
+        return self
+
+    def _keep(self):
+        """Data sets and memory that is measured take many collections: they need not look through
+        all annotations, nor through what the first step has imported."""
         if self._froze:
             gc.collect()
             gc.freeze()
-        return self
 
     def __exit__(self, kind: type | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
@@ -56,7 +60,11 @@ class Measuring:
 
     def steps(self, one: Fit, precisions: tuple[str, ...]) -> Cost:
         """What a training step costs."""
-        return measure_steps(self._config(one), self.device, precisions=precisions)
+        first = self._file is None
+        found = measure_steps(self._config(one), self.device, precisions=precisions)
+        if first:
+            self._keep()
+        return found
 
     def whole(self, one: Fit, cost: Cost) -> Cost:
         """The same cost, with that of inference."""

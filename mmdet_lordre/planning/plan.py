@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from mmengine.device import get_device
 
+from ..devices import few_threads
 from ..errors import UserError
 from ..text import listed, plural, printable
 from . import rules
@@ -125,7 +126,8 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
         say('comparing training and validation images')
         leaks = find_leaks(train, val, seed)
     plan = Plan(Card(train, looks, val, leaks, reading), minutes, device)
-    with Measuring(train, device, reading) if measured else nullcontext() as measuring:
+    with few_threads(device), \
+            Measuring(train, device, reading) if measured else nullcontext() as measuring:
         _fit_all(plan, families, measuring, memory, (chosen, why, bool(size)),
                  weights, began + seconds, say)
         plan.left_out = families[len(plan.fits):]
@@ -179,7 +181,8 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
             if measuring is None:
                 break
             one, cost = affordable(one, measuring, looks, minutes, memory, low_precision)
-            if minutes < 5:  # else each family is tried in both precisions
+            # on a CPU that there is more time for, each family is tried in both precisions
+            if minutes < 5 or device != 'cpu':
                 low_precision = cost.low_precision
             if not memory or not cost.memory > 1024 * memory:
                 break

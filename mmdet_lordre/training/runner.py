@@ -27,6 +27,7 @@ from ..checkpoints.safe_load import read_checkpoint
 from ..config.classes import class_names_of, classes_in, differing_classes
 from ..config.formatted import formatted_once
 from ..config.reading import model_class_counts, type_name
+from ..devices import few_threads
 from ..errors import UserError
 from ..files import atomic_write
 from ..text import listed, plural
@@ -139,7 +140,7 @@ class ToolRunner(Runner):
         if bar is not None:
             self.register_hook(bar)
         try:
-            with denormals_are_zero():
+            with denormals_are_zero(), few_threads(get_device()):
                 return super().train()
         except Exception as error:
             if stop.asked is None or isinstance(error, UserError):
@@ -153,6 +154,11 @@ class ToolRunner(Runner):
             for hook in self.hooks:
                 if isinstance(hook, NonFiniteHook):  # also when an error ended it
                     hook.release()
+
+    def test(self) -> dict[str, float]:
+        """Judge; see the class."""
+        with few_threads(get_device()):
+            return super().test()
 
     def load_or_resume(self) -> None:
         """Load what the run starts from, and see to it that there is room for what it writes."""
