@@ -134,13 +134,20 @@ def test_no_circle_of_files():
     assert circle(ROOT) is None
 
 
+def test_the_package_does_not_need_the_program():
+    program = ROOT / 'mmdet_lordre_command.py'
+    assert program.is_file() and not untyped(program)
+    for path in module_files(ROOT).values():
+        assert not re.search(r'(from|import) mmdet_lordre_command', path.read_text()), path
+
+
 def test_tools_call_the_commands_and_nothing_else():
     shells = [path for path in (ROOT / 'tools').glob('*.py')
               if path.stem not in ('make_model_zoo', 'make_shapes', 'quickstart')]
     assert len(shells) >= 10
     for path in shells:
         assert set(re.findall(r'from (mmdet_lordre\S*)', path.read_text())) == {
-            'mmdet_lordre.cli.main'}, path
+            'mmdet_lordre_command'}, path
 
 
 @pytest.mark.parametrize('name', module_files(ROOT))

@@ -24,11 +24,11 @@ from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader
 
 import mmdet_lordre  # noqa: F401 - registers the models
-from mmdet_lordre.cli.main import COMMANDS
 from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import head_of
 from mmdet_lordre.segmenter import Segmenter
+from mmdet_lordre_command import COMMANDS
 from tests.cli.tiny import NAMES, write_config
 from tests.configs.steps import HEIGHT, WIDTH, sample
 from tests.parity.case import OWN_CASES, ParityCase

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from mmdet_lordre import __version__
 from mmdet_lordre.cli.train import parse_args
 from tests.cli.tiny import make_coco
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ('LICENSE', 'MANIFEST.in', 'README.md', 'configs', 'mmdet_lordre', 'model-index.yml',
-           'pyproject.toml', 'setup.py', 'tools')
+SOURCES = ('LICENSE', 'MANIFEST.in', 'README.md', 'configs', 'mmdet_lordre',
+           'mmdet_lordre_command.py', 'model-index.yml', 'pyproject.toml', 'setup.py', 'tools')
 
 # What somebody does in a folder of their own.
 INFERENCE = '''
@@ -127,7 +128,8 @@ def test_what_is_in_the_wheel(wheel):
             'mmdet_lordre/.mim/tools/dist_train.sh'} <= names
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT / 'mmdet_lordre').rglob('*')
             if path.suffix in ('.html', '.css', '.js')} <= names
-    assert {name.split('/')[0].split('-')[0] for name in names} == {'mmdet_lordre'}
+    assert {name.split('/')[0].split('-')[0] for name in names} == {
+        'mmdet_lordre', 'mmdet_lordre_command.py'}
     assert not [name for name in names if '__pycache__' in name or name.endswith('setup.sh')]
 
 
@@ -137,6 +139,10 @@ def test_models_by_name(python, tmp_path):
     assert Path(package).is_relative_to(python.parents[1])
     assert len(files) > 40
     assert all(file.startswith(package) for file in files)
+
+
+def test_the_program(python, tmp_path):
+    assert run(python.parent / 'lordre', '--version', cwd=tmp_path) == f'lordre {__version__}\n'
 
 
 def test_a_tool_that_does_not_import_the_package(python, tmp_path):

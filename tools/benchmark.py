@@ -1,5 +1,5 @@
 """Measure the speed of a model: python tools/benchmark.py CONFIG [CHECKPOINT] [--vs OTHER]."""
-from mmdet_lordre.cli.main import run
+from mmdet_lordre_command import run
 
 if __name__ == '__main__':
     run('benchmark')

@@ -1,5 +1,5 @@
 """Draw a data set: python tools/browse.py ANN --out FOLDER."""
-from mmdet_lordre.cli.main import run
+from mmdet_lordre_command import run
 
 if __name__ == '__main__':
     run('browse')

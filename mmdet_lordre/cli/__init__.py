@@ -1,1 +1,1 @@
-"""The commands; one file each, called by :mod:`.main`."""
+"""The commands; one file each, run by :mod:`.main`."""

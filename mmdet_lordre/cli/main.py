@@ -1,9 +1,8 @@
-"""The commands: ``lordre NAME ...``, and what ``tools/NAME.py`` call.
+"""How a command runs, for ``mmdet_lordre_command``: ``lordre NAME ...`` and ``tools/NAME.py``.
 
 A command is a module of this folder with a function ``main(argv=None)``. Its mistakes end in one
 line and status 1, whatever it is.
 """
-import difflib
 import errno
 import functools
 import importlib
@@ -21,28 +20,6 @@ from ..errors import UserError
 from ..text import printable
 from ..training.distributed import end_of_process
 from .began import program
-
-#: Commands, and what each does.
-COMMANDS = {
-    'plan': 'fit a model to data, and say beforehand what it can reach',
-    'train': 'train a model',
-    'test': 'test a model',
-    'predict': 'find the objects in pictures and films and write them to files',
-    'report': 'a page that shows how good a model is and where it fails',
-    'demo': 'draw what a model finds in images',
-    'check': 'find what is wrong, doubtful or twice in a data set',
-    'check-dataset': 'the same as check',
-    'browse': 'draw a data set: one HTML page and mosaics',
-    'split': 'divide a data set into training, validation and test parts',
-    'benchmark': 'latency of a model, part by part',
-    'export-onnx': 'write a model as an ONNX file',
-    'convert-data': 'annotations from one format into another',
-    'convert-checkpoint': 'convert weights of the original repositories',
-    'get-flops': 'parameters and multiply-adds',
-    'make-shapes': 'draw the embedded data set',
-    'polar-upper-bound': 'what perfect rays would reach on a COCO file',
-    'prepare-cocofied-lvis': 'the COCO categories of an LVIS file',
-}
 
 #: Errors that surface in a data-loading worker, recognized by their last line.
 _FROM_WORKERS = (
@@ -147,34 +124,3 @@ def run(name: str, argv: list[str] | None = None) -> Any:
     secure()
     with program() if argv is None else nullcontext():
         return one_line_errors(command)(argv)
-
-
-def main(argv: list[str] | None = None) -> Any:
-    """Run ``lordre COMMAND ...``: what the command returns."""
-    whole = argv is None
-    argv = sys.argv[1:] if whole else argv
-    if not argv or argv[0] in ('-h', '--help'):
-        width = max(map(len, COMMANDS))
-        print('usage: lordre COMMAND ...\n\n'
-              + '\n'.join(f'  {name.ljust(width)}  {what}' for name, what in COMMANDS.items())
-              + '\n\nlordre COMMAND --help lists the options of a command; lordre --version.')
-        return None
-    if argv[0] in ('-V', '--version'):
-        from .. import __version__
-        print(f'lordre {__version__}')
-        return None
-    if argv[0] not in COMMANDS:
-        close = difflib.get_close_matches(argv[0], COMMANDS, n=1)
-        print(f'error: no such command: {argv[0]!r}'
-              + (f' (did you mean {close[0]}?)' if close else '')
-              + f'; choose from {", ".join(COMMANDS)}', file=sys.stderr)
-        sys.exit(2)
-    sys.argv[0] = f'lordre {argv[0]}'
-    if whole:  # the command reads what follows its name
-        del sys.argv[1]
-    return run(argv[0], None if whole else argv[1:])
-
-
-def console() -> None:
-    """``lordre`` as a program: what a command returns is not its exit status."""
-    main()

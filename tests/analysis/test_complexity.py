@@ -77,7 +77,7 @@ def test_deformable_convolution_counts_as_a_convolution_and_its_offsets():
 def test_the_tool(capsys, monkeypatch):
     ran = []
     with monkeypatch.context() as patched:
-        patched.setattr('mmdet_lordre.cli.main.run', ran.append)
+        patched.setattr('mmdet_lordre_command.run', ran.append)
         runpy.run_path(str(ROOT / 'tools/get_flops.py'), run_name='__main__')
     assert ran == ['get-flops']
     run(*ran, [str(R50), '--shape', '96', '128', '--cfg-options', 'model.mask_head.num_classes=3'])

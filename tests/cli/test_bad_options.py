@@ -11,9 +11,9 @@ from mmdet.registry import HOOKS
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
+import mmdet_lordre_command as command
 from mmdet_lordre import __version__
-from mmdet_lordre.cli import main as command
-from mmdet_lordre.cli.main import COMMANDS, one_line_errors
+from mmdet_lordre.cli.main import one_line_errors
 from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.config.checks import check_best
 from mmdet_lordre.config.keys import check_option
@@ -22,6 +22,7 @@ from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.config.values import value_at
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.models import open_model
+from mmdet_lordre_command import COMMANDS
 
 from ..on_device import SAME_BITS
 from .tiny import ROOT, write_config

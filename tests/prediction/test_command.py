@@ -4,10 +4,10 @@ import json
 import pytest
 from PIL import Image
 
-from mmdet_lordre.cli.main import main as lordre
 from mmdet_lordre.cli.options import UsageError
 from mmdet_lordre.cli.predict import main as predict
 from mmdet_lordre.errors import UserError
+from mmdet_lordre_command import main as lordre
 
 
 def test_a_folder(work_folder, pictures, tmp_path, capsys):
