@@ -84,6 +84,20 @@ def read_yaml(path: str, texts: bool = False) -> dict:
     return data
 
 
+def yaml_keys(path: str, of: str) -> list[str]:
+    """Keys of a dictionary in a file that :func:`read_yaml` reads, in order and as written.
+
+    Of a key that is there twice, which YAML forbids, reading keeps the last without a word.
+
+    Args:
+        path: Of the file.
+        of: Its key that holds the dictionary.
+    """
+    node = yaml.compose(read_text(path, 2**22), yaml.BaseLoader)
+    return [inner.value for key, value in node.value if key.value == of
+            and isinstance(value, yaml.MappingNode) for inner, _ in value.value]
+
+
 def xml_elements(path: str, tags: tuple[str, ...]) -> Iterator[Element]:
     """The outermost elements of some names, one at a time.
 

@@ -7,7 +7,7 @@ from ...text import agree, listed, plural, printable, quoted
 from .coco_data import Builder, CocoData
 from .folder import IMAGES, Folder
 from .options import Options, part_of
-from .reading import read_text, read_yaml
+from .reading import read_text, read_yaml, yaml_keys
 from .yolo_labels import has_image, label_folders, label_name
 
 NAME = 'YOLO segmentation'
@@ -127,6 +127,11 @@ class _Reader:
                 raise UserError(f'{self.path}: names: class {printable(key, 20)} has no name but '
                                 f'{"null" if name is None else quoted(name, 60)}: write its name, '
                                 'in quotes')
+        keys = yaml_keys(self.path, 'names')
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise UserError(f'{self.path}: names: class {printable(twice, 20)} has several names: '
+                            'number the classes 0, 1, 2, ...')
         return read_yaml(self.path, texts=True)['names']
 
     def parts(self):

@@ -107,6 +107,9 @@ def test_what_is_no_polygon(tmp_path, label, said):
     ('train: images/train\nnames: [cat]\nkpt_shape: [17, 3]', 'poses'),
     ('train: images/train\nnames: [cat]\nnc: 2', 'nc is 2, but there is 1 name'),
     ('train: images/train\nnames: {0: cat, 2: dog}', 'numbered 0, 1, 2'),
+    ('train: images/train\nnames: {0: cat, 1: dog, 1: bird}',
+     r'/data\.yaml: names: class 1 has several names: number the classes 0, 1, 2, \.\.\.$'),
+    ('train: images/train\nnames:\n  - cat\nnames:\n  0: cat\n  0: dog', 'class 0 has several'),
     ('train: images/train\nnames: &a [cat]\nval: *a', 'refers to its own entries'),
     ('train: ../../etc\nnames: [cat]', 'nothing outside of it is read'),
     ('train: /etc\nnames: [cat]', 'nothing outside of it is read')])
