@@ -15,6 +15,9 @@ from ..errors import UserError
 from ..text import plural, printable
 from .options import Parser, add_cfg_options, whole_number
 
+#: Pictures of a mosaic where nothing else is said.
+_TILES = 24
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
@@ -27,8 +30,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('images', nargs='?', help='folder of the images (default: found near '
                                                   'the annotations)')
     parser.add_argument('--out', required=True, metavar='FOLDER', help='a new folder')
-    parser.add_argument('--tiles', type=int, default=24, metavar='N',
-                        help='pictures of a mosaic (default: 24)')
+    parser.add_argument('--tiles', type=int, metavar='N',
+                        help=f'pictures of a mosaic of ANN (default: {_TILES})')
     parser.add_argument('--near-duplicates', action='store_true',
                         help='also look for images that show the same picture: all are read')
     parser.add_argument('--follow-links', action='store_true',
@@ -53,11 +56,12 @@ def main(argv: list[str] | None = None) -> str:
         UserError: The data cannot be read, or the folder has files.
     """
     args = parse_args(argv)
-    if not 1 <= args.tiles <= 500:
-        raise UserError(f'--tiles: {args.tiles} is not from 1 to 500')
     if args.ann is None and args.through is None:
         raise UserError('nothing to draw: give annotations, or --through CONFIG')
     _refuse_idle(args)
+    args.tiles = _TILES if args.tiles is None else args.tiles
+    if not 1 <= args.tiles <= 500:
+        raise UserError(f'--tiles: {args.tiles} is not from 1 to 500')
     batches = 2 if args.batches is None else args.batches
     if not 1 <= batches <= 100:
         raise UserError(f'--batches: {batches} is not from 1 to 100')
@@ -81,6 +85,7 @@ def _refuse_idle(args):
     for option, given, needed, there in (
             ('--cfg-options', args.cfg_options, '--through', args.through),
             ('--batches', args.batches is not None, '--through', args.through),
+            ('--tiles', args.tiles is not None, 'ANN', args.ann),
             ('--near-duplicates', args.near_duplicates, 'ANN', args.ann),
             ('--follow-links', args.follow_links, 'ANN', args.ann),
             ('--format', args.format, 'ANN', args.ann)):

@@ -112,6 +112,7 @@ def test_a_full_disk_leaves_nothing(data, tmp_path, error_line, monkeypatch):
 
 @pytest.mark.parametrize('options, said', [
     (['ANN', '--batches', '3'], '--batches is for --through, which is not given'),
+    (['--through', 'CONFIG', '--tiles', '24'], '--tiles is for ANN, which is not given'),
     (['--through', 'CONFIG', '--near-duplicates'], '--near-duplicates is for ANN, which is not'),
     (['--through', 'CONFIG', '--follow-links'], '--follow-links is for ANN, which is not given'),
     (['--through', 'CONFIG', '--format', 'coco'], '--format is for ANN, which is not given')])
