@@ -145,9 +145,10 @@ def list_images(path: str | Path, out: Path | None = None) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UserError(f'no such image or folder: {path}')
+    files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
     # a pipe of such a name would be waited for
-    files = [p for p in path.rglob('*') if not (p.exists() and not p.is_file())]
-    found = sorted(p for p in files if p.suffix.lower() in IMAGE_ENDINGS)
+    found = sorted(p for p in files if p.suffix.lower() in IMAGE_ENDINGS
+                   and not (p.exists() and not p.is_file()))
     other = passed_over([p.name for p in files], IMAGE_ENDINGS)
     if out is not None:
         out, inside = out.resolve(), path.resolve()

@@ -1,9 +1,11 @@
 """tools/demo.py: folders, single images, modes."""
 import shutil
+from pathlib import Path
 
 import cv2
 import pytest
 
+from mmdet_lordre.cli.demo import list_images
 from mmdet_lordre.cli.demo import main as demo
 from mmdet_lordre.errors import UserError
 
@@ -39,6 +41,26 @@ def test_broken_pictures_do_not_stop_the_others(trained, data, tmp_path, capsys)
     assert [path.name for path in written] == ['z.png']
     said = capsys.readouterr().out
     assert 'half.jpg cannot be decoded' in said and 'link.png cannot be decoded' in said
+
+
+def test_only_pictures_are_looked_at(tmp_path, monkeypatch, capsys):
+    """A folder may hold millions of other files, on a disk far away."""
+    for name in ('a.PNG', 'notes.txt', 'b.heic', 'deeper/c.jpg', 'd.png/e.txt'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('x')
+    (tmp_path / 'gone.png').symlink_to('nowhere')
+    (tmp_path / 'link').symlink_to('deeper')
+    looked_at, exists = [], Path.exists
+
+    def counted(path):
+        looked_at.append(path.name)
+        return exists(path)
+    monkeypatch.setattr(Path, 'exists', counted)
+    found = list_images(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        'a.PNG', 'deeper/c.jpg', 'gone.png']
+    assert sorted(looked_at) == ['a.PNG', 'c.jpg', 'gone.png']
+    assert '1 picture with other endings is not looked at (.heic 1)' in capsys.readouterr().out
 
 
 def test_one_image(trained, data, tmp_path):
