@@ -9,7 +9,13 @@ from mmdet.registry import HOOKS
 from mmengine.config import Config
 
 from ..datasets.annotation_rules import STOP, annotation_problems, cleaned
-from ..datasets.coco_file import class_names, clean_name, read_annotations, write_annotations
+from ..datasets.coco_file import (
+    class_names,
+    clean_name,
+    read_annotations,
+    source_of,
+    write_annotations,
+)
 from ..datasets.image_rules import image_file_problems, listed_image_problems
 from ..datasets.pages import several_pages
 from ..datasets.repairs import Repairs, describe, names_alike
@@ -115,6 +121,7 @@ class _FileCheck:
     def data(self, crowd_as_instances):
         """The annotations, repaired, with classes that fit the config."""
         data = read_annotations(self.ann_file)
+        self.ann_file = source_of(data, self.ann_file)  # from here on for messages alone
         repairs = Repairs(data, self.ann_file).make(self.folder, self.upright)
         class_names(repairs.data, self.ann_file)
         for name, other in names_alike(repairs.data):

@@ -17,6 +17,8 @@ from ..text import printable, quoted
 from .annotation_rules import category_name, check_structure
 from .file_names import base_names, leads_out
 
+#: Key of a converted file that holds the path of what it was converted from.
+SOURCE = 'converted_from'
 #: Entries that are written at once.
 _PIECE = 10_000
 
@@ -199,6 +201,17 @@ def _in_other_form(name):
     return [root + form for root, ending in map(os.path.splitext, names)
             for form in (ending.upper(), ending.lower())] + [
         unicodedata.normalize(form, name) for form in ('NFC', 'NFD') for name in names]
+
+
+def source_of(data: dict, path: str) -> str:
+    """What to call a COCO file in messages: what it was converted from, which people can mend.
+
+    Args:
+        data: What it holds.
+        path: Its path.
+    """
+    source = data.get(SOURCE)
+    return source if isinstance(source, str) and source else path
 
 
 def clean_name(ann_file: str, folder: str) -> str:

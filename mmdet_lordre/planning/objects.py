@@ -7,7 +7,7 @@ from pycocotools import mask as mask_api
 
 from ..config.checks import HEADER_SECONDS
 from ..datasets.annotation_rules import KEPT, annotation_problems
-from ..datasets.coco_file import class_names, find_images, read_annotations
+from ..datasets.coco_file import class_names, find_images, read_annotations, source_of
 from ..datasets.image_rules import (
     annotated_as_stored,
     image_file_problems,
@@ -98,7 +98,7 @@ def read_objects(data: dict, path: str, folder: str, seconds: float = 0,
 
     Args:
         data: COCO annotations, not changed.
-        path: Their file, for messages.
+        path: Their file.
         folder: Of the images.
         seconds: For looking at the image files; 0 to look at none.
         upright: Whether they are turned by their orientation tags.
@@ -106,15 +106,16 @@ def read_objects(data: dict, path: str, folder: str, seconds: float = 0,
     Raises:
         UserError: Nothing can be learned from them, and why.
     """
-    data = Repairs(data, path).make(folder, upright).data
-    classes = class_names(data, path)
-    refuse_other_units(data, path)
+    said = source_of(data, path)
+    data = Repairs(data, said).make(folder, upright).data
+    classes = class_names(data, said)
+    refuse_other_units(data, said)
     problems = list(annotation_problems(data, need_masks=True))
     problems += listed_image_problems(data, True)
     if seconds:
         problems += image_file_problems(data, folder, seconds, upright)
     usable = usable_annotations(data, problems)
-    usable.demand_usable(path)
+    usable.demand_usable(said)
     bad = {p.index for p in problems if not p.of_image and p.treatment != KEPT}
     # of two images of one id one is left
     wrong = [p for p in problems if p.of_image and p.treatment != KEPT

@@ -1,5 +1,6 @@
 """Training, testing and checking on data that are no COCO file."""
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,12 @@ from mmdet_lordre.cli.check_dataset import main as check
 from mmdet_lordre.cli.report import main as report
 from mmdet_lordre.cli.test import main as run_test
 from mmdet_lordre.cli.train import main as train
+from mmdet_lordre.config.checks import check_data
+from mmdet_lordre.config.own_data import use_own_data
+from mmdet_lordre.config.reading import load_config
+from mmdet_lordre.datasets.coco_file import read_annotations
 from mmdet_lordre.errors import UserError
+from mmdet_lordre.planning.objects import read_objects
 
 from ..datasets.formats import exports
 from ..datasets.formats.quirks import EVERY
@@ -51,6 +57,25 @@ def test_two_sources_of_different_formats(run, tmp_path):
     runner, said = run(exports.cvat_xml, '--train-ann', 'SET/annotations.xml', '--val-ann',
                        f'{tmp_path}/val')
     assert runner.iter == 1 and 'read as CVAT XML' in said and 'read as LabelMe' in said
+
+
+def test_messages_name_what_was_given(tmp_path):
+    """Not the COCO file made of it, which an evaluation or a plan removes again."""
+    source, _ = exports.cvat_xml(tmp_path / 'set')
+    given = f'{source}/annotations.xml'
+    cfg = load_config(write_config(tmp_path / 'tiny.py'))
+    use_own_data(cfg, given, folder=f'{tmp_path}/converted', say=str)
+    min(source.rglob('*.jpg')).unlink()
+    said = []
+    check_data(cfg, ('train',), skip_bad=True, clean_to=f'{tmp_path}/clean', warn=said.append)
+    assert said[0] == f'left out: image missing on disk: {source}/images/a.jpg, named in {given}'
+    assert said[-1].startswith(f'{given}: ') and not any('converted' in line for line in said)
+    with pytest.raises(UserError, match=re.escape(f', named in {given}; fix or replace it')):
+        check_data(cfg, ('train',))
+    file = cfg.train_dataloader.dataset.dataset.ann_file
+    empty = dict(read_annotations(file), annotations=[])
+    with pytest.raises(UserError, match=f'^{re.escape(given)}: '):
+        read_objects(empty, file, str(source))
 
 
 def test_a_byte_order_mark(run):

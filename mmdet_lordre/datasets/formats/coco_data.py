@@ -9,7 +9,7 @@ from pycocotools import mask as mask_api
 from ...errors import UserError
 from ...text import plural, printable, quoted
 from ..annotation_rules import MOST_PIXELS, mask_problem, size_problem
-from ..coco_file import clean_name, read_annotations, write_annotations
+from ..coco_file import SOURCE, clean_name, read_annotations, write_annotations
 from ..image_rules import image_size
 
 #: Name of the class where a format has none.
@@ -66,8 +66,8 @@ class CocoData:
         """
         if self.ann_file is not None:
             return self.ann_file
-        return write_annotations(self.data, clean_name(f'{self.source}-{part}' if part
-                                                       else self.source, folder))
+        name = f'{self.source}-{part}' if part else self.source
+        return write_annotations({**self.data, SOURCE: self.source}, clean_name(name, folder))
 
 
 class Builder:
