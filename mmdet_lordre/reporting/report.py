@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..datasets.coco_file import source_of
 from ..datasets.repairs import describe
 from ..errors import UserError
 from ..files import atomic_write, reason
@@ -158,7 +159,7 @@ def _read_truth(source: Source, ann: str, images: str | None, say: Callable[[str
     part = open_part(ann, images, ('val', 'test') if source.run else ('test', 'val'), say)
     near = source.origin.get('images') if source.origin.get('ann') == ann else None
     folder = folder_of(part, images or near, images is not None)
-    path = str(part.ann_file or part.source)
+    path = source_of(part.data, str(part.ann_file or part.source))
     annotated = annotated_of(part.data, path, source.classes, folder)
     if annotated.repairs:
         say(describe(path, annotated.repairs))

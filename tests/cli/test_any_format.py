@@ -49,6 +49,10 @@ def test_all_parts_at_once(run, tmp_path):
     report([f'{tmp_path}/r.segm.json', '--ann', f'{tmp_path}/set', '--resamples', '2'])
     numbers = json.loads((tmp_path / 'r.segm_report' / 'report.json').read_text())
     assert numbers['models'][0]['figures']['mAP'] == figures['coco/segm_mAP']
+    report([f'{tmp_path}/r.segm.json', '--ann', dataset.ann_file, '--resamples', '2', '--out',
+            f'{tmp_path}/of the copy'])
+    numbers = json.loads((tmp_path / 'of the copy' / 'report.json').read_text())
+    assert numbers['data']['ann'] == f'{tmp_path}/set'
     assert not list((tmp_path / 'set').rglob('*.json.tmp'))
 
 
