@@ -72,8 +72,8 @@ def _pixels(train: Objects, longer: int, tile: int | None = None) -> float:
 def _of_pictures(one: Fit, measuring: Measuring, looks: Looks, minutes: float,
                  memory: float | None, precisions) -> tuple[Fit, Cost]:
     train = measuring.train
-    start, most, _ = rules.image_sizes(train)
-    sizes = sizes_up_to(most)
+    start = rules.image_sizes(train)[0]
+    sizes = sizes_up_to(rules.greatest_size(train))
     limit = 1024 * memory if memory else math.inf
     # two sizes between which most lie that are chosen; steps on large pictures take long
     least = min(start, _LARGEST) / 2

@@ -97,7 +97,9 @@ class Card:
                   (True, True): 'stand upright, and differ from their mirror images'}
         sideways = '' if looks.upright or looks.sided else \
             ', not laid on their side' if looks.standing else ', laid on their side too'
-        return turned[looks.upright, looks.sided] + sideways + (
+        text = turned[looks.upright, looks.sided] + sideways if looks.enough else \
+            'too few objects to tell: mirrored left to right only'
+        return text + (
             '; colors tell classes apart' if looks.colored else '')
 
     def _classes(self) -> str:

@@ -3,6 +3,10 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+#: Part of a GPU's free memory that training may take: it is divided into blocks of some sizes.
+_OF_GPU = 0.85
 #: GiB of pictures that are kept, whatever the machine has free; the part of that which they may
 #: take, and at most.
 _ALWAYS, _PART, _MOST = 2., 0.25, 8.
@@ -23,6 +27,13 @@ class Kept:
     gib: float
     side: int | None = None
     scale: float = 1.
+
+
+def free_on(device: str) -> float | None:
+    """GiB that a training may take on a GPU; None on other devices, where nobody knows."""
+    if torch.device(device).type != 'cuda' or not torch.cuda.is_available():
+        return None
+    return _OF_GPU * torch.cuda.mem_get_info(device)[0] / 2**30
 
 
 def room() -> float:

@@ -21,6 +21,7 @@ from .fit import FAMILIES, SIZES, Fit, fit
 from .layout import faster_layout
 from .leaks import find_leaks
 from .measuring import Measuring, absolute, config_of
+from .memory import free_on
 from .objects import Objects
 from .pretrained import Pretrained, find_pretrained, read_pretrained
 from .reading import reading_of
@@ -92,7 +93,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
         val: Data to judge on; ceilings are computed on them.
         minutes: Of the training; 30 on a CPU, 120 on a GPU.
         device: Where the training is to run.
-        memory: GiB that a training step may take.
+        memory: GiB that a training step may take; on a GPU most of what is free if not given.
         families: Those that come into question; all five if not given.
         size: A step of the ladder of sizes; by device and minutes if not given.
         pretrained: File of weights that the backbone begins with, ``'none'`` for random ones;
@@ -113,9 +114,12 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     if minutes is None:
         minutes = MINUTES['cpu' if device == 'cpu' else 'cuda']
     check_limits(minutes, memory)
+    limit = f'--memory {memory:g}' if memory else 'what is free on the GPU'
+    if memory is None:
+        memory = free_on(device)
     families = list(dict.fromkeys(families or FAMILIES))
     chosen, why = (size, 'as asked for') if size else rules.size_of(
-        device, minutes, memory, len(train.files))
+        device, minutes, memory, len(train.files), limit)
     weights = functools.cache(functools.partial(
         _weights, functools.cache(read_pretrained), pretrained))
     weights(chosen)  # a file that cannot be used is said at once
@@ -128,7 +132,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     plan = Plan(Card(train, looks, val, leaks, reading), minutes, device)
     with few_threads(device), \
             Measuring(train, device, reading) if measured else nullcontext() as measuring:
-        _fit_all(plan, families, measuring, memory, (chosen, why, bool(size)),
+        _fit_all(plan, families, measuring, (memory, limit), (chosen, why, bool(size)),
                  weights, began + seconds, say)
         plan.left_out = families[len(plan.fits):]
         if plan.left_out and len(plan.fits) == 1:
@@ -144,7 +148,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
             before = plan.fits[plan.best]
             one, cost = faster_layout(before, plan.costs[plan.best], measuring, memory)
             if one is not before:
-                _settle(plan, one, cost, memory)
+                _settle(plan, one, cost, (memory, limit))
     plan.seconds = time.monotonic() - began
     return plan
 
@@ -161,12 +165,14 @@ def _choose(plan, seed):
     plan.choices = rank(train, plan.fits, plan.ceilings, plan.card.looks.colored)
 
 
-def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memory: float | None,
-             size: tuple[str, str, bool], weights: Callable[[str], tuple[Pretrained | None, str]],
-             until: float, say: Callable[[str], object]) -> None:
+def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None,
+             limit: tuple[float | None, str], size: tuple[str, str, bool],
+             weights: Callable[[str], tuple[Pretrained | None, str]], until: float,
+             say: Callable[[str], object]) -> None:
     """Fits, costs and configs of all families, into the plan; of some once the time is over."""
     train, looks, device, minutes = plan.card.objects, plan.card.looks, plan.device, plan.minutes
     chosen, why, asked = size
+    memory, _ = limit
     crops = _Crops(train, looks)
     low_precision = None
     for family in families:
@@ -186,15 +192,15 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None, memor
                 low_precision = cost.low_precision
             if not memory or not cost.memory > 1024 * memory:
                 break
-        one.why['size'] = why if one.size == chosen else f'{why}; smaller, for --memory {memory:g}'
+        one.why['size'] = why if one.size == chosen else f'{why}; smaller, for {limit[1]}'
         one.why['weights'] = weights_why
         one = replace(one, low_precision=cost.low_precision if measuring else False,
                       on_gpu=device != 'cpu')
         one = replace(one.with_workers(rules.workers(device)), reading=plan.card.reading)
-        _settle(plan, one, cost if measuring else None, memory)
+        _settle(plan, one, cost if measuring else None, limit)
 
 
-def _settle(plan, one, cost, memory):
+def _settle(plan, one, cost, limit):
     """A fit, its cost and its config, with a schedule of as many steps as the minutes hold."""
     train, minutes = plan.card.objects, plan.minutes
     if cost is not None:
@@ -207,9 +213,9 @@ def _settle(plan, one, cost, memory):
                                                           len(views.files)))
         faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
         one.why['precision'] = f'{faster} was faster here than {slower}'
-        if memory and cost.memory > 1024 * memory:
-            one.why['memory'] = (f'a step takes {cost.memory:.0f} MiB, more than --memory '
-                                 f'{memory:g} allows, with one image of {one.longer} px')
+        if limit[0] and cost.memory > 1024 * limit[0]:
+            one.why['memory'] = (f'a step takes {cost.memory:.0f} MiB, more than {limit[1]}, '
+                                 f'with one image of {one.longer} px')
         one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step' + (
             f' and {cost.first * 1e3:.0f} ms for each image that is read first'
             if cost.first > 0.05 * cost.step else '')

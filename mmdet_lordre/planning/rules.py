@@ -16,6 +16,9 @@ from .sample import Looks
 
 #: Pixels of the network input that half of the objects shall measure: wished for, and at least.
 WISHED_SIDE, LEAST_SIDE = 48, 20
+#: Pixels beyond which larger images bring nothing more: of three quarters of the objects, and of
+#: the longer side where all objects are large, whose outlines want them.
+_MOST_SIDE, _MOST_LONGER = 96, 320
 #: Widths of a long and thin object that count like its side: no wider it is drawn as coarsely as a
 #: square of that side.
 _THIN = 4
@@ -36,23 +39,31 @@ _LOOKED_AT = 20_000
 
 
 def image_sizes(objects: Objects) -> tuple[int, int, str]:
-    """Longer sides in pixels between which the size of the network input is chosen.
+    """Longer sides in pixels that the network input should have at least, and is wished to have.
 
     Returns:
-        The least and the greatest useful one, multiples of 32, and the reason.
+        Both, multiples of 32, and the reason.
     """
-    longer = objects.sizes.max(1)
     part = _part(objects)
-    native = float(np.percentile(longer, 90))
-    least, most = LEAST_SIDE / part, WISHED_SIDE / part
-    # beyond twice the pixels there are, nothing is won
-    most = min(most, 2 * native, 1536)
+    least, most = LEAST_SIDE / part, min(WISHED_SIDE / part, _most_pixels(objects))
     least, most = (_rounded(side) for side in (min(least, most), most))
     if width := thin(objects):
         return least, max(least, most), (f'thin objects: half of them are {width:.2%} of the '
                                          'longer side wide or more')
     return least, max(least, most), (f'half of the objects measure {part:.1%} of the longer side '
                                      f'or more')
+
+
+def greatest_size(objects: Objects) -> int:
+    """Longer side in pixels up to which time is what decides: whoever has hours draws finer."""
+    part = float(np.percentile(_parts(objects), 25))
+    most = min(max(_MOST_SIDE / part, _MOST_LONGER), _most_pixels(objects))
+    return max(_rounded(most), image_sizes(objects)[1])
+
+
+def _most_pixels(objects):
+    """Pixels of the longer side: beyond twice those that there are nothing is won."""
+    return min(2 * float(np.percentile(objects.sizes.max(1), 90)), 1536)
 
 
 def details(objects: Objects) -> np.ndarray:
@@ -344,7 +355,8 @@ def validations(steps: int) -> int:
     return 1 if steps < 4000 else 5 if steps < 20_000 else 10
 
 
-def size_of(device: str, minutes: float, memory: float | None, images: int) -> tuple[str, str]:
+def size_of(device: str, minutes: float, memory: float | None, images: int,
+            limit: str = '') -> tuple[str, str]:
     """A step of the ladder of sizes, and why.
 
     Args:
@@ -352,11 +364,12 @@ def size_of(device: str, minutes: float, memory: float | None, images: int) -> t
         minutes: Of the training.
         memory: GiB that a step may take, None if that does not matter.
         images: To train on.
+        limit: What sets the memory, in words.
     """
     memory = math.inf if memory is None else memory
     on_cpu = device == 'cpu'
     if memory < (0.5 if on_cpu else 2):
-        return 'nano' if on_cpu else 'small', f'for --memory {memory:g}'
+        return 'nano' if on_cpu else 'small', f'for {limit or f"--memory {memory:g}"}'
     if on_cpu:
         size = 'nano' if minutes < 1 else 'medium' if minutes >= 600 else 'small'
         why = 'on a CPU nano is trained in seconds, small in minutes, medium in ten hours'

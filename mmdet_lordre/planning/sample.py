@@ -20,6 +20,8 @@ _DECODED = 2e8
 _TALL = 0.2
 #: Overlap of the mean mask with its mirror image (IoU) below which it is another one.
 _ALIKE = 0.85
+#: Objects whose mean mask says how they are turned.
+_ENOUGH = 20
 #: Pixels within which objects count as touching.
 _NEAR = 2
 
@@ -40,6 +42,7 @@ class Looks:
         upright: Whether turning the images upside down makes other objects of them.
         sided: Whether mirroring them left to right does.
         standing: Whether laying them on their side does, by a quarter of a turn.
+        enough: Whether there were enough objects to tell these three; else they count as upright.
         colored: Whether colors tell the classes apart.
     """
     images: int = 0
@@ -53,6 +56,7 @@ class Looks:
     upright: bool = False
     sided: bool = False
     standing: bool = False
+    enough: bool = True
     colored: bool = False
 
 
@@ -129,7 +133,9 @@ def look(objects: Objects, images: int = 60, most: int = 2000, seed: int = 0,
         setattr(looks, key, float((np.median if key == 'fill' else np.mean)(values))
                 if values else 0.)
     looks.objects = int(seen.sum())
-    looks.upright, looks.sided, looks.standing = _orientation(forms, seen, tall, squares)
+    looks.enough = looks.objects >= _ENOUGH
+    looks.upright, looks.sided, looks.standing = _orientation(
+        forms, seen, tall, squares) if looks.enough else (True, False, True)
     looks.colored = _color_tells(np.array(colors), np.array(labels))
     return looks
 
@@ -198,9 +204,11 @@ def _orientation(forms, seen, tall, squares):
 
     ``forms`` are squares: how much taller than wide the objects of a class are is ``tall``, the sum
     of the logarithms, and ``squares`` that of their squares."""
-    enough = seen >= 20
-    if not enough.any():
-        return False, False, False
+    enough = seen >= _ENOUGH
+    if not enough.any():  # what most of them are subject to, as things that stand on the ground
+        forms, seen, tall, squares = (one.sum(0, keepdims=True)
+                                      for one in (forms, seen, tall, squares))
+        enough = np.array([True])
     count = seen[enough]
     mean = forms[enough] / count[:, None, None]
     # of few objects of many classes some stand by chance

@@ -5,6 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmdet_lordre.planning.objects import read_objects
+
 from ..polygons import square as square  # for the tests beside this file
 
 
@@ -33,6 +35,11 @@ def coco(images, names=('thing',), size=(128, 128)):
         images=[dict(id=i, file_name=f'{i}.png', height=size[0], width=size[1])
                 for i in range(1, len(images) + 1)],
         annotations=annotations, categories=[dict(id=i, name=n) for i, n in enumerate(names, 1)])
+
+
+def objects(images, names=('thing',), size=(128, 128)):
+    """What planning reads of such a file."""
+    return read_objects(coco(images, names, size), 'hand.json', None)
 
 
 def write(folder, data, name='train.json', draw=True):

@@ -10,7 +10,8 @@ from mmdet_lordre.planning.plan import config_of
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.writing import config_text
 
-from .test_rules import grid_of, objects
+from .data import objects
+from .test_rules import grid_of
 
 
 @pytest.mark.parametrize('sizes, longer, expected', [

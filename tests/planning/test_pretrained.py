@@ -1,4 +1,6 @@
 """Weights that a backbone begins with."""
+from dataclasses import replace
+
 import pytest
 import torch
 from mmdet.models.backbones import ResNet
@@ -11,13 +13,14 @@ from mmdet_lordre.errors import UserError
 from mmdet_lordre.planning import rules
 from mmdet_lordre.planning.cost import build
 from mmdet_lordre.planning.fit import fit
-from mmdet_lordre.planning.plan import config_of
+from mmdet_lordre.planning.memory import free_on
+from mmdet_lordre.planning.plan import config_of, make_plan
 from mmdet_lordre.planning.pretrained import find_pretrained, read_pretrained
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.writing import config_text
 
-from .data import coco, square, write
-from .test_rules import grid_of, objects
+from .data import coco, objects, square, write
+from .test_rules import grid_of
 
 PICTURE = [(square(4, 6, 20), 0), (square(36, 30, 24, 16), 0)]
 
@@ -140,3 +143,13 @@ def test_where_memory_is_short_the_model_is_smaller(tmp_path, monkeypatch, cache
     assert ('small', 1) in seen and found.costs['lordre'].memory <= 614.4
     assert 'smaller, for --memory 0.6' in found.configs['lordre']
     assert isinstance(config_of(found.configs['lordre']), Config)
+
+
+def test_what_is_free_on_a_gpu_is_the_limit(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda device: (10 * 2**30, 24 * 2**30))
+    assert free_on('cuda:1') == pytest.approx(8.5) and free_on('cpu') is None
+    many = replace(objects([grid_of(5, 16)] * 600), folder=str(tmp_path))
+    plan = make_plan(many, device='cuda', minutes=300, families=['lordre'], measured=False,
+                     ceilings=False)
+    assert plan.fits['lordre'].size == 'medium'  # large takes 12 GiB

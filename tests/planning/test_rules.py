@@ -17,11 +17,7 @@ from mmdet_lordre.planning.plan import config_of
 from mmdet_lordre.planning.sample import Looks, choose_images, look, objects_of
 from mmdet_lordre.planning.writing import config_text
 
-from .data import coco, square, write
-
-
-def objects(images, names=('thing',), size=(128, 128)):
-    return read_objects(coco(images, names, size), 'hand.json', None)
+from .data import coco, objects, square, write
 
 
 def grid_of(count, side, step=20):
@@ -65,6 +61,16 @@ class TestRules:
         least, most, _ = rules.image_sizes(objects([grid_of(5, 16)]))
         assert (least, most) == (160, 256)  # 20 px; 48 px would be 384, more than twice the file
         assert rules.image_sizes(objects([grid_of(5, 100, 1)]))[:2] == (96, 96)
+
+    def test_large_objects_are_worth_finer_images_where_there_is_time(self):
+        """Outlines of objects that fill most of a picture, and small ones beside many large."""
+        large = objects([[(square(5, 5, 90), 0)]] * 2)  # of 128 px
+        assert rules.image_sizes(large)[1] == 96 and rules.greatest_size(large) == 256
+        fine = objects([[(square(50, 50, 900), 0)]] * 2, size=(1280, 1280))
+        assert rules.greatest_size(fine) == 320
+        mixed = objects([[(square(50, 50, 600), 0)] * 6 + [(square(9, 9, 32), 0)] * 4],
+                        size=(1280, 1280))
+        assert rules.image_sizes(mixed)[1] == 96 and rules.greatest_size(mixed) == 1536
 
     def test_image_size_of_thin_objects(self):
         """Diagonal lines of 4 px: the box is 100 px wide, and half of what makes them is 4."""
@@ -132,82 +138,6 @@ class TestRules:
             assert rules.least_areas(sides, sides**2, ranges)[level] == least
         # of long objects the masks count, not the boxes
         assert rules.least_areas(np.full(9, 30.), np.full(9, 90.), ((1, 60), (50, 2048)))[0] == 1
-
-
-class TestLooks:
-    def test_forms(self):
-        hole = (square(10, 10, 30, 5) + square(10, 35, 30, 5) + square(10, 15, 5, 20)
-                + square(35, 15, 5, 20))
-        two = square(60, 10, 10) + square(90, 10, 10)
-        bar, under = square(10, 60, 100, 10), square(10, 71, 9)
-        data = objects([[(hole, 0), (two, 0), (bar, 0), (under, 0)]])
-        looks = look(data, with_pixels=False)
-        assert looks.objects == 4
-        assert (looks.holes, looks.parts, looks.elongated) == (0.25, 0.25, 0.25)
-        assert looks.touching == 0.5 and looks.overlap == 0
-
-    def test_overlap(self):
-        data = objects([[(square(10, 10, 20), 0), (square(20, 10, 20), 0), (square(80, 80, 9), 0)]])
-        looks = look(data, with_pixels=False)
-        assert looks.overlap == looks.touching == pytest.approx(2 / 3)
-
-    def test_huge_images_are_looked_at_coarsely(self):
-        near = [(square(100, 100, 2000), 0), (square(2102, 100, 2000), 0)]
-        looks = look(objects([near], size=(9000, 9000)), with_pixels=False)
-        assert looks.touching == 1 and looks.overlap == 0
-
-    def test_what_stands_upright_is_not_turned_over(self):
-        wedge = [[20, 60, 40, 20, 60, 60]]
-        moved = [(np.add(wedge, [[i % 30, i % 20] * 3]).tolist(), 0) for i in range(24)]
-        looks = look(objects([moved]), with_pixels=False)
-        assert looks.upright and not looks.sided
-        assert fit(objects([moved]), looks, 'solov2').flips == ('horizontal',)
-        assert fit(objects([moved]), Looks(), 'solov2').flips == (
-            'horizontal', 'vertical', 'diagonal')
-
-    def test_what_stands_or_lies_is_not_turned_by_90_degrees(self):
-        box = [10, 10, 40, 10, 40, 30, 10, 30]  # 30 x 20 px
-        corner = [10, 10, 40, 10, 40, 20, 20, 20, 20, 40, 10, 40]  # its own transpose
-        for outline, standing in ((box, True), (corner, False)):
-            found = look(objects([[([outline], 0)] * 24]), with_pixels=False)
-            assert found.standing == standing
-        # a class that is another one laid on its side
-        tall, wide = [[20, 20, 40, 20, 40, 60, 20, 60]], [[20, 20, 60, 20, 60, 40, 20, 40]]
-        data = objects([[(tall, 0), (wide, 1)] * 24], ('tall', 'wide'))
-        assert look(data, with_pixels=False).standing
-
-    def test_turning_is_worth_its_padding_where_pictures_are_square_or_few(self):
-        for count, size, looks, expected in (
-                (150, (60, 60), Looks(), True), (150, (60, 80), Looks(), False),
-                (20, (60, 80), Looks(), True), (20, (60, 60), Looks(standing=True), False),
-                (20, (60, 60), Looks(upright=True), False),
-                (20, (60, 60), Looks(sided=True), False)):
-            data = objects([[(square(5, 5, 20), 0)]] * count, size=size)
-            one = fit(data, looks, 'lordre')
-            text = config_text(one, ('a.json', 'a'), None)
-            assert one.transposed == expected == ("type='RandomTranspose'" in text)
-
-    def test_few_objects_of_many_classes_are_not_upright_by_chance(self):
-        """Corners in any direction, 24 of each of 80 classes: one that says otherwise is found."""
-        rng = np.random.default_rng(0)
-        corner = np.array([[-9, -9], [9, -9], [9, 0], [0, 0], [0, 9], [-9, 9]], float)
-        names = tuple(f'class {i}' for i in range(80))
-        images = []
-        for turn in rng.uniform(0, 2 * np.pi, 24 * 80 // 16).tolist():
-            angles = turn + rng.uniform(0, 2 * np.pi, 16)
-            turned = [corner @ [[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]] for a in angles]
-            images.append([((points + 14 + 24 * np.array(divmod(i, 4))).reshape(1, -1).tolist(),
-                            (16 * len(images) + i) % 80) for i, points in enumerate(turned)])
-        found = look(objects(images, names), 200, 9999, with_pixels=False)
-        assert not found.upright and not found.sided and not found.standing
-        wedge = [[20, 60, 40, 20, 60, 60]]
-        found = look(objects([*images, *[[(wedge, 0)]] * 60], names), 200, 9999, with_pixels=False)
-        assert found.upright
-
-    def test_classes_that_are_mirror_images_of_each_other(self):
-        left, right = [[20, 20, 60, 20, 20, 60]], [[20, 20, 60, 20, 60, 60]]
-        data = objects([[(left, 0), (right, 1)] * 24], ('left', 'right'))
-        assert look(data, with_pixels=False).sided
 
 
 class TestCard:

@@ -33,8 +33,7 @@ from mmdet_lordre.prediction.whole_pictures import WarnOfWholePictures
 from mmdet_lordre.segmenter import Segmenter
 from mmdet_lordre.training import minutes
 
-from .data import coco, square, write
-from .test_rules import objects
+from .data import coco, objects, square, write
 
 
 def spread(count, side, size, seed=0):
