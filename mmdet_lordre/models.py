@@ -1,6 +1,8 @@
 """From a folder, a checkpoint, or a config and a checkpoint to a model that is ready to predict."""
 import difflib
+import functools
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mmdet.registry import MODELS
@@ -28,6 +30,7 @@ from .config.stored import stored_config
 from .devices import demand_device
 from .errors import UserError
 from .model_index import config_of, model_index
+from .registry import BUILDING
 
 
 class Opened(NamedTuple):
@@ -58,6 +61,15 @@ def head_of(model: nn.Module) -> nn.Module:
     raise ValueError(f'{type(model).__name__} has neither mask_head nor bbox_head')
 
 
+def _one_thread_at_a_time(function: Callable) -> Callable:
+    @functools.wraps(function)
+    def alone(*args, **kwargs):
+        with BUILDING:
+            return function(*args, **kwargs)
+    return alone
+
+
+@_one_thread_at_a_time
 def open_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
                options: dict | None = None) -> Opened:
     """Find and read what a model is made of; the checkpoint is read once.
@@ -108,6 +120,7 @@ def open_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = 
     return Opened(cfg, config, checkpoint, weights)
 
 
+@_one_thread_at_a_time
 def build_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
                 device: str | None = None, options: dict | None = None,
                 test_cfg: dict | None = None) -> nn.Module:

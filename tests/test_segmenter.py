@@ -29,15 +29,6 @@ def test_predict(segmenter, pictures):
         assert np.allclose(one.scores, other.scores, atol=1e-5)
 
 
-def test_predicting_leaves_the_model_as_it_was(segmenter, pictures, monkeypatch):
-    settings, used = segmenter.model.mask_head.test_cfg, []
-    monkeypatch.setattr(segmenter.model, 'test_step', lambda data, step=segmenter.model.test_step: (
-        used.append(settings['mask_format']), step(data))[1])
-    for _ in segmenter.predict(pictures / 'val'):
-        assert settings['mask_format'] == 'bitmap'
-    assert used == ['rle'] * 5
-
-
 def test_a_film(segmenter, tmp_path):
     pytest.importorskip('av')
     from tests.prediction.films import moving_scene, write_film

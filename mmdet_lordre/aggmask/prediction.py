@@ -19,7 +19,7 @@ def to_instances(found: Detected, meta: dict, mask_stride: int, cfg: dict,
 
     Args:
         found: With probabilities (n, h, w).
-        meta: ``img_shape``, ``ori_shape``.
+        meta: ``img_shape``, ``ori_shape`` and, in place of that of ``cfg``, ``mask_format``.
         mask_stride: Pixels of the network input along a side of a map's pixel.
         cfg: Test settings.
         rescale: To the original size instead of the network input's.
@@ -31,7 +31,8 @@ def to_instances(found: Detected, meta: dict, mask_stride: int, cfg: dict,
     masks = to_original_size(
         found.probs, up_size=tuple(side * mask_stride for side in found.probs.shape[1:]),
         crop_size=crop, out_size=tuple(meta['ori_shape'][:2]) if rescale else crop,
-        threshold=cfg.mask_thr, mask_format=cfg.get('mask_format', 'bitmap'))
+        threshold=cfg.mask_thr,
+        mask_format=meta.get('mask_format') or cfg.get('mask_format', 'bitmap'))
     return MaskInstances(scores=found.scores, labels=found.labels, masks=masks,
                          bboxes=upload(mask_boxes(masks), found.scores.device))
 

@@ -104,7 +104,8 @@ class LordreBaseHead(BaseMaskHead):
 
         Args:
             class_logits, objectness, mask_logits, maps: What :meth:`decode` returns.
-            batch_img_metas: With ``img_shape``, ``ori_shape`` and ``batch_input_shape``.
+            batch_img_metas: With ``img_shape``, ``ori_shape``, ``batch_input_shape`` and, in place
+                of that of ``test_cfg``, ``mask_format``.
             rescale: Masks at the size of the original image.
         """
         with torch.autocast(class_logits.device.type, enabled=False):
@@ -128,7 +129,7 @@ class LordreBaseHead(BaseMaskHead):
         crop_size = tuple(meta['img_shape'][:2])
         out_size = tuple(meta['ori_shape'][:2]) if rescale else crop_size
         masks = to_original_size(probs, up_size, crop_size, out_size, cfg['mask_thr'],
-                                 cfg['mask_format'])
+                                 meta.get('mask_format', cfg['mask_format']))
         results = MaskInstances(scores=scores, labels=labels[keep], masks=masks,
                                 bboxes=upload(mask_boxes(masks), scores.device))
         if cfg['activation_maps']:

@@ -54,7 +54,8 @@ def predict_batch(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
             shares.
         centerness: Probabilities (B, P).
         points: (B, P, 2), x, y in pixels of the input.
-        metas: Meta information of the images.
+        metas: Meta information of the images; their ``mask_format`` takes the place of that of
+            ``cfg``.
         coder: Decodes the rays.
         cfg: A complete ``test_cfg``.
         rescale: Whether to return pixels of the original image.
@@ -103,12 +104,13 @@ def predict_batch(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
     # OpenCV fills contours on the CPU
     on_cpu = torch.cat([torch.stack((one.contours, one.holes), 1) if holes else
                         one.contours[:, None] for one in results]).cpu()
-    to_masks = contours_to_rle if cfg['mask_format'] == 'rle' else contours_to_bitmaps
     for one, contours, meta, shape, scale in zip(
             results, on_cpu.split([len(one) for one in results]), metas, shapes, scales,
             strict=True):
         size = tuple(meta['ori_shape'][:2]) if rescale else shape
         contours, inner = contours[:, 0], contours[:, 1] if holes else None
+        to_masks = contours_to_rle if meta.get('mask_format', cfg['mask_format']) == 'rle' else \
+            contours_to_bitmaps
         masks = to_masks(contours, size, cfg['fill'], (0.5 / scale).tolist(), inner)
         one.masks = upload(masks, device) if isinstance(masks, Tensor) else masks
     return results

@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 
 from ..config.reading import type_name
 from ..errors import UserError
+from ..registry import BUILDING
 from .pictures import BrokenPictureError, Picture
 
 #: Steps that have no part here: nothing is annotated, and who wants tiles has them cut.
@@ -39,12 +40,13 @@ class Preparation:
         self.color, self.backend = loader.get('color_type', 'color'), loader.get(
             'imdecode_backend', 'cv2')
         self.as_float = loader.get('to_float32', False)
-        init_default_scope(cfg.get('default_scope', 'mmdet'))
         # part of reading: what is drawn and cut into tiles has 8 bits
         scaled = len(steps) > 1 and type_name(steps[1]) == 'ScaleValues'
-        self.scale = TRANSFORMS.build(steps[1]).scaled if scaled else None
-        self.rest = Compose([step for step in steps[1 + scaled:] if not any(
-            name in str(step.get('type', '')) for name in _LEFT_OUT)])
+        with BUILDING:
+            init_default_scope(cfg.get('default_scope', 'mmdet'))
+            self.scale = TRANSFORMS.build(steps[1]).scaled if scaled else None
+            self.rest = Compose([step for step in steps[1 + scaled:] if not any(
+                name in str(step.get('type', '')) for name in _LEFT_OUT)])
 
     def read(self, picture: Picture) -> np.ndarray:
         """The pixels of a picture, (height, width, channels), BGR.

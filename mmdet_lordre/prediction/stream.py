@@ -3,7 +3,6 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,6 @@ from torch import nn
 
 from ..errors import UserError
 from ..masks import RLEMasks, encode_masks, mask_boxes
-from ..models import head_of
 from .pictures import BrokenPictureError, Picture
 from .preparation import Preparation
 from .result import Result
@@ -34,19 +32,6 @@ class _Ready(NamedTuple):
     error: str | None = None
 
 
-@contextmanager
-def _run_lengths(head: nn.Module) -> Iterator[None]:
-    """No bitmaps of the picture where there need be none; afterwards the head is as it was."""
-    if not type(head).__module__.startswith(f'{__package__.split(".")[0]}.'):
-        yield
-        return
-    before, head.test_cfg['mask_format'] = head.test_cfg['mask_format'], 'rle'
-    try:
-        yield
-    finally:
-        head.test_cfg['mask_format'] = before
-
-
 class Stream:
     """A model that pictures go through.
 
@@ -65,7 +50,6 @@ class Stream:
         self.classes = tuple(model.dataset_meta.get('classes') or ())
         self.lowest = settings.network_scores(self.classes)
         self.prepare = Preparation(model.cfg)
-        self.head = head_of(model)
 
     def run(self, pictures: Iterable[Picture], finish: Finish | None = None) -> Iterator[Result]:
         """Results in the order of the pictures; broken ones have ``error``.
@@ -126,10 +110,11 @@ class Stream:
     @torch.no_grad()
     def samples(self, inputs: list[dict]) -> list[DetDataSample]:
         """The network on a batch: data samples with ``pred_instances``."""
-        with _run_lengths(self.head):
-            return self.model.test_step(dict(
-                inputs=[one['inputs'] for one in inputs],
-                data_samples=[one['data_samples'] for one in inputs]))
+        samples = [one['data_samples'] for one in inputs]
+        for sample in samples:  # said here, and not in the head, which other threads use as well
+            sample.set_metainfo(dict(mask_format='rle'))
+        return self.model.test_step(dict(inputs=[one['inputs'] for one in inputs],
+                                         data_samples=samples))
 
     def _finish(self, ready: _Ready, sample: DetDataSample | None,
                 finish: Finish | None) -> Result:

@@ -33,7 +33,8 @@ def predict_batch(kernels: Tensor, class_scores: Tensor, features: Tensor, strid
         features: (B, channels, h, w) mask features.
         strides: (cells,) stride of each cell's level: a mask of fewer pixels is dropped.
         kernel_size: Side of the dynamic kernels.
-        img_metas: ``img_shape`` and ``ori_shape`` of each image.
+        img_metas: ``img_shape`` and ``ori_shape`` of each image and, in place of that of ``cfg``,
+            ``mask_format``.
         mask_stride: Stride of the mask features in pixels of the network input.
         cfg: ``score_thr``, ``mask_thr``, ``nms_pre``, ``kernel``, ``sigma``, ``filter_thr``,
             ``max_per_img``, and optionally ``mask_format``.
@@ -66,4 +67,4 @@ def _full_size(probs: Tensor, img_meta: dict, mask_stride: int, cfg,
     crop = tuple(img_meta['img_shape'][:2])
     out = tuple(img_meta['ori_shape'][:2]) if rescale else crop
     return to_original_size(probs, up_size, crop, out, cfg.mask_thr,
-                            cfg.get('mask_format', 'bitmap'))
+                            img_meta.get('mask_format') or cfg.get('mask_format', 'bitmap'))
