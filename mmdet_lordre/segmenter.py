@@ -3,9 +3,11 @@ import dataclasses
 import difflib
 import inspect
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .devices import demand_device
@@ -16,6 +18,64 @@ from .text import printable
 if TYPE_CHECKING:
     from .prediction.result import Result
     from .prediction.settings import Settings
+
+#: Options of the commands whose arguments are called otherwise here, by method; the others are
+#: called as they are.
+_IMAGES = '--train-images / --val-images (--images)'
+_ARGUMENTS = {
+    '__init__': {},
+    'train': {'--train-ann': 'data', '--val-ann': 'val', '--family': 'families',
+              _IMAGES: 'train_images / val_images'},
+    'predict': {_IMAGES: 'images'},
+    'evaluate': {'--train-ann and --val-ann': 'data', '--train-ann or --val-ann': 'data',
+                 '--ann': 'data', '--eval': 'metrics', '--fp16': "half='fp16'",
+                 '--bf16': "half='bf16'", _IMAGES: 'images'},
+    'export': {'--fp16': 'half=True'},
+}
+#: Of every command; what a model is made with has it, whatever it does later.
+_EVERYWHERE = {'--cfg-options': 'options'}
+
+
+def argument_names(method: str) -> dict[str, str]:
+    """What the options of a command are called here.
+
+    Args:
+        method: Of :class:`Segmenter`.
+
+    Returns:
+        By option, or by words that name several; what is not in it has no argument.
+    """
+    from .deployment.exporting import write_onnx
+    from .planning.run import train_auto
+    from .prediction.settings import Settings
+    from .training.testing import Testing
+    functions = [getattr(Segmenter, method)]
+    functions += {'train': [train_auto], 'predict': [Settings], 'evaluate': [Testing],
+                  'export': [write_onnx]}.get(method, [])
+    names = {f'--{name.replace("_", "-")}': name + '=True' * isinstance(one.default, bool)
+             for function in functions
+             for name, one in inspect.signature(function).parameters.items()}
+    return names | _EVERYWHERE | _ARGUMENTS[method]
+
+
+def _in_python(method: str, text: str) -> str:
+    """A message that names options of a command, with the arguments of a method in their place."""
+    names = argument_names(method)
+    words = '|'.join(map(re.escape, sorted(names, key=len, reverse=True)))
+    # a command that is to be called has options of its own
+    return re.sub(rf'\blordre [a-z-]+[^;:,.()]*|(?<![\w/.-])(?:{words})(?![\w/.-])',
+                  lambda found: names.get(found[0], found[0]), text)
+
+
+@contextmanager
+def _arguments_named(method: str) -> Iterator[None]:
+    """Within it errors name what was called."""
+    try:
+        yield
+    except (UserError, KeyboardInterrupt) as error:
+        if error.args and '--' in str(error.args[0]):
+            error.args = (_in_python(method, str(error.args[0])), *error.args[1:])
+        raise
 
 
 class Segmenter:
@@ -39,6 +99,7 @@ class Segmenter:
         UserError: What is given cannot be found or read, or does not belong together.
     """
 
+    @_arguments_named('__init__')
     def __init__(self, model: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
                  device: str | None = None, options: dict | None = None):
         self.options = options
@@ -52,6 +113,7 @@ class Segmenter:
             for path in (model, checkpoint))
 
     @classmethod
+    @_arguments_named('train')
     def train(cls, data: str | os.PathLike, *, val: str | os.PathLike | None = None,
               minutes: float | None = None, work_dir: str | os.PathLike | None = None,
               device: str | None = None, **options: Any) -> 'Segmenter':
@@ -80,9 +142,11 @@ class Segmenter:
         demand_device(device)
         data = os.fspath(data)
         whole = val is None and len(open_data(data, options.get('train_images'))) > 1
+        say = options.pop('say', print)
         runner = train_auto(None if whole else data, None if val is None else os.fspath(val),
                             data=data if whole else None, minutes=minutes,
-                            work_dir=None if work_dir is None else os.fspath(work_dir), **options)
+                            work_dir=None if work_dir is None else os.fspath(work_dir),
+                            say=lambda line: say(_in_python('train', line)), **options)
         return cls(runner.work_dir, device=device)
 
     @property
@@ -90,6 +154,7 @@ class Segmenter:
         """Names of the classes, in the order of the labels."""
         return tuple(self.model.dataset_meta.get('classes') or ())
 
+    @_arguments_named('predict')
     def predict(self, source: Any, *, recursive: bool = False, images: str | None = None,
                 strict: bool = False, keep_image: bool = False,
                 **settings: Any) -> Iterator['Result']:
@@ -139,6 +204,7 @@ class Segmenter:
         _demand_known('predict', settings, Settings.names())
         return Settings(**settings)
 
+    @_arguments_named('evaluate')
     def evaluate(self, data: str | os.PathLike | None = None, *, images: str | None = None,
                  metrics: str | Sequence[str] = 'segm', work_dir: str | None = None,
                  **testing: Any) -> dict[str, float]:
@@ -175,6 +241,7 @@ class Segmenter:
                           ann=None if data is None else os.fspath(data), images=images, **testing)
             return run_test(opened.cfg, opened.checkpoint, how, opened.weights)
 
+    @_arguments_named('export')
     def export(self, path: str | os.PathLike, **options: Any) -> Any:
         """Write the model as an ONNX file that has scores, labels and masks as outputs.
 
@@ -205,11 +272,12 @@ def _demand_known(method, given, known):
 
 
 def _usable(results, strict):
-    for result in results:
-        if result.error is None:
-            yield result
-            continue
-        line = f'{printable(result.path or result.name, 200)}: {result.error}'
-        if strict:
-            raise UserError(line)
-        print(f'left out: {line}')
+    with _arguments_named('predict'):
+        for result in results:
+            if result.error is None:
+                yield result
+                continue
+            line = f'{printable(result.path or result.name, 200)}: {result.error}'
+            if strict:
+                raise UserError(line)
+            print(f'left out: {line}')

@@ -64,9 +64,10 @@ def find_own_data(train_ann: str | None = None, val_ann: str | None = None,
         UserError: Data that cannot be read or do not belong together.
     """
     if data is not None:
-        if train_ann or val_ann or val_images:
-            raise UserError('--data holds all parts: leave out --train-ann, --val-ann and '
-                            '--val-images')
+        given = {'--train-ann': train_ann, '--val-ann': val_ann, '--val-images': val_images}
+        if any(given.values()):
+            raise UserError('--data holds all parts: leave out '
+                            + listed([option for option, value in given.items() if value], 3))
         parts = open_data(data, train_images)
         if 'train' not in parts:
             raise UserError(f'{data} has no training part, only {" and ".join(parts)}')

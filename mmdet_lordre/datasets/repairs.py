@@ -227,7 +227,7 @@ class Repairs:
         if out is not None:
             raise UserError(f'{self.path}: the image {quoted(out, 120)} lies outside of {folder}: '
                             'nothing is read there; name the folder that holds all images '
-                            '(--train-images, --val-images, --images, or data_prefix)')
+                            '(--train-images / --val-images (--images), or data_prefix)')
         changed = [(image, name) for image, name in zip(images, found, strict=True)
                    if name is not None and name != image['file_name']]
         if changed:

@@ -192,8 +192,7 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
     print(f'onnxruntime and PyTorch, {len(sizes)} size{"s" * (len(sizes) > 1)}: {total}')
     if not half and (differences := total.differences(SCORE_DIFFERENCE)):
         raise UserError(f'{out} was written, but onnxruntime does not find what PyTorch finds: '
-                        f'{"; ".join(differences)} (--overwrite, or overwrite=True, replaces the '
-                        'file)')
+                        f'{"; ".join(differences)} (--overwrite replaces the file)')
     return total
 
 

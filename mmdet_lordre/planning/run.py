@@ -224,7 +224,7 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             if not (train_ann or data):
                 raise UserError(f'{work_dir} has no plan to continue: give its --work-dir, or '
                                 'start one with --train-ann ANN or --data DATA')
-            refuse_earlier(work_dir)
+            refuse_earlier(work_dir, overwrite=None)
             _refuse_foreign(asked, work_dir)
             own = find_own_data(train_ann, val_ann, train_images, val_images, data,
                                 os.path.join(work_dir, CONVERTED), keep_empty_classes, say)

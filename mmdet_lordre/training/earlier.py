@@ -23,12 +23,13 @@ def earlier_files(work_dir: str) -> list[str]:
     return []
 
 
-def refuse_earlier(work_dir: str, overwrite: bool = False, load_from: str | None = None) -> None:
+def refuse_earlier(work_dir: str, overwrite: bool | None = False,
+                   load_from: str | None = None) -> None:
     """Refuse to begin anew where an earlier training has left its results.
 
     Args:
         work_dir: Of a training that goes on from nothing that is there.
-        overwrite: Whether they may be replaced.
+        overwrite: Whether they may be replaced; None where nothing goes on with or replaces them.
         load_from: Checkpoint that it begins with, which is never replaced.
 
     Raises:
@@ -41,8 +42,9 @@ def refuse_earlier(work_dir: str, overwrite: bool = False, load_from: str | None
                         'would overwrite it: choose another --work-dir')
     if found and not overwrite:
         raise UserError(f'{work_dir} has results of an earlier training ({listed(found, 3)}): '
-                        'continue it with --resume, choose another --work-dir, or replace the '
-                        'results with --overwrite')
+                        + ('choose another --work-dir' if overwrite is None else
+                           'continue it with --resume, choose another --work-dir, or replace the '
+                           'results with --overwrite'))
 
 
 def remove_earlier(work_dir: str) -> None:
