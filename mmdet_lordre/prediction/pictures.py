@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from PIL import ExifTags, ImageOps
 
 from ..errors import UserError
 from ..files import reason
@@ -87,24 +88,21 @@ def pixels_of(array: object) -> np.ndarray:
 
     Args:
         array: An array as OpenCV reads files: uint8 or uint16, gray or BGR, with or without alpha;
-            or a picture of Pillow.
+            or a picture of Pillow, which is turned upright as its file would be.
 
     Raises:
-        UserError: Another type or shape.
+        UserError: Another type or shape, or a picture of Pillow that cannot be decoded.
     """
     if hasattr(array, 'convert') and hasattr(array, 'mode'):
-        if array.mode[0] not in 'IF':  # Pillow's are RGB
-            return np.ascontiguousarray(np.asarray(array.convert('RGB'))[..., ::-1])
-        # whose conversion would make white of everything from 255 on
-        array = np.asarray(array)
-        if array.dtype.kind == 'i' and array.size and array.min() >= 0 and array.max() < 2**16:
-            array = array.astype(np.uint16)  # PNG files of 16 bits
+        array = _of_pillow(array)
     elif hasattr(array, 'detach'):  # a tensor, wherever it is
         array = array.detach().cpu()
         array = array.numpy() if not array.is_floating_point() else array.float().numpy()
     elif not hasattr(array, '__array__') and not hasattr(array, '__array_interface__'):
         raise UserError('a picture is an array (height, width, 3) of type uint8, a picture of '
-                        f'Pillow or a path, not a {type(array).__name__}')
+                        f'Pillow or a path, not a {type(array).__name__}'
+                        + (': decode what a file holds by PIL.Image.open(io.BytesIO(data))'
+                           if isinstance(array, (bytes, bytearray, memoryview)) else ''))
     array = np.asarray(array)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder('='))  # OpenCV takes bytes as they are
@@ -119,6 +117,22 @@ def pixels_of(array: object) -> np.ndarray:
             f'a picture must have the shape (height, width, 3), not {array.shape}'
             + (': colors come last, as blue, green and red' if planes else ''))
     return np.ascontiguousarray(array[..., :3])
+
+
+def _of_pillow(picture):
+    try:
+        if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            picture = ImageOps.exif_transpose(picture)
+        if picture.mode[0] not in 'IF':  # Pillow's are RGB
+            return np.asarray(picture.convert('RGB'))[..., ::-1]
+        # whose conversion would make white of everything from 255 on
+        array = np.asarray(picture)
+    except OSError as error:  # Pillow decodes here, and not where a file is opened
+        raise UserError(f'a picture of Pillow cannot be decoded: {printable(error, 120)}; take '
+                        'another file') from error
+    if array.dtype.kind == 'i' and array.size and array.min() >= 0 and array.max() < 2**16:
+        array = array.astype(np.uint16)  # PNG files of 16 bits
+    return array
 
 
 def passed_over(names: Iterable[str], looked_at: Sequence[str]) -> str:

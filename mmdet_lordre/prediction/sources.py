@@ -91,7 +91,9 @@ class Iterated(Source):
             if not isinstance(part, Source):
                 raise UserError(f'{part.said} is a film or a camera, and comes out of {self.said}: '
                                 'give it itself')
-            yield from ((_without_id(entry), root) for entry, root in part._entries())
+            # pictures are taken ahead of the network, and who gives them may reuse the memory
+            yield from ((entry.copy() if isinstance(entry, np.ndarray) else _without_id(entry),
+                         root) for entry, root in part._entries())
 
 
 def _relative(path: str, root: str | None) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import mmcv
 import numpy as np
 import pytest
 import torch
@@ -236,3 +237,31 @@ def test_pictures_with_other_endings_are_counted(tmp_path, capsys, look):
     for name in ('x.avif', 'y.AVIF', 'z.jp2'):
         (tmp_path / name).unlink()
     assert names() == ['a.png'] and not capsys.readouterr().out
+
+
+def test_pictures_of_pillow_are_upright(tmp_path):
+    """As the same file is where it is given by its path."""
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 9, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x112] = 6
+    path = tmp_path / 'turned.png'
+    Image.fromarray(pixels).save(path, exif=exif)
+    with Image.open(path) as picture:
+        found = pixels_of(picture)
+    assert np.array_equal(found, np.rot90(pixels, -1)[..., ::-1])
+    assert np.array_equal(found, mmcv.imread(str(path)))
+
+
+def test_pictures_of_pillow_that_are_none(tmp_path):
+    with pytest.raises(UserError, match=r'the shape \(height, width, 3\), not \(3, 0'):
+        pixels_of(Image.new('RGB', (0, 3)))
+    path = tmp_path / 'cut.png'
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:9000])
+    with Image.open(path) as picture, pytest.raises(UserError, match=r'cannot be decoded: .*trunc'):
+        pixels_of(picture)
+
+
+def test_bytes_are_no_picture(tmp_path):
+    with pytest.raises(UserError, match=r'not a bytes: decode .* PIL\.Image\.open\(io\.BytesIO'):
+        pixels_of(b'\xff\xd8')
