@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from .devices import demand_device
 from .errors import UserError
 from .models import build_model, open_model
@@ -18,6 +20,8 @@ from .text import printable
 if TYPE_CHECKING:
     from .prediction.result import Result
     from .prediction.settings import Settings
+#: The process that has imported this; what is forked from it has another number.
+_PROCESS = os.getpid()
 
 #: Options of the commands whose arguments are called otherwise here, by method; the others are
 #: called as they are.
@@ -147,6 +151,7 @@ class Segmenter:
                             data=data if whole else None, minutes=minutes,
                             work_dir=None if work_dir is None else os.fspath(work_dir),
                             say=lambda line: say(_in_python('train', line)), **options)
+        runner.release()
         return cls(runner.work_dir, device=device)
 
     @property
@@ -187,6 +192,7 @@ class Segmenter:
         from .prediction.tiles import open_stream
         from .prediction.tracking import tracked
         how = self._settings(settings)
+        _one_thread_if_forked()
         given = open_source(source, recursive, images).every(how.every)
         demand_film(given, how, None, False, (1, 1))
         tracking = how.tracking
@@ -230,6 +236,7 @@ class Segmenter:
         if images is not None and data is None:
             raise UserError('evaluate: images is the folder of the pictures of data, which is not '
                             'given')
+        _one_thread_if_forked()
         metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
         opened = open_model(self.source, self.checkpoint, self.options)
         demand_test_data(opened.cfg, opened.config)
@@ -259,6 +266,13 @@ class Segmenter:
         _demand_known('export', options, list(inspect.signature(write_onnx).parameters)[2:])
         model = build_model(self.source, self.checkpoint, 'cpu', self.options)
         return write_onnx(model, os.fspath(path), **{'end_to_end': True, **options})
+
+
+def _one_thread_if_forked():
+    """OpenMP's threads are not there in a forked process, which would wait for them for ever."""
+    if os.getpid() != _PROCESS and torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
+        print('forked process: torch computes with one thread; for more start processes by spawn')
 
 
 def _demand_known(method, given, known):

@@ -14,7 +14,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
-from mmengine.registry import MODEL_WRAPPERS
+from mmengine.registry import MODEL_WRAPPERS, DefaultScope
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmengine.visualization import Visualizer
@@ -108,6 +108,16 @@ class ToolRunner(Runner):
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         MMLogger._instance_dict.pop(self._experiment_name, None)
         return readable(super().build_logger(*args, **kwargs))
+
+    def release(self) -> None:
+        """Close the log, and forget the run, whose parts mmengine keeps as long as the process."""
+        for handler in list(self.logger.handlers):
+            handler.close()
+            self.logger.removeHandler(handler)
+        for kind in (MMLogger, MessageHub, DefaultScope):
+            kind._instance_dict.pop(self._experiment_name, None)
+        for kind in (type(self.visualizer), Visualizer):
+            kind._instance_dict.pop(self.visualizer.instance_name, None)
 
     @master_only
     def dump_config(self) -> None:

@@ -150,11 +150,15 @@ def run_test(cfg: Config, checkpoint: str, testing: Testing,
         runner._read = checkpoint, weights
     if testing.out:
         runner.test_evaluator.metrics.append(DumpMaskResults(out_file_path=testing.out))
-    with _half(testing.half):
-        figures = runner.test()
-    if testing.show_dir and is_main_process():
-        runner.logger.info(f'Pictures: {os.path.abspath(testing.show_dir)}')
-    return figures
+    try:
+        with _half(testing.half):
+            figures = runner.test()
+        if testing.show_dir and is_main_process():
+            runner.logger.info(f'Pictures: {os.path.abspath(testing.show_dir)}')
+        return figures
+    finally:
+        if isinstance(runner, ToolRunner):
+            runner.release()
 
 
 @contextmanager
