@@ -108,7 +108,7 @@ def test_segmenter_trains_what_it_is_told_to(data, tmp_path, monkeypatch):
     @functools.wraps(run.train_auto)  # with its options
     def train_auto(train, val, **options):
         seen.update(options, train=train, val=val)
-        return SimpleNamespace(work_dir=str(tmp_path))
+        return SimpleNamespace(work_dir=str(tmp_path), release=lambda: None)
 
     monkeypatch.setattr(run, 'train_auto', train_auto)
     monkeypatch.setattr(Segmenter, '__init__', lambda self, folder, device: seen.update(
