@@ -20,7 +20,7 @@ from .holdout import set_aside
 from .objects import Objects, read_both
 from .passing import passing_lines
 from .plan import Plan, describe, make_plan
-from .tiling import tiles_a_picture
+from .tiling import tiles_of_pictures
 
 #: Pixels that images are compared by at least, and those that are decoded in a second; share of the
 #: minutes for it.
@@ -76,14 +76,14 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     validation = 0.
     demand_time(minutes, began)
     if val is not None:
-        a_picture = _seconds_to_judge(plan, val)
-        count = images_to_judge(len(val.files), a_picture, seconds_left(minutes, began))
-        if count < len(val.files):
-            _write_part(val, count, folder, seed)
+        seconds = _seconds_to_judge(plan, val)
+        chosen = images_to_judge(seconds, val.counts, seconds_left(minutes, began), seed)
+        if len(chosen) < len(val.files):
+            _write_part(val, chosen, folder)
             say(f'evaluating all {len(val.files)} images would take too long: training is '
-                f'validated on {count} of them (seed {seed}); lordre test evaluates the model on '
-                'all')
-        validation = 2 + a_picture * count
+                f'validated on {len(chosen)} of them (seed {seed}); lordre test evaluates the '
+                'model on all')
+        validation = 2 + float(seconds[chosen].sum())
     demand_time(minutes, began, validation)
     step = plan.costs[plan.best].step
     _write(plan, folder, dict(seconds_to_judge=validation, seconds_a_step=step))
@@ -95,30 +95,40 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     return cfg
 
 
-def images_to_judge(images: int, a_picture: float, left: float) -> int:
-    """How many images the training is judged by: one at least.
+def images_to_judge(seconds: np.ndarray, counts: np.ndarray, left: float,
+                    seed: int = 0) -> np.ndarray:
+    """The images that the training is judged by: drawn at random while there is time for them, one
+    with objects among them; the quickest of these where there is time for none.
 
     Args:
-        images: There are.
-        a_picture: Seconds that judging one takes.
+        seconds: That judging each image takes.
+        counts: Of objects in each.
         left: Seconds that are left to train and to judge.
+        seed: Of the choice.
+
+    Returns:
+        Their indices, rising.
     """
-    return max(1, min(images, int(_JUDGING * left / a_picture)))
+    order = np.random.default_rng(seed).permutation(len(seconds))
+    chosen = order[:np.searchsorted(seconds[order].cumsum(), _JUDGING * left, side='right')]
+    if not counts[chosen].any():
+        shown = np.flatnonzero(counts)
+        chosen = np.append(chosen[:-1], shown[seconds[shown].argmin()])
+    return np.sort(chosen)
 
 
-def _seconds_to_judge(plan: Plan, val: Objects) -> float:
-    """Seconds that judging an image takes."""
+def _seconds_to_judge(plan: Plan, val: Objects) -> np.ndarray:
+    """Seconds (images,) that judging each takes."""
     cost, tile = plan.costs[plan.best], plan.fits[plan.best].tile
-    return 1.5 * cost.image * (tiles_a_picture(val, tile) if tile else 1)
+    tiles = tiles_of_pictures(val, tile) if tile else np.ones(len(val.files))
+    return 1.5 * cost.image * tiles
 
 
-def _write_part(val, count, folder, seed):
+def _write_part(val, chosen, folder):
     data = read_annotations(val.path)
-    chosen = np.zeros(len(data['images']), bool)
-    chosen[np.random.default_rng(seed).permutation(len(chosen))[:count]] = True
-    if not subset(data, chosen)['annotations']:  # one with objects at least
-        chosen[np.flatnonzero(val.counts)[:1]] = True
-    write_annotations(subset(data, chosen), os.path.join(folder, _PART))
+    marks = np.zeros(len(data['images']), bool)
+    marks[chosen] = True
+    write_annotations(subset(data, marks), os.path.join(folder, _PART))
 
 
 def judge_by_part(cfg: Config, folder: str) -> None:

@@ -27,7 +27,7 @@ from .pretrained import Pretrained, find_pretrained, read_pretrained
 from .reading import reading_of
 from .recommend import Choice, rank
 from .sample import Looks, choose_images, look
-from .tiling import cut, empty_share, tiles_a_picture, tiling_of
+from .tiling import cut, empty_share, tiles_of_pictures, tiling_of
 from .writing import config_text
 
 #: Minutes of training where none are given, without and with a GPU.
@@ -287,7 +287,7 @@ def describe(plan: Plan) -> str:
     if 'memory' in one.why:
         lines.append(f'mind         {one.why["memory"]}')
     if one.tile:
-        tiles = tiles_a_picture(plan.card.val or plan.card.objects, one.tile)
+        tiles = tiles_of_pictures(plan.card.val or plan.card.objects, one.tile).mean()
         lines.append(f'crops        {one.why["longer"]}; {one.tile} px of the file make '
                      f'{one.longer} px. Judged and predicted tile by tile, {tiles:.0f} a picture, '
                      'also by lordre predict' + '; costs of an image are of one tile' * bool(

@@ -59,11 +59,11 @@ def empty_share(objects: Objects, tiles: Objects, tile: int) -> float:
     return 1 - len(tiles.files) / sum(np.prod(-(-objects.sizes // tile), axis=1))
 
 
-def tiles_a_picture(objects: Objects, tile: int) -> float:
-    """Tiles that a picture is predicted by, on average, with a pass over the whole."""
-    sizes, counts = np.unique(objects.sizes, axis=0, return_counts=True)
-    tiles = [len(windows_of(tuple(size), tile, 0.2)) for size in sizes.tolist()]
-    return float(np.average([n + (n > 1) for n in tiles], weights=counts))
+def tiles_of_pictures(objects: Objects, tile: int) -> np.ndarray:
+    """Tiles (images,) that each picture is predicted by, with a pass over the whole."""
+    sizes, which = np.unique(objects.sizes, axis=0, return_inverse=True)
+    tiles = np.array([len(windows_of(tuple(size), tile, 0.2)) for size in sizes.tolist()])
+    return (tiles + (tiles > 1))[which.ravel()]
 
 
 def cut(objects: Objects, tile: int) -> Objects:

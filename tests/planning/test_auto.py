@@ -114,6 +114,7 @@ def test_segmenter_trains_what_it_is_told_to(data, tmp_path, monkeypatch):
     monkeypatch.setattr(Segmenter, '__init__', lambda self, folder, device: seen.update(
         folder=folder, device=device))
     Segmenter.train(data, minutes=3, device='cpu', families=['lordre'])
+    assert callable(seen.pop('say'))
     assert seen == dict(train=data, val=None, data=None, minutes=3, work_dir=None,
                         families=['lordre'], folder=str(tmp_path), device='cpu')
 

@@ -22,7 +22,7 @@ from mmdet_lordre.planning.fit import fit
 from mmdet_lordre.planning.objects import read_both, read_objects
 from mmdet_lordre.planning.plan import config_of
 from mmdet_lordre.planning.sample import Looks
-from mmdet_lordre.planning.tiling import cut, empty_share, tiles_a_picture, tiling_of
+from mmdet_lordre.planning.tiling import cut, empty_share, tiles_of_pictures, tiling_of
 from mmdet_lordre.planning.warnings import warnings_of
 from mmdet_lordre.planning.writing import config_text
 from mmdet_lordre.prediction.settings import Settings
@@ -92,8 +92,9 @@ class TestCut:
     def test_shares(self):
         whole = objects([[(square(10, 10, 20), 0)]], size=(600, 600))
         assert empty_share(whole, cut(whole, 300), 300) == 0.75
-        assert tiles_a_picture(whole, 300) == 10  # nine that lie over each other, and the whole
-        assert tiles_a_picture(whole, 600) == 1
+        # nine that lie over each other, and the whole
+        assert tiles_of_pictures(whole, 300).tolist() == [10]
+        assert tiles_of_pictures(whole, 600).tolist() == [1]
 
 
 @pytest.mark.parametrize('family, sparse', [('lordre', False), ('solov2', True),
@@ -165,7 +166,16 @@ def test_from_large_pictures_to_a_model_that_cuts_them(tmp_path, quick, capsys):
 @pytest.mark.parametrize('a_picture, left, expected', [
     (0.1, 50., 6), (4., 100., 5), (20., 50., 1), (0.1, -3., 1)])
 def test_so_many_images_are_judged(a_picture, left, expected):
-    assert auto.images_to_judge(6, a_picture, left) == expected
+    found = auto.images_to_judge(np.full(6, a_picture), np.ones(6, int), left)
+    assert len(found) == expected and sorted(set(found.tolist())) == found.tolist()
+
+
+def test_an_image_with_objects_is_judged_within_the_time():
+    seconds, counts = np.array([9., 1., 1., 1., 4., 2.]), np.array([3, 0, 0, 0, 5, 7])
+    for seed in range(20):
+        found = auto.images_to_judge(seconds, counts, 15., seed)  # three seconds
+        assert counts[found].any() and seconds[found].sum() <= 9 + 2
+        assert auto.images_to_judge(seconds, counts, 0., seed).tolist() == [5]
 
 
 def test_of_many_images_a_part_is_judged(tmp_path):
@@ -176,10 +186,10 @@ def test_of_many_images_a_part_is_judged(tmp_path):
     _, val = read_both(path, val=path)
     auto.judge_by_part(cfg, str(tmp_path))
     assert cfg.val_evaluator.ann_file == 'all.json'
-    auto._write_part(val, 2, str(tmp_path), 0)
+    auto._write_part(val, [0, 3], str(tmp_path))
     auto.judge_by_part(cfg, str(tmp_path))
     part = json.loads(Path(cfg.val_evaluator.ann_file).read_text())
-    assert 2 <= len(part['images']) <= 3 and part['annotations']
+    assert len(part['images']) == 2 and len(part['annotations']) == 2
     assert cfg.val_dataloader.dataset.ann_file == cfg.val_evaluator.ann_file
     assert cfg.test_dataloader.dataset.ann_file == 'all.json'
 
