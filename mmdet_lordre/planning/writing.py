@@ -186,7 +186,7 @@ def _sizes(fit):
     # of pictures that are mostly empty a part of the crops show no object
     steps = [f"dict(type='RandomChoice', prob=[0.3, 0.7], transforms=[\n        [{crop(True)}],\n"
              f'        [{crop(False)}]]),' if fit.sparse else f'{crop(True)},']
-    return [*steps, "dict(type='FilterAnnotations', min_gt_bbox_wh=(2, 2), keep_empty=False),",
+    return [*steps, "dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0), keep_empty=False),",
             "dict(type='Resize', scale=scale, keep_ratio=True),"]
 
 
