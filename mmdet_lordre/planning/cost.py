@@ -138,7 +138,7 @@ def measure_steps(cfg: Config, device: str | None = None, steps: int = 3,
     device = device or get_device()
     # one batch in all steps that count, so that they differ by what disturbs them alone
     batch, load = _typical(cfg)
-    with quiet():
+    with quiet(), ReadOnce.uncounted():
         largest = largest_batch(cfg)
     found = {}
     for precision in precisions:

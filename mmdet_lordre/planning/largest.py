@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch.nn import functional
 
-from ..config.reading import dicts_in, type_name
+from ..config.reading import dicts_in, leaf_datasets, type_name
 
 
 def largest_batch(cfg: Config) -> dict:
@@ -18,6 +18,8 @@ def largest_batch(cfg: Config) -> dict:
         cfg: With training data.
     """
     loader = copy.deepcopy(cfg.train_dataloader)
+    for one in leaf_datasets(loader.dataset):
+        one.pop('indices', None)  # a typical batch is of those alone
     turned = False
     for step in dicts_in(loader.dataset):
         if 'ratio_range' in step:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
 from mmengine.config import Config
 
 from ..config.reading import file_of, leaf_datasets, load_config
@@ -21,6 +22,8 @@ from .writing import BASE, config_text
 
 #: Images that steps are measured on: so many, of no more pixels than these together.
 _IMAGES, _PIXELS = 64, 2e8
+#: Images with most objects that are among them: as many as a batch has at most.
+_FULLEST = 4
 #: Images and objects, about, whose ceiling is computed at several sizes.
 _CEILING = 15, 150
 
@@ -81,25 +84,39 @@ class Measuring:
 
     def _config(self, one):
         if self._file is None:
-            self._file = few_images(self.train, self._folder.name)
+            self._file, self._typical = few_images(self.train, self._folder.name)
         one = replace(one.with_workers(workers(self.device)), reading=self.reading)
         cfg = config_of(config_text(one, (self._file, absolute(self.train.folder)), None))
-        steps = next(leaf_datasets(cfg.train_dataloader.dataset)).pipeline
+        dataset = next(leaf_datasets(cfg.train_dataloader.dataset))
+        dataset.indices = self._typical
+        steps = dataset.pipeline
         steps = steps[0].get('transforms', steps)
         steps[0] = dict(steps[0], type=ReadOnce)
         return cfg
 
 
-def few_images(train: Objects, folder: str) -> str:
+def few_images(train: Objects, folder: str) -> tuple[str, int]:
     """Write a file of some of the images, with those annotations alone that can be learned.
 
     Args:
         train: Data to train on.
         folder: Where it is written.
+
+    Returns:
+        The file, and how many of its images, the first ones, were drawn at random: the others are
+        what the largest batch is made of.
     """
-    pixels = train.sizes.prod(1).mean()
-    count = int(min(_IMAGES, max(1, _PIXELS // max(1, pixels))))
-    chosen = choose_images(train, count, len(train)).tolist()
+    pixels = train.sizes.prod(1)
+    tall = train.sizes[:, 0] / train.sizes[:, 1]
+    rare = np.array(list(dict.fromkeys(
+        [*np.argsort(-train.counts, kind='stable')[:_FULLEST].tolist(), int(tall.argmax()),
+         int(tall.argmin())])))
+    # as many as half of the pixels hold, but one
+    rare = rare[:max(1, int((np.cumsum(pixels[rare]) <= _PIXELS / 2).sum()))]
+    left = _PIXELS - pixels[rare].sum()
+    count = int(min(_IMAGES, max(1, left // max(1, pixels.mean()))))
+    drawn = choose_images(train, count, len(train)).tolist()
+    chosen = drawn + [i for i in rare.tolist() if i not in drawn]
     images = [dict(id=i + 1, file_name=train.files[i], height=int(train.sizes[i, 0]),
                    width=int(train.sizes[i, 1])) for i in chosen]
     annotations = [
@@ -110,7 +127,7 @@ def few_images(train: Objects, folder: str) -> str:
         for i in chosen for number in objects_of(train, i)]
     categories = [dict(id=i, name=name) for i, name in enumerate(train.classes, 1)]
     return write_annotations(dict(images=images, annotations=annotations, categories=categories),
-                             str(Path(folder) / 'some.json'))
+                             str(Path(folder) / 'some.json')), len(drawn)
 
 
 def absolute(path: str) -> str:

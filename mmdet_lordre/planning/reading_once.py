@@ -1,4 +1,7 @@
 """Pictures that are read once, however often steps are measured on them."""
+import contextlib
+from collections.abc import Iterator
+
 from mmcv.transforms import LoadImageFromFile
 
 from .stopwatch import working_clock
@@ -33,6 +36,14 @@ class ReadOnce(LoadImageFromFile):
     def a_picture(cls) -> float:
         """Seconds that reading one takes; 0 where none was read here."""
         return cls.spent() / max(1, len(cls._seconds))
+
+    @classmethod
+    @contextlib.contextmanager
+    def uncounted(cls) -> Iterator[None]:
+        """A context whose pictures do not tell how long others take."""
+        count = len(cls._seconds)
+        yield
+        del cls._seconds[count:]
 
     @classmethod
     def forget(cls) -> None:

@@ -1,16 +1,21 @@
 """What a step costs, of times that are given."""
 import dataclasses
+import json
+from pathlib import Path
 
 import pytest
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
+from PIL import Image
 
 from mmdet_lordre.planning import cost
+from mmdet_lordre.planning import measuring as measuring_module
 from mmdet_lordre.planning.fit import fit
 from mmdet_lordre.planning.largest import largest_batch
 from mmdet_lordre.planning.measuring import Measuring
 from mmdet_lordre.planning.memory import Kept
-from mmdet_lordre.planning.objects import read_both
+from mmdet_lordre.planning.objects import read_both, read_objects
+from mmdet_lordre.planning.reading_once import ReadOnce
 from mmdet_lordre.planning.sample import Looks
 
 from .data import coco, square, write
@@ -83,6 +88,41 @@ def test_the_largest_batch_is_what_memory_is_measured_with(tmp_path, monkeypatch
     assert [len(sample.gt_instances) for sample in first['data_samples']] == [5, 2]
     assert [tuple(image.shape[1:]) for image in first['inputs']] == [(192, 192), (192, 192)]
     assert len(others) == 2 and others[0]['inputs'][0].shape[-1] <= 192
+
+
+def test_the_largest_batch_is_found_among_many_images(tmp_path):
+    """Whatever a sample shows; the typical batch is that of a sample."""
+    full = [(square(8 * (i % 9), 8 * (i // 9), 6), 0) for i in range(70)]
+    pictures = [[(square(20, 20, 30), 0)] for _ in range(400)]
+    pictures[211] = pictures[307] = full
+    data = coco(pictures, size=(80, 80))
+    data['images'][5].update(height=160, width=40)
+    path = write(tmp_path, data, draw=False)
+    for image in data['images']:
+        Image.new('1', (image['width'], image['height'])).save(tmp_path / image['file_name'])
+    train, _ = read_both(path, seconds=0)
+    one = fit(train, Looks(), 'lordre', 'nano', 80, 2)
+    with Measuring(train, 'cpu') as measuring:
+        cfg = measuring._config(dataclasses.replace(one, transposed=False))
+        assert {len(sample.gt_instances) for batch in cost.batches_of(cfg, 32)[0]
+                for sample in batch['data_samples']} == {1}
+        # nor do these tell how long reading takes
+        before = len(ReadOnce._seconds)
+        with ReadOnce.uncounted():
+            batch = largest_batch(cfg)
+        assert len(ReadOnce._seconds) == before
+    assert [len(sample.gt_instances) for sample in batch['data_samples']] == [70, 70]
+    assert tuple(batch['inputs'][0].shape[1:]) == (96, 96)
+    drawn = len(json.loads(Path(measuring_module.few_images(train, str(tmp_path))[0]).read_text())
+                ['images'])
+    assert 64 < drawn <= 70
+
+
+def test_rare_images_are_within_the_pixels_that_are_read(tmp_path, monkeypatch):
+    train = read_objects(coco([[(square(20, 20, 30), 0)]] * 40), 'hand.json', None)
+    monkeypatch.setattr(measuring_module, '_PIXELS', 6.5 * 128**2)
+    path, drawn = measuring_module.few_images(train, str(tmp_path))
+    assert drawn == 3 and len(json.loads(Path(path).read_text())['images']) <= 6
 
 
 def test_pictures_that_lie_down_or_stand(tmp_path):

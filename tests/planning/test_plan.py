@@ -152,7 +152,7 @@ def test_a_smaller_size_has_weights_of_its_own(data, monkeypatch):
 
 def test_a_memory_that_nothing_fits_into_is_said(data, capsys):
     main([data, '--family', 'solov2', '--size', 'nano', '--memory', '1e-6', '--minutes', '1'])
-    assert 'MiB, more than --memory 1e-06 allows, with one image of' in capsys.readouterr().out
+    assert 'MiB, more than --memory 1e-06 allows, with 1 image of' in capsys.readouterr().out
 
 
 def test_ceilings_near_zero_are_said(tmp_path, capsys):
@@ -226,7 +226,7 @@ def test_ten_thousand_classes(tmp_path, capsys):
 def test_steps_are_measured_on_a_part_of_many_images(data, monkeypatch, tmp_path):
     train, _ = read_both(data)
     monkeypatch.setattr(measuring, '_PIXELS', 2 * 64 * 64)
-    part = json.loads(Path(measuring.few_images(train, str(tmp_path))).read_text())
+    part = json.loads(Path(measuring.few_images(train, str(tmp_path))[0]).read_text())
     assert len(part['images']) == 2 and len(part['annotations']) == 4
     assert [c['name'] for c in part['categories']] == ['a', 'b']
     assert part['annotations'][1]['bbox'] == [36, 30, 24, 16]
