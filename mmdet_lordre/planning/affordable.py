@@ -156,10 +156,15 @@ def steps_held(one: Fit, train: Objects, minutes: float, step: float, cost: Cost
 def _fitting(one: Fit, cost: Cost, measuring: Measuring, memory: float | None
              ) -> tuple[Fit, Cost]:
     """With as many images a step as the memory holds."""
-    if not memory or not cost.memory > 1024 * memory:  # nor where it is unknown
-        return one, cost
-    one = replace(one, batch_size=max(1, int(one.batch_size * 1024 * memory / cost.memory)))
-    return one, measuring.steps(one, _same(cost))
+    limit = 1024 * memory if memory else math.inf
+    more, held = 0, 0.  # as if images took all of it, until two batches tell
+    while cost.memory > limit and one.batch_size > 1:  # nor where it is unknown
+        an_image = (held - cost.memory) / (more - one.batch_size)
+        more, held = one.batch_size, cost.memory
+        fewer = math.ceil((held - limit) / max(an_image, 1.))
+        one = replace(one, batch_size=max(1, more - fewer))
+        cost = measuring.steps(one, _same(cost))
+    return one, cost
 
 
 def _between(small: Cost, large: Cost, part: float) -> Cost:

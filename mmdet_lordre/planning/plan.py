@@ -27,6 +27,7 @@ from .pretrained import Pretrained, find_pretrained, read_pretrained
 from .reading import reading_of
 from .recommend import Choice, rank
 from .sample import Looks, choose_images, look
+from .sizing import sizes_up_to
 from .tiling import cut, empty_share, tiles_of_pictures, tiling_of
 from .writing import config_text
 
@@ -214,8 +215,8 @@ def _settle(plan, one, cost, limit):
         faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
         one.why['precision'] = f'{faster} was faster here than {slower}'
         if limit[0] and cost.memory > 1024 * limit[0]:
-            one.why['memory'] = (f'a step takes {cost.memory:.0f} MiB, more than {limit[1]}, '
-                                 f'with one image of {one.longer} px')
+            one.why['memory'] = (f'a step takes {cost.memory:.0f} MiB, more than {limit[1]}, with '
+                                 f'{plural(one.batch_size, "image")} of {one.longer} px')
         one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step' + (
             f' and {cost.first * 1e3:.0f} ms for each image that is read first'
             if cost.first > 0.05 * cost.step else '')
@@ -297,7 +298,8 @@ def describe(plan: Plan) -> str:
         lines.append(f'mind         even without any error it would reach AP '
                      f'{plan.ceilings[best.family].ap:.2f} at most'
                      + ('; more --minutes leave room for larger images'
-                        if plan.costs and plan.ceilings[best.family].of_size else ''))
+                        if plan.costs and plan.ceilings[best.family].of_size
+                        and _could_be_larger(one, plan.card.objects) else ''))
     if plan.left_out:
         lines.append('not compared '
                      + listed([FAMILIES[family] for family in plan.left_out])
@@ -305,6 +307,10 @@ def describe(plan: Plan) -> str:
     if len(plan.choices) > 1:
         lines.append(f'runner-up    {plan.choices[1].reason}')
     return '\n'.join(lines)
+
+
+def _could_be_larger(one, train):
+    return not one.tile and one.longer < sizes_up_to(rules.image_sizes(train)[1])[-1]
 
 
 def _table(plan):

@@ -170,6 +170,28 @@ def test_ceilings_near_zero_are_said(tmp_path, capsys):
 
 
 @pytest.mark.parametrize('change, said', [
+    (dict(longer=96), True), (dict(longer=128), False), (dict(longer=96, tile=64), False)])
+def test_more_minutes_are_asked_for_where_images_can_be_larger(data, change, said):
+    plan = make_plan(read_both(data)[0], families=['solov2'], measured=False)
+    assert plan.fits['solov2'].longer == 128
+    low = replace(plan.ceilings['solov2'], ap=0.1, lost=dict(coarse=0.9))
+    one = replace(plan.fits['solov2'], **change)
+    text = describe(replace(plan, ceilings=dict(solov2=low), fits=dict(solov2=one),
+                            costs=dict(solov2=Cost(1., 0., 100., False))))
+    assert low.of_size and ('more --minutes leave room for larger images' in text) == said
+
+
+def test_the_batch_that_does_not_fit_is_said(data, monkeypatch):
+    monkeypatch.setattr('mmdet_lordre.planning.plan.affordable', lambda one, *rest: (
+        replace(one, batch_size=3), Cost(1., 0., 4096., False)))
+    monkeypatch.setattr('mmdet_lordre.planning.plan.faster_layout', lambda one, cost, *rest: (
+        one, cost))
+    plan = make_plan(read_both(data)[0], families=['lordre'], size='nano', memory=1,
+                     ceilings=False)
+    assert plan.fits['lordre'].why['memory'].endswith('with 3 images of 128 px')
+
+
+@pytest.mark.parametrize('change, said', [
     (lambda d: d['annotations'].clear(), 'has none'),
     (lambda d: [a.update(iscrowd=1) for a in d['annotations']], 'crowds'),
     (lambda d: [a.update(segmentation=[]) for a in d['annotations']], 'no masks'),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmdet_lordre.planning import rules
-from mmdet_lordre.planning.affordable import affordable
+from mmdet_lordre.planning.affordable import _fitting, affordable
 from mmdet_lordre.planning.cost import Cost
 from mmdet_lordre.planning.fit import FAMILIES, fit
 from mmdet_lordre.planning.learned import EFFORT, learned
@@ -87,15 +87,18 @@ class Measured:
     """Steps that cost by their pixels, and ceilings by hand."""
     device = 'cpu'
 
-    def __init__(self, train, ceiling, memory=lambda size: 100., gains_from=1e9):
+    def __init__(self, train, ceiling, memory=lambda size: 100., gains_from=1e9, by='size'):
         self.train, self.top, self.memory, self.gains_from = train, ceiling, memory, gains_from
-        self.sizes, self.precisions = [], []
+        self.by = by
+        self.sizes, self.precisions, self.batches = [], [], []
 
     def steps(self, one, precisions):
         self.sizes.append(one.longer)
         self.precisions.append(precisions)
         low = precisions == BOTH[1:] or (len(precisions) == 2 and one.longer >= self.gains_from)
-        return Cost(1e-6 * one.longer**2, 0., self.memory(one.longer), low)
+        self.batches.append(one.batch_size)
+        held = self.memory(one.longer if self.by == 'size' else one.batch_size)
+        return Cost(1e-6 * one.longer**2, 0., held, low)
 
     def whole(self, one, cost):
         return cost
@@ -151,6 +154,20 @@ def test_memory_bounds_the_size(memory, limit, expected):
                            Looks(), 1e5, limit / 1024)
     assert one.longer == expected and not cost.memory > limit
     assert one.batch_size == 2
+
+
+@pytest.mark.parametrize('memory, batches', [
+    (lambda batch: 300 + 50 * batch, [4, 3, 2]),
+    (lambda batch: 300 + 10 * batch, [4]),
+    (lambda batch: 100 * batch, [5, 4]),
+    (lambda batch: 390 + 20 * batch, [8, 5, 1]),
+    (lambda batch: 500., [4, 3, 1]),
+    (lambda batch: float('nan'), [4])])
+def test_the_batch_is_made_smaller_until_it_fits(memory, batches):
+    measuring = Measured(squares_of_30_px(), lambda longer: 1., memory, by='batch')
+    one = fit(measuring.train, Looks(), 'lordre', batch_size=batches[0])
+    one, _ = _fitting(one, measuring.steps(one, BOTH), measuring, 400 / 1024)
+    assert measuring.batches == batches and one.batch_size == batches[-1]
 
 
 @pytest.mark.parametrize('share', [0., 0.5])
