@@ -1,7 +1,8 @@
 """From the data to numbers: each rule a function, its reason in the text that it returns.
 
-docs/planning.md says where each comes from. All of them look at the annotations of the training
-data only, and cost less than a second for a million objects.
+docs/planning.md says where each comes from. They look at the annotations of the training data, and
+at no image; ``kept_*`` also at the free memory, ``workers`` at the cores. All of them cost less
+than a second for a million objects.
 """
 import itertools
 import math
@@ -34,6 +35,8 @@ MOST_WORKERS = 8
 #: their shares of the images do, in logarithms.
 _ONE_SCALE = 0.5
 _MULTIPLE = 32
+#: Times that an image of a rare class is drawn in a pass, at most.
+_REPEATED = 5
 #: Objects, about, whose cells are counted.
 _LOOKED_AT = 20_000
 
@@ -140,7 +143,8 @@ def scale_ranges(sides: np.ndarray, levels: int = 3) -> tuple[tuple[int, int], .
     edges = np.percentile(sides, {3: (60, 90), 4: (45, 75, 93)}[levels])
     for i in range(1, len(edges)):
         edges[i] = max(edges[i], 1.4 * edges[i - 1])
-    lows = [1, *(math.floor(0.8 * edge) for edge in edges)]
+    # from 1 px on, as published, unless there are smaller ones
+    lows = [int(sides.min() >= 1), *(math.floor(0.8 * edge) for edge in edges)]
     highs = [*(math.ceil(1.2 * edge) for edge in edges), math.ceil(max(2048, 2 * sides.max()))]
     return tuple(zip(lows, highs))
 
@@ -316,12 +320,15 @@ def oversampling(objects: Objects, empty: bool = True) -> tuple[float | None, st
     """
     classes = len(objects.classes)
     pairs = np.divmod(np.unique(objects.images * classes + objects.labels), classes)
-    numbers = np.bincount(objects.labels)
+    numbers = np.bincount(pairs[1])
     numbers = numbers[numbers > 0]
-    uneven = 0.1 if len(numbers) > 1 and numbers.min() < 0.1 * numbers.max() else None
+    uneven = None
+    if len(numbers) and numbers.min() < 0.1 * numbers.max():
+        # repeated by the root of the threshold by the share: no image more than so often
+        uneven = min(0.1, float(f'{_REPEATED**2 * numbers.min() / len(objects.files):.3g}'))
     without = int((objects.counts == 0).sum())
     if not empty or 2 * without <= len(objects.files):
-        return uneven, 'some classes have less than a tenth of the objects of others'
+        return uneven, 'some classes are in less than a tenth of the images that others are in'
     # images are repeated by the root of the threshold: as many as there are without objects
     often = np.zeros(len(objects.files))
     np.maximum.at(often, pairs[0], np.sqrt(len(often) / np.bincount(pairs[1])[pairs[1]]))

@@ -116,6 +116,10 @@ class TestRules:
         for side in sides:
             assert any(low <= side <= high for low, high in ranges)
 
+    @pytest.mark.parametrize('least, low', [(0.4, 0), (1., 1)])
+    def test_objects_of_less_than_a_pixel_have_a_level(self, least, low):
+        assert rules.scale_ranges(np.linspace(least, 40, 99))[0][0] == low
+
     @pytest.mark.parametrize('stages', [3, 4])
     def test_polar_levels_follow_each_other(self, stages):
         for side in (8, 40):
@@ -277,9 +281,21 @@ class TestOversampling:
         assert rules.oversampling(sparse)[0] and rules.oversampling(sparse, empty=False)[0] is None
 
     def test_rare_classes(self):
-        data = objects([grid_of(6, 8), grid_of(6, 8), [(square(9, 9, 20), 1)]], ('a', 'b'))
-        assert rules.oversampling(data) == (0.1, 'some classes have less than a tenth of the '
-                                                 'objects of others')
+        common, rare = (square(9, 9, 20), 0), (square(39, 9, 20), 1)
+        data = objects([[common]] * 11 + [[rare]], ('a', 'b'))
+        assert rules.oversampling(data) == (0.1, 'some classes are in less than a tenth of the '
+                                                 'images that others are in')
+        # the images count, not the objects in them
+        assert rules.oversampling(objects([[common] * 11] * 2 + [[rare]], ('a', 'b')))[0] is None
+        assert rules.oversampling(objects([[common]] * 11 + [[rare] * 5], ('a', 'b')))[0] == 0.1
+        assert rules.oversampling(objects([[common]] * 12, ('a', 'b')))[0] is None
+
+    def test_no_image_is_repeated_more_than_five_times(self):
+        """A thousand images of two classes, one of which is in two of them."""
+        found = objects([[(square(9, 9, 20), 0)]] * 998 + [[(square(9, 9, 20), 1)]] * 2,
+                        ('a', 'b'))
+        assert rules.oversampling(found)[0] == 0.05
+        assert np.sqrt(rules.oversampling(found)[0] / 0.002) == pytest.approx(5)
 
 
 def test_large_objects_are_looked_at_like_small_ones():
