@@ -90,7 +90,8 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     cfg = load_config(os.path.join(folder, 'planned.py'))
     judge_by_part(cfg, folder)
     # the minutes are a promise: what there is of them is used
-    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'EarlyStoppingHook']
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks
+                        if hook.type != 'KeptEarlyStoppingHook']
     by_the_clock(cfg, minutes, began, validation, step)
     return cfg
 

@@ -223,7 +223,8 @@ def _optimizer(fit):
 
 
 def _schedule(fit, validated):
-    warmup = max(1, min(200, fit.steps // 20))
+    warmup = min(200, fit.steps // 20)
+    warmup *= warmup > 1  # after one step mmengine's LinearLR would stay where it begins
     count = rules.validations(fit.steps)
     wrapper = "'OptimWrapper'" if not fit.low_precision else \
         "'AmpOptimWrapper', dtype='bfloat16'" if fit.on_gpu else "'BFloat16OptimWrapper'"
@@ -232,8 +233,8 @@ def _schedule(fit, validated):
         hooks.append(f"dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum={fit.ema}, "
                      f'gamma={fit.gamma}, update_buffers=True)')
     if validated and count >= 10:
-        hooks.append("dict(type='EarlyStoppingHook', monitor='coco/segm_mAP', rule='greater', "
-                     'min_delta=0.001, patience=5)')
+        hooks.append("dict(type='KeptEarlyStoppingHook', monitor='coco/segm_mAP', rule='greater',"
+                     '\n         min_delta=0.001, patience=5, counts_from=0.01)')
     lines = ([f'# {fit.why["precision"]}'] if 'precision' in fit.why else []) + [
         'optim_wrapper = dict(', f'    type={wrapper},',
         '    # for a batch of this size and this family',
@@ -244,7 +245,8 @@ def _schedule(fit, validated):
     lines += [
         f'train_cfg = dict(max_iters={fit.steps}, val_interval={fit.steps // count})',
         'param_scheduler = [',
-        f"    dict(type='LinearLR', start_factor=0.01, begin=0, end={warmup}, by_epoch=False),",
+        *([f"    dict(type='LinearLR', start_factor=0.01, begin=0, end={warmup}, by_epoch=False),"]
+          if warmup else []),
         f"    dict(type='CosineAnnealingLR', begin={warmup}, end={fit.steps}, eta_min="
         f'{fit.lr / 100:.2g}, by_epoch=False),', ']',
         'default_hooks = dict(',

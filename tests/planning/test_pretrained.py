@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmdet.models.backbones import ResNet
 from mmengine.config import Config
+from mmengine.registry import PARAM_SCHEDULERS
 
 from mmdet_lordre.cli.main import one_line_errors
 from mmdet_lordre.cli.plan import main
@@ -123,7 +124,26 @@ class TestRulesOfSize:
         ).custom_hooks] for steps in (500, 5000, 30_000)}
         assert hooks[500] == ['ChannelsLastHook']
         assert hooks[5000] == ['ChannelsLastHook', 'EMAHook']
-        assert hooks[30_000] == ['ChannelsLastHook', 'EMAHook', 'EarlyStoppingHook']
+        assert hooks[30_000] == ['ChannelsLastHook', 'EMAHook', 'KeptEarlyStoppingHook']
+
+
+def test_schedules_of_few_steps_rise_and_fall():
+    one = fit(objects([grid_of(5, 16)]), Looks(), 'lordre')
+    for steps in (*range(1, 26), 39, 40, 400):
+        cfg = config_of(config_text(one.with_steps(steps), ('a.json', 'a'), ('b.json', 'b')))
+        assert cfg.train_cfg.max_iters == steps
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=one.lr)
+        schedulers = [PARAM_SCHEDULERS.build(dict(part, optimizer=optimizer))
+                      for part in cfg.param_scheduler]
+        rates = []
+        for _ in range(steps):
+            rates.append(optimizer.param_groups[0]['lr'])
+            optimizer.step()
+            for scheduler in schedulers:
+                scheduler.step()
+        assert max(rates) == pytest.approx(one.lr)
+        assert rates[0] == pytest.approx(one.lr / (1 if steps < 40 else 100))
+        assert rates[-1] < (1.01 if steps == 1 else 0.6 if steps < 5 else 0.15) * one.lr
 
 
 def test_where_memory_is_short_the_model_is_smaller(tmp_path, monkeypatch, cache):

@@ -95,6 +95,22 @@ def test_patience_goes_on(tmp_path, hooks):
     assert not other.train_loop.stop_training
 
 
+def test_a_slow_start_is_no_standstill(tmp_path, hooks):
+    """Also of a run that goes on."""
+    early = dict(patience=5, min_delta=0.001, counts_from=0.01)
+    run = Run(tmp_path, *hooks(**early))
+    for score in (0, 0, .0005, .0008):
+        run.validate(score=score)
+    run = Run(tmp_path, *hooks(**early), info=run.message_hub.runtime_info, iteration=8)
+    for score in (.0009, .0009, .0009, .0009, .02):
+        run.validate(score=score)
+        assert not run.train_loop.stop_training
+    for _ in range(5):
+        assert not run.train_loop.stop_training
+        run.validate(score=.02)
+    assert run.train_loop.stop_training
+
+
 @pytest.mark.parametrize('early', [dict(patience=2), dict(patience=9, stopping_threshold=0.3)])
 def test_what_has_stopped_does_not_begin_again(tmp_path, hooks, early):
     whole = Run(tmp_path, *hooks(**early))
