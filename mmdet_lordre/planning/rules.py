@@ -324,8 +324,9 @@ def oversampling(objects: Objects, empty: bool = True) -> tuple[float | None, st
     numbers = numbers[numbers > 0]
     uneven = None
     if len(numbers) and numbers.min() < 0.1 * numbers.max():
-        # repeated by the root of the threshold by the share: no image more than so often
-        uneven = min(0.1, float(f'{_REPEATED**2 * numbers.min() / len(objects.files):.3g}'))
+        # repeated by the root of the threshold by the share, rounded up
+        most = 0.99 * _REPEATED**2 * numbers.min() / len(objects.files)
+        uneven = min(0.1, float(f'{most:.3g}'))
     without = int((objects.counts == 0).sum())
     if not empty or 2 * without <= len(objects.files):
         return uneven, 'some classes are in less than a tenth of the images that others are in'
