@@ -13,8 +13,8 @@ class Choice:
 
     Attributes:
         family: Its key.
-        expected: What is expected of the training: only good to compare.
-        reason: Why, in a sentence.
+        expected: AP that is expected of the training: only good to compare.
+        reason: What it follows from, in a sentence.
     """
     family: str
     expected: float
@@ -33,29 +33,10 @@ def rank(objects: Objects, fits: dict[str, Fit], ceilings: dict[str, Ceiling],
     """
     found = []
     for family, one in fits.items():
-        expected = ceilings[family].ap * learned(
+        ceiling, part = ceilings[family].ap, learned(
             family, len(objects.classes), one.longer, one.shown * one.batch_size * one.steps,
             colored, one.sides[1])
-        found.append((expected, family))
-    found.sort(reverse=True)
-    return [Choice(family, expected, _reason(family, ceilings, found))
-            for expected, family in found]
-
-
-def _reason(family, ceilings, found):
-    ceiling = ceilings[family]
-    best = max(c.ap for c in ceilings.values())
-    said = [f'its ceiling is {ceiling.ap:.2f}'
-            + ('' if len(ceilings) == 1 else ', the highest' if ceiling.ap >= best - 0.005
-               else f' (highest {best:.2f})')]
-    if family == 'lordre':
-        said.append('its queries come from places, so every object teaches from the first step on, '
-                    'and nothing has to be suppressed')
-    elif family == 'solov2':
-        said.append('each cell knows from the first step on where its mask is, and several learn '
-                    'from every object')
-    else:
-        said.append('it learns the largest part of that in the time' if family == found[0][1]
-                    else 'it learns a smaller part of that in the time')
-    lost = ceiling.reason()
-    return f'{FAMILIES[family]}: ' + '; '.join(said) + (f' (lost: {lost})' if lost else '')
+        found.append(Choice(family, ceiling * part, (
+            f'{FAMILIES[family]}: AP {ceiling * part:.2f} is expected, as {part:.2f} of its '
+            f'ceiling of {ceiling:.2f} is learned in the time')))
+    return sorted(found, key=lambda choice: (choice.expected, choice.family), reverse=True)

@@ -129,6 +129,18 @@ def test_no_other_family_is_begun_when_the_time_is_over(data):
     assert 'Lordre: the one that learns soonest' in said
 
 
+def test_what_decided_is_said(data):
+    plan = make_plan(read_both(data)[0], families=['solov2', 'polarmask', 'lordre'],
+                     measured=False)
+    assert [choice.expected for choice in plan.choices] == sorted(
+        (choice.expected for choice in plan.choices), reverse=True)
+    for choice, title in zip(plan.choices, ('recommended', 'runner-up')):
+        ap = plan.ceilings[choice.family].ap
+        assert (f'{title:<13}{FAMILIES[choice.family]}: AP {choice.expected:.2f} is expected, as '
+                f'{choice.expected / ap:.2f} of its ceiling of {ap:.2f} is learned in the time'
+                ) in describe(plan).splitlines()
+
+
 def test_a_family_that_is_named_twice(data):
     plan = make_plan(read_both(data)[0], families=['lordre', 'lordre'], measured=False)
     assert list(plan.fits) == ['lordre'] and not plan.left_out and plan.ceilings
