@@ -10,6 +10,8 @@ import pytest
 import mmdet_lordre
 from mmdet_lordre.errors import UserError
 
+from .coco_ap import mask_ap
+
 
 @pytest.fixture(scope='module')
 def segmenter(work_folder):
@@ -43,8 +45,9 @@ def test_a_film(segmenter, tmp_path):
 
 
 def test_evaluate(segmenter, pictures, tmp_path):
-    figures = segmenter.evaluate(pictures / 'val.json')
-    assert 0 <= figures['coco/segm_mAP'] <= 1
+    figures = segmenter.evaluate(pictures / 'val.json', json_out=str(tmp_path / 'r'))
+    assert figures['coco/segm_mAP'] == pytest.approx(mask_ap(pictures / 'val.json',
+                                                             tmp_path / 'r.segm.json'), abs=1e-6)
     for metrics in ('accuracy', ('accuracy', )):
         with pytest.raises(UserError, match=r"unknown metric '?accuracy"):
             segmenter.evaluate(pictures / 'val.json', metrics=metrics)

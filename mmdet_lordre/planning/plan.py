@@ -310,7 +310,7 @@ def describe(plan: Plan) -> str:
 
 
 def _could_be_larger(one, train):
-    return not one.tile and one.longer < sizes_up_to(rules.image_sizes(train)[1])[-1]
+    return not one.tile and one.longer < sizes_up_to(rules.greatest_size(train))[-1]
 
 
 def _table(plan):

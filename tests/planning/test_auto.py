@@ -23,6 +23,7 @@ from mmdet_lordre.segmenter import Segmenter
 from mmdet_lordre.training import minutes
 from mmdet_lordre.training.bfloat16 import BFloat16OptimWrapper
 
+from ..coco_ap import mask_ap
 from .data import coco, square, write
 
 
@@ -72,8 +73,9 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
     model = build_model(work, device='cpu')
     assert model.dataset_meta['classes'] == ('a', 'b')
     moved = work.rename(tmp_path / 'moved')
-    figures = Segmenter(moved, device='cpu').evaluate()
-    assert 0 <= figures['coco/segm_mAP'] <= 1
+    figures = Segmenter(moved, device='cpu').evaluate(json_out=str(tmp_path / 'r'))
+    assert figures['coco/segm_mAP'] == pytest.approx(
+        mask_ap(moved / 'plan' / 'val.json', tmp_path / 'r.segm.json'), abs=1e-6)
     moved.rename(work)
     assert isinstance(runner.cfg, FormattedOnce)
     with pytest.raises(SystemExit):
