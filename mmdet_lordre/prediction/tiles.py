@@ -32,17 +32,12 @@ class Tile(Picture):
     """A tile: its pixels are read when the network is nearly there."""
     regions: Regions | None = None
     window: Window | None = None
-    side: int = 0
 
     def load(self) -> np.ndarray:
-        """Pixels, (side, side, 3): what lies beyond the picture goes on as its border does."""
+        """Pixels of the window, (height, width, 3)."""
         window = self.window
-        pixels = self.regions.read(window.y, window.x, window.height, window.width)
-        missing = self.side - window.height, self.side - window.width
-        if max(missing) > 0:
-            pixels = cv2.copyMakeBorder(pixels, 0, max(0, missing[0]), 0, max(0, missing[1]),
-                                        cv2.BORDER_REPLICATE)
-        return np.ascontiguousarray(pixels)
+        return np.ascontiguousarray(
+            self.regions.read(window.y, window.x, window.height, window.width))
 
 
 def open_stream(model: nn.Module, settings: Settings, keep_image: bool = False) -> Stream:
@@ -63,6 +58,9 @@ def open_stream(model: nn.Module, settings: Settings, keep_image: bool = False) 
 
 def windows_of(size: tuple[int, int], side: int, overlap: float) -> list[Window]:
     """Tiles of a picture, row by row; the last of each row and column ends with the picture.
+
+    Where the picture is narrower than a tile they are as narrow, as crops are in training: grid
+    heads divide what they are given, so filling it up would move their cells.
 
     Args:
         size: (height, width).
@@ -129,8 +127,8 @@ class TiledStream(Stream):
             pixels = whole.pixels if whole else regions.read(0, 0, *size)
             return self._one(picture, pixels)
         windows = windows_of(size, self.side, self.settings.overlap)
-        tiles = (Tile(picture.name, number, picture.path, regions=regions, window=window,
-                      side=self.side) for number, window in enumerate(windows))
+        tiles = (Tile(picture.name, number, picture.path, regions=regions, window=window)
+                 for number, window in enumerate(windows))
         pieces = []
         for number, found in enumerate(super().run(tiles)):
             if found.error is not None:
@@ -164,17 +162,9 @@ class TiledStream(Stream):
 
 
 def _pieces(found: Result, number: int, window: Window, size: tuple[int, int]) -> Iterator[Piece]:
-    """What was found in a tile, without what lies beyond the picture."""
-    outside = found.size[0] > window.height or found.size[1] > window.width
+    """What was found in a tile."""
     for i, rle in enumerate(found.masks):
         box = found.boxes[i].tolist()
-        if outside:
-            y, x, bitmap = crop_of_rle(rle)
-            bitmap = bitmap[:max(0, window.height - y), :max(0, window.width - x)]
-            if not bitmap.any():
-                continue
-            rle = rle_of_crop(bitmap, y, x, found.size)
-            box = [x, y, x + bitmap.shape[1], y + bitmap.shape[0]]
         box = (box[0] + window.x, box[1] + window.y, box[2] + window.x, box[3] + window.y)
         if box[2] <= box[0] or box[3] <= box[1]:
             continue

@@ -229,11 +229,18 @@ def test_small_pictures_are_left_whole():
     assert model.calls == [[(3, 90, 130)]] and len(result)
 
 
-def test_a_narrow_picture_is_filled_up():
+@pytest.mark.parametrize('turned', [False, True])
+def test_tiles_are_as_narrow_as_the_picture(turned):
+    """As crops are in training; they still share their batches."""
     image = large_scene(300)[:50]
+    if turned:
+        image = np.ascontiguousarray(image.transpose(1, 0, 2))
     model = PerfectModel()
-    tiled, = TiledStream(model, Settings(tile=100, score_thr=0.01)).run(open_source(image))
-    assert {shape for call in model.calls[:-1] for shape in call} == {(3, 100, 100)}
+    tiled, = TiledStream(model, Settings(tile=100, score_thr=0.01, batch=2)).run(
+        open_source(image))
+    *tiles, whole = model.calls
+    size = (3, 100, 50) if turned else (3, 50, 100)
+    assert len(whole) == 1 and tiles == [[size, size]] * 2
     assert as_set(tiled) == as_set(predict(image))
 
 
