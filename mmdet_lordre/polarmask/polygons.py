@@ -8,7 +8,7 @@ from torch import Tensor
 from ..masks import RLEMasks, upload
 
 FILLS = ('opencv', 'rounded', 'coco')
-# Coordinates beyond it would overflow OpenCV's fixed-point arithmetic.
+# Coordinates of a drawing beyond it would overflow OpenCV's fixed-point arithmetic.
 _LIMIT = 2**15
 _NOTHING = np.zeros(0, np.int64)
 
@@ -36,10 +36,10 @@ def contours_to_rle(contours: Tensor | np.ndarray, size: tuple[int, int],
     Raises:
         ValueError: If ``fill`` is neither.
     """
-    contours = _to_numpy(contours, fill, half_pixel)
+    contours = _to_numpy(contours, size, fill, half_pixel)
     if not len(contours):
         return RLEMasks(size=size)
-    holes = _holes_by_number(holes, fill, half_pixel)
+    holes = _holes_by_number(holes, size, fill, half_pixel)
     if fill == 'coco':
         masks = mask_api.frPyObjects(_flat(contours), *size)
         for number, hole in holes.items():
@@ -54,11 +54,11 @@ def _flat(polygons):
     return list(polygons.astype(np.float64).reshape(len(polygons), -1))
 
 
-def _holes_by_number(holes, fill, half_pixel) -> dict[int, np.ndarray]:
+def _holes_by_number(holes, size, fill, half_pixel) -> dict[int, np.ndarray]:
     """Corners of the inner contours that enclose anything."""
     if holes is None:
         return {}
-    holes = _to_numpy(holes, fill, half_pixel)
+    holes = _to_numpy(holes, size, fill, half_pixel)
     return {int(number): holes[number]
             for number in np.flatnonzero((holes != holes[:, :1]).any(axis=(1, 2)))}
 
@@ -71,7 +71,7 @@ def _cut_out(drawing: np.ndarray, hole: np.ndarray) -> None:
     drawing[inside > 0] = 0
 
 
-def _to_numpy(contours, fill, half_pixel):
+def _to_numpy(contours, size, fill, half_pixel):
     """The corners to fill: integers, or floats for ``'coco'``."""
     if fill not in FILLS:
         raise ValueError(f'fill must be one of {FILLS}, not {fill!r}')
@@ -79,15 +79,16 @@ def _to_numpy(contours, fill, half_pixel):
         contours = contours.detach().float().cpu().numpy()
     if fill != 'opencv':
         contours = contours + np.asarray(half_pixel, contours.dtype)
-    return contours if fill == 'coco' else np.clip(contours, -_LIMIT, _LIMIT).astype(np.int32)
+    return contours if fill == 'coco' else np.clip(
+        contours, -_LIMIT, max(_LIMIT, *size)).astype(np.int32)
 
 
 def _filled_runs(contours: np.ndarray, size: tuple[int, int], holes: dict) -> list[dict]:
     height, width = size
-    low = contours.min(axis=1).clip(0)
+    low = contours.min(axis=1).clip(0).astype(np.int64)  # counts of pixels need more than 32 bits
     spans = ((contours.max(axis=1) + 1).clip(max=(width, height)) - low).clip(0)
-    contours = contours - low[:, None]
-    holes = {number: hole - low[number] for number, hole in holes.items()}
+    contours = _in_drawing(contours, low[:, None])
+    holes = {number: _in_drawing(hole, low[number]) for number, hole in holes.items()}
     # an empty row above and below each drawing makes its first and last row changes, too
     buffer = np.zeros(int((spans[:, 0] * (spans[:, 1] + 2)).max()), np.uint8)
     found = [_changes(*drawing, buffer, holes.get(number))
@@ -121,6 +122,10 @@ def _filled_runs(contours: np.ndarray, size: tuple[int, int], holes: dict) -> li
     return mask_api.frPyObjects(encoded, height, width)
 
 
+def _in_drawing(corners, low):
+    return np.clip(corners - low, -_LIMIT, _LIMIT).astype(np.int32)
+
+
 def _changes(contour, columns, rows, buffer, hole):
     """Where a filled contour begins and ends in its columns, as row * columns + column."""
     if not columns or not rows:
@@ -141,13 +146,13 @@ def contours_to_bitmaps(contours: Tensor, size: tuple[int, int], fill: str = 'op
     The arguments are those of :func:`contours_to_rle`, and the masks are the same. The contours
     travel to the CPU, which fills them, and the bitmaps come back.
     """
-    if fill == 'coco':
+    if fill == 'coco' or max(size) > _LIMIT:
         bitmaps = contours_to_rle(contours, size, fill, half_pixel, holes).to_ndarray()
     else:
-        points = _to_numpy(contours, fill, half_pixel)
+        points = _to_numpy(contours, size, fill, half_pixel)
         bitmaps = np.zeros((len(points), *size), np.uint8)
         for bitmap, contour in zip(bitmaps, points):
             cv2.drawContours(bitmap, [contour], 0, 1, cv2.FILLED)
-        for number, hole in _holes_by_number(holes, fill, half_pixel).items():
+        for number, hole in _holes_by_number(holes, size, fill, half_pixel).items():
             _cut_out(bitmaps[number], hole)
     return upload(torch.from_numpy(bitmaps).view(torch.bool), contours.device)

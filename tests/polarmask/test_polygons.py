@@ -78,6 +78,23 @@ def test_nothing_to_draw(fill):
     assert len(rle) == 0 and rle.to_ndarray().shape == (0, 30, 50)
 
 
+@pytest.mark.parametrize('height, width', [(100, 40_000), (70_000, 40_000)])
+@pytest.mark.parametrize('fill', ['opencv', 'rounded'])
+def test_far_into_a_large_image(fill, height, width):
+    """Beyond OpenCV's range of coordinates, and where 32 bits do not count the pixels."""
+    x, y = 34_000, height - 60
+    box = torch.tensor([[[x, y], [x + 99, y], [x + 99, y + 49], [x, y + 49]]]).float()
+    hole = box + torch.tensor([[20, 20], [-20, 20], [-20, -20], [20, -20]])
+    full, = contours_to_rle(box, (height, width), fill, (0., 0.))
+    assert mask_api.area(full) == 5000
+    assert mask_api.toBbox(full).tolist() == [x, y, 100, 50]
+    cut, = contours_to_rle(box, (height, width), fill, (0., 0.), hole)
+    assert mask_api.area(cut) == 5000 - 58 * 8
+    if height == 100:
+        bitmap, = contours_to_bitmaps(box, (height, width), fill, (0., 0.), hole)
+        assert np.array_equal(bitmap.numpy(), mask_api.decode(cut))
+
+
 def test_an_unknown_fill_is_refused():
     for draw in (contours_to_rle, contours_to_bitmaps):
         with pytest.raises(ValueError, match="not 'even'"):
