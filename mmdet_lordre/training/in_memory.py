@@ -29,7 +29,7 @@ class KeepInMemory(BaseTransform):
 
     Args:
         transforms: Steps that come out the same each time.
-        gib: GiB of pictures and bitmaps that all loading processes keep together.
+        gib: GiB of pictures and annotations that all loading processes keep together.
         shared: Hand out arrays as they are kept, read-only, in place of copies: to cut a part of a
             large picture takes less time than to copy it. A later step that changes one in place
             is stopped by NumPy.
@@ -95,8 +95,11 @@ class KeepInMemory(BaseTransform):
 
 
 def _bytes(value):
-    if isinstance(value, LazyMasks):
-        return sum(part.nbytes for outline in value.segments if isinstance(outline, list)
-                   for part in outline)
-    array = getattr(value, 'masks', value)
-    return array.nbytes if isinstance(array, np.ndarray) else 0
+    """Memory of what a step makes, with run lengths, boxes and whatever else an object holds."""
+    if hasattr(value, 'nbytes'):
+        return value.nbytes
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict | list | tuple):
+        return sum(map(_bytes, value.values() if isinstance(value, dict) else value))
+    return _bytes(vars(value)) if hasattr(value, '__dict__') else 8

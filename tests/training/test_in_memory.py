@@ -90,9 +90,9 @@ def test_an_outline_is_drawn_for_those_who_ask_and_forgotten(paths):
 
 
 def test_the_memory_is_bounded(paths, tmp_path):
-    # picture, outline, label, flag, matrix
-    size = 16 * 24 * 3 + 8 * len(OUTLINE) + 8 + 1 + 9 * 4
-    kept = KeepInMemory(STEPS, gib=2 * size / 2**30)
+    # picture, outline, rows and columns, box, label, flag, matrix; the rest is a few numbers
+    size = 16 * 24 * 3 + 8 * len(OUTLINE) + 8 * (16 + 24) + 16 + 8 + 1 + 9 * 4
+    kept = KeepInMemory(STEPS, gib=2.5 * size / 2**30)
     for path in paths:
         kept(of(path))
     assert len(kept._kept) == 2
@@ -100,6 +100,25 @@ def test_the_memory_is_bounded(paths, tmp_path):
     with pytest.raises(FileNotFoundError):
         kept(of(paths[2]))
     assert KeepInMemory(STEPS, gib=0)(of(paths[0]))['img'].shape == (16, 24, 3)
+
+
+@pytest.mark.parametrize('counts', ['x' * 9000, [1] * 1536], ids=['compressed', 'runs'])
+def test_run_lengths_take_memory(paths, counts):
+    kept = KeepInMemory(STEPS, gib=16_000 / 2**30)
+    for path in paths:
+        image = of(path)
+        image['instances'][0]['mask'] = dict(size=[32, 48], counts=counts)
+        kept(image)
+    assert len(kept._kept) == 1
+
+
+def test_boxes_take_memory(paths):
+    kept = KeepInMemory([STEPS[0], dict(type='LoadAnnotations', with_bbox=True)],
+                        gib=16_000 / 2**30)  # the picture has 4,608 bytes
+    image = of(paths[0])
+    image['instances'] *= 1000
+    kept(image)
+    assert not kept._kept
 
 
 def test_an_image_that_is_left_out_stays_so(paths):
