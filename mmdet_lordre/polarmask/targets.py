@@ -35,7 +35,8 @@ class PolarTargets:
     shares: Tensor | None = None
 
 
-@lru_cache(maxsize=256)
+# at 1536 px the finest level has 2.4 MB, on a GPU, and training may draw its sizes at random
+@lru_cache(maxsize=32)
 def level_points(size: tuple[int, int], stride: int,
                  device: torch.device | str | None = None) -> Tensor:
     """Points of a level in pixels of the input, int64 (height * width, 2): x, y, row by row.

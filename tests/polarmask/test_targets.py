@@ -33,6 +33,13 @@ def targets_of(images, sizes, coder=None, radius=1.5):
     return polar_targets(images, sizes, STRIDES, RANGES, 7, coder or PolarRayCoder(36), radius)
 
 
+def test_points_of_a_few_sizes_are_kept():
+    """Training at random sizes does not collect those of all."""
+    for width in range(100):
+        level_points((1, width), 8)
+    assert level_points.cache_info().currsize <= 32
+
+
 def test_points_of_a_level():
     assert level_points((2, 3), 8).tolist() == [[4, 4], [12, 4], [20, 4], [4, 12], [12, 12],
                                                 [20, 12]]
