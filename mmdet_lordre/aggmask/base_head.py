@@ -82,6 +82,8 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
         max_masks: Positive cells an image, on average over the batch, that learn their masks in a
             step; of more, which ones is drawn at random. Fusion is most of the time of a step
             where objects are many. All as published by default.
+        min_mask_area: Ground truths whose masks have fewer pixels of the network input are not
+            learned.
         plain_start: Begin as SOLO or SOLOv2 does: the fusion passes on the map of a cell's own
             mask cell (the mean of the four around it where the grid of masks is coarser). As
             published it begins with weights at random, whose masks are noise. Only the first
@@ -102,9 +104,6 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
     Raises:
         ValueError: If settings contradict each other.
     """
-
-    #: Ground truths whose masks have fewer pixels of the network input are not learned.
-    min_mask_area = 10
 
     def __init__(self,
                  num_classes: int,
@@ -132,6 +131,7 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
                  windows: bool = False,
                  foreground: bool = False,
                  max_masks: int | None = None,
+                 min_mask_area: int = 10,
                  plain_start: bool = False,
                  loss_mask: dict = dict(type='DiceLoss', use_sigmoid=True, activate=False,
                                         loss_weight=3.0),
@@ -174,7 +174,7 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
         self.norm_cfg = norm_cfg
         self.weight_activation = weight_activation
         self.windows, self.foreground = windows, foreground
-        self.max_masks = max_masks
+        self.max_masks, self.min_mask_area = max_masks, min_mask_area
         self.train_cfg = train_cfg
         self.sync_normalizers = sync_normalizers
         self.test_cfg = ConfigDict(complete_test_cfg(

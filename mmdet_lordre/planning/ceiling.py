@@ -228,7 +228,8 @@ def _fates(perfect, scene, found, truths, head, counted):
     losses, queries = [], isinstance(head, LordreHead | LordrePlaceHead)
     for iou, placed, assigned, tiny in zip(best, perfect.placed, perfect.assigned, perfect.tiny):
         if not placed:
-            losses.append('shared' if assigned else 'queries' if queries else 'unassigned')
+            losses.append('shared' if assigned else 'queries' if queries else
+                          'tiny' if tiny else 'unassigned')
         elif iou < 0.25:
             # Lordre suppresses nothing
             losses.append('tiny' if tiny else 'coarse' if queries else 'suppressed')

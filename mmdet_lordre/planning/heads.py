@@ -78,6 +78,10 @@ def _aggmask(fit, size, channels):
               f'        num_classes={fit.heads["num_classes"]}, in_channels={size.neck},\n'
               f'        feat_channels={size.neck}, stacked_convs={size.convs},\n'
             + _grid_numbers(fit)
+            # 0 where of a level's masks one in a hundred has less than 64 pixels of the input
+            + ('        # pixels of the input that a mask has to have to be learned, not the '
+               'published 10:\n        # some objects have few\n'
+               '        min_mask_area=1,\n' if 0 in fit.heads['strides'] else '')
             + '        # windows: each cell knows from the first step on where its mask is\n'
               '        windows=True,\n'
               '        # all masks of an image share what tells objects from the rest\n'

@@ -74,7 +74,8 @@ class Perfect:
         placed: bool (N,), objects that something in the network would learn.
         assigned: bool (N,), objects that something would have learned, had no other taken its
             place.
-        tiny: bool (N,), objects whose masks have too few pixels for the head to keep them.
+        tiny: bool (N,), objects whose masks have too few pixels for the head to learn or keep
+            them.
     """
     found: InstanceData
     placed: np.ndarray
@@ -171,10 +172,13 @@ def _aggmask(head: AggMaskHead | AggMaskStarHead, scene: Scene) -> Perfect:
     truths = collect_ground_truths([scene.truth], {groups[0].factor: finest}, 'cpu')
     all_pairs = cell_targets(
         truths.boxes, truths.labels, truths.centers(torch.float64), truths.areas, truths.images, 1,
-        scene.padded, head.num_grids, head.scale_ranges, head.num_classes, head.pos_scale,
-        head.min_mask_area)
-    return Perfect(found, *_marks(count, owner[owner >= 0].unique(), all_pairs.gts.unique()),
-                   _tiny(head, maps[groups[0].factor], all_pairs.gts, all_pairs.levels))
+        scene.padded, head.num_grids, head.scale_ranges, head.num_classes, head.pos_scale)
+    learned = truths.areas[all_pairs.gts] >= head.min_mask_area
+    placed, assigned, unlearned = _marks(count, owner[owner >= 0].unique(),
+                                         all_pairs.gts[learned].unique(),
+                                         all_pairs.gts[~learned].unique())
+    tiny = _tiny(head, maps[groups[0].factor], all_pairs.gts, all_pairs.levels)
+    return Perfect(found, placed, assigned, tiny | unlearned)
 
 
 def _polarmask(head: PolarMaskHead, scene: Scene) -> Perfect:

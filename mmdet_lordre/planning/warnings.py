@@ -153,10 +153,12 @@ def _losses(ceiling: Ceiling | None, head, counts) -> list[str]:
     say('shared', 'get no cell, point or place of their own, because other objects nearby take '
         'them: see ' + ('the image size' if queries else 'regress_ranges and the image size'
            if ranges[0] == 'r' else 'num_grids'))
-    strides = getattr(head, 'strides', None)
+    strides, area, keys = getattr(head, 'strides', None), '', 'strides'
+    if hasattr(head, 'min_mask_area'):
+        area, keys = f', or pixels than min_mask_area={head.min_mask_area}', 'these'
     say('tiny', 'have masks with '
-        + (f'fewer samples than strides={strides} require, and are dropped: use larger images or '
-           'lower strides' if strides else
+        + (f'fewer samples than strides={strides} require{area}, and are dropped: use larger '
+           f'images or lower {keys}' if strides else
            'too few samples: use larger images, or make masks of a finer stride'))
     say('suppressed', 'would be found, and are suppressed by their neighbors or by max_per_img')
     better = 'make masks of a finer stride'

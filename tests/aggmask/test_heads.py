@@ -131,6 +131,7 @@ class TestLoss:
         sample.gt_instances.masks.masks[:, 40:43, 40:43] = 1       # 9 pixels
         sample.gt_instances.bboxes[:] = torch.tensor([40., 40, 43, 43])
         assert head.loss(make_feats(1), [sample])['loss_mask'] == 0
+        assert make_head(kind, min_mask_area=9).loss(make_feats(1), [sample])['loss_mask'] > 0
         sample.gt_instances.masks.masks[:, 43, 40] = 1
         assert head.loss(make_feats(1), [sample])['loss_mask'] > 0
 

@@ -117,6 +117,14 @@ def test_masks_that_the_head_calls_too_small():
     assert found.lost == {'tiny': pytest.approx(1 / 3)}
 
 
+@pytest.mark.parametrize('kind', ['AggMaskHead', 'AggMaskStarHead'])
+def test_masks_that_aggmask_does_not_learn(kind):
+    """8 pixels of the published 10: no level is to blame."""
+    images = [[([[4, 4, 8, 4, 8, 6, 4, 6]], 0), *APART]]
+    assert ceiling(grid(kind), images).lost == {'tiny': pytest.approx(1 / 4)}
+    assert 'tiny' not in ceiling(grid(kind, min_mask_area=8), images).lost
+
+
 @pytest.mark.parametrize('make', [lordre, places])
 def test_more_objects_than_queries(make):
     found = ceiling(make(num_queries=2), [APART])

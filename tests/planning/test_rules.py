@@ -194,6 +194,14 @@ def test_polarmask_draws_holes_where_there_are_some(share):
     assert ('Objects have holes' in Card(data, Looks(holes=share)).text()) == (share == 0.3)
 
 
+@pytest.mark.parametrize('family', ['aggmask', 'aggmask_star'])
+@pytest.mark.parametrize('side', [3, 16])
+def test_aggmask_learns_masks_of_few_pixels_where_there_are_some(family, side):
+    one = fit(objects([grid_of(5, side)]), Looks(), family, longer=128)
+    cfg = config_of(config_text(one, ('a.json', 'a'), None))
+    assert cfg.model.mask_head.get('min_mask_area') == (1 if side == 3 else None)
+
+
 def test_unknown_names():
     data = objects([grid_of(2, 16)])
     with pytest.raises(UserError, match='--family'):

@@ -51,7 +51,8 @@ def test_images_without_objects_are_images(tmp_path):
 @pytest.mark.parametrize('cfg, said', [
     (grid(scale_ranges=((64, 512), (90, 512), (200, 512))), 'no level: see scale_ranges'),
     (grid(num_grids=(3, 2, 2)), 'num_grids'),
-    (grid(strides=(40, 40, 40)), 'strides=(40, 40, 40) require'),
+    (grid(strides=(40, 40, 40)), 'strides=(40, 40, 40) require, and'),
+    (grid('AggMaskHead', min_mask_area=200), 'or pixels than min_mask_area=200, and are dropped'),
     (grid(tests=dict(TESTS, max_per_img=5)), 'model.test_cfg.max_per_img=5, but 67%'),
     (polar(regress_ranges=((60, 90), (90, 1e8))), 'no level: see regress_ranges')])
 def test_each_loss_has_its_line(cfg, said, path):
