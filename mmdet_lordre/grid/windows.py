@@ -18,7 +18,8 @@ def without_autocast(x: Tensor) -> torch.autocast:
 
 
 def positional_kernels(raw: Tensor, centers: Tensor,
-                       radius: float | tuple[float, float] | tuple[Tensor, Tensor]) -> Tensor:
+                       radius: float | tuple[float, float] | tuple[Tensor, Tensor],
+                       size: tuple[int, int]) -> Tensor:
     """Coefficients of an elliptic window around every place.
 
     The window is ``bias - u^2 - v^2 - r u v``, where u and v are the distances of a pixel's vote
@@ -32,6 +33,7 @@ def positional_kernels(raw: Tensor, centers: Tensor,
         centers: X and y of the places in cells, (B, n, 2).
         radius: Size of the window, in cells, where its raw value is 0; of x and y where they
             differ, and of every place, (B, n) or (n,), where these do.
+        size: (H, W) of the maps.
 
     Returns:
         (B, n, 6) float32, in the order of :func:`positional_features`.
@@ -40,8 +42,9 @@ def positional_kernels(raw: Tensor, centers: Tensor,
     radius_x, radius_y = radius if isinstance(radius, tuple) else (radius, radius)
     scale_x, scale_y = (-raw[..., :2].clamp(-3, 3)).exp().unbind(-1)
     scale_x, scale_y = scale_x / radius_x, scale_y / radius_y
-    x = centers[..., 0] + radius_x * raw[..., 2]
-    y = centers[..., 1] + radius_y * raw[..., 3]
+    height, width = size
+    x = centers[..., 0] - width // 2 + radius_x * raw[..., 2]
+    y = centers[..., 1] - height // 2 + radius_y * raw[..., 3]
     a, b = scale_x.square(), scale_y.square()
     # |r| < 2 keeps the window an ellipse
     c = 1.5 * raw[..., 4].tanh() * scale_x * scale_y
@@ -65,11 +68,14 @@ def cell_kernels(raw: Tensor, centers: Tensor, sides: Tensor | float, size: tupl
     """
     height, width = size
     at = torch.stack([centers[..., 0] * width, centers[..., 1] * height], dim=-1) - 0.5
-    return positional_kernels(raw, at, (radius * width * sides, radius * height * sides))
+    return positional_kernels(raw, at, (radius * width * sides, radius * height * sides), size)
 
 
 def positional_features(votes: Tensor) -> Tensor:
     """1, x, y, x^2, y^2 and xy of where the pixels' votes fall.
+
+    X and y count from the middle of the map: squares of the distance to it are a quarter of those
+    from a corner at most, and small windows, which are differences of such squares, the more exact.
 
     Args:
         votes: Shift of each pixel, x and y in cells, (B, 2, h, w).
@@ -79,6 +85,6 @@ def positional_features(votes: Tensor) -> Tensor:
     """
     votes = votes.float()
     height, width = votes.shape[-2:]
-    x = votes[:, 0] + torch.arange(width, device=votes.device)
-    y = votes[:, 1] + torch.arange(height, device=votes.device)[:, None]
+    x = votes[:, 0] + (torch.arange(width, device=votes.device) - width // 2)
+    y = votes[:, 1] + (torch.arange(height, device=votes.device) - height // 2)[:, None]
     return torch.stack([torch.ones_like(x), x, y, x * x, y * y, x * y], dim=1)

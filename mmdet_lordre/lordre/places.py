@@ -128,7 +128,8 @@ class PlaceBranch(BaseModule):
         centers = torch.stack([cells % width, cells // width], dim=-1)
         # squares of coordinates have more digits than half precision
         with without_autocast(features):
-            windows = positional_kernels(raw[..., self.kernel_dim:], centers, radius)
+            windows = positional_kernels(raw[..., self.kernel_dim:], centers, radius,
+                                         features.shape[-2:])
         return torch.cat([raw[..., :self.kernel_dim], windows], dim=-1)
 
     def bases(self, mask_features: Tensor) -> Tensor:

@@ -259,4 +259,7 @@ def test_points_that_are_all_pixels_give_the_same_losses(features, upsample):
         losses = head.loss(features, [sample(4), sample(2, seed=1)])
         sum(v for k, v in losses.items() if 'loss' in k).backward()
         found.append((losses, {k: p.grad for k, p in head.named_parameters()}))
-    torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=3e-4)
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-3, atol=3e-4)
+    for name, grad in found[0][1].items():
+        # sums in another order: their rounding is that of their largest parts
+        assert (grad - found[1][1][name]).abs().max() <= 2e-5 * grad.abs().max(), name

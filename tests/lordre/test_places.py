@@ -41,7 +41,7 @@ def test_values_at_places():
 
 def test_a_window_by_hand():
     """Raw zeros: minus the squared distance in units of the radius."""
-    window = positional_kernels(torch.zeros(1, 1, 6), torch.tensor([[[3, 1]]]), radius=2.0)
+    window = positional_kernels(torch.zeros(1, 1, 6), torch.tensor([[[3, 1]]]), 2.0, (4, 6))
     maps = (window @ positional_features(torch.zeros(1, 2, 4, 6)).flatten(2)).view(4, 6)
     for y in range(4):
         for x in range(6):
@@ -52,7 +52,7 @@ def test_windows_are_what_they_say():
     g = torch.Generator().manual_seed(0)
     raw, votes = torch.randn(2, 3, 6, generator=g), torch.randn(2, 2, 5, 7, generator=g)
     centers = torch.randint(0, 5, (2, 3, 2), generator=g)
-    maps = positional_kernels(raw, centers, 1.5) @ positional_features(votes).flatten(2)
+    maps = positional_kernels(raw, centers, 1.5, (5, 7)) @ positional_features(votes).flatten(2)
     y, x = torch.meshgrid(torch.arange(5.), torch.arange(7.), indexing='ij')
     for b in range(2):
         for n in range(3):
@@ -63,17 +63,19 @@ def test_windows_are_what_they_say():
             assert torch.allclose(maps[b, n].view(5, 7), plain, rtol=1e-4, atol=1e-3)
 
 
-def test_a_window_far_from_the_origin_is_exact():
-    """At 200 cells squares cancel; the window of the smallest size still has its form."""
+@pytest.mark.parametrize('corner', [14, 370])
+def test_a_window_far_from_the_middle_is_exact(corner):
+    """Squares of coordinates cancel; the window of the smallest size still has its form."""
     raw = torch.zeros(1, 1, 6)
     raw[..., :2] = -3
-    features = positional_features(torch.zeros(1, 2, 200, 240))
-    maps = positional_kernels(raw, torch.tensor([[[230, 190]]]), 2.0) @ features.flatten(2)
-    maps = maps.view(200, 240)
-    scale = math.exp(6) / 4
-    assert maps[190, 230] == pytest.approx(0, abs=2)
-    assert maps[190, 231] == pytest.approx(-scale, abs=2)
-    assert maps[188, 230] == pytest.approx(-4 * scale, abs=2)
+    size = 384, 384
+    features = positional_features(torch.zeros(1, 2, *size))
+    maps = positional_kernels(raw, torch.tensor([[[corner, corner]]]), 2.0, size) \
+        @ features.flatten(2)
+    near = slice(corner - 8, corner + 9)
+    squares = torch.arange(-8, 9)**2
+    exact = -(squares[:, None] + squares) * math.exp(6) / 4
+    torch.testing.assert_close(maps.view(size)[near, near], exact, rtol=0, atol=1)
 
 
 def cover(*boxes, size=(8, 8)):

@@ -77,7 +77,7 @@ def test_half_precision_draws_the_same_windows():
 
 
 def test_a_window_with_two_radii_by_hand():
-    window = positional_kernels(torch.zeros(1, 1, 6), torch.tensor([[[3, 1]]]), (2.0, 1.0))
+    window = positional_kernels(torch.zeros(1, 1, 6), torch.tensor([[[3, 1]]]), (2.0, 1.0), (4, 6))
     maps = (window @ positional_features(torch.zeros(1, 2, 4, 6)).flatten(2)).view(4, 6)
     assert maps[1, 3] == 0 and maps[1, 5] == -1 and maps[3, 3] == -4 and maps[0, 1] == -2
 
