@@ -37,6 +37,6 @@ def rank(objects: Objects, fits: dict[str, Fit], ceilings: dict[str, Ceiling],
             family, len(objects.classes), one.longer, one.shown * one.batch_size * one.steps,
             colored, one.sides[1])
         found.append(Choice(family, ceiling * part, (
-            f'{FAMILIES[family]}: AP {ceiling * part:.2f} is expected, as {part:.2f} of its '
-            f'ceiling of {ceiling:.2f} is learned in the time')))
+            f'{FAMILIES[family]}: its ceiling is {ceiling:.2f}, and {part:.2f} of that is thought '
+            f'to be learned in the time ({ceiling * part:.2f}: to compare heads by, no forecast)')))
     return sorted(found, key=lambda choice: (choice.expected, choice.family), reverse=True)

@@ -136,8 +136,9 @@ def test_what_decided_is_said(data):
         (choice.expected for choice in plan.choices), reverse=True)
     for choice, title in zip(plan.choices, ('recommended', 'runner-up')):
         ap = plan.ceilings[choice.family].ap
-        assert (f'{title:<13}{FAMILIES[choice.family]}: AP {choice.expected:.2f} is expected, as '
-                f'{choice.expected / ap:.2f} of its ceiling of {ap:.2f} is learned in the time'
+        assert (f'{title:<13}{FAMILIES[choice.family]}: its ceiling is {ap:.2f}, and '
+                f'{choice.expected / ap:.2f} of that is thought to be learned in the time '
+                f'({choice.expected:.2f}: '
                 ) in describe(plan).splitlines()
 
 
