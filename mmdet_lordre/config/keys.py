@@ -16,7 +16,8 @@ from mmdet import registry as mmdet_registry
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.models.detectors.single_stage_instance_seg import SingleStageInstanceSegmentor
 from mmengine.config import Config
-from mmengine.model import BaseModule
+from mmengine.hooks import CheckpointHook, EMAHook
+from mmengine.model import BaseAveragedModel, BaseModule
 from mmengine.optim import OptimWrapper
 from mmengine.registry import Registry
 from mmengine.runner import LogProcessor, Runner
@@ -45,8 +46,14 @@ _REGISTERED = re.compile(
     r'\w+_evaluator(\.\d+)?|.*pipeline\.\d+')
 #: Those of them where nothing fills in a type that is left out.
 _TYPED = re.compile(r'model|model\.(backbone|neck|\w+_head)|optim_wrapper\.optimizer|'
-                    r'param_scheduler\.\d+|custom_hooks\.\d+|\w+_dataloader\.sampler|'
-                    r'.*pipeline\.\d+')
+                    r'param_scheduler\.\d+|(default|custom)_hooks\.\w+|'
+                    r'\w+_dataloader\.sampler|.*pipeline\.\d+')
+#: Those whose classes are built when the work folder is there, and get no other arguments.
+_STRICT = re.compile(r'optim_wrapper\.optimizer|(default|custom)_hooks\.\w+')
+#: Of what may stand there, what no list of arguments names.
+_UNSAID = {'type', '_scope_', '_delete_', 'init_cfg', 'params'}
+#: What mmengine calls its own hooks.
+_HOOKS = 'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'
 #: Those that are given all that their class needs by the config.
 _WHOLE = re.compile(r'model|model\.(backbone|neck|mask_head|bbox_head)')
 #: Arguments that a builder adds or takes out, by the registry's name.
@@ -144,7 +151,10 @@ def _check_node(node, place, name):
     kind = node.get('type')
     if kind is None and ('type' in node or _TYPED.fullmatch(place)):
         if _REGISTERED.fullmatch(place):
-            raise UserError(f'{name}: {place} has no type: set {place}.type to the name of a class')
+            near = place.startswith('default_hooks.') and _nearest(place.split('.')[1], _HOOKS, 0.7)
+            raise UserError(f'{name}: {place} has no type: ' + (
+                f'did you mean default_hooks.{near}?' if near else
+                f'set {place}.type to the name of a class'))
     elif kind is not None and not isinstance(kind, str) and not callable(kind):
         raise UserError(f'{name}: {place}.type must be a name, not {kind!r}')
     if isinstance(kind, str) and not _untyped(place) and _is_known_scope(kind) \
@@ -163,11 +173,11 @@ def _check_node(node, place, name):
     allowed = _allowed(node, place)
     for key in () if allowed is None else set(node) - allowed:
         near = _nearest(key, allowed, 0.82)
-        if near or place in _CONTAINERS:
+        if near or place in _CONTAINERS or _STRICT.fullmatch(place):
             what = kind if isinstance(kind, str) else getattr(kind, '__name__', place)
             raise UserError(f'{name}: {place}.{key}: {what} has no such argument'
                             + (f': did you mean {near!r}?' if near else
-                               f'; it takes {", ".join(sorted(allowed - {"type"}))}'))
+                               f'; it takes {", ".join(sorted(allowed - _UNSAID))}'))
 
 
 def _check_defaults(node, place, name):
@@ -252,6 +262,12 @@ def _arguments(cls) -> set[str] | None:
         except (ValueError, TypeError):
             return None
         names |= {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+        if part is CheckpointHook:  # the rest goes to Runner.save_checkpoint
+            return names - {'self'} | {'meta'}
+        if part is EMAHook:
+            averaged = (one for registry in _registries() for one in registry.module_dict.values()
+                        if inspect.isclass(one) and issubclass(one, BaseAveragedModel))
+            return names.union(*(_arguments(one) or () for one in averaged)) - {'self', 'model'}
         ends = ends or all(p.kind is not p.VAR_KEYWORD for p in parameters)
     return names - {'self'} | {'init_cfg'} if ends else None
 

@@ -1,5 +1,6 @@
 """Values of another kind than a class takes, and types with a scope."""
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -81,3 +82,26 @@ def test_types_with_a_scope(kind, key, said):
 def test_scopes_of_packages_to_come():
     """What custom_imports brings later is not known yet."""
     check_keys(Config(dict(visualizer=dict(type='mmpretrain.Whatever', any_key=1))), 'mine')
+
+
+@pytest.mark.parametrize('keys, said', [
+    (dict(default_hooks=dict(checkpoint=dict(type='CheckpointHook', intervall=5))),
+     "hooks.checkpoint.intervall: CheckpointHook has no such argument: did you mean 'interval'?"),
+    (dict(default_hooks=dict(checkpiont=dict(interval=5))),
+     'default_hooks.checkpiont has no type: did you mean default_hooks.checkpoint?'),
+    (dict(default_hooks=dict(mine=dict(interval=5))),
+     'set default_hooks.mine.type to the name of a class'),
+    (dict(optim_wrapper=dict(optimizer=dict(type='AdamW', learning_rate=1))),
+     'optimizer.learning_rate: AdamW has no such argument; it takes'),
+    (dict(custom_hooks=[dict(type='EMAHook', momentun=0.1)]),
+     "custom_hooks.0.momentun: EMAHook has no such argument: did you mean 'momentum'?")])
+def test_what_hooks_and_optimizers_do_not_take(keys, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        check_keys(Config(keys), 'mine')
+
+
+def test_what_hooks_hand_on_is_taken():
+    check_keys(Config(dict(
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', meta=dict(a=1)), timer=None),
+        custom_hooks=[dict(type='EMAHook', ema_type='ExpMomentumEMA', gamma=3, priority=49)])),
+        'mine')
