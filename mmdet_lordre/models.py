@@ -2,6 +2,7 @@
 import difflib
 import functools
 import os
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from .devices import demand_device
 from .errors import UserError
 from .model_index import config_of, model_index
 from .registry import BUILDING
+from .text import listed, plural, quoted
 
 
 class Opened(NamedTuple):
@@ -170,8 +172,20 @@ def build_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None =
     _, palette = classes_in(weights, path)
     for dataset in split_datasets(cfg, 'test'):
         palette = palette or (dataset.get('metainfo') or {}).get('palette')
+    for line in _doubts(fit.unexpected, class_names_of(cfg) or ()):
+        print(f'warning: {path}: {line}', file=sys.stderr)
     built.dataset_meta = dict(classes=class_names_of(cfg), palette=palette)
     built.cfg, built.checkpoint = cfg, path
     device = device or get_device()
     check_deformable_ops(built, device)
     return built.to(device).eval()
+
+
+def _doubts(unexpected, classes):
+    """What of a checkpoint that fits may yet be a mistake."""
+    if unexpected:
+        yield (f'the model has no place for {plural(len(unexpected), "tensor")} of it '
+               f'({listed((name for name, _ in unexpected), 3)}): was it trained with this config?')
+    twice = next((name for name in classes if classes.count(name) > 1), None)
+    if twice is not None:
+        yield f'{classes.count(twice)} of its classes are called {quoted(twice)}: results mix them'

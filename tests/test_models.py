@@ -104,3 +104,19 @@ def test_what_is_missing_is_said(copy):
     (copy / 'm.onnx').write_bytes(b'x')
     with pytest.raises(UserError, match='is an ONNX file'):
         build_model(copy / 'm.onnx')
+
+
+def test_what_may_be_a_mistake_in_a_checkpoint(copy, capsys):
+    checkpoint = torch.load(copy / 'iter_3.pth', weights_only=True)
+    checkpoint['state_dict']['mask_head.another'] = torch.zeros(3)
+    checkpoint['meta']['dataset_meta']['classes'] = ['cell'] * len(NAMES)
+    torch.save(checkpoint, copy / 'iter_3.pth')
+    build_model(copy / 'iter_3.pth', device='cpu')
+    extra, twice = capsys.readouterr().err.splitlines()[-2:]
+    assert 'iter_3.pth: the model has no place for 1 tensor of it (mask_head.another)' in extra
+    assert f"{len(NAMES)} of its classes are called 'cell'" in twice
+
+
+def test_nothing_is_said_of_a_good_checkpoint(copy, capsys):
+    build_model(copy / 'iter_3.pth', device='cpu')
+    assert 'warning' not in capsys.readouterr().err

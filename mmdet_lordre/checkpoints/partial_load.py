@@ -55,8 +55,16 @@ class StateDictMatch:
             checkpoint: Its name, for the message.
 
         Raises:
-            UserError: Naming the first tensor with NaN or infinite values.
+            UserError: Naming the first tensor with NaN or infinite values, or the first with
+                negative variances, whose roots are NaN.
         """
+        odd = [name for name, value in self.state.items()
+               if name.endswith('running_var') and (value < 0).any()]
+        if odd:
+            raise UserError(f'{checkpoint}: {plural(len(odd), "tensor")} of {self.total} '
+                            f'{agree(len(odd), "has", "have")} negative variances '
+                            f'({listed(odd, 1)}), with which the network gives NaN: the file is '
+                            'damaged; take another checkpoint')
         bad = [name for name, value in self.state.items()
                if value.is_floating_point() and not value.isfinite().all()]
         if bad:

@@ -76,3 +76,11 @@ def test_weights_that_are_no_numbers():
 def test_weights_of_another_kind():
     with pytest.raises(UserError, match=r'x\.pth has no state_dict: its weights are a NoneType'):
         state_dict_of(dict(state_dict=None), 'x.pth')
+
+
+def test_negative_variances():
+    norm = torch.nn.BatchNorm2d(2)
+    state = norm.state_dict()
+    state['running_var'] = torch.tensor([1., -1.])
+    with pytest.raises(UserError, match=r'1 tensor of 5 has negative variances \(running_var\)'):
+        match_state_dict(norm, state).demand_finite('x.pth')

@@ -138,7 +138,7 @@ def test_what_decided_is_said(data):
         ap = plan.ceilings[choice.family].ap
         assert (f'{title:<13}{FAMILIES[choice.family]}: its ceiling is {ap:.2f}, and '
                 f'{choice.expected / ap:.2f} of that is thought to be learned in the time '
-                f'({choice.expected:.2f}: '
+                f'({choice.expected:.2f}: to compare heads by, no forecast)'
                 ) in describe(plan).splitlines()
 
 
