@@ -1,4 +1,6 @@
 """COCO annotation files: read once, their classes, their images, and cleaned copies."""
+import codecs
+import difflib
 import functools
 import gc
 import gzip
@@ -19,6 +21,8 @@ from .file_names import base_names, leads_out
 
 #: Key of a converted file that holds the path of what it was converted from.
 SOURCE = 'converted_from'
+#: The lists of a COCO file.
+_LISTS = ('images', 'categories', 'annotations')
 #: Entries that are written at once.
 _PIECE = 10_000
 
@@ -67,11 +71,21 @@ def _parse(path: str, changed: int, size: int) -> dict:
         data = {key: value for key, value in data.items() if key != 'annotations'}
     for key in ('images', 'categories'):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
-            raise UserError(f'{path} is not a COCO annotation file: it has no list "{key}"')
+            raise UserError(f'{path} is not a COCO annotation file: it has no list "{key}"'
+                            + (_but(data, key) if isinstance(data, dict) else ''))
+    if 'annotations' not in data and (but := _but(data, 'annotations')):
+        raise UserError(f'{path} has no list "annotations"{but}')
     check_structure(data, path)
     if not data['images']:
         raise UserError(f'{path} lists no images: nothing to learn from or to test on')
     return data
+
+
+def _but(data, key):
+    """The key that is there in place of another, as the end of a sentence."""
+    near = [name for name in data if name not in _LISTS
+            and difflib.get_close_matches(name.lower(), [key], cutoff=0.85)]
+    return f', but "{printable(near[0], 40)}": rename that' if near else ''
 
 
 @functools.lru_cache(maxsize=2)
@@ -80,17 +94,51 @@ def _load(path: str, _changed: int, _size: int) -> Any:
     gc.disable()  # nothing is garbage yet, and there are millions of objects to look at
     try:
         if path.lower().endswith('.gz'):
-            return json.loads(_unpacked(path).decode('utf-8-sig'))
-        with open(path, encoding='utf-8-sig') as file:
-            return json.load(file)
+            text = _unpacked(path).decode('utf-8-sig')
+        else:
+            with open(path, encoding='utf-8-sig') as file:
+                text = file.read()
+        data = json.loads(text)
+        _refuse_lists_twice(text, path)
+        return data
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f'{path} cannot be read: '
                         f'{getattr(error, "strerror", None) or error}') from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f'{path} is not JSON: {error}') from error
+        raise UserError(f'{path} {_not_json(error)}') from error
     finally:
         if collecting:
             gc.enable()
+
+
+def _refuse_lists_twice(text, path):
+    """JSON takes the last of two lists of one name, without a word."""
+    # to count words takes a fiftieth of the time of reading; to look at keys, as much again
+    if all(text.count(f'"{name}"') < 2 for name in _LISTS):
+        return
+    keys = []
+
+    def look(pairs):  # the outermost dictionary ends last
+        keys[:] = [key for key, _ in pairs]
+    json.loads(text, object_pairs_hook=look)
+    twice = next((name for name in _LISTS if keys.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f'{path} has two lists "{twice}", of which only the last would be read: '
+                        'make them one')
+
+
+def _not_json(error):
+    if isinstance(error, UnicodeDecodeError):
+        marks = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+        if error.object[:2] in marks:
+            return 'is not JSON in UTF-8, but in UTF-16: save it again in UTF-8'
+        return f'is not JSON in UTF-8 ({error.reason} at byte {error.start}): save it again'
+    if isinstance(error, RecursionError):
+        return 'is not JSON of annotations: it is nested too deeply; export them again'
+    if getattr(error, 'msg', '') == 'Extra data':
+        return (f'is not JSON: a second value begins in line {error.lineno} (JSON Lines, or two '
+                'files in one?): make it one dictionary')
+    return f'is not JSON: {error}'
 
 
 def _unpacked(path):

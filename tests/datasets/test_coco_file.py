@@ -23,6 +23,12 @@ def ann(tmp_path):
     return make_coco(tmp_path, count=4)
 
 
+def test_names_of_lists_in_other_places(tmp_path):
+    path = tmp_path / 'a.json'
+    path.write_text('{"images": [{"images": 1, "images": 2}], "categories": [{"name": "images"}]}')
+    assert read_annotations(path)['images'] == [dict(images=2)]
+
+
 def test_a_byte_order_mark(ann, tmp_path):
     path = tmp_path / 'bom.json'
     path.write_text(Path(ann).read_text(), encoding='utf-8-sig')
@@ -31,9 +37,14 @@ def test_a_byte_order_mark(ann, tmp_path):
 
 
 @pytest.mark.parametrize('content, said', [
-    (b'', 'not JSON'), (b'{"images": [', 'not JSON'), (b'\xff\xfe{', 'not JSON'),
-    (b'[' * 100_000, 'not JSON'), (b'[]', 'no list "images"'), (b'5', 'no list "images"'),
-    (b'{"images": []}', 'no list "categories"'),
+    (b'', 'not JSON'), (b'{"images": [', 'not JSON'), ('{}'.encode('utf-16'), 'but in UTF-16'),
+    (b'"\xe4"', 'not JSON in UTF-8'), (b'[' * 100_000, 'nested too deeply'),
+    (b'{"id": 1}\n{"id": 2}', 'a second value begins in line 2'),
+    (b'[]', 'no list "images"'), (b'5', 'no list "images"'),
+    (b'{"images": []}', 'no list "categories"$'),
+    (b'{"images": [], "Categories": []}', 'no list "categories", but "Categories": rename that'),
+    (b'{"images": [1], "categories": [1], "annotation": []}', 'no list "annotations", but "annot'),
+    (b'{"images": [], "images": [{"a": {}}], "categories": []}', 'has two lists "images", of'),
     (b'{"images": [], "categories": []}', 'lists no images')])
 def test_no_annotation_file(tmp_path, content, said):
     path = tmp_path / 'a.json'
