@@ -16,6 +16,7 @@ from ..datasets.coco_file import (
     source_of,
     write_annotations,
 )
+from ..datasets.file_names import plain_name
 from ..datasets.image_rules import image_file_problems, listed_image_problems
 from ..datasets.pages import several_pages
 from ..datasets.repairs import Repairs, describe, names_alike
@@ -197,7 +198,7 @@ class _FileCheck:
         elif 'annotations' in data and not usable().count:
             self.warn(f'{printable(self.ann_file)}: none of its {len(data["annotations"])} '
                       'annotations can be used for evaluation: no metric will have a value')
-        names = Counter(image.get('file_name') for image in data['images'])
+        names = Counter(plain_name(image.get('file_name')) for image in data['images'])
         twice = [name for name, count in names.items() if count > 1]
         if twice and self.split == 'train':
             self.warn(f'{printable(self.ann_file)}: {plural(len(twice), "file")} '

@@ -26,6 +26,7 @@ KINDS = {
     'bad area': (STOP, 'training stops; left out with --skip-bad'),
     'no mask': (STOP, 'training stops; left out with --skip-bad'),
     'bad polygon': (STOP, 'training stops; left out with --skip-bad'),
+    'bad crowd flag': (STOP, 'training stops; left out with --skip-bad'),
     'bad run lengths': (STOP, 'training stops; left out with --skip-bad'),
     'outside': (LEFT_OUT, 'left out: its box does not touch the image'),
     'empty': (LEFT_OUT, 'left out: a box of less than 1 px, or area 0'),
@@ -90,7 +91,8 @@ class Problem:
         return KINDS[self.kind][0]
 
     def __str__(self) -> str:
-        return printable(f'{self.where}: {self.what}', 400)
+        named = self.what.startswith(self.where)
+        return printable(self.what if named else f'{self.where}: {self.what}', 400)
 
 
 def check_structure(data: dict, path: str) -> None:
@@ -112,7 +114,7 @@ def check_structure(data: dict, path: str) -> None:
                 raise UserError(f'{path}: "{key}" has an entry that is no dictionary: number '
                                 f'{index}, {quoted(entry, 40)}')
             for name in ('id', 'image_id', 'category_id'):
-                if not isinstance(entry.get(name), (int, str, float, type(None))):
+                if type(entry.get(name)) not in (int, str, float, type(None)):
                     raise UserError(f'{path}: {name} of number {index} in "{key}" is no number: '
                                     f'{quoted(entry[name], 40)}')
 
@@ -162,6 +164,8 @@ def _identity(annotation, image, categories):
     if annotation.get('category_id') not in categories:
         return ('unknown category',
                 f'its category_id {quoted(annotation.get("category_id"))} is not in "categories"')
+    if annotation.get('iscrowd') not in (0, 1, None):
+        return 'bad crowd flag', f'its iscrowd is {quoted(annotation["iscrowd"])}, neither 0 nor 1'
     return None
 
 

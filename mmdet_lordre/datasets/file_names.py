@@ -56,6 +56,11 @@ class Listing:
         return self._places[place].get(base)
 
 
+def plain_name(name: object) -> object:
+    """A name without detours (``./a.jpg``, ``x//a.jpg``); what is no text is left as it is."""
+    return os.path.normpath(name) if isinstance(name, str) else name
+
+
 def composed(name: str) -> str:
     """A name in the form in which a letter and its accent are one; Macs store them apart."""
     return name if name.isascii() else unicodedata.normalize('NFC', name)

@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..files import is_circle
 from ..text import printable, quoted
 from .annotation_rules import CROWDED, MOST_PIXELS, SMALLEST_SIDE, Problem, size_problem
-from .file_names import Listing, path_inside
+from .file_names import Listing, path_inside, plain_name
 from .pages import first_alone, page_count
 
 _ORIENTATION = 0x0112
@@ -59,7 +59,7 @@ def listed_image_problems(data: dict, training: bool = True,
             yield Problem('image too small', where, f'{where} has a side of {side} px', index, True)
         if not thorough:
             continue
-        name = image.get('file_name')
+        name = plain_name(image.get('file_name'))
         if name in names:
             yield Problem('file named twice', where, 'another entry has this file', index, True)
         names.add(name)

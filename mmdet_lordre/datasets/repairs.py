@@ -150,8 +150,7 @@ class Repairs:
                 continue
             number = plain_id(flag)
             if number not in (None, '', 0, 1):
-                raise UserError(f'{self.path}: iscrowd of annotation {annotation["id"]} is '
-                                f'{quoted(flag)}: it must be 0 or 1')
+                continue  # the rules name it
             annotation['iscrowd'] = int(number or 0)
             flags += 1
         self.note(sizes, 'images: {} read as '

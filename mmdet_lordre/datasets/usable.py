@@ -133,7 +133,7 @@ def usable_annotations(data: dict, problems: list[Problem],
     by_class = dict.fromkeys((name for name in names.values() if name in wanted), 0)
     for index, annotation in enumerate(annotations):
         name = names.get(annotation.get('category_id'))
-        if annotation.get('iscrowd'):
+        if annotation.get('iscrowd') and bad.get(index) != 'bad crowd flag':
             reasons['crowd'] += 1
         elif index in bad:
             reasons[bad[index]] += 1

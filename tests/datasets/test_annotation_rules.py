@@ -80,6 +80,8 @@ NAN, INF = math.nan, math.inf
      'crosses itself'),
     (dict(segmentation=[[5, 5, 19, 5, 19, 9, 5, 9]]), 'mask outside box', '10 px out of its box'),
     (dict(segmentation=[[3, 3, 9, 3, 9, 5, 3, 5]]), 'box beyond mask', '7x7 px, its mask 6x2'),
+    (dict(iscrowd=2), 'bad crowd flag', 'its iscrowd is 2, neither 0 nor 1'),
+    (dict(iscrowd='yes'), 'bad crowd flag', "its iscrowd is 'yes'"),
     (dict(iscrowd=1), 'crowd', 'crowd region')])
 def test_each_kind(data, change, kind, said):
     first = data['annotations'][0]
@@ -118,7 +120,8 @@ def test_self_crossing():
 
 def test_images_in_the_list(data):
     data['images'].append(dict(data['images'][0], file_name='other.png'))
-    data['images'].append(dict(data['images'][0], id=7))
+    data['images'].append(dict(data['images'][0], id=7,
+                               file_name=f'./{data["images"][0]["file_name"]}'))
     kinds = [(p.index, p.kind) for p in listed_image_problems(data, thorough=True)]
     assert (1, 'image without instances') in kinds
     assert [kind for index, kind in kinds if index > 3] == [
