@@ -44,10 +44,11 @@ def check_pipelines(cfg: Config) -> None:
     head = cfg.model.get(key)
     head = type_name(head) if isinstance(head, dict) else ''
     if not any(loads_masks(step) for step in dicts_in(loader)):
-        loading = [step for step in dicts_in(loader) if type_name(step) == 'LoadAnnotations']
+        loading = [name for name in map(type_name, dicts_in(loader))
+                   if name in ('LoadAnnotations', 'LoadLazyAnnotations')]
         if head in _HEADS and loading:
             raise UserError(f'train_dataloader: {head} learns masks, and the pipeline loads none: '
-                            'set with_mask=True of its LoadAnnotations')
+                            f'set with_mask=True of its {loading[0]}')
         return
     _check_targets(list(_steps(loader.get('dataset'))), head, key,
                    bool(cfg.model[key].get('holes')) if head else False)

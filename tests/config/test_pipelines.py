@@ -75,6 +75,10 @@ def test_heads_of_masks_need_masks():
                                         'set with_mask=True'):
         check_pipelines(of_head('AggMaskHead', load_masks=False))
     check_pipelines(of_head('RetinaHead', load_masks=False))
+    lazy = of_head('LordreHead', load_masks=False)
+    lazy.train_dataloader.dataset.dataset.pipeline[1].type = 'LoadLazyAnnotations'
+    with pytest.raises(UserError, match='set with_mask=True of its LoadLazyAnnotations'):
+        check_pipelines(lazy)
 
 
 def test_what_has_no_masks_may_have_them():
