@@ -18,7 +18,7 @@ from ..config.pipelines import check_pipelines
 from ..config.reading import load_config, type_name
 from ..config.schedule import schedule_warnings
 from ..config.together import check_together
-from ..config.unread import unread_train_cfg
+from ..config.unread import unread_train_cfg, unread_variables
 from ..config.values import MISSING, value_at
 from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
@@ -141,7 +141,8 @@ def main(argv: list[str] | None = None) -> ToolRunner:
 def _warn(cfg, args):
     """Say what cannot work; what cannot even be built is the config's doing."""
     try:
-        lines = unread_train_cfg(cfg.model) + schedule_warnings(cfg) + warnings_of(cfg)
+        lines = unread_train_cfg(cfg.model) + unread_variables(cfg)
+        lines += schedule_warnings(cfg) + warnings_of(cfg)
         lines += filter(None, [slow_precision(cfg)])
     except (UserError, OSError):
         raise

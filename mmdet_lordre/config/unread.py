@@ -1,5 +1,10 @@
 """Settings that a config may hold, and that nothing reads."""
+import ast
+
 from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from .keys import known_keys, nodes_of
 
 _HEADS = ('mask_head', 'bbox_head')
 #: Packages whose detectors do nothing with them but to hand them to the head.
@@ -26,6 +31,41 @@ def unread_train_cfg(model: dict) -> list[str]:
         lines += [f'{place} ({", ".join(map(str, value))}) changes nothing: {_name(head["type"])} '
                   'reads none of it, its own arguments say what is learned where'
                   for place, value in found.items() if value]
+    return lines
+
+
+def unread_variables(cfg: Config) -> list[str]:
+    """A line for each variable that a config sets over one of its ``_base_``, to no effect.
+
+    ``max_iters = 9000`` changes no ``train_cfg`` of a base, which was read before. Variables that
+    the config uses itself are left alone, and so are all where modules of others may read them.
+
+    Args:
+        cfg: With the name of its file.
+    """
+    path = str(cfg.filename or '')
+    if not path.endswith('.py') or cfg.get('custom_imports'):
+        return []
+    try:
+        with open(path, encoding='utf-8') as file:
+            tree = ast.parse(file.read())
+    except (OSError, ValueError, SyntaxError):
+        return []
+    names = [target.id for line in tree.body if isinstance(line, ast.Assign)
+             for target in line.targets if isinstance(target, ast.Name)]
+    if '_base_' not in names:
+        return []
+    read = {node.id for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    known = known_keys()
+    lines = []
+    for name in dict.fromkeys(names):
+        if name in read or name in known or name.startswith('_'):
+            continue
+        taker = next((f'{place}.{name}' for top in sorted(known & set(cfg))
+                      for place, node in nodes_of(cfg[top], top) if name in node), None)
+        lines.append(f'{path}: {name} changes nothing: its _base_ is read before, with a value of '
+                     'its own; set the keys that take it' + (f', such as {taker}' if taker else ''))
     return lines
 
 

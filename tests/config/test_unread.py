@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdet_lordre.config.reading import load_config
-from mmdet_lordre.config.unread import unread_train_cfg
+from mmdet_lordre.config.unread import unread_train_cfg, unread_variables
 from mmdet_lordre.polarmask import PolarMask, PolarMaskHead
 
 #: As mmdet's configs of one stage have it.
@@ -51,6 +51,25 @@ def test_published_configs_have_none():
     for path in CONFIGS[::25]:
         cfg = load_config(path)
         assert unread_train_cfg(cfg.model) == [], path
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_published_configs_use_their_variables(path):
+    assert unread_variables(Config(filename=path)) == []
+
+
+def test_a_variable_that_changes_nothing(tmp_path):
+    path = tmp_path / 'a.py'
+    path.write_text("_base_ = 'b.py'\nmax_iters = 9\nscale = 3\nwork_dir = 'w'\n_own = 1\n"
+                    'test_cfg = dict(x=scale)\n')
+    cfg = Config(dict(train_cfg=dict(max_iters=4)), filename=str(path))
+    line, = unread_variables(cfg)
+    assert line.startswith(f'{path}: max_iters changes nothing: ') and \
+        line.endswith('set the keys that take it, such as train_cfg.max_iters')
+    cfg.custom_imports = dict(imports=['mine'])
+    assert unread_variables(cfg) == []
+    path.write_text(path.read_text().replace('_base_', '_others_'))  # it may be a base itself
+    assert unread_variables(Config(filename=str(path))) == []
 
 
 def test_what_is_said_is_so():
