@@ -101,3 +101,7 @@ def _version():
     import re
     with open(importlib.util.find_spec('mmdet_lordre').origin, encoding='utf8') as file:
         return re.search(r"^__version__ = '(.+)'$", file.read(), re.MULTILINE)[1]
+
+
+if __name__ == '__main__':
+    console()

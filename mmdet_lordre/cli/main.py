@@ -124,3 +124,8 @@ def run(name: str, argv: list[str] | None = None) -> Any:
     secure()
     with program() if argv is None else nullcontext():
         return one_line_errors(command)(argv)
+
+
+if __name__ == '__main__':
+    sys.exit('error: this module is no program: run lordre COMMAND ..., or python -m '
+             'mmdet_lordre_command COMMAND ...')

@@ -1,13 +1,17 @@
 """``lordre`` before mmdet is loaded: what it says without, and Ctrl-C meanwhile."""
 import os
+import runpy
 import subprocess
 import sys
 
 import pytest
 
+import mmdet_lordre.cli.main  # noqa: F401 - as it is loaded where a command runs
+
 from .tiny import ROOT
 
 CONSOLE = 'import mmdet_lordre_command as command; command.console()'
+MODULE = 'import runpy; runpy.run_module("mmdet_lordre_command", run_name="__main__")'
 TOOL = f'import runpy; runpy.run_path({str(ROOT / "tools" / "check.py")!r}, run_name="__main__")'
 #: Whoever runs the tests may have it ignored.
 HEARD = 'import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n'
@@ -44,13 +48,20 @@ def package(tmp_path):
     return tmp_path
 
 
+@pytest.mark.parametrize('program', [CONSOLE, MODULE])
 @pytest.mark.parametrize('word, status', [('--help', 0), ('--version', 0), ('predcit', 2)])
-def test_nothing_is_loaded(word, status):
+def test_nothing_is_loaded(program, word, status):
     after = 'import sys, atexit; atexit.register(lambda: print(*sys.modules))\n'
-    ended, out, err = python(after + CONSOLE, word, cwd=ROOT)
+    ended, out, err = python(after + program, word, cwd=ROOT)
     assert ended == status and not {'torch', 'mmdet', 'numpy', 'mmdet_lordre'} & set(out.split())
     assert err.startswith("error: no such command: 'predcit' (did you mean predict?); choose from "
                           'plan, train, ') if status else not err
+
+
+def test_the_module_beneath_is_no_program():
+    with pytest.raises(SystemExit, match='python -m mmdet_lordre_command COMMAND'), \
+            pytest.warns(RuntimeWarning, match='found in sys.modules'):
+        runpy.run_module('mmdet_lordre.cli.main', run_name='__main__')
 
 
 @pytest.mark.linux
