@@ -19,6 +19,7 @@ from ..files import atomic_write, identity
 from ..models import build_model
 from ..prediction.pictures import IMAGE_ENDINGS, BrokenPictureError, passed_over
 from ..prediction.preparation import thin_is_broken
+from ..prediction.sixteen_bits import few_levels, has_16_bits
 from ..prediction.tiled_loops import TiledPredictor
 from ..text import plural, printable
 from ..visualization import PICTURE_MODES
@@ -96,6 +97,9 @@ def main(argv: list[str] | None = None) -> list[Path]:
         raise UserError(f'the image {skipped[0]}')
     for said in skipped:
         print(f'left out: {said}')
+    deep = next(filter(has_16_bits, map(str, paths)), None)
+    if deep and (line := few_levels(deep, model.cfg)):
+        print(f'warning: {line}')
     print(f'{plural(found, "instance")} of score {args.score_thr:g} or more; '
           f'{plural(len(written), "picture")} in {args.out}')
     return written

@@ -23,6 +23,7 @@ from .frames import Frames, demand_film, stoppable
 from .journal import RunFolder
 from .pictures import Picture
 from .settings import Settings
+from .sixteen_bits import few_levels, has_16_bits
 from .sources import Source
 from .thresholds import Thresholds
 from .tiles import open_stream
@@ -127,7 +128,7 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
                           lambda film: float(source.film(film).rate) / source.step)
     if counting is not None:
         results = counting.follow(results, folder.folder)
-    count, paged = _Count(), []
+    count, paged, deep = _Count(), [], None
     started = time.perf_counter()
     try:
         with _progress(len(source), share, quiet, source.moving) as (advance, say), \
@@ -142,6 +143,9 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
                     say(f'left out: {line}')
                 elif not source.moving and result.path and (pages := pages_of(result.path)) > 1:
                     paged.append(f'{result.path}: {first_alone(pages)}')
+                if deep is None and not source.moving and result.path \
+                        and has_16_bits(result.path):
+                    deep = result.path
                 count.add(result)
                 folder.add(result)
                 advance(todo.passed)
@@ -163,6 +167,8 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
                 counting.write(folder.folder)
     if paged:
         print(several_pages(paged))
+    if deep and (line := few_levels(deep, model.cfg)):
+        print(f'warning: {line}')
     if source.moving:
         for remark in source.remarks():
             print(remark)

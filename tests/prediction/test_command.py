@@ -1,6 +1,8 @@
 """``lordre predict`` as it is typed."""
 import json
 
+import cv2
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -21,13 +23,15 @@ def test_a_folder(work_folder, pictures, tmp_path, capsys):
     assert len(list((tmp_path / 'out' / 'pictures').iterdir())) == 5
 
 
-def test_pages_that_are_not_read_are_said(work_folder, pictures, tmp_path, capsys):
+def test_pages_and_bits_that_are_not_read_are_said(work_folder, pictures, tmp_path, capsys):
     (tmp_path / 'in').mkdir()
     with Image.open(pictures / 'val' / '00.png') as picture:
         picture.save(tmp_path / 'in' / 'a.tif', save_all=True, append_images=[picture])
         picture.save(tmp_path / 'in' / 'b.tif')
+    cv2.imwrite(f'{tmp_path}/in/c.png', np.full((48, 64), 900, np.uint16))
     predict([f'{tmp_path}/in', '--model', str(work_folder), '--out', f'{tmp_path}/out'])
     said = ' '.join(capsys.readouterr().out.split())
+    assert f'16 bits ({tmp_path}/in/c.png: values from 900 to 900)' in said
     assert (f'1 image with several pages or frames ({tmp_path}/in/a.tif: 2 pages or frames, only '
             'the first is read)') in said
 
