@@ -59,6 +59,16 @@ def test_there_and_back(source, tmp_path, target, scene, said, capsys):
     assert not list(tmp_path.glob('*.tmp'))
 
 
+@pytest.mark.parametrize('target', ['yolo', 'labelme', 'instance-png'])
+def test_names_do_not_grow(source, tmp_path, target, capsys):
+    files = []
+    for before, written in ((source, 'one'), (tmp_path / 'one', 'two')):
+        convert([str(before), str(tmp_path / written), '--to', target])
+        files.append({str(path.relative_to(tmp_path / written))
+                      for path in (tmp_path / written).rglob('*')})
+    assert files[0] == files[1] and 'images_' not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('target, scene', [('yolo', FILLED), ('instance-png', SCENE)])
 @pytest.mark.parametrize('folder', ['images', 'gt', 'labels/masks', 'x/images'])
 def test_folders_that_formats_have_names_for(tmp_path, target, scene, folder, capsys):

@@ -61,13 +61,15 @@ class Images:
             images of a COCO file, as training does.
         target: Where they are copied to; None to copy nothing.
         rename: Makes of a name the one to write, which no other name becomes.
+        name: Of the part, where its folders are written before the names.
     """
 
     def __init__(self, part: CocoData, target: str | None,
-                 rename: Callable[[str], str] = lambda name: name):
+                 rename: Callable[[str], str] = lambda name: name, name: str | None = None):
         data = part.data
         self.data, self.target, self.source = data, target, part.source
         self._rename = rename
+        self._begin = begin_of(data, name) if name else 0
         self._folder = Folder(part.folder)
         self._linked = part.format == COCO
         self._stems: dict[str, str] = {}
@@ -93,7 +95,7 @@ class Images:
                 raise UserError(f'{self.source}: {quoted(self._stems[stem])} and {quoted(name)} '
                                 'would have one file of annotations: rename one of the images')
             self._stems[stem] = name
-            new = self._rename(name)
+            new = self._rename(name[self._begin:])
             if self.target is not None:
                 path = self._folder.join(name)
                 if not (os.path.isfile(path) if self._linked else self._folder.is_file(name)):
@@ -102,6 +104,20 @@ class Images:
                 os.makedirs(os.path.dirname(copy), exist_ok=True)
                 shutil.copyfile(path, copy)
             yield new, image, self._objects.get(image['id'], [])
+
+
+def begin_of(data: dict, part: str) -> int:
+    """Characters at the beginning of all names that an earlier conversion put there.
+
+    Without them names do not grow each time that data are converted.
+
+    Args:
+        data: Annotations of a part.
+        part: Its name.
+    """
+    names = [image['file_name'].replace('\\', '/') for image in data['images']]
+    return next((len(begin) for begin in (f'images/{part}/', f'{part}/')
+                 if names and all(name.startswith(begin) for name in names)), 0)
 
 
 def objects_with_masks(annotations: list[dict], image: dict, lost: Counter

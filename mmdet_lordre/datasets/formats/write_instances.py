@@ -35,7 +35,7 @@ def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) ->
     for part, data in parts.items():
         names = {category['id']: folders[category['name']] for category in data.data['categories']}
         target = os.path.join(folder, 'images', part) if copy else None
-        for name, image, annotations in Images(data, target):
+        for name, image, annotations in Images(data, target, name=part):
             by_class: dict[int, list[dict]] = {}
             for annotation, encoded in objects_with_masks(annotations, image, lost):
                 by_class.setdefault(annotation['category_id'], []).append(encoded)

@@ -33,7 +33,7 @@ def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) ->
     for part, data in parts.items():
         place = os.path.join(folder, part)
         names = {category['id']: category['name'] for category in data.data['categories']}
-        for name, image, annotations in Images(data, place if copy else None):
+        for name, image, annotations in Images(data, place if copy else None, name=part):
             shapes = []
             objects = objects_with_masks(annotations, image, lost)
             for number, (annotation, encoded) in enumerate(objects, 1):

@@ -9,7 +9,7 @@ from pycocotools import mask as mask_api
 from ...masks.runs import filled_runs
 from ...text import printable
 from .coco_data import CocoData
-from .output import Images, objects_with_masks, parts_of, write_text
+from .output import Images, begin_of, objects_with_masks, parts_of, write_text
 from .run_lengths import outlines
 from .yolo_labels import renamed_line, written_name
 
@@ -28,14 +28,15 @@ def write(parts: dict[str, CocoData], folder: str, copy: bool, lost: Counter) ->
     """
     categories = next(iter(parts.values())).data['categories']
     numbers = {category['id']: number for number, category in enumerate(categories)}
-    names = [image['file_name'].replace('\\', '/') for data in parts.values()
-             for image in data.data['images']]
+    begins = {part: begin_of(data.data, part) for part, data in parts.items()}
+    names = [image['file_name'].replace('\\', '/')[begins[part]:]
+             for part, data in parts.items() for image in data.data['images']]
     changed = [name for name in names if written_name(name) != name]
     if changed:
         print(renamed_line(printable(changed[0], 120)))
     for part, data in parts.items():
         target = os.path.join(folder, 'images', part) if copy else None
-        for name, image, annotations in Images(data, target, written_name):
+        for name, image, annotations in Images(data, target, written_name, part):
             lines = []
             for annotation, encoded in objects_with_masks(annotations, image, lost):
                 polygon = one_polygon(annotation, encoded, lost)
