@@ -32,7 +32,7 @@ from .devices import demand_device
 from .errors import UserError
 from .model_index import config_of, model_index
 from .registry import BUILDING
-from .text import listed, plural, quoted
+from .text import listed, plural, printable, quoted
 
 
 class Opened(NamedTuple):
@@ -173,7 +173,7 @@ def build_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None =
     for dataset in split_datasets(cfg, 'test'):
         palette = palette or (dataset.get('metainfo') or {}).get('palette')
     for line in _doubts(fit.unexpected, class_names_of(cfg) or ()):
-        print(f'warning: {path}: {line}', file=sys.stderr)
+        print(f'warning: {printable(path)}: {line}', file=sys.stderr)
     built.dataset_meta = dict(classes=class_names_of(cfg), palette=palette)
     built.cfg, built.checkpoint = cfg, path
     device = device or get_device()

@@ -96,12 +96,12 @@ def main(argv: list[str] | None = None) -> list[Path]:
     if not written:
         raise UserError(f'the image {skipped[0]}')
     for said in skipped:
-        print(f'left out: {said}')
+        print(f'left out: {printable(said)}')
     deep = next(filter(has_16_bits, map(str, paths)), None)
     if deep and (line := few_levels(deep, model.cfg)):
         print(f'warning: {line}')
     print(f'{plural(found, "instance")} of score {args.score_thr:g} or more; '
-          f'{plural(len(written), "picture")} in {args.out}')
+          f'{plural(len(written), "picture")} in {printable(args.out)}')
     return written
 
 

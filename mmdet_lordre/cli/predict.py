@@ -16,6 +16,7 @@ from ..prediction.settings import Settings
 from ..prediction.sources import open_source
 from ..prediction.tracking import Tracking
 from ..prediction.writers import WRITERS
+from ..text import printable
 from .options import Parser, add_cfg_options, add_device, score
 
 
@@ -135,7 +136,7 @@ def main(argv: list[str] | None = None) -> Any:
     model = build_model(*files, device=device, options=args.cfg_options)
     if args.overlap is not None and args.tile is None and not tile_of(model.cfg):
         raise UserError('--overlap needs --tile: pictures are not cut into tiles')
-    print(f'model: {model.checkpoint}')
+    print(f'model: {printable(model.checkpoint)}')
     summary = predict_files(
         model, source, args.out, save, settings, resume=args.resume, share=share,
         strict=args.strict, simplify=args.simplify, mm_per_pixel=args.mm_per_pixel,

@@ -51,7 +51,7 @@ _TYPED = re.compile(r'model|model\.(backbone|neck|\w+_head)|optim_wrapper\.optim
 #: Those whose classes are built when the work folder is there, and get no other arguments.
 _STRICT = re.compile(r'optim_wrapper\.optimizer|(default|custom)_hooks\.\w+')
 #: Of what may stand there, what no list of arguments names.
-_UNSAID = {'type', '_scope_', '_delete_', 'init_cfg', 'params'}
+_UNSAID = {'type', '_scope_', '_delete_', 'init_cfg', 'params', 'defaults'}
 #: What mmengine calls its own hooks.
 _HOOKS = 'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'
 #: Those that are given all that their class needs by the config.

@@ -44,7 +44,9 @@ def unread_variables(cfg: Config) -> list[str]:
         cfg: With the name of its file.
     """
     path = str(cfg.filename or '')
-    if not path.endswith('.py') or cfg.get('custom_imports'):
+    imports = (cfg.get('custom_imports') or {}).get('imports') or []
+    imports = [imports] if isinstance(imports, str) else imports
+    if not path.endswith('.py') or any(name.split('.')[0] not in _DETECTORS for name in imports):
         return []
     try:
         with open(path, encoding='utf-8') as file:

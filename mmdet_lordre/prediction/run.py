@@ -70,7 +70,7 @@ class Summary:
             text += f', {self.before} done before'
         if self.left_out:
             text += f', {self.left_out} left out'
-        return f'{text}: {self.folder}'
+        return f'{text}: {printable(self.folder)}'
 
 
 def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathLike,

@@ -57,5 +57,5 @@ def few_levels(path: str, cfg: Config) -> str | None:
         return None
     return (f'pictures of 16 bits ({printable(path, 200)}: values from {low} to {high}): the model '
             f'reads the upper 8 alone, which is {plural(levels, "gray level")} here; convert them '
-            'to 8 bits as those that it was trained on, or train it with lordre plan, which takes '
-            'all 16')
+            'to 8 bits as those that it was trained on'
+            + (', or train it with lordre plan, which takes all 16' if low >= 0 else ''))

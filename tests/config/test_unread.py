@@ -66,7 +66,9 @@ def test_a_variable_that_changes_nothing(tmp_path):
     line, = unread_variables(cfg)
     assert line.startswith(f'{path}: max_iters changes nothing: ') and \
         line.endswith('set the keys that take it, such as train_cfg.max_iters')
-    cfg.custom_imports = dict(imports=['mine'])
+    cfg.custom_imports = dict(imports=['mmdet_lordre'])
+    assert unread_variables(cfg) == [line]
+    cfg.custom_imports.imports = ['mine']
     assert unread_variables(cfg) == []
     path.write_text(path.read_text().replace('_base_', '_others_'))  # it may be a base itself
     assert unread_variables(Config(filename=str(path))) == []

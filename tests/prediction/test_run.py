@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import cv2
 import pytest
 
 from mmdet_lordre.cli.main import explain
 from mmdet_lordre.errors import UserError
-from mmdet_lordre.prediction.run import predict_files
+from mmdet_lordre.prediction.run import Summary, predict_files
 from mmdet_lordre.prediction.settings import Settings
 from mmdet_lordre.prediction.sources import open_source
 from mmdet_lordre.prediction.writers import WRITERS, base, yolo
@@ -37,6 +38,11 @@ def run(source, out, model=None, **kwargs):
 def files_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*')
             if path.is_file() and 'progress' not in path.parts and path.name != 'run.json'}
+
+
+def test_names_of_folders_stay_in_one_line():
+    line = str(Summary(Path('a\nb'), 0, 0, 0, 0, 0.0, True))
+    assert line == '0 objects in 0 pictures: a\\nb'
 
 
 @pytest.fixture(scope='module')
