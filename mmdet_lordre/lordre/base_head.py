@@ -58,7 +58,11 @@ class LordreBaseHead(BaseMaskHead):
 
     def _targets(self, gt, meta, size, device, also=()) -> Tensor:
         """Target masks (T, pixels) of one image in [0, 1], of a size; ``also`` are other sizes
-        that the head needs.
+        that the head needs."""
+        return in_full(self._quarters(gt, meta, size, device, also))
+
+    def _quarters(self, gt, meta, size, device, also=()) -> Tensor:
+        """What :func:`in_full` makes target masks of, in a quarter of the memory where it can be.
 
         Raises:
             UserError: The pipeline has made targets of another head, or of another factor.
@@ -71,7 +75,7 @@ class LordreBaseHead(BaseMaskHead):
             raise UserError(f'{gt.masks.made_by} makes other targets than the head learns: take '
                             f'ShrinkMasks(factor={factors}), or leave it out')
         if factor % 2 == 0 and (height, width) == (size[0] * factor, size[1] * factor):
-            return central_sums(gt.masks, factor, size, device).flatten(1).float() / 4
+            return central_sums(gt.masks, factor, size, device).flatten(1)
         if not len(gt.masks):
             return torch.zeros(0, size[0] * size[1], device=device)
         masks = upload(gt.masks.pad((height, width)).to_tensor(torch.float32, 'cpu'), device)
@@ -139,6 +143,11 @@ class LordreBaseHead(BaseMaskHead):
 
 
 @torch.no_grad()
+def in_full(masks: Tensor) -> Tensor:
+    """Masks in [0, 1]: of quarters, which are uint8, or as they are."""
+    return masks if masks.is_floating_point() else masks.float() / 4
+
+
 def mask_iou(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """IoU of predicted and target masks, pair by pair: what objectness learns.
 

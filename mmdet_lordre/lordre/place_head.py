@@ -10,7 +10,8 @@ from torch.utils.checkpoint import checkpoint
 
 from ..grid.heads import check_mask_sizes, counts_of_batch
 from ..masks import upload
-from .base_head import LordreBaseHead, mask_iou
+from ..masks.chunks import chunk_size
+from .base_head import LordreBaseHead, in_full, mask_iou
 from .branches import MaskBranch
 from .lattice import coarse, lattice_around
 from .place_targets import beside, place_heat, places_of
@@ -161,7 +162,8 @@ class LordrePlaceHead(LordreBaseHead):
         check_mask_sizes(instances, metas)
         upsampled = [side * self.mask_upsample for side in size]
         also = [upsampled] if self.mask_upsample > 1 else []
-        coverage = [self._targets(gt, meta, size, device, also).unflatten(1, size)
+        # floats of all ground truths would take 3 MB each at 1536 px
+        coverage = [self._quarters(gt, meta, size, device, also).unflatten(1, size)
                     for gt, meta in zip(instances, metas)]
         labels = [gt.labels for gt in instances]
         count = sum(map(len, labels))
@@ -170,9 +172,9 @@ class LordrePlaceHead(LordreBaseHead):
         number = number.clamp(min=least)
 
         boxes = [upload(getattr(gt.bboxes, 'tensor', gt.bboxes), device) for gt in instances]
-        places = [places_of(part, box, meta['batch_input_shape'][0] / size[0])
+        places = [places_of(in_full(part), box, meta['batch_input_shape'][0] / size[0])
                   for part, box, meta in zip(coverage, boxes, metas)]
-        heat = torch.stack([place_heat(spots, part.sum((1, 2)), size, self.spread)
+        heat = torch.stack([place_heat(spots, areas_of(part), size, self.spread)
                             for spots, part in zip(places, coverage)])
         logits = branch.place_logits(features)
         losses = dict(loss_place=self.loss_place(logits.sigmoid().clamp(1e-4, 1 - 1e-4), heat,
@@ -186,7 +188,7 @@ class LordrePlaceHead(LordreBaseHead):
                                  loss_objectness=nothing)
 
         targets = coverage if self.mask_upsample == 1 else [
-            self._targets(gt, meta, upsampled, device).unflatten(1, upsampled)
+            self._quarters(gt, meta, upsampled, device).unflatten(1, upsampled)
             for gt, meta in zip(instances, metas)]
         bases = branch.bases(mask_features)
         upsampled_bases = self.upsample(bases)
@@ -225,7 +227,7 @@ class LordrePlaceHead(LordreBaseHead):
         with torch.no_grad():
             masks = branch.draw(kernels, bases).sigmoid()
         drawn = pool(features, masks).flatten(0, 1)[held]
-        under = pad_sequence(coverage, batch_first=True)
+        under = in_full(pad_sequence(coverage, batch_first=True))
         true = pool(features, under).flatten(0, 1)[
             held_rows(coverage, under.shape[1], cells.device).repeat_interleave(2)]
         del masks, under  # as large as the logits of all masks
@@ -239,7 +241,7 @@ class LordrePlaceHead(LordreBaseHead):
             logits, target, weights = self._looked_at(kernels, held, upsampled_bases, targets,
                                                       torch.cat(boxes))
             target = target.repeat_interleave(2, dim=0)
-            area = torch.cat([part.sum(dim=(1, 2)) for part in targets]).repeat_interleave(2)
+            area = torch.cat(list(map(areas_of, targets))).repeat_interleave(2)
             loss_objectness = self.loss_objectness(
                 quality.float(), mask_iou(logits.detach(), target, weights),
                 avg_factor=2 * number)
@@ -261,7 +263,7 @@ class LordrePlaceHead(LordreBaseHead):
         counts = [len(part) for part in targets]
         if self.crop_size is None:
             logits = torch.bmm(kernels, bases.flatten(2)).flatten(0, 1)[held]
-            target = torch.cat([part.flatten(1) for part in targets])
+            target = in_full(torch.cat([part.flatten(1) for part in targets]))
             return logits, target, None
         size = bases.shape[-2:]
         lattice = lattice_around(boxes, size, self.crop_size)
@@ -277,7 +279,8 @@ class LordrePlaceHead(LordreBaseHead):
         near = torch.bmm(own.unflatten(0, rows.shape), pairs.transpose(1, 2)).transpose(1, 2)
         far = torch.bmm(kernels, rest.unflatten(0, far_rows.shape).transpose(1, 2))
         far = far.flatten(0, 1)[held]
-        return (torch.cat([near.flatten(0, 1), far], dim=1), lattice.values(torch.cat(targets)),
+        return (torch.cat([near.flatten(0, 1), far], dim=1),
+                in_full(lattice.values(torch.cat(targets))),
                 lattice.weights.repeat_interleave(2, dim=0))
 
 
@@ -296,6 +299,13 @@ def _pieces(counts, pixels, most):
                   for start in range(0, max(counts[first:last]), step)]
         first = last
     return found
+
+
+def areas_of(masks: Tensor) -> Tensor:
+    """Pixels of masks (T, h, w), see :func:`in_full`."""
+    # some at a time as floats: a CPU takes ten times as long to sum bytes
+    step = chunk_size(masks.shape[1:].numel(), device=masks.device)
+    return torch.cat([in_full(part).sum(dim=(1, 2)) for part in masks.split(step)])
 
 
 def held_rows(listed: list, length: int, device: torch.device) -> Tensor:

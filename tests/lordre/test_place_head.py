@@ -238,6 +238,19 @@ def test_many_objects_are_drawn_in_pieces(features, counts, monkeypatch):
         torch.testing.assert_close(found[0][1], other[1], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize('upsample', [1, 2])
+def test_masks_of_all_objects_are_kept_as_bytes(features, upsample, monkeypatch):
+    head, kept = make_head(crop_size=32, mask_upsample=upsample), []
+    losses = head._instance_losses
+
+    def spy(*args):
+        kept.extend(part.dtype for part in [*args[4], *args[5]])
+        return losses(*args)
+    monkeypatch.setattr(head, '_instance_losses', spy)
+    head.loss(features, [sample(4), sample(2, seed=1)])
+    assert kept == [torch.uint8] * 4
+
+
 def test_pieces():
     """All together, images in groups, or one image in parts."""
     whole = slice(None)
