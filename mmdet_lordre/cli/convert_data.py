@@ -74,7 +74,8 @@ def main(argv: list[str] | None = None) -> str:
                 WRITERS[args.to](parts, folder, args.copy_images is not False, lost)
     objects = sum(len(part.data.get('annotations', ())) for part in parts.values())
     images = sum(len(part.data['images']) for part in parts.values())
-    print(f'written: {printable(args.target)} ({plural(images, "image")}, {plural(objects, "object")})')
+    print(f'written: {printable(args.target)} ({plural(images, "image")}, '
+          f'{plural(objects, "object")})')
     for what, count in lost.items():
         if count:
             print(f'lost: {count} {what}')

@@ -6,14 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from ..training.precision import slow_bfloat16
-from . import rules
+from . import rules, sizing
 from .cost import Cost
 from .fit import Fit, fit, steps_of
 from .learned import learned
 from .measuring import Measuring
 from .objects import Objects
 from .sample import Looks
-from .sizing import best_size, sizes_up_to
 
 _BOTH = 'float32', 'bfloat16'
 #: Longer side about which steps are measured, at most.
@@ -54,10 +53,10 @@ def _of_crops(one: Fit, measuring: Measuring, minutes: float, memory: float | No
     """(fit, cost, whether crops it shall be)."""
     train = measuring.train
     cost = measuring.steps(one, precisions)
-    least = rules.image_sizes(train)[0]
+    least = sizing.image_sizes(train)[0]
     whole = cost.step * _pixels(train, least) / _pixels(train, one.longer, one.tile)
     seen = one.batch_size * steps_held(one, train, minutes, whole, cost)
-    if seen >= rules.LEAST_SEEN and least >= rules.needed_size(train):
+    if seen >= rules.LEAST_SEEN and least >= sizing.needed_size(train):
         return one, cost, False
     return *_fitting(one, cost, measuring, memory), True
 
@@ -72,8 +71,8 @@ def _pixels(train: Objects, longer: int, tile: int | None = None) -> float:
 def _of_pictures(one: Fit, measuring: Measuring, looks: Looks, minutes: float,
                  memory: float | None, precisions) -> tuple[Fit, Cost]:
     train = measuring.train
-    start = rules.image_sizes(train)[0]
-    sizes = sizes_up_to(rules.greatest_size(train))
+    start = sizing.image_sizes(train)[0]
+    sizes = sizing.sizes_up_to(sizing.greatest_size(train))
     limit = 1024 * memory if memory else math.inf
     # two sizes between which most lie that are chosen; steps on large pictures take long
     least = min(start, _LARGEST) / 2
@@ -106,7 +105,7 @@ def _of_pictures(one: Fit, measuring: Measuring, looks: Looks, minutes: float,
     # smaller ones show half of the objects on fewer than ten pixels
     useful = [size for size in sizes if size >= max(least, small)] or sizes[-1:]
     while True:
-        longer, ceiling = best_size(useful, ceiling_at, share)
+        longer, ceiling = sizing.best_size(useful, ceiling_at, share)
         chosen = _resized(one, train, looks, longer)
         alike = cost.low_precision == second.low_precision
         if longer in (small, large):
@@ -120,7 +119,7 @@ def _of_pictures(one: Fit, measuring: Measuring, looks: Looks, minutes: float,
         useful = [size for size in useful if size < longer] or [large]
     cost = found
     one = chosen
-    thin = rules.thin(train)
+    thin = sizing.thin(train)
     seen = one.batch_size * steps_held(one, train, minutes, cost.step, cost)
     one.why['longer'] = (f'{one.sides[1]:.0f} px for the middle object'
                          + (f', {thin * longer:.0f} px wide' if thin else '')

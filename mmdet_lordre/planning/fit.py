@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..text import plural
-from . import rules
+from . import rules, sizing
 from .memory import Kept, room
 from .objects import Objects
 from .pretrained import Pretrained
@@ -155,7 +155,7 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
     for name, value, known in (('family', family, FAMILIES), ('size', size, SIZES)):
         if value not in known:
             raise UserError(f'--{name}: there is no {value!r}; choose from {", ".join(known)}')
-    least, most, why = rules.image_sizes(objects)
+    least, most, why = sizing.image_sizes(objects)
     longer = longer or most
     sides = rules.scaled_sides(objects, longer)
     quantiles = tuple(float(q) for q in np.percentile(sides, (5, 50, 95)))

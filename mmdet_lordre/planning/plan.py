@@ -12,7 +12,7 @@ from mmengine.device import get_device
 from ..devices import few_threads
 from ..errors import UserError
 from ..text import listed, plural, printable
-from . import rules
+from . import rules, sizing
 from .affordable import affordable, steps_held
 from .card import Card
 from .ceiling import Ceiling, ceiling_of
@@ -27,7 +27,6 @@ from .pretrained import Pretrained, find_pretrained, read_pretrained
 from .reading import reading_of
 from .recommend import Choice, rank
 from .sample import Looks, choose_images, look
-from .sizing import sizes_up_to
 from .tiling import cut, empty_share, tiles_of_pictures, tiling_of
 from .writing import config_text
 
@@ -115,7 +114,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     if minutes is None:
         minutes = MINUTES['cpu' if device == 'cpu' else 'cuda']
     check_limits(minutes, memory)
-    limit = f'--memory {memory:g}' if memory else 'what is free on the GPU'
+    limit = f'--memory {memory:g}' if memory else 'the free memory of the GPU'
     if memory is None:
         memory = free_on(device)
     families = list(dict.fromkeys(families or FAMILIES))
@@ -215,8 +214,9 @@ def _settle(plan, one, cost, limit):
         faster, slower = ('bfloat16', 'float32')[::1 if cost.low_precision else -1]
         one.why['precision'] = f'{faster} was faster here than {slower}'
         if limit[0] and cost.memory > 1024 * limit[0]:
-            one.why['memory'] = (f'a step takes {cost.memory:.0f} MiB, more than {limit[1]}, with '
-                                 f'{plural(one.batch_size, "image")} of {one.longer} px')
+            one.why['memory'] = (f'a step takes {cost.memory:.0f} MiB, more than {limit[1]} '
+                                 f'allows, with {plural(one.batch_size, "image")} of '
+                                 f'{one.longer} px')
         one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step' + (
             f' and {cost.first * 1e3:.0f} ms for each image that is read first'
             if cost.first > 0.05 * cost.step else '')
@@ -310,7 +310,7 @@ def describe(plan: Plan) -> str:
 
 
 def _could_be_larger(one, train):
-    return not one.tile and one.longer < sizes_up_to(rules.greatest_size(train))[-1]
+    return not one.tile and one.longer < sizing.sizes_up_to(sizing.greatest_size(train))[-1]
 
 
 def _table(plan):

@@ -8,7 +8,7 @@ from pycocotools import mask as mask_api
 from ..masks.drawing import draw_segment
 from ..prediction.tiles import windows_of
 from .objects import Objects
-from .rules import LEAST_SIDE, details, needed_size
+from .sizing import LEAST_SIDE, details, needed_size
 
 #: Pixels of the network input that half of the objects shall measure on crops.
 _SIDE = 32

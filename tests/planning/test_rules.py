@@ -8,7 +8,7 @@ from mmdet.registry import DATASETS
 from pycocotools import mask as mask_api
 
 from mmdet_lordre.errors import UserError
-from mmdet_lordre.planning import rules
+from mmdet_lordre.planning import rules, sizing
 from mmdet_lordre.planning.card import Card
 from mmdet_lordre.planning.ceiling import _smaller
 from mmdet_lordre.planning.fit import FAMILIES, SIZES, fit
@@ -58,32 +58,32 @@ class TestObjects:
 class TestRules:
     def test_image_size(self):
         # half of the objects measure an eighth of the image
-        least, most, _ = rules.image_sizes(objects([grid_of(5, 16)]))
+        least, most, _ = sizing.image_sizes(objects([grid_of(5, 16)]))
         assert (least, most) == (160, 256)  # 20 px; 48 px would be 384, more than twice the file
-        assert rules.image_sizes(objects([grid_of(5, 100, 1)]))[:2] == (96, 96)
+        assert sizing.image_sizes(objects([grid_of(5, 100, 1)]))[:2] == (96, 96)
 
     def test_large_objects_are_worth_finer_images_where_there_is_time(self):
         """Outlines of objects that fill most of a picture, and small ones beside many large."""
         large = objects([[(square(5, 5, 90), 0)]] * 2)  # of 128 px
-        assert rules.image_sizes(large)[1] == 96 and rules.greatest_size(large) == 256
+        assert sizing.image_sizes(large)[1] == 96 and sizing.greatest_size(large) == 256
         fine = objects([[(square(50, 50, 900), 0)]] * 2, size=(1280, 1280))
-        assert rules.greatest_size(fine) == 320
+        assert sizing.greatest_size(fine) == 320
         mixed = objects([[(square(50, 50, 600), 0)] * 6 + [(square(9, 9, 32), 0)] * 4],
                         size=(1280, 1280))
-        assert rules.image_sizes(mixed)[1] == 96 and rules.greatest_size(mixed) == 1536
+        assert sizing.image_sizes(mixed)[1] == 96 and sizing.greatest_size(mixed) == 1536
 
     def test_image_size_of_thin_objects(self):
         """Diagonal lines of 4 px: the box is 100 px wide, and half of what makes them is 4."""
         line = [[10, 10, 14, 10, 110, 110, 106, 110]]
         data = objects([[(line, 0)]])
         assert data.widths[0] == pytest.approx(2.83, abs=0.02)
-        least, most, why = rules.image_sizes(data)
+        least, most, why = sizing.image_sizes(data)
         assert (least, most) == (224, 256) and 'thin objects' in why
         # what is compact is measured as before, though its mask does not fill the box
         disc = [np.ravel([(60 + 30 * np.cos(a), 60 + 30 * np.sin(a))
                           for a in np.arange(0, 6.28, 0.2)]).tolist()]
         data = objects([[(disc, 0)]])
-        assert rules.details(data)[0] == data.sides[0]
+        assert sizing.details(data)[0] == data.sides[0]
 
     def test_areas_are_those_of_masks(self):
         data = coco([[([[0, 0, 40, 0, 0, 40]], 0)]])
@@ -92,7 +92,7 @@ class TestRules:
 
     def test_image_size_of_huge_images_is_bounded(self):
         data = objects([grid_of(5, 16)], size=(10_000, 10_000))
-        assert rules.image_sizes(data)[1] == 1536
+        assert sizing.image_sizes(data)[1] == 1536
 
     def test_collisions(self):
         data = objects([grid_of(6, 8), grid_of(1, 8)])

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmdet_lordre.planning import rules
+from mmdet_lordre.planning import sizing
 from mmdet_lordre.planning.affordable import _fitting, affordable
 from mmdet_lordre.planning.cost import Cost
 from mmdet_lordre.planning.fit import FAMILIES, fit
@@ -113,7 +113,7 @@ def test_large_pictures_are_not_measured_to_be_ruled_out():
                                                       for i in range(9)]
     train = read_objects(coco([[plate, *bolts]] * 20, ('bolt', 'plate'), (1200, 2000)), 'a.json',
                          None)
-    assert rules.image_sizes(train)[0] == 1536
+    assert sizing.image_sizes(train)[0] == 1536
     for top, minutes, most in ((lambda longer: 0.5, 5, 640),
                                (lambda longer: longer / 1536, 5, 1536)):
         measuring = Measured(train, top)
@@ -146,7 +146,7 @@ def squares_of_30_px():
     (lambda size: 1e-3 * size**2, 300, 512),
     (lambda size: 60., 300, 320),  # it does not grow: 160 px and as much a pixel
     (lambda size: 60 + 1e-3 * size**2 * (1 if size < 400 else 3), 300, 384),  # more than expected
-    (lambda size: float('nan'), 1, 768),
+    (lambda size: float('nan'), 1, 1024),
 ])
 def test_memory_bounds_the_size(memory, limit, expected):
     measuring = Measured(squares_of_30_px(), lambda longer: longer / 1536, memory)
