@@ -114,7 +114,7 @@ def check_structure(data: dict, path: str) -> None:
                 raise UserError(f'{path}: "{key}" has an entry that is no dictionary: number '
                                 f'{index}, {quoted(entry, 40)}')
             for name in ('id', 'image_id', 'category_id'):
-                if type(entry.get(name)) not in (int, str, float, type(None)):
+                if not isinstance(entry.get(name), (int, str, float, type(None))):
                     raise UserError(f'{path}: {name} of number {index} in "{key}" is no number: '
                                     f'{quoted(entry[name], 40)}')
 

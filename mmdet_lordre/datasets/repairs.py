@@ -116,7 +116,8 @@ class Repairs:
                 last, missing = last + 1, missing + 1
                 entry['id'] = last
         for annotation, value in zip(self.annotations, references, strict=False):
-            key = plain_id(value)
+            # true is no 1: it refers to nothing, and the rules name it
+            key = None if isinstance(value, bool) else plain_id(value)
             # what refers to nothing must not come to mean another entry
             meant = numbers.get(key, key if isinstance(key, int) and not words else None)
             if meant != value or type(value) is not int:

@@ -62,6 +62,12 @@ def test_ids_that_are_words_are_numbered(data):
         assert ours['image_id'] == numbers[f'{theirs["image_id"]}.png']
 
 
+def test_true_refers_to_nothing(data):
+    data['categories'][0]['id'] = 1
+    data['annotations'][0]['category_id'] = True
+    assert repair(data).data['annotations'][0]['category_id'] is None
+
+
 def test_ids_that_are_missing(data):
     del data['annotations'][1]['id']
     repairs = repair(data)
