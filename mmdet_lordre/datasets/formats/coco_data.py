@@ -89,6 +89,7 @@ class Builder:
         self.lost: dict[str, Counter] = {}
         self._part = ''
         self.notes: list[str] = []
+        self._notes_of: dict[str, list[str]] = {}
 
     def image(self, part: str, name: str, width: int | None = None,
               height: int | None = None) -> dict:
@@ -140,11 +141,12 @@ class Builder:
         """Count something of the last image that does not survive."""
         self.lost.setdefault(self._part, Counter())[what] += count
 
-    def note(self, text: str) -> None:
-        """Say something, once."""
+    def note(self, text: str, part: str | None = None) -> None:
+        """Say something, once: of one part, or of all."""
         text = printable(text, 300)
-        if text not in self.notes:
-            self.notes.append(text)
+        notes = self.notes if part is None else self._notes_of.setdefault(part, [])
+        if text not in notes:
+            notes.append(text)
 
     def list_classes(self, listed: Sequence[str]) -> None:
         """Take the classes that the source lists, then those that only its objects name."""
@@ -170,8 +172,9 @@ class Builder:
             data = dict(images=images, annotations=annotations,
                         categories=[dict(id=number, name=name)
                                     for name, number in numbers.items()])
-            notes = [*self.notes, *(f'left out: {what} ({count})' for what, count in
-                                    self.lost.get(part, {}).items())]
+            notes = [*self.notes, *self._notes_of.get(part, []),
+                     *(f'left out: {what} ({count})'
+                       for what, count in self.lost.get(part, {}).items())]
             found[part] = CocoData(self.folder, self.format, self.source, notes, _data=data)
         return found
 

@@ -59,7 +59,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         UserError: Masks that hold classes, or blended colors, or are of another size.
     """
     images = Folder(options.images) if options.images else folder
-    found, alone, orphans, twins = pairs(folder, images)
+    found, alone, outside, orphans, twins = pairs(folder, images)
     if not found:
         raise UserError(f'{folder.path}: no mask has the name of an image')
     builder = Builder(NAME, folder.path, images.path)
@@ -129,11 +129,17 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
             'each value is one object, lordre convert-data --from instance-png')
     if single:
         builder.note('no mask has more than one value: what it shows is one object')
-    if alone:
-        builder.note(f'{plural(len(alone), "image")} without a mask taken as images without '
-                     f'objects ({printable(alone[0], 60)})')
-        for name in alone:
-            builder.image(part_of_folders(name) or 'train', name)
+    if outside:
+        builder.note(f'{plural(len(outside), "image")} in folders without masks left out '
+                     f'({printable(outside[0], 60)})')
+    lonely = {}
+    for name in alone:
+        part = part_of_folders(name) or 'train'
+        lonely.setdefault(part, []).append(name)
+        builder.image(part, name)
+    for part, names in lonely.items():
+        builder.note(f'{plural(len(names), "image")} without a mask taken as images without '
+                     f'objects ({printable(names[0], 60)})', part)
     if orphans:
         builder.note(f'{plural(len(orphans), "mask")} without an image left out '
                      f'({listed(orphans, 1)})')
@@ -151,7 +157,7 @@ def _listed_classes(folder):
             if (row['id'] or '').isdecimal()}
 
 
-def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list]:
+def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list, list]:
     """Masks and their images.
 
     Args:
@@ -159,14 +165,19 @@ def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list]:
         images: Of the images, perhaps the same.
 
     Returns:
-        ``[(image, mask, class or None)]``, images without a mask, masks without an image,
-        lists of images of one name, of which the first is used.
+        ``[(image, mask, class or None)]``, images without a mask, those in folders of images
+        without masks beside others that have them (to be predicted, say), masks without an
+        image, lists of images of one name, of which the first is used.
     """
-    photos, masks, kinds = {}, [], {}
+    photos, masks, kinds, paired, lone = {}, [], {}, set(), set()
     for name in images.walk('', IMAGES):
         is_mask, place = _side(name, folder, kinds) if images is folder else (False, None)
         if not is_mask:
             photos.setdefault(_key(name, IMAGE_FOLDERS, place), []).append(name)
+            if place is not None:
+                paired.add(name)
+            elif images is folder and any(_kind(word) is False for word in name.split('/')[:-1]):
+                lone.add(name)
     for name in folder.walk('', IMAGES):
         is_mask, place = _side(name, folder, kinds) if images is folder else (True, None)
         if is_mask:
@@ -179,7 +190,11 @@ def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list]:
         else:
             found.append((match[0], mask, match[1]))
             used.add(match[0])
-    return (found, [names[0] for names in photos.values() if names[0] not in used], orphans,
+    alone = [names[0] for names in photos.values() if names[0] not in used]
+    if paired.isdisjoint(used) or not lone.isdisjoint(used):
+        lone = set()
+    return (found, [name for name in alone if name not in lone],
+            [name for name in alone if name in lone], orphans,
             [names for names in photos.values() if len(names) > 1])
 
 
@@ -229,7 +244,9 @@ def _key(name, words, place=None):
 def _candidates(key):
     """(name of an image, class) that a mask may have: folders below may be classes."""
     *folders, base = key.split('/')
-    for stem in dict.fromkeys((base, _SUFFIX.sub('', base))):
+    plain = _SUFFIX.sub('', base)
+    # Cellpose: x_img.tif beside x_masks.tif
+    for stem in dict.fromkeys((base, plain, plain and f'{plain}_img')):
         if stem:
             yield '/'.join([*folders, stem]), None
             for end in range(len(folders) - 1, -1, -1):

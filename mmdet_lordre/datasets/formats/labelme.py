@@ -3,9 +3,9 @@ import math
 import posixpath
 
 from ...errors import UserError
-from ...text import plural, quoted
+from ...text import plural, printable, quoted
 from .coco_data import Builder, CocoData, checked_size, refuse_boxes_alone
-from .folder import Folder
+from .folder import IMAGES, Folder
 from .image_names import ImageNames
 from .options import Options, part_of_folders
 from .pieces import Grouped, corners, rectangle
@@ -70,6 +70,15 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         builder.note(f'{plural(counts["rectangles"], "rectangle")} taken as masks')
     for note in matched.notes():
         builder.note(note)
+    # LabelMe writes no file for a picture that nobody has opened
+    known = set(matched.found)
+    places = {posixpath.dirname(found) for found in matched.found if found}
+    alone = [] if file else [name for place in sorted(places)
+                             for name in images.files(place, IMAGES)
+                             if name not in known]
+    if alone:
+        builder.note(f'{plural(len(alone), "image")} without a JSON file left out '
+                     f'({printable(alone[0], 60)})')
     if counts['joined']:
         builder.note(f'{plural(counts["joined"], "object")} of several shapes with one group_id')
     if counts['unknown']:

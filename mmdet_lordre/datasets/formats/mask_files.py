@@ -42,13 +42,13 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     """
     images = Folder(options.images) if options.images else folder
     builder = Builder(NAME, folder.path, images.path)
-    masked, alone = set(), []
+    masked, alone = set(), {}
     predicted = _predicted(folder, images)
     for name, masks in predicted or samples(folder, images):
         part = part_of_folders(name) or 'train'
         image = builder.image(part, name)
         if not masks:
-            alone.append(name)
+            alone.setdefault(part, []).append(name)
             continue
         masked.add(part)
         for mask in masks:
@@ -67,9 +67,9 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
     for part, data in parts.items():
         if part == 'test' and part not in masked:
             del data.data['annotations']
-        elif alone:
-            data.notes.append(f'{plural(len(alone), "image")} without masks taken as images '
-                              f'without objects ({printable(alone[0], 60)})')
+        elif names := alone.get(part):
+            data.notes.append(f'{plural(len(names), "image")} without masks taken as images '
+                              f'without objects ({printable(names[0], 60)})')
     return parts
 
 

@@ -8,7 +8,7 @@ from mmdet_lordre.datasets.image_rules import image_file_problems, listed_image_
 from mmdet_lordre.datasets.repairs import Repairs
 
 from . import exports
-from .scene import HEIGHT, WIDTH, drawn, found
+from .scene import HEIGHT, WIDTH, drawn, found, photo
 
 
 def mended(part):
@@ -89,3 +89,39 @@ def test_polygons_of_cityscapes_are_drawn_as_its_scripts_do(tmp_path):
     assert [a['iscrowd'] for a in data['annotations']] == [1, 0, 0]
     assert all((mask == (numbers == n)).all() for n, mask in zip((2, 3), masks[1:]))
     assert masks[0][29, 13] and not masks[0][29, 1]
+
+
+def test_images_in_folders_without_masks_are_no_part_of_the_data(tmp_path):
+    """Pictures that are to be predicted lie beside the parts: they are no negatives."""
+    exports.instance_png(tmp_path / 'train')
+    exports.instance_png(tmp_path / 'test')
+    (tmp_path / 'test' / 'images' / 'c.jpg').unlink()
+    photo(tmp_path / 'new' / 'images' / 'd.jpg')
+    parts = open_data(tmp_path)
+    lines = {name: part.line() for name, part in parts.items()}
+    assert len(parts['train'].data['images']) == 3
+    assert all('1 image in folders without masks left out (new/images/d.jpg)' in line
+               for line in lines.values())
+    said = '1 image without a mask taken as images without objects (train/images/c.jpg)'
+    assert said in lines['train'] and 'without objects' not in lines['test']
+
+
+def test_cellpose(tmp_path):
+    """``NAME_img.png`` or ``NAME.png`` beside ``NAME_masks.png``."""
+    source, wanted = exports.instance_png(tmp_path / 'set')
+    flat = tmp_path / 'flat'
+    flat.mkdir()
+    for stem, image in (('a', 'a_img'), ('b', 'b')):
+        (source / 'images' / f'{stem}.jpg').rename(flat / f'{image}.jpg')
+        (source / 'masks' / f'{stem}.png').rename(flat / f'{stem}_masks.png')
+    data = open_data(flat)['train'].data
+    assert [image['file_name'] for image in data['images']] == ['a_img.jpg', 'b.jpg']
+    assert len(data['annotations']) == sum(map(len, wanted.values()))
+
+
+def test_photos_that_labelme_has_no_file_for_are_said(tmp_path):
+    source, _ = exports.labelme(tmp_path)
+    assert 'without a JSON file' not in open_data(source)['train'].line()
+    photo(next(tmp_path.rglob('*.json')).with_name('later.jpg'))
+    line = open_data(source)['train'].line()
+    assert '1 image without a JSON file left out (' in line and 'later.jpg)' in line
