@@ -5,7 +5,7 @@ import os
 from ..errors import UserError
 from ..reporting.report import Options, write_report
 from ..reporting.sources import FOLDER, Source, find_source
-from .options import Parser, score
+from .options import Parser, score, whole_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -31,6 +31,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                              'the thresholds (default: 0.5)')
     parser.add_argument('--score-thr', type=score, metavar='SCORE',
                         help='lowest score that counts as shown (default: the best of each class)')
+    parser.add_argument('--max-dets', type=whole_number(), metavar='N',
+                        help='detections of a class in an image that count (default: as many as '
+                             "the run's evaluator counts, else COCO's 100)")
     parser.add_argument('--resamples', type=int, default=400, metavar='N',
                         help='resamples of the images, for the intervals (default: 400)')
     return parser.parse_args(argv)
@@ -53,7 +56,8 @@ def main(argv: list[str] | None = None) -> str:
     sources = [find_source(path) for path in (args.run or args.results, *args.against)]
     _name_apart(sources)
     path = write_report(args.out or _folder_of(sources[0]), sources, args.ann, args.images,
-                        Options(args.iou, args.score_thr, args.resamples), print)
+                        Options(args.iou, args.score_thr, args.resamples,
+                                max_dets=args.max_dets), print)
     if sources[0].results is None:
         print(f'{sources[0].run}: there are no predictions beside this run, so only its training '
               'is shown; lordre test CONFIG CHECKPOINT --json-out PREFIX writes them')

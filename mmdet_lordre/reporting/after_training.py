@@ -8,7 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..config.classes import class_names_of
-from ..config.reading import dataset_files, evaluators, split_datasets
+from ..config.reading import dataset_files, evaluators, split_datasets, type_name
 from ..text import printable
 from ..training.runner import device_name
 from .report import write_report
@@ -34,7 +34,7 @@ def report_on_training(runner: Runner, cfg: Config) -> str | None:
     try:
         ann, images = _validation_files(cfg)
         write_origin(folder, ann=ann, images=images, config=cfg.filename,
-                     checkpoint=_last_checkpoint(cfg.work_dir),
+                     checkpoint=_last_checkpoint(cfg.work_dir), max_dets=_max_dets(cfg),
                      classes=list(class_names_of(cfg) or ()), **_facts(runner, cfg))
         path = write_report(folder, [find_source(cfg.work_dir)])
     except Exception as error:  # whatever it is: hours of training have just been saved
@@ -70,6 +70,12 @@ def _validation_files(cfg):
                  if metric.get('ann_file')), None)
     return (os.path.abspath(said or ann) if said or ann else None,
             os.path.abspath(images) if images else None)
+
+
+def _max_dets(cfg):
+    """Detections of a class in an image that the validation counts; None for COCO's."""
+    return next((list(metric['max_dets']) for metric in evaluators(cfg, 'val')
+                 if type_name(metric) == 'CocoMaskMetric' and metric.get('max_dets')), None)
 
 
 def _facts(runner, cfg):

@@ -6,12 +6,10 @@ import numpy as np
 
 from ..evaluation.coco_backend import mean_of_valid, summarize
 from .matching import Matches
-from .table import AREAS, Table
+from .table import AREAS, MAX_DETS, Table
 
 #: Recalls at which precision is read.
 RECALLS = np.linspace(.0, 1.00, int(np.round((1.00 - .0) / .01)) + 1, endpoint=True)
-#: Detections of an image of which recall is said.
-MOST = (1, 10, 100)
 
 
 @dataclass
@@ -20,20 +18,22 @@ class Curves:
 
     Attributes:
         precision: (T, 101, K, A); -1 where a class has no object.
-        recall: (T, K, A, 3) for 1, 10 and 100 detections; -1 likewise.
+        recall: (T, K, A, 3) for the numbers of ``max_dets``; -1 likewise.
         thresholds: (T,) of IoU.
         areas: Names of the A ranges.
+        max_dets: Detections of a class in an image.
     """
     precision: np.ndarray
     recall: np.ndarray
     thresholds: np.ndarray
     areas: tuple[str, ...]
+    max_dets: tuple[int, int, int] = MAX_DETS
 
     def summary(self) -> dict[str, float]:
         """COCO's twelve figures by name, as :func:`summarize` gives them."""
         precision = np.stack([np.full_like(self.precision, -1)] * 2 + [self.precision], -1)
         return summarize(SimpleNamespace(
-            params=SimpleNamespace(iouThrs=self.thresholds, maxDets=list(MOST)),
+            params=SimpleNamespace(iouThrs=self.thresholds, maxDets=list(self.max_dets)),
             eval=dict(precision=precision, recall=self.recall)))
 
     def by_class(self) -> list[dict[str, float]]:
@@ -67,8 +67,8 @@ def curves(table: Table, matches: Matches) -> Curves:
     found, truth = table.detections, table.truth
     count, t_count, areas = len(table.classes), len(matches.thresholds), matches.areas
     result = Curves(np.full((t_count, len(RECALLS), count, len(areas)), -1.0),
-                    np.full((t_count, count, len(areas), len(MOST)), -1.0),
-                    matches.thresholds, areas)
+                    np.full((t_count, count, len(areas), 3), -1.0),
+                    matches.thresholds, areas, table.max_dets)
     outside = np.stack([(found.area < AREAS[a][0]) | (found.area > AREAS[a][1])
                         for a in areas], 1)
     positives = np.stack([
@@ -100,7 +100,7 @@ def _of_class(result, k, matches, rows, outside, rank, positives):
             - (~outside[hit, a, None]).astype(np.int64)
         before = counting[hit, None] + np.cumsum(change, axis=0)  # that count, up to each
         right = found & ~ignored
-        for m, most in enumerate(MOST):
+        for m, most in enumerate(result.max_dets):
             result.recall[:, k, a, m] = (right & (rank[hit, None] < most)).sum(0) / positives[a]
         for t in range(len(result.thresholds)):
             place = np.flatnonzero(right[:, t])

@@ -22,8 +22,6 @@ KINDS = {
 }
 #: IoU from which on a detection is right, and below which there is nothing.
 RIGHT, NOTHING = 0.5, 0.1
-#: Detections of an image that are looked at, whatever their classes.
-MOST = 100
 
 
 @dataclass
@@ -59,7 +57,7 @@ def error_split(table: Table) -> ErrorSplit:
         table: What was found and what is there.
     """
     found, truth = table.detections, table.truth
-    counted = _best_of_image(found)
+    counted = _best_of_image(found, table.max_dets[-1])
     pairs = table.overlaps.subset(counted[table.overlaps.detection])
     same = found.label[pairs.detection] == truth.label[pairs.truth]
     crowd = truth.crowd[pairs.truth]
@@ -94,13 +92,13 @@ def error_split(table: Table) -> ErrorSplit:
     return _weighed(table, counted & ~ignored, partner, taken, kind, about, repair, missed)
 
 
-def _best_of_image(found):
-    """(D,) bool: the hundred detections of every image with the highest scores."""
+def _best_of_image(found, most):
+    """(D,) bool: the detections of every image with the highest scores, whatever their classes."""
     order = np.lexsort((-found.score, found.image))
     image = found.image[order]
     place = np.arange(len(order)) - np.searchsorted(image, image)
     counted = np.zeros(len(found), bool)
-    counted[order[place < MOST]] = True
+    counted[order[place < most]] = True
     return counted
 
 

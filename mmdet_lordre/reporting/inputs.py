@@ -16,7 +16,7 @@ from ..files import ANNOTATIONS, refuse_large
 from ..text import plural, printable, quoted
 from .mended import ids_as_given, mended, unusable
 from .run_lengths import run_totals
-from .table import Detections, Picture, Table, Truth, overlaps_of, sorted_detections
+from .table import MAX_DETS, Detections, Picture, Table, Truth, overlaps_of, sorted_detections
 
 
 @dataclass
@@ -155,7 +155,8 @@ def read_results(path: str | Path) -> list[dict]:
 
 
 def make_table(annotated: Annotated, results: list[dict], path: str,
-               say: Callable[[str], object] = lambda line: None) -> Table:
+               say: Callable[[str], object] = lambda line: None,
+               max_dets: tuple[int, int, int] = MAX_DETS) -> Table:
     """Put results beside the annotations.
 
     Args:
@@ -163,6 +164,7 @@ def make_table(annotated: Annotated, results: list[dict], path: str,
         results: What was found; emptied, since it is large.
         path: Of the results, for messages.
         say: Takes a line of text.
+        max_dets: See :class:`~.table.Table`.
 
     Raises:
         UserError: A result of an unknown image or category, without a mask of its image's size or
@@ -170,9 +172,11 @@ def make_table(annotated: Annotated, results: list[dict], path: str,
     """
     if annotated.given is not None:
         annotated = _with_ids_of(annotated, results, path, say)
-    detections = _detections(annotated, results, path)
+    count = len(results)
+    detections = _detections(annotated, results, path, max_dets[-1])
     overlaps = overlaps_of(annotated.truth, detections, len(annotated.pictures))
-    return Table(annotated.pictures, annotated.classes, annotated.truth, detections, overlaps)
+    return Table(annotated.pictures, annotated.classes, annotated.truth, detections, overlaps,
+                 max_dets, count - len(detections))
 
 
 def _with_ids_of(annotated, results, path, say):
@@ -197,7 +201,8 @@ def _with_ids_of(annotated, results, path, say):
     return replace(annotated, place=place, label=label)
 
 
-def _detections(annotated: Annotated, results: list[dict], path: str) -> Detections:
+def _detections(annotated: Annotated, results: list[dict], path: str,
+                most: int) -> Detections:
     count = len(results)
     image, label = np.zeros(count, int), np.zeros(count, int)
     score = np.zeros(count)
@@ -237,7 +242,7 @@ def _detections(annotated: Annotated, results: list[dict], path: str) -> Detecti
     for i in np.array(compressed, int)[totals != sizes].tolist():
         wrong.add(i, 'has a damaged mask: its run lengths do not fill its image')
     wrong.stop()
-    return sorted_detections(image, label, score, masks)
+    return sorted_detections(image, label, score, masks, most)
 
 
 class _Wrong:

@@ -26,6 +26,8 @@ def numbers_of(one: Measured, missed: list[Missed], doubts: Suspicious) -> dict[
     return plain(dict(
         name=one.name,
         detections=len(table.detections),
+        max_dets=table.max_dets,
+        not_counted=table.cut_off,
         figures=figures,
         intervals={key: interval(values, figures[key]) for key, values in spans.items()},
         boundary=one.boundary.summary(),

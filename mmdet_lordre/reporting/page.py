@@ -56,7 +56,8 @@ def model_values(one: Measured, missed: list[Missed], doubts: Suspicious,
                      examples=[examples.add(truth=t) for t in part.missed[:_MISSED]])
                 for part in missed],
         worst=_worst(one, examples), doubts=_doubts(doubts, examples),
-        calibration_error=one.calibration.error)
+        calibration_error=one.calibration.error, most=one.table.max_dets[-1],
+        limit=one.table.limit_line())
 
 
 def _charts(one: Measured, total: dict[str, np.ndarray]) -> dict[str, Markup]:

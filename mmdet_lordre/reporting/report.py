@@ -23,6 +23,7 @@ from .mended import folder_of, open_part
 from .numbers import differences_as_json, numbers_of, plain
 from .run_log import RunLog, read_run
 from .sources import NUMBERS, PAGE, THRESHOLDS, Source, ceilings_of, config_text, own_folder
+from .table import MAX_DETS
 
 
 @dataclass
@@ -33,11 +34,14 @@ class Options:
         iou: From which on a detection finds an object.
         score: Lowest score that is shown; None takes the best of each class.
         resamples: Of the images, for the intervals.
+        max_dets: Detections of a class in an image that count; None takes those of the run's
+            evaluator, else COCO's 100.
         facts: What else the page says of the run, by name.
     """
     iou: float = 0.5
     score: float | None = None
     resamples: int = RESAMPLES
+    max_dets: int | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
 
@@ -97,7 +101,11 @@ def write_report(folder: str, sources: Sequence[Source], ann: str | None = None,
 
 
 def _models(values, numbers, sources, annotated, folder, options, log, say):
-    first, *others = (_measured(source, annotated, options, say) for source in sources)
+    max_dets = sources[0].max_dets or MAX_DETS
+    if options.max_dets is not None:
+        most = options.max_dets
+        max_dets = (10, 100, most) if most > 100 else (1, min(10, most), most)
+    first, *others = (_measured(source, annotated, options, max_dets, say) for source in sources)
     examples = Examples(first.table, folder)
     missed = missed_by_size(first.table, first.confusion)
     doubts = suspicious(first.table, first.errors, first.scores)
@@ -141,14 +149,16 @@ def _comparison(name: str, rows: list[Difference], other: Measured) -> dict[str,
 
 
 def _measured(source: Source, annotated: Annotated, options: Options,
-              say: Callable[[str], None]) -> Measured:
+              max_dets: tuple[int, int, int], say: Callable[[str], None]) -> Measured:
     if source.results is None:
         raise UserError(f'{source.name} has no results to compare: write them with lordre test '
                         'CONFIG CHECKPOINT --json-out PREFIX, and give that file')
     results = read_results(source.results)
     if not results:
         say(f'{source.results}: nothing was found in any image')
-    table = make_table(annotated, results, source.results, say)
+    table = make_table(annotated, results, source.results, say, max_dets)
+    if line := table.limit_line():
+        say(f'{source.name}: {line}')
     return measured(source.name, table, options.iou, options.score, options.resamples, say)
 
 

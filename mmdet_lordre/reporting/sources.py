@@ -27,12 +27,14 @@ class Source:
         run: Work folder of the training; None for results of any other program.
         origin: What was written beside the results: 'ann', 'images', 'checkpoint', 'config'.
         classes: Names of the classes that the model knows; None for all of the annotations.
+        max_dets: Of the evaluator of the run; None where it is not known.
     """
     name: str
     results: str | None
     run: str | None = None
     origin: dict[str, str] = field(default_factory=dict)
     classes: list[str] | None = None
+    max_dets: tuple[int, int, int] | None = None
 
 
 def find_source(path: str) -> Source:
@@ -51,7 +53,8 @@ def find_source(path: str) -> Source:
         classes = origin.get('classes')
         return Source(name, results if os.path.isfile(results) else None, path,
                       {key: value for key, value in origin.items() if isinstance(value, str)},
-                      [str(c) for c in classes] if isinstance(classes, list) and classes else None)
+                      [str(c) for c in classes] if isinstance(classes, list) and classes else None,
+                      _max_dets(origin.get('max_dets')))
     if not os.path.isfile(path):
         raise UserError(f'{path}: no such file or folder: give the work folder of a training, or '
                         'a file of results (.json)')
@@ -62,7 +65,12 @@ def find_source(path: str) -> Source:
     return Source(name, path)
 
 
-def write_origin(folder: str, **values: str | list[str] | None) -> None:
+def _max_dets(said):
+    good = isinstance(said, list) and len(said) == 3 and said == sorted(said) and said[0] > 0
+    return tuple(said) if good else None
+
+
+def write_origin(folder: str, **values: str | list[str] | list[int] | None) -> None:
     """Write down where the results in a folder come from."""
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, ORIGIN), 'w', encoding='utf-8') as file:

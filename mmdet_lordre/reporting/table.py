@@ -6,9 +6,11 @@ import numpy as np
 from pycocotools import mask as mask_api
 
 from ..masks import mask_areas
+from ..text import plural
 
-#: Detections of a class in an image that count, as COCO does it.
-MOST_DETECTIONS = 100
+#: Detections of a class in an image that count, and two smaller numbers of which recall is said, as
+#: COCO has them.
+MAX_DETS = (1, 10, 100)
 #: Ranges of area by name, as COCO has them.
 AREAS = {'all': (0, 1e10), 'small': (0, 32 ** 2), 'medium': (32 ** 2, 96 ** 2),
          'large': (96 ** 2, 1e10)}
@@ -100,12 +102,28 @@ class Table:
         pictures: By id, as COCO's evaluation goes through them.
         classes: Names, in the order of the labels.
         truth, detections, overlaps: See there.
+        max_dets: Detections of a class in an image of which recall is said; no more count than the
+            last number.
+        cut_off: Detections beyond it.
     """
     pictures: list[Picture]
     classes: tuple[str, ...]
     truth: Truth
     detections: Detections
     overlaps: Overlaps
+    max_dets: tuple[int, int, int] = MAX_DETS
+    cut_off: int = 0
+
+    def limit_line(self) -> str | None:
+        """What the limit of detections costs, where images have more objects than count."""
+        truth, most = self.truth, self.max_dets[-1]
+        pairs = np.stack([truth.image, truth.label], 1)[~truth.crowd]
+        fullest = int(np.unique(pairs, axis=0, return_counts=True)[1].max(initial=0))
+        if fullest <= most:
+            return None
+        return (f'only {most} detections of a class in an image count, and there are up to '
+                f'{fullest} objects: {plural(self.cut_off, "detection")} left out '
+                f'(--max-dets {fullest} counts them)')
 
     def same_class(self) -> Overlaps:
         """The pairs of one class."""
@@ -115,12 +133,13 @@ class Table:
 
 
 def sorted_detections(image: np.ndarray, label: np.ndarray, score: np.ndarray,
-                      masks: Sequence[dict]) -> Detections:
-    """Detections in their order, the best hundred of every class and image.
+                      masks: Sequence[dict], most: int = MAX_DETS[-1]) -> Detections:
+    """Detections in their order, the best of every class and image.
 
     Args:
         image, label, score: (N,) in the order of the file, which decides between equal scores.
         masks: Run lengths of each.
+        most: Of a class and image.
     """
     order = np.lexsort((-score, label, image))  # stable, as COCO's mergesort is
     image, label = image[order], label[order]
@@ -128,7 +147,7 @@ def sorted_detections(image: np.ndarray, label: np.ndarray, score: np.ndarray,
     new[1:] = (image[1:] != image[:-1]) | (label[1:] != label[:-1])
     starts = np.flatnonzero(new)
     rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
-    kept = rank < MOST_DETECTIONS
+    kept = rank < most
     order, rank = order[kept], rank[kept]
     chosen = [masks[i] for i in order.tolist()]
     areas = mask_areas(chosen).astype(float)

@@ -46,9 +46,10 @@ class Scene:
             segmentation=rle(mask), score=score))
         return self
 
-    def table(self):
+    def table(self, **options):
         from mmdet_lordre.reporting.inputs import annotated_of
-        return make_table(annotated_of(self.data, 'truth.json'), list(self.results), 'results')
+        return make_table(annotated_of(self.data, 'truth.json'), list(self.results), 'results',
+                          **options)
 
 
 def random_scene(seed, images=6, classes=3, objects=6, found=12, size=(200, 240), crowds=0.1,

@@ -9,6 +9,21 @@ from mmengine.logging import HistoryBuffer
 from mmdet_lordre.reporting import after_training
 
 
+@pytest.mark.parametrize('evaluator, expected', [
+    (dict(type='CocoMaskMetric', max_dets=(10, 100, 330)), (10, 100, 330)),
+    (dict(type='CocoMaskMetric'), None), (dict(type='LVISMaskMetric', max_dets=300), None)])
+def test_a_report_counts_what_the_validation_counted(evaluator, expected, monkeypatch, tmp_path):
+    monkeypatch.setattr(after_training, '_facts', lambda runner, cfg: {})
+    monkeypatch.setattr(after_training, 'class_names_of', lambda cfg: ())
+    sources = []
+    monkeypatch.setattr(after_training, 'write_report', lambda folder, found: sources.extend(found))
+    runner = SimpleNamespace(iter=1, epoch=1, logger=logging.getLogger('ended'),
+                             message_hub=SimpleNamespace(runtime_info={}))
+    after_training.report_on_training(runner, Config(dict(
+        work_dir=str(tmp_path), val_evaluator=evaluator, val_dataloader=None)))
+    assert sources[0].max_dets == expected
+
+
 @pytest.mark.parametrize('best, last, said', [
     (None, 0.3, False), ('work/best_coco_segm_mAP_iter_40.pth', 0.5, False),
     ('work/best_coco_segm_mAP_epoch_4.pth', 0.5, False),

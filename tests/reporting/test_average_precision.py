@@ -12,17 +12,17 @@ from mmdet_lordre.reporting.run_lengths import run_totals
 from .scenes import Scene, box, random_scene
 
 
-def pycocotools(scene, backend='pycocotools', iou_type='segm'):
+def pycocotools(scene, backend='pycocotools', iou_type='segm', max_dets=(1, 10, 100)):
     coco = COCO()
     coco.dataset = scene.data
     coco.createIndex()
-    return run_coco_eval(coco, scene.results, iou_type, backend=backend, max_dets=(1, 10, 100),
+    return run_coco_eval(coco, scene.results, iou_type, backend=backend, max_dets=max_dets,
                          cat_ids=[c['id'] for c in scene.data['categories']],
                          img_ids=[i['id'] for i in scene.data['images']])
 
 
-def ours(scene):
-    table = scene.table()
+def ours(scene, **options):
+    table = scene.table(**options)
     return curves(table, match(table))
 
 
@@ -47,6 +47,21 @@ def test_more_than_a_hundred_of_a_class_in_an_image():
     expected = pycocotools(scene)
     np.testing.assert_array_equal(ours(scene).precision, expected.eval['precision'][..., -1])
     np.testing.assert_array_equal(ours(scene).recall, expected.eval['recall'])
+
+
+def test_as_many_count_as_the_evaluator_counts():
+    scene = Scene(('a',)).image()
+    for k in range(120):
+        scene.truth(box(k % 15 * 4, k // 15 * 4, 3, 3))
+        scene.found(box(k % 15 * 4, k // 15 * 4, 3, 3), 0.5)
+    cut, whole = (scene.table(max_dets=limits) for limits in ((1, 10, 100), (10, 100, 120)))
+    assert '20 detections left out (--max-dets 120 counts them)' in cut.limit_line()
+    assert '100 detections of a class in an image' in cut.limit_line() and cut.cut_off == 20
+    assert whole.limit_line() is None and whole.cut_off == 0
+    found = ours(scene, max_dets=(10, 100, 120)).summary()
+    assert found == summarize(pycocotools(scene, max_dets=(10, 100, 120)))
+    assert found['mAP'] == found['AR@120'] == 1
+    assert ours(scene).summary()['mAP'] < 0.9
 
 
 def test_nothing_found_and_nothing_there():

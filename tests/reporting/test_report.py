@@ -273,3 +273,18 @@ def test_files_outside_of_the_folder_are_not_followed(tmp_path):
                  'none.png'):
         assert inside(folder, name) is None
     assert inside(folder, '/elsewhere/a.png') == f'{folder}/a.png'
+
+
+def test_objects_beyond_the_limit_of_detections_are_said(tmp_path, capsys):
+    scene = Scene(('a',)).image()
+    for k in range(110):
+        scene.truth(box(k % 15 * 4, k // 15 * 4, 3, 3))
+        scene.found(box(k % 15 * 4, k // 15 * 4, 3, 3), 0.5)
+    argv = write(scene, tmp_path / 'data', images=False)
+    page = Path(report(argv))
+    said = 'only 100 detections of a class in an image count, and there are up to 110 objects'
+    assert said in capsys.readouterr().out and said[1:] in page.read_text()
+    page = Path(report([*argv, '--max-dets', '110']))
+    assert 'only 100' not in capsys.readouterr().out and said[1:] not in page.read_text()
+    assert json.loads((page.parent / 'report.json').read_text())['models'][0]['figures'][
+        'AR@110'] == 1
