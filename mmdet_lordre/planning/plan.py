@@ -174,6 +174,7 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None,
     chosen, why, asked = size
     memory, _ = limit
     crops = _Crops(train, looks)
+    fullest = max(int(data.counts.max(initial=0)) for data in (train, plan.card.val) if data)
     low_precision = None
     for family in families:
         if plan.fits and time.monotonic() > until:
@@ -184,6 +185,7 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None,
             start, weights_why = weights(smaller)
             one = crops.fit(family, smaller, batch, start) if crops.tiling else fit(
                 train, looks, family, smaller, batch_size=batch, weights=start)
+            one = replace(one, most=fullest)
             if measuring is None:
                 break
             one, cost = affordable(one, measuring, looks, minutes, memory, low_precision)
@@ -267,7 +269,7 @@ class _Crops:
                f'{train.sizes.max()} px: crops {how}')
         return replace(one, jitter=rules.may_vary_colors(len(train.files), self.looks),
                        kept=rules.kept_for_crops(train.sizes, tile, crop),
-                       most=int(train.counts.max()), why=dict(one.why, longer=why))
+                       why=dict(one.why, longer=why))
 
 
 def describe(plan: Plan) -> str:

@@ -22,7 +22,7 @@ from mmdet_lordre.planning.ceiling import ceiling_of
 from mmdet_lordre.planning.cost import batches_of
 from mmdet_lordre.planning.fit import fit
 from mmdet_lordre.planning.objects import read_both, read_objects
-from mmdet_lordre.planning.plan import config_of
+from mmdet_lordre.planning.plan import config_of, make_plan
 from mmdet_lordre.planning.sample import Looks
 from mmdet_lordre.planning.tiling import cut, empty_share, tiles_of_pictures, tiling_of
 from mmdet_lordre.planning.warnings import warnings_of
@@ -232,6 +232,15 @@ def test_the_plan_says_it(tmp_path, capsys):
     assert 'crops keep their pixels' in capsys.readouterr().out
     cfg = load_config(str(out))
     assert (cfg.tile, cfg.scale) == (320, (320, 320)) and cfg.val_dataloader is None
+
+
+def test_the_fullest_picture_may_be_one_of_validation(tmp_path):
+    train, val = (read_objects(data, write(tmp_path / str(seed), data), str(tmp_path / str(seed)))
+                  for seed, count in enumerate((20, 130))
+                  for data in [coco([spread(count, 12, 640, seed)], size=(640, 640))])
+    plan = make_plan(train, val, families=['lordre'], measured=False, pretrained='none')
+    for evaluator in ('val_evaluator', 'test_evaluator'):
+        assert config_of(plan.configs['lordre'])[evaluator].max_dets == (10, 100, 130)
 
 
 def test_of_crowded_pictures_all_detections_count():
