@@ -37,6 +37,14 @@ _FROM_WORKERS = (
 _MEMORY = re.compile(r"can't allocate memory: you tried to allocate (\d+) bytes"
                      r'|(?:CUDA|XPU|MPS backend) out of memory')
 
+#: What messages call the options for the folder of the images, and what single commands call them.
+_IMAGES = '--train-images / --val-images (--images)'
+_IMAGES_OF = {
+    'train': '--train-images / --val-images', 'plan': '--images / --val-images',
+    'check': 'the second argument / --val-images', 'check-dataset': 'the second argument / '
+    '--val-images', 'browse': 'the second argument', 'split': 'the second argument',
+    **dict.fromkeys(('convert-data', 'predict', 'report', 'test'), '--images')}
+
 
 def explain(error: BaseException) -> str | None:
     """The one line for an exception, or None when it is not known to be the user's.
@@ -120,7 +128,13 @@ def run(name: str, argv: list[str] | None = None) -> Any:
         argv: Its arguments; those of the process if not given, which then is this program.
     """
     def command(argv):
-        return importlib.import_module(f'.{name.replace("-", "_")}', __package__).main(argv)
+        try:
+            return importlib.import_module(f'.{name.replace("-", "_")}', __package__).main(argv)
+        except UserError as error:
+            own = _IMAGES_OF.get(name.replace('_', '-'))
+            if own and error.args:
+                error.args = (str(error.args[0]).replace(_IMAGES, own), *error.args[1:])
+            raise
     secure()
     with program() if argv is None else nullcontext():
         return one_line_errors(command)(argv)

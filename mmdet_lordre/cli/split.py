@@ -193,9 +193,12 @@ def _write(data, folder, placed, names, args) -> dict[str, str]:
     for name, path in files.items():
         write_annotations(subset(data, chosen[name]), path)
     print(f'written to {printable(args.out)}: {", ".join(f"{name}.json" for name in files)}')
-    # a line to be copied, from wherever a training is started
+    # lines to be copied, from wherever one goes on
     train, val, images = (shlex.quote(printable(os.path.abspath(path)))
                           for path in (*list(files.values())[:2], folder))
-    print(f'lordre train CONFIG --train-ann {train} --val-ann {val} '
-          f'--train-images {images} --val-images {images}')
+    print('go on with one of:\n'
+          f'lordre plan {train} --images {images} --val {val} --val-images {images}')
+    for how in ('--auto', 'CONFIG'):
+        print(f'lordre train {how} --train-ann {train} --val-ann {val} '
+              f'--train-images {images} --val-images {images}')
     return files

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from mmdet_lordre.cli.main import run
+from mmdet_lordre.cli.plan import parse_args as plan_args
 from mmdet_lordre.cli.split import main as split
 from mmdet_lordre.cli.train import main as train
 
@@ -45,11 +47,15 @@ def test_the_line_can_be_copied(tmp_path, monkeypatch, capsys):
     make_coco(tmp_path / 'my data', "Ann's images", 'all.json', count=6)
     monkeypatch.chdir(tmp_path)
     files = split(['my data/all.json', "my data/Ann's images", '--out', 'two parts'])
-    words = shlex.split(capsys.readouterr().out.strip().splitlines()[-1])
+    plan, auto, words = map(shlex.split, capsys.readouterr().out.strip().splitlines()[-3:])
     images = str(tmp_path / 'my data' / "Ann's images")
     assert words == ['lordre', 'train', 'CONFIG', '--train-ann', files['train'], '--val-ann',
                      files['val'], '--train-images', images, '--val-images', images]
     assert files['train'] == str(tmp_path / 'two parts' / 'train.json')
+    assert auto == ['lordre', 'train', '--auto', *words[3:]]
+    args = plan_args(plan[2:])
+    assert (args.data, args.val) == (files['train'], files['val'])
+    assert args.images == args.val_images == images
 
 
 def test_folds(data, tmp_path):
@@ -182,3 +188,14 @@ def test_hostile_names(tmp_path, capsys):
     out = capsys.readouterr().out
     assert '\x1b' not in out and '\\x1b[31m' in out
     assert read_json(files['train'])['categories'][0]['name'] == name
+
+
+@pytest.mark.parametrize('command, said', [
+    ('plan', '--images / --val-images'), ('check', 'the second argument / --val-images'),
+    ('split', 'the second argument')])
+def test_a_command_names_its_own_options_for_the_images(command, said, tmp_path, capsys):
+    make_coco(tmp_path, 'images', 'a.json', count=2)
+    (tmp_path / 'images').rename(tmp_path / 'other')
+    with pytest.raises(SystemExit):
+        run(command, [f'{tmp_path}/a.json'] + ['--out', f'{tmp_path}/x'] * (command == 'split'))
+    assert capsys.readouterr().err.endswith(f'; say where with {said}\n')
