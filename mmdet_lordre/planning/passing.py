@@ -1,4 +1,4 @@
-"""What is being done right now, on a line of the terminal that the next one replaces."""
+"""What is being done right now: on a line of the terminal that the next one replaces."""
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ _WIDTH = 60
 
 @contextmanager
 def passing_lines() -> Iterator[Callable[[str], object]]:
-    """Yields what takes such lines; they go nowhere where no terminal is watched."""
+    """Yields what takes such lines; where there is no terminal they follow each other."""
     if not sys.stderr.isatty():
-        yield lambda line: None
+        yield lambda line: print(f'{line} ...', file=sys.stderr, flush=True)
         return
     try:
         yield lambda line: print(f'\r{line} ...'.ljust(_WIDTH), end='', file=sys.stderr, flush=True)
