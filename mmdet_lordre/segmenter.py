@@ -15,7 +15,7 @@ import torch
 from .devices import demand_device
 from .errors import UserError
 from .models import build_model, open_model
-from .text import printable
+from .text import listed, plural, printable
 
 if TYPE_CHECKING:
     from .prediction.result import Result
@@ -159,6 +159,10 @@ class Segmenter:
         """Names of the classes, in the order of the labels."""
         return tuple(self.model.dataset_meta.get('classes') or ())
 
+    def __repr__(self) -> str:
+        return (f'Segmenter: {type(self.model).__name__}, {plural(len(self.classes), "class")} '
+                f'({listed(self.classes)}), from {printable(self.model.checkpoint)}')
+
     @_arguments_named('predict')
     def predict(self, source: Any, *, recursive: bool = False, images: str | None = None,
                 strict: bool = False, keep_image: bool = False,
@@ -203,6 +207,8 @@ class Segmenter:
             results = tracked(results, tracking, how.lowest_scores(self.classes),
                               lambda film: float(given.film(film).rate) / given.step)
         return _usable(results, strict)
+
+    __call__ = predict
 
     @staticmethod
     def _settings(settings: dict) -> 'Settings':

@@ -22,13 +22,19 @@ def test_predict(segmenter, pictures):
     results = list(segmenter.predict(pictures / 'val', score_thr=0.0))
     assert [result.name for result in results] == ['00', '01', '02', '03', '04']
     image = cv2.imread(str(pictures / 'val' / '03.png'))
-    again, = segmenter.predict(image, score_thr=0.0, keep_image=True)
+    again, = segmenter(image, score_thr=0.0, keep_image=True)
     assert again.masks == results[3].masks and np.array_equal(again.image, image)
     assert json.loads(json.dumps(again.to_dict()))['width'] == 64
     together = list(segmenter.predict(pictures / 'val.json', score_thr=0.0, batch=2))
     assert [r.image_id for r in together] == [100, 101, 102, 103, 104]
     for one, other in zip(results, together):
         assert np.allclose(one.scores, other.scores, atol=1e-5)
+
+
+def test_it_says_what_it_is(segmenter):
+    line = repr(segmenter)
+    assert line.startswith(f'Segmenter: {type(segmenter.model).__name__}, ')
+    assert f'({", ".join(segmenter.classes)}), from {segmenter.model.checkpoint}' in line
 
 
 def test_a_film(segmenter, tmp_path):
