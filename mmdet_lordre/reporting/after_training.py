@@ -2,6 +2,7 @@
 import importlib.metadata
 import os
 import platform
+import shlex
 
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
@@ -43,9 +44,18 @@ def report_on_training(runner: Runner, cfg: Config) -> str | None:
         return None
     best = _better_checkpoint(runner)
     runner.logger.info(f'Report: {path}' + (
-        f', of the last validation; that of {best} was better: lordre test --json-out writes '
-        'what it finds, and lordre report --results makes a report of it' if best else ''))
+        f', of the last validation. That of {best} was better; for a report of it: '
+        f'{_commands(cfg)}' if best else ''))
     return path
+
+
+def _commands(cfg):
+    """What makes a report of the best checkpoint, which is the model of a work folder."""
+    ann, images = dataset_files(next(iter(split_datasets(cfg, 'test')), {}))
+    options = [f'{option} {shlex.quote(printable(os.path.abspath(path)))}'
+               for option, path in (('--ann', ann), ('--images', images)) if path]
+    return ' '.join([f'lordre test {shlex.quote(printable(cfg.work_dir))} --json-out best && '
+                     'lordre report best.segm.json', *options])
 
 
 def _better_checkpoint(runner):

@@ -43,7 +43,11 @@ def test_an_earlier_validation_that_was_better_is_named(best, last, said, monkey
         log_scalars={'val/coco/segm_mAP': HistoryBuffer([0.5, last], [1, 1]),
                      'val/coco/segm_mAP_50': HistoryBuffer([0.5], [1])}))
     with caplog.at_level(logging.INFO, 'ended'):
-        after_training.report_on_training(runner, Config(dict(work_dir=str(tmp_path))))
+        after_training.report_on_training(runner, Config(dict(
+            work_dir=str(tmp_path), test_dataloader=dict(dataset=dict(
+                type='CocoDataset', ann_file='/d/a.json', data_prefix=dict(img='/d/my images'))))))
     line, = caplog.messages
     assert line.startswith('Report: report.html')
-    assert ('of the last validation; that of best_coco_segm_mAP_iter_' in line) is said
+    assert ('of the last validation. That of best_coco_segm_mAP_iter_' in line) is said
+    assert line.endswith(f': lordre test {tmp_path} --json-out best && lordre report '
+                         "best.segm.json --ann /d/a.json --images '/d/my images'") is said
