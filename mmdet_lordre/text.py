@@ -34,6 +34,11 @@ def plural(count: int, word: str) -> str:
     return f'{count} {word}'
 
 
+def with_article(word: str) -> str:
+    """``'a cat'``, ``'an object'``."""
+    return f'{"an" if word[:1].lower() in tuple("aeiou") else "a"} {word}'
+
+
 def agree(count: int, one: str, more: str) -> str:
     """The form of a verb or pronoun that goes with a count: ``agree(1, 'is', 'are')``."""
     return one if count == 1 else more

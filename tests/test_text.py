@@ -6,7 +6,7 @@ import pytest
 
 from mmdet_lordre.cli.main import explain
 from mmdet_lordre.errors import UserError
-from mmdet_lordre.text import agree, columns, listed, plural, printable, quoted
+from mmdet_lordre.text import agree, columns, listed, plural, printable, quoted, with_article
 
 
 @pytest.mark.parametrize('text, shown', [
@@ -56,3 +56,8 @@ def test_a_picture_that_is_too_thin_to_be_resized():
     with pytest.raises(cv2.error) as error:
         mmcv.imrescale(np.zeros((1, 300, 3), np.uint8), (100, 100))
     assert 'so long and thin' in explain(error.value)
+
+
+def test_articles():
+    assert [with_article(word) for word in ('cat', 'object', 'Apple')] == [
+        'a cat', 'an object', 'an Apple']

@@ -207,9 +207,11 @@ class _FileCheck:
                       'others: give each file one entry with all annotations')
         turned = [p for p in found if p.kind == 'turned by its tag']
         if turned:
+            # a size that fits shows of all others how they were annotated
             self.warn(f'{printable(self.ann_file)}: {plural(len(turned), "image")} turned or '
-                      f'mirrored by the orientation tag ({turned[0].where}), and read upright: '
-                      'annotations must have been drawn so')
+                      f'mirrored by the orientation tag, which the size does not show '
+                      f'({turned[0].where}), and read upright: annotations must have been drawn '
+                      'so (lordre check names all images with such tags)')
         if paged := [str(p) for p in found if p.kind == 'several pages']:
             self.warn(f'{printable(self.ann_file)}: {several_pages(paged)}')
         return stopping

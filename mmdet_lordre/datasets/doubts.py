@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pycocotools import mask as mask_api
 
-from ..text import printable
+from ..text import printable, with_article
 from .annotation_rules import KEPT, Problem, category_name, encode_segmentation, place_of
 
 #: Overlap (IoU) of two masks from which on they are one object.
@@ -147,15 +147,15 @@ def unusual_for_class(data: dict, objects: LearnedObjects) -> Iterator[Problem]:
     farthest = far.max(1) if len(far) else np.zeros(0)
     for at in np.argsort(-farthest, kind='stable')[:int((farthest > UNUSUAL).sum())].tolist():
         kind = int(far[at].argmax())
-        name = printable(category_name(data['categories'][objects.label[at]]), 40)
+        name = with_article(printable(category_name(data['categories'][objects.label[at]]), 40))
         usual = medians[at, kind]
         if kind == 0:
-            what = f'its area is {objects.area[at]:.0f} px, that of a {name} {np.exp(usual):.0f}'
+            what = f'its area is {objects.area[at]:.0f} px, that of {name} {np.exp(usual):.0f}'
         elif kind == 1:
             what = (f'its box is {sides[at, 0]:.0f}x{sides[at, 1]:.0f} px, '
-                    f'{_ratio(values[at, 1])}; that of a {name} is {_ratio(usual)}')
+                    f'{_ratio(values[at, 1])}; that of {name} is {_ratio(usual)}')
         else:
-            what = (f'it fills {100 * values[at, 2]:.0f} % of its box, a {name} '
+            what = (f'it fills {100 * values[at, 2]:.0f} % of its box, {name} '
                     f'{100 * usual:.0f} %')
         yield _problem('unusual for its class', data, objects, at, what + ' (median)')
 

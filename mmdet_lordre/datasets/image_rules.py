@@ -42,8 +42,9 @@ def listed_image_problems(data: dict, training: bool = True,
         Problem: of images.
     """
     ids, names = set(), set()
-    counts = {}
+    counts, annotated = {}, set()
     for annotation in data.get('annotations', ()) if thorough else ():
+        annotated.add(annotation.get('image_id'))
         if not annotation.get('iscrowd'):
             counts[annotation.get('image_id')] = counts.get(annotation.get('image_id'), 0) + 1
     for index, image in enumerate(data['images']):
@@ -66,7 +67,9 @@ def listed_image_problems(data: dict, training: bool = True,
         count = counts.get(image.get('id'), 0)
         if not count:
             yield Problem('image without instances', where,
-                          'it has no annotation other than crowds', index, True)
+                          'it has no annotation other than crowds'
+                          if image.get('id') in annotated else 'it has no annotation', index,
+                          True)
         elif count >= CROWDED:
             yield Problem('crowded image', where, f'it has {count} instances', index, True)
 

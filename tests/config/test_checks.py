@@ -3,6 +3,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from PIL import Image
 
 from mmdet_lordre.config import checks
 from mmdet_lordre.config.checks import check_class_counts, check_data, use_files
@@ -205,3 +206,20 @@ def test_nothing_to_measure_on(data, tmp_path):
     count = len(data['annotations'])
     unusable = f'none of its {count} annotations can be used for evaluation'
     assert any(unusable in line for line in said)
+
+
+def test_tags_that_the_size_shows_are_not_warned_of(data, tmp_path):
+    """Two images turned by a quarter and one mirrored: only of this the size tells nothing."""
+    for index, (tag, stored) in enumerate(((6, (60, 40)), (8, (60, 40)), (2, (40, 60)))):
+        exif = Image.Exif()
+        exif[0x0112] = tag
+        data['images'][index].update(file_name=f'{index}.jpg', width=40, height=60)
+        Image.new('RGB', stored).save(tmp_path / 'images' / f'{index}.jpg', exif=exif)
+    data['annotations'] = [a for a in data['annotations']
+                           if a['image_id'] == data['images'][3]['id']]
+    write_json(tmp_path / 'annotations.json', data)
+    said = []
+    check_data(config(tmp_path), ('train',), warn=said.append)
+    line, = (line for line in said if 'orientation tag' in line)
+    assert '1 image turned or mirrored by the orientation tag, which the size does not show (' \
+        in line and '2.jpg' in line and 'lordre check' in line

@@ -128,6 +128,16 @@ def test_images_in_the_list(data):
         'duplicate image id', 'file named twice', 'image without instances']
 
 
+def test_images_without_objects_say_whether_crowds_are_there(data):
+    data['annotations'] = [dict(data['annotations'][0], iscrowd=1)]
+    whats = {p.where: p.what for p in listed_image_problems(data, thorough=True)
+             if p.kind == 'image without instances'}
+    crowded = next(image['file_name'] for image in data['images']
+                   if image['id'] == data['annotations'][0]['image_id'])
+    assert whats.pop(f'image {crowded}') == 'it has no annotation other than crowds'
+    assert whats and set(whats.values()) == {'it has no annotation'}
+
+
 def test_images_on_the_disk(tmp_path):
     def problem(picture, name='a.png', said=None, **save):
         path = tmp_path / name
@@ -142,6 +152,7 @@ def test_images_on_the_disk(tmp_path):
     assert problem(photo.convert('CMYK'), 'c.jpg') == 'not 8-bit color'
     deep = Image.fromarray(np.full((40, 60), 40000, np.uint16))
     assert problem(deep) == 'not 8-bit color'
+    assert 'of 16 bits the upper 8, or all by a planned config' in KINDS['not 8-bit color'][1]
     assert problem(photo, said=(40, 60)) == 'image of another size'
     assert problem(photo.resize((1, 1))) == 'extreme shape'
     assert problem(photo.resize((4000, 1))) == 'extreme shape'
