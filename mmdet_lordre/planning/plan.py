@@ -185,7 +185,8 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None,
             start, weights_why = weights(smaller)
             one = crops.fit(family, smaller, batch, start) if crops.tiling else fit(
                 train, looks, family, smaller, batch_size=batch, weights=start)
-            one = replace(one, most=fullest)
+            if one.tile:
+                one = replace(one, most=fullest)
             if measuring is None:
                 break
             one, cost = affordable(one, measuring, looks, minutes, memory, low_precision)

@@ -66,7 +66,8 @@ def find_source(path: str) -> Source:
 
 
 def _max_dets(said):
-    good = isinstance(said, list) and len(said) == 3 and said == sorted(said) and said[0] > 0
+    good = isinstance(said, list) and len(said) == 3 and all(type(n) is int for n in said) \
+        and 0 < said[0] <= said[1] <= said[2]
     return tuple(said) if good else None
 
 

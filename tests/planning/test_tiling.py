@@ -237,7 +237,7 @@ def test_the_plan_says_it(tmp_path, capsys):
 def test_the_fullest_picture_may_be_one_of_validation(tmp_path):
     train, val = (read_objects(data, write(tmp_path / str(seed), data), str(tmp_path / str(seed)))
                   for seed, count in enumerate((20, 130))
-                  for data in [coco([spread(count, 12, 640, seed)], size=(640, 640))])
+                  for data in [coco([spread(count, 20, 1024, seed)], size=(1024, 1024))])
     plan = make_plan(train, val, families=['lordre'], measured=False, pretrained='none')
     for evaluator in ('val_evaluator', 'test_evaluator'):
         assert config_of(plan.configs['lordre'])[evaluator].max_dets == (10, 100, 130)
