@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .datasets.file_names import IMAGES_OPTIONS
 from .devices import demand_device
 from .errors import UserError
 from .models import build_model, open_model
@@ -25,15 +26,14 @@ _PROCESS = os.getpid()
 
 #: Options of the commands whose arguments are called otherwise here, by method; the others are
 #: called as they are.
-_IMAGES = '--train-images / --val-images (--images)'
 _ARGUMENTS = {
     '__init__': {},
     'train': {'--train-ann': 'data', '--val-ann': 'val', '--family': 'families',
-              _IMAGES: 'train_images / val_images'},
-    'predict': {_IMAGES: 'images'},
+              IMAGES_OPTIONS: 'train_images / val_images'},
+    'predict': {IMAGES_OPTIONS: 'images'},
     'evaluate': {'--train-ann and --val-ann': 'data', '--train-ann or --val-ann': 'data',
                  '--ann': 'data', '--eval': 'metrics', '--fp16': "half='fp16'",
-                 '--bf16': "half='bf16'", _IMAGES: 'images'},
+                 '--bf16': "half='bf16'", IMAGES_OPTIONS: 'images'},
     'export': {'--fp16': 'half=True'},
 }
 #: Of every command; what a model is made with has it, whatever it does later.
@@ -278,7 +278,8 @@ def _one_thread_if_forked():
     """OpenMP's threads are not there in a forked process, which would wait for them for ever."""
     if os.getpid() != _PROCESS and torch.get_num_threads() > 1:
         torch.set_num_threads(1)
-        print('forked process: torch computes with one thread; for more start processes by spawn')
+        print('forked process: torch computes with one thread; to use more, start processes by '
+              'spawn')
 
 
 def _demand_known(method, given, known):

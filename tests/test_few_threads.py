@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from mmdet_lordre.cli.test import main as judge
 from mmdet_lordre.cli.train import main as train
 from mmdet_lordre.devices import few_threads
 from mmdet_lordre.training import runner
@@ -38,7 +39,7 @@ def test_a_number_that_was_asked_for_stays(six_threads, monkeypatch):
         assert torch.get_num_threads() == 6
 
 
-def test_training_and_judging_ask_for_few(data, tmp_path, monkeypatch):
+def test_training_and_testing_ask_for_few(data, tmp_path, monkeypatch):
     asked = []
 
     @contextmanager
@@ -49,6 +50,8 @@ def test_training_and_judging_ask_for_few(data, tmp_path, monkeypatch):
     train([write_config(tmp_path / 'few_threads.py'), '--train-ann', f'{data}/train.json',
            '--val-ann', f'{data}/val.json', '--work-dir', f'{tmp_path}/work'])
     assert asked == [runner.get_device()]
+    judge([f'{tmp_path}/work', '--ann', f'{data}/val.json'])
+    assert asked == [runner.get_device()] * 2
 
 
 @pytest.mark.parametrize(('gpu', 'threads'), [(True, '4'), (False, '8')])

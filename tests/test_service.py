@@ -32,10 +32,11 @@ def test_evaluating_leaves_nothing(segmenter, pictures):
         return [len(kind._instance_dict) for kind in (MMLogger, MessageHub, DefaultScope,
                                                       Visualizer)], \
             [name for name in files if name.endswith(('.log', '.log (deleted)'))]
+    logs = left()[1]  # of tests before this one
     segmenter.evaluate(pictures / 'val.json')
     before = left()
     segmenter.evaluate(pictures / 'val.json')
-    assert left() == before and not before[1]
+    assert left() == before and before[1] == logs
 
 
 def test_copies(segmenter, pictures):
@@ -59,7 +60,7 @@ def test_a_forked_process(segmenter, pictures):
             (list(map(len, masks(segmenter, pictures / 'val'))), torch.get_num_threads())))
         child.start()
         try:
-            assert answers.get(timeout=60) == (found, 1)
+            assert answers.get(timeout=300) == (found, 1)
         finally:
             child.kill()
             child.join()

@@ -16,6 +16,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from .. import secure
+from ..datasets.file_names import IMAGES_OPTIONS
 from ..errors import UserError
 from ..text import printable
 from ..training.distributed import end_of_process
@@ -37,8 +38,7 @@ _FROM_WORKERS = (
 _MEMORY = re.compile(r"can't allocate memory: you tried to allocate (\d+) bytes"
                      r'|(?:CUDA|XPU|MPS backend) out of memory')
 
-#: What messages call the options for the folder of the images, and what single commands call them.
-_IMAGES = '--train-images / --val-images (--images)'
+#: What single commands call the options for the folder of the images.
 _IMAGES_OF = {
     'train': '--train-images / --val-images', 'plan': '--images / --val-images',
     'check': 'the second argument / --val-images', 'check-dataset': 'the second argument / '
@@ -133,7 +133,7 @@ def run(name: str, argv: list[str] | None = None) -> Any:
         except UserError as error:
             own = _IMAGES_OF.get(name.replace('_', '-'))
             if own and error.args:
-                error.args = (str(error.args[0]).replace(_IMAGES, own), *error.args[1:])
+                error.args = (str(error.args[0]).replace(IMAGES_OPTIONS, own), *error.args[1:])
             raise
     secure()
     with program() if argv is None else nullcontext():

@@ -35,7 +35,7 @@ def unread_train_cfg(model: dict) -> list[str]:
 
 
 def unread_variables(cfg: Config) -> list[str]:
-    """A line for each variable that a config sets over one of its ``_base_``, to no effect.
+    """A line for each variable that a config with a ``_base_`` sets, to no effect.
 
     ``max_iters = 9000`` changes no ``train_cfg`` of a base, which was read before. Variables that
     the config uses itself are left alone, and so are all where modules of others may read them.
@@ -66,8 +66,9 @@ def unread_variables(cfg: Config) -> list[str]:
             continue
         taker = next((f'{place}.{name}' for top in sorted(known & set(cfg))
                       for place, node in nodes_of(cfg[top], top) if name in node), None)
-        lines.append(f'{path}: {name} changes nothing: its _base_ is read before, with a value of '
-                     'its own; set the keys that take it' + (f', such as {taker}' if taker else ''))
+        lines.append(f'{path}: {name} changes nothing: nothing in this file uses it, and its '
+                     '_base_ is read before; set the keys that take it'
+                     + (f', such as {taker}' if taker else ''))
     return lines
 
 

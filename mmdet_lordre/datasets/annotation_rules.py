@@ -50,8 +50,8 @@ KINDS = {
     'image unreadable': (STOP, 'training stops; left out with --skip-bad'),
     'image truncated': (STOP, 'training stops; left out with --skip-bad'),
     'image of another size': (STOP, 'training stops; left out with --skip-bad'),
-    'not 8-bit color': (KEPT, 'read as 8-bit color, without transparency; of 16 bits the upper 8, '
-                        'or all by a planned config where 8 show little'),
+    'not 8-bit color': (KEPT, 'read as 8-bit color, without transparency; of 16 bits the upper 8 '
+                        'are read, or all 16 by a planned config where the upper 8 show little'),
     'image without size': (STOP, 'training stops; left out with --skip-bad'),
     'turned by its tag': (KEPT, 'turned upright when it is read: annotations must be so, too'),
     'several pages': (KEPT, 'the first page or frame is read, the others are not'),

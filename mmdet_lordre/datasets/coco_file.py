@@ -17,7 +17,7 @@ from ..errors import UserError
 from ..files import ANNOTATIONS, NO_LIMITS, atomic_write, is_circle, reason, refuse_large
 from ..text import printable, quoted
 from .annotation_rules import category_name, check_structure
-from .file_names import base_names, leads_out
+from .file_names import IMAGES_OPTIONS, base_names, leads_out
 
 #: Key of a converted file that holds the path of what it was converted from.
 SOURCE = 'converted_from'
@@ -233,14 +233,13 @@ def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> 
     missing = printable(names[0], 80)
     if os.path.isabs(names[0]) and os.path.isfile(names[0]):
         raise UserError(f'{ann_path} names its images by their whole paths ({missing!r}): say '
-                        'which folder they are in, / for any, with --train-images / --val-images '
-                        '(--images)')
+                        f'which folder they are in, / for any, with {IMAGES_OPTIONS}')
     if folder is not None:
         raise UserError(f'{places[0]} has no image of {ann_path}: no {missing!r}, for one; '
                         'give the folder that its file names start from')
     raise UserError(f'the images of {ann_path} were not found: no {missing!r} in '
                     f'{", ".join(str(p) for p in places[:4])}, ...; say where with '
-                    '--train-images / --val-images (--images)')
+                    f'{IMAGES_OPTIONS}')
 
 
 def _in_other_form(name):

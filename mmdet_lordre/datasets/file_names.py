@@ -11,6 +11,8 @@ _UPLOAD = re.compile(r'^[0-9a-f]{8}-')
 #: What leads to the top of all folders, or above a folder.
 _ABOVE = re.compile(r'^(\.{0,2}/+)+')
 _ADDRESS = re.compile(r'^[a-z][a-z0-9+.-]*://[^/]*/?', re.IGNORECASE)
+#: What messages call the options for the folder of the images.
+IMAGES_OPTIONS = '--train-images / --val-images (--images)'
 
 
 class Listing:

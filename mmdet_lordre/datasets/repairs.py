@@ -14,7 +14,7 @@ from pycocotools import mask as mask_api
 from ..errors import UserError
 from ..text import agree, listed, plural, printable, quoted
 from .annotation_rules import category_name, encode_segmentation
-from .file_names import leads_out, names_found, path_of_url
+from .file_names import IMAGES_OPTIONS, leads_out, names_found, path_of_url
 from .image_rules import image_size
 
 #: Ids are whole numbers from 0 to below this: evaluation keeps them in 64 bits.
@@ -227,7 +227,7 @@ class Repairs:
         if out is not None:
             raise UserError(f'{self.path}: the image {quoted(out, 120)} lies outside of {folder}: '
                             'nothing is read there; name the folder that holds all images '
-                            '(--train-images / --val-images (--images), or data_prefix)')
+                            f'({IMAGES_OPTIONS}, or data_prefix)')
         changed = [(image, name) for image, name in zip(images, found, strict=True)
                    if name is not None and name != image['file_name']]
         if changed:

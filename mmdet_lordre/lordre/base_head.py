@@ -142,12 +142,12 @@ class LordreBaseHead(BaseMaskHead):
         return results
 
 
-@torch.no_grad()
 def in_full(masks: Tensor) -> Tensor:
     """Masks in [0, 1]: of quarters, which are uint8, or as they are."""
     return masks if masks.is_floating_point() else masks.float() / 4
 
 
+@torch.no_grad()
 def mask_iou(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """IoU of predicted and target masks, pair by pair: what objectness learns.
 

@@ -164,8 +164,8 @@ class Card:
         rare = self.rare()
         if rare:
             said.append(f'{plural(len(rare), "class")} with few objects: their figures vary '
-                        'widely, and their images are sampled more often if other classes have '
-                        'many.')
+                        'widely, and their images are sampled more often where others are in ten '
+                        'times as many.')
         if self.leaks and self.leaks.pairs:
             said.append('Validation images that also occur in training make the figures too good: '
                         'split the data again, with lordre split or by giving no validation '

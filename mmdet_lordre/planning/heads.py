@@ -79,8 +79,8 @@ def _aggmask(fit, size, channels):
               f'        feat_channels={size.neck}, stacked_convs={size.convs},\n'
             + _grid_numbers(fit)
             # 0 where of a level's masks one in a hundred has less than 64 pixels of the input
-            + ('        # pixels of the input that a mask has to have to be learned, not the '
-               'published 10:\n        # some objects have few\n'
+            + ('        # masks are learned from one pixel of the input on, not from the published '
+               '10: some\n        # objects have few\n'
                '        min_mask_area=1,\n' if 0 in fit.heads['strides'] else '')
             + '        # windows: each cell knows from the first step on where its mask is\n'
               '        windows=True,\n'

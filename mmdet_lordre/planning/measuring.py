@@ -40,7 +40,7 @@ class Measuring:
     def __init__(self, train: Objects, device: str, reading: Reading = AS_USUAL) -> None:
         self.train, self.device, self.reading = train, device, reading
         self._folder = tempfile.TemporaryDirectory()
-        self._file = self._chosen = None
+        self._file = self._chosen = self._typical = None
 
     def __enter__(self) -> 'Measuring':
         self._froze = not gc.get_freeze_count()

@@ -268,9 +268,11 @@ class _Crops:
             'show them larger than whole pictures can'
         why = (f'objects of {np.median(train.sides):.0f} px in pictures of up to '
                f'{train.sizes.max()} px: crops {how}')
+        # whole pictures are what is drawn
+        often, reason = rules.oversampling(train, empty=False)
         return replace(one, jitter=rules.may_vary_colors(len(train.files), self.looks),
-                       kept=rules.kept_for_crops(train.sizes, tile, crop),
-                       why=dict(one.why, longer=why))
+                       kept=rules.kept_for_crops(train.sizes, tile, crop), oversampling=often,
+                       why=dict(one.why, longer=why, oversampling=reason))
 
 
 def describe(plan: Plan) -> str:

@@ -281,7 +281,7 @@ def validations(steps: int) -> int:
 
 
 def size_of(device: str, minutes: float, memory: float | None, images: int,
-            limit: str = '') -> tuple[str, str]:
+            limit: str) -> tuple[str, str]:
     """A step of the ladder of sizes, and why.
 
     Args:
@@ -294,7 +294,7 @@ def size_of(device: str, minutes: float, memory: float | None, images: int,
     memory = math.inf if memory is None else memory
     on_cpu = device == 'cpu'
     if memory < (0.5 if on_cpu else 2):
-        return 'nano' if on_cpu else 'small', f'for {limit or f"--memory {memory:g}"}'
+        return 'nano' if on_cpu else 'small', f'for {limit}'
     if on_cpu:
         size = 'nano' if minutes < 1 else 'medium' if minutes >= 600 else 'small'
         why = 'on a CPU nano is trained in seconds, small in minutes, medium in ten hours'

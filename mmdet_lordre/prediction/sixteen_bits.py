@@ -46,7 +46,9 @@ def few_levels(path: str, cfg: Config) -> str | None:
         path: Of a picture of 16 bits.
         cfg: Of the model.
     """
-    if any(type_name(step) == 'ScaleValues' for step in get_test_pipeline_cfg(cfg)):
+    # other decoders, and OpenCV where nothing is to be changed, give all 16
+    if any(type_name(step) == 'ScaleValues' or step.get('color_type') == 'unchanged'
+           or step.get('imdecode_backend', 'cv2') != 'cv2' for step in get_test_pipeline_cfg(cfg)):
         return None
     picture = cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if picture is None or picture.dtype not in (np.uint16, np.int16):
@@ -57,5 +59,5 @@ def few_levels(path: str, cfg: Config) -> str | None:
         return None
     return (f'pictures of 16 bits ({printable(path, 200)}: values from {low} to {high}): the model '
             f'reads the upper 8 alone, which is {plural(levels, "gray level")} here; convert them '
-            'to 8 bits as those that it was trained on'
+            'to 8 bits as those were that it was trained on'
             + (', or train it with lordre plan, which takes all 16' if low >= 0 else ''))

@@ -54,6 +54,8 @@ def _commands(cfg):
     ann, images = dataset_files(next(iter(split_datasets(cfg, 'test')), {}))
     options = [f'{option} {shlex.quote(printable(os.path.abspath(path)))}'
                for option, path in (('--ann', ann), ('--images', images)) if path]
+    if most := _max_dets(cfg):
+        options.append(f'--max-dets {most[-1]}')
     return ' '.join([f'lordre test {shlex.quote(printable(cfg.work_dir))} --json-out best && '
                      'lordre report best.segm.json', *options])
 

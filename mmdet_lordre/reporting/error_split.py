@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .average_precision import RECALLS
-from .table import Table
+from .table import MAX_DETS, Table
 
 #: Kinds of errors, in TIDE's order, and what each means.
 KINDS = {
@@ -57,7 +57,7 @@ def error_split(table: Table) -> ErrorSplit:
         table: What was found and what is there.
     """
     found, truth = table.detections, table.truth
-    counted = _best_of_image(found, table.max_dets[-1])
+    counted = _best_of_image(found, max(MAX_DETS[-1], table.max_dets[-1]))
     pairs = table.overlaps.subset(counted[table.overlaps.detection])
     same = found.label[pairs.detection] == truth.label[pairs.truth]
     crowd = truth.crowd[pairs.truth]

@@ -122,8 +122,9 @@ class Table:
         if fullest <= most:
             return None
         return (f'only {most} detections of a class in an image count, and there are up to '
-                f'{fullest} objects: {plural(self.cut_off, "detection")} left out '
-                f'(--max-dets {fullest} counts them)')
+                f'{fullest} objects' + (
+                    f': {plural(self.cut_off, "detection")} left out (--max-dets {fullest} '
+                    'counts as many as there are objects)' if self.cut_off else ''))
 
     def same_class(self) -> Overlaps:
         """The pairs of one class."""

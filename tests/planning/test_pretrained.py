@@ -106,11 +106,11 @@ class TestRulesOfSize:
         ('cuda', 5, None, 50, 'small'), ('cuda', 120, None, 50, 'medium'),
         ('cuda:0', 300, 40., 5000, 'large'), ('cuda', 300, 8., 5000, 'medium')])
     def test_size(self, device, minutes, memory, images, size):
-        assert rules.size_of(device, minutes, memory, images)[0] == size
+        assert rules.size_of(device, minutes, memory, images, '')[0] == size
 
     def test_what_decides_it_is_said(self):
-        assert rules.size_of('cpu', 30, 0.2, 50) == ('nano', 'for --memory 0.2')
-        assert 'nano is trained in seconds' in rules.size_of('cpu', 0.5, None, 50)[1]
+        assert rules.size_of('cpu', 30, 0.2, 50, '--memory 0.2') == ('nano', 'for --memory 0.2')
+        assert 'nano is trained in seconds' in rules.size_of('cpu', 0.5, None, 50, '')[1]
 
     def test_averages(self):
         assert rules.averaging(500)[0] is None

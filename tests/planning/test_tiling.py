@@ -249,3 +249,14 @@ def test_of_crowded_pictures_all_detections_count():
         cfg = config_of(config_text(fit(cut(whole, 320), Looks(), 'lordre', longer=320, tile=320,
                                         most=most), ('a.json', 'a'), ('b.json', 'b')))
         assert cfg.test_evaluator.get('max_dets') == expected
+
+
+def test_rare_classes_are_those_of_few_whole_pictures(tmp_path):
+    """What is drawn more often are pictures, not the tiles of them."""
+    pictures = [spread(40, 20, 1024, seed) for seed in range(30)]
+    pictures[0] = [*pictures[0][1:], (pictures[0][0][0], 1)]
+    data = coco(pictures, ('often', 'rare'), size=(1024, 1024))
+    train = read_objects(data, write(tmp_path, data, draw=False), str(tmp_path))
+    one = make_plan(train, families=['lordre'], measured=False, ceilings=False,
+                    pretrained='none').fits['lordre']
+    assert one.tile and one.oversampling == 0.1

@@ -55,7 +55,7 @@ def test_as_many_count_as_the_evaluator_counts():
         scene.truth(box(k % 15 * 4, k // 15 * 4, 3, 3))
         scene.found(box(k % 15 * 4, k // 15 * 4, 3, 3), 0.5)
     cut, whole = (scene.table(max_dets=limits) for limits in ((1, 10, 100), (10, 100, 120)))
-    assert '20 detections left out (--max-dets 120 counts them)' in cut.limit_line()
+    assert '20 detections left out (--max-dets 120 counts as many as ' in cut.limit_line()
     assert '100 detections of a class in an image' in cut.limit_line() and cut.cut_off == 20
     assert whole.limit_line() is None and whole.cut_off == 0
     found = ours(scene, max_dets=(10, 100, 120)).summary()

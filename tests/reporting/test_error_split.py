@@ -37,6 +37,14 @@ def test_by_hand():
     assert found.gain['location'] == pytest.approx(33 * 0.5 / 101 / 2)
 
 
+def test_a_limit_of_each_class_leaves_out_none_of_others():
+    scene = Scene().image()
+    for label in range(2):
+        scene.truth(box(20 * label, 0, 10, 10), label).found(box(20 * label, 0, 10, 10), 0.9, label)
+    found = error_split(scene.table(max_dets=(1, 1, 1)))
+    assert found.ap50 == 1 and not found.missed.any()
+
+
 def test_crowds_and_empty_images():
     scene = Scene().image().truth(box(0, 0, 30, 30), crowd=1).truth(box(40, 0, 8, 8))
     scene.found(box(2, 2, 8, 8), 0.9).found(box(2, 12, 8, 8), 0.8, 1)
