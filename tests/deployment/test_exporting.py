@@ -79,7 +79,7 @@ def test_a_file_that_finds_something_else(monkeypatch):
     model = models.build(models.lordre())
     model.cfg = Config(dict(model=dict(model.cfg.model) if hasattr(model, 'cfg') else {}))
     with pytest.raises(UserError, match=r'^m\.onnx was written, but .* finds: the mask of 1 '
-                                        r'detection differs .*\(--overwrite, or overwrite=True, '):
+                                        r'detection differs .*\(--overwrite replaces '):
         compare_with_torch(model, 'm.onnx', (64, 64))
 
 
