@@ -1,4 +1,5 @@
 """Processes that load data end when they should, and not before."""
+import multiprocessing
 import os
 import signal
 import threading
@@ -21,7 +22,26 @@ def guard_workers(loader: DataLoader) -> DataLoader:
     of them there, with all of their memory.
     """
     loader.worker_init_fn = partial(_start, loader.worker_init_fn)
+    if _BY_WHOM and loader.num_workers and loader.multiprocessing_context is None \
+            and multiprocessing.get_start_method() == 'fork':
+        loader.multiprocessing_context = _Context()
     return loader
+
+
+if _BY_WHOM:
+    class _Process(multiprocessing.context.ForkProcess):
+        """Begins with SIGTERM blocked: torch starts threads in a forked process before anything
+        can be done there, and one that does not block the signal would end it."""
+
+        def start(self) -> None:
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            try:
+                super().start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    class _Context(multiprocessing.context.ForkContext):
+        Process = _Process
 
 
 def _start(inner, worker):

@@ -83,8 +83,13 @@ def test_they_ignore_ctrl_c_and_start_as_told():
 
 
 @pytest.mark.linux
-def test_they_outlive_sigterm_of_others():
-    """As `timeout` and Slurm send it to the whole group; their master's own is obeyed."""
+@pytest.mark.parametrize('threads', [1, 3])
+def test_they_outlive_sigterm_of_others(threads, request):
+    """As `timeout` and Slurm send it to the whole group; their master's own is obeyed. Once several
+    threads have been asked for, torch starts as many in each forked process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    request.addfinalizer(lambda: torch.set_num_threads(before))
     loader = iter(guard_workers(torch.utils.data.DataLoader(
         Handlers(), num_workers=1, collate_fn=list, persistent_workers=True)))
     next(loader)
