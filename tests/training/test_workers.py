@@ -82,14 +82,17 @@ def test_they_ignore_ctrl_c_and_start_as_told():
     assert list(loader) == [[(1, 'worker 0')], [(1, 'worker 0')]]
 
 
-@pytest.mark.linux
-@pytest.mark.parametrize('threads', [1, 3])
-def test_they_outlive_sigterm_of_others(threads, request):
-    """As `timeout` and Slurm send it to the whole group; their master's own is obeyed. Once several
-    threads have been asked for, torch starts as many in each forked process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    request.addfinalizer(lambda: torch.set_num_threads(before))
+#: In a process of its own: torch remembers how many threads it has started first.
+OUTLIVES = '''
+import os, sys, torch
+torch.set_num_threads(int(sys.argv[1]))
+from tests.training.test_workers import outlive_sigterm
+outlive_sigterm()
+'''
+
+
+def outlive_sigterm():
+    """SIGTERM to a loading process, from another one and from its master."""
     loader = iter(guard_workers(torch.utils.data.DataLoader(
         Handlers(), num_workers=1, collate_fn=list, persistent_workers=True)))
     next(loader)
@@ -100,3 +103,13 @@ def test_they_outlive_sigterm_of_others(threads, request):
     worker.terminate()
     worker.join(30)
     assert worker.exitcode == 0
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize('threads', ['1', '3'])
+def test_they_outlive_sigterm_of_others(threads):
+    """As `timeout` and Slurm send it to the whole group; their master's own is obeyed. Where torch
+    has several threads, it starts as many in each forked process."""
+    done = subprocess.run([sys.executable, '-c', OUTLIVES, threads], text=True, cwd=ROOT,
+                          capture_output=True, env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    assert done.returncode == 0, done.stderr
