@@ -221,6 +221,17 @@ def evaluators(cfg: Config, split: str) -> list[dict]:
                            else [entry['metrics']])]
 
 
+def max_dets_of(metrics: Sequence[dict]) -> list[int] | None:
+    """Detections of a class in an image that these metrics count at most; None for COCO's.
+
+    Args:
+        metrics: See :func:`evaluators`; of others a number of that name may mean anything.
+    """
+    return max((list(metric['max_dets']) for metric in metrics
+                if type_name(metric) == 'CocoMaskMetric' and metric.get('max_dets')),
+               key=lambda limits: limits[-1], default=None)
+
+
 def dataset_files(dataset: dict) -> tuple[str, str]:
     """(annotation file, image folder) of a data set, as mmengine will join them."""
     def joined(name):

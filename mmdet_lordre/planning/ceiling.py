@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from ..config.reading import evaluators, leaf_datasets, type_name
+from ..config.reading import evaluators, leaf_datasets, max_dets_of, type_name
 from ..datasets.annotation_rules import encode_segmentation
 from ..evaluation.coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarize
 from ..evaluation.coco_mask_metric import to_rles
@@ -186,11 +186,8 @@ def ceiling_of(cfg: Config, objects: Objects, images: Sequence[int],
     if head is None:
         return None
     resizer = Resizer(cfg)
-    metrics = evaluators(cfg, 'val') or evaluators(cfg, 'test')
-    # of other metrics a number of that name may mean anything
-    counted = max((metric['max_dets'][-1] for metric in metrics
-                   if type_name(metric) == 'CocoMaskMetric' and metric.get('max_dets')),
-                  default=COUNTED)
+    limits = max_dets_of(evaluators(cfg, 'val') or evaluators(cfg, 'test'))
+    counted = limits[-1] if limits else COUNTED
     truths, results, fates = [], [], []
     for image in images:
         scene = make_scene(objects, int(image), resizer, longest)

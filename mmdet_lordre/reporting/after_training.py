@@ -9,7 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..config.classes import class_names_of
-from ..config.reading import dataset_files, evaluators, split_datasets, type_name
+from ..config.reading import dataset_files, evaluators, max_dets_of, split_datasets
 from ..text import printable
 from ..training.runner import device_name
 from .report import write_report
@@ -35,7 +35,8 @@ def report_on_training(runner: Runner, cfg: Config) -> str | None:
     try:
         ann, images = _validation_files(cfg)
         write_origin(folder, ann=ann, images=images, config=cfg.filename,
-                     checkpoint=_last_checkpoint(cfg.work_dir), max_dets=_max_dets(cfg),
+                     checkpoint=_last_checkpoint(cfg.work_dir),
+                     max_dets=max_dets_of(evaluators(cfg, 'val')),
                      classes=list(class_names_of(cfg) or ()), **_facts(runner, cfg))
         path = write_report(folder, [find_source(cfg.work_dir)])
     except Exception as error:  # whatever it is: hours of training have just been saved
@@ -54,7 +55,7 @@ def _commands(cfg):
     ann, images = dataset_files(next(iter(split_datasets(cfg, 'test')), {}))
     options = [f'{option} {shlex.quote(printable(os.path.abspath(path)))}'
                for option, path in (('--ann', ann), ('--images', images)) if path]
-    if most := _max_dets(cfg):
+    if most := max_dets_of(evaluators(cfg, 'val')):
         options.append(f'--max-dets {most[-1]}')
     return ' '.join([f'lordre test {shlex.quote(printable(cfg.work_dir))} --json-out best && '
                      'lordre report best.segm.json', *options])
@@ -82,12 +83,6 @@ def _validation_files(cfg):
                  if metric.get('ann_file')), None)
     return (os.path.abspath(said or ann) if said or ann else None,
             os.path.abspath(images) if images else None)
-
-
-def _max_dets(cfg):
-    """Detections of a class in an image that the validation counts; None for COCO's."""
-    return next((list(metric['max_dets']) for metric in evaluators(cfg, 'val')
-                 if type_name(metric) == 'CocoMaskMetric' and metric.get('max_dets')), None)
 
 
 def _facts(runner, cfg):
