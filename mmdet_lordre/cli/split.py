@@ -13,6 +13,7 @@ from ..datasets.formats import FORMATS, open_data
 from ..datasets.near_duplicates import linked_groups, near_duplicates
 from ..datasets.parts import in_one, mended, subset
 from ..datasets.repairs import describe
+from ..datasets.sequences import following, in_runs
 from ..datasets.splitting import (
     balanced_parts,
     by_folder,
@@ -34,7 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         description='Divide a data set into training, validation and test parts, balanced by '
                     'class. The same picture, also stored again, resized or mirrored, is never '
-                    'in two parts.',
+                    'in two parts; frames of a film are divided in runs.',
         epilog='Writes COCO files. Images stay where they are, and no file is overwritten.')
     parser.add_argument('ann', metavar='ANN', help='annotations: a file or folder of any format '
                                                    'in docs/data.md; all parts of it are '
@@ -55,7 +56,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='keep images together: by "folder", or by a regular expression on '
                              "file names, such as 'patient(\\d+)'; may be given several times")
     parser.add_argument('--no-near-duplicates', action='store_true',
-                        help='do not look for images that show the same picture')
+                        help='do not look for images that show the same picture or follow each '
+                             'other as frames of a film do')
     parser.add_argument('--seed', type=whole_number(0), default=0,
                         help='the same seed gives the same parts (default: 0)')
     parser.add_argument('--format', choices=list(FORMATS), help='of ANN (default: found)')
@@ -82,7 +84,7 @@ def main(argv: list[str] | None = None) -> dict[str, str]:
     data, folder, _ = in_one(mended_parts)
     if len(parts) > 1:
         print(f'{printable(args.ann)}: the parts {", ".join(parts)} are merged and split again')
-    groups = _groups(data, folder, args)
+    groups = _groups(data, folder, args, min(shares.values()))
     count, kinds = len(data['images']), int(groups.max()) + 1
     if kinds < len(shares):
         raise UserError(f'{args.ann}: {plural(count, "image")} in {plural(kinds, "group")} cannot '
@@ -123,7 +125,7 @@ def _shares(args) -> dict[str, float]:
     return dict(shares, test=args.test) if args.test else shares
 
 
-def _groups(data, folder, args) -> np.ndarray:
+def _groups(data, folder, args, smallest) -> np.ndarray:
     """Group of each image, and a line for whatever makes groups."""
     names = [image['file_name'] for image in data['images']]
     groupings = [np.arange(len(names))]
@@ -154,6 +156,9 @@ def _groups(data, folder, args) -> np.ndarray:
                   '(lordre check lists them)')
         group(linked_groups(len(names), near_duplicates(prints).images),
               'that show the same picture')
+        longest = max(2, int(smallest * len(names) / 2))
+        group(in_runs(following(names, prints), len(names), longest),
+              'that follow each other, as frames of a film do')
     return merged(*groupings)
 
 

@@ -10,6 +10,7 @@ from ..datasets.fingerprints import fingerprint_images
 from ..datasets.near_duplicates import linked_groups, near_duplicates
 from ..datasets.parts import subset
 from ..datasets.repairs import Repairs
+from ..datasets.sequences import following, in_runs
 from ..datasets.splitting import balanced_parts, by_version, merged, objects_by_class
 from ..text import agree, listed, plural, printable
 from .leaks import PIXELS, costs, readable
@@ -43,7 +44,10 @@ def set_aside(own: OwnData, folder: str, seed: int = 0, pixels: float = PIXELS
     paths = np.full(len(names), '', object)
     paths[compared] = [path_inside(images, names[i]) or '' for i in compared]
     prints = fingerprint_images(paths.tolist())
-    groups = merged(by_version(names), linked_groups(len(names), near_duplicates(prints).images))
+    same = merged(by_version(names), linked_groups(len(names), near_duplicates(prints).images))
+    longest = max(2, int(min(SHARE * len(names), MOST) / 2))
+    frames = in_runs(following(names, prints, seed), len(names), longest)
+    groups = merged(same, frames)
     objects = objects_by_class(data)
     shown = objects.any(1)
     with_objects, numbers = np.unique(groups[shown], return_counts=True)
@@ -63,6 +67,10 @@ def set_aside(own: OwnData, folder: str, seed: int = 0, pixels: float = PIXELS
     line = (f'no --val-ann: {len(aside)} of {plural(len(names), "image")} '
             f'{agree(len(aside), "is", "are")} set aside for validation '
             f'({listed(aside, 4)}; seed {seed}; all are listed in {printable(files[1][0])})')
+    in_order = int((np.bincount(frames)[frames] > 1).sum())
+    if in_order:
+        line += (f'; {in_order} that follow each other, as frames of a film do, stay together in '
+                 f'runs of up to {longest}')
     if len(compared) < len(names):
         line += (f'; {len(compared)} of them were compared, so pictures of the others may be on '
                  'both sides')

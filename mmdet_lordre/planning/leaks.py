@@ -1,4 +1,5 @@
 """Validation images that show what training images show."""
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 from ..datasets.file_names import path_inside
 from ..datasets.fingerprints import fingerprint_images
 from ..datasets.near_duplicates import linked_groups, near_duplicates
+from ..datasets.sequences import following
 from .objects import Objects
 
 #: Pixels that are decoded at most: some ten seconds of one core.
@@ -23,10 +25,17 @@ class Leaks:
         pairs: (validation image, training image), a pair for each validation image.
         val: Validation images that were looked at.
         train: Training images that were.
+        frames: Validation images beside a training image in a series, as frames of one film are.
     """
     pairs: tuple[tuple[str, str], ...]
     val: int
     train: int
+    frames: int = 0
+
+    @property
+    def of_one_film(self) -> bool:
+        """Whether most validation images are: of whole runs set aside only the ends are."""
+        return self.frames > self.val / 2
 
 
 def find_leaks(train: Objects, val: Objects, seed: int = 0, pixels: float = PIXELS) -> Leaks:
@@ -44,8 +53,11 @@ def find_leaks(train: Objects, val: Objects, seed: int = 0, pixels: float = PIXE
     learned = readable(of_train, pixels - of_val[judged].sum(), seed)
     paths = [path_inside(data.folder, data.files[i]) or ''
              for data, chosen in ((val, judged), (train, learned)) for i in chosen]
-    pairs = near_duplicates(fingerprint_images(paths)).images
-    return Leaks(_across(pairs, judged, learned, val, train), len(judged), len(learned))
+    prints = fingerprint_images(paths)
+    steps = following([os.path.basename(path) for path in paths], prints, seed)
+    across = steps[(steps < len(judged)).sum(1) == 1]
+    return Leaks(_across(near_duplicates(prints).images, judged, learned, val, train),
+                 len(judged), len(learned), len(np.unique(across[across < len(judged)])))
 
 
 def readable(cost: np.ndarray, pixels: float, seed: int = 0) -> np.ndarray:

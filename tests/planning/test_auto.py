@@ -24,6 +24,7 @@ from mmdet_lordre.training import minutes
 from mmdet_lordre.training.bfloat16 import BFloat16OptimWrapper
 
 from ..coco_ap import mask_ap
+from ..datasets.pictures import texture
 from .data import coco, square, write
 
 
@@ -153,6 +154,17 @@ class TestSetAside:
                            str(tmp_path / 'out'))
         ids = {image['id'] for image in json.loads(Path(own.val.ann_file).read_text())['images']}
         assert ids in ({1, 2}, {3, 4}, {5, 6})
+
+    def test_frames_that_follow_each_other_stay_together(self, tmp_path):
+        path = write(tmp_path, coco(pictures(40), ('a', 'b'), (64, 64)), draw=False)
+        wall = texture(1, (64 + 6 * 41, 64))
+        for number in range(1, 41):
+            wall.crop((6 * number, 0, 6 * number + 64, 64)).save(tmp_path / f'{number}.png')
+        own, line = set_aside(self.own(path), str(tmp_path / 'out'))
+        ids = [image['id'] for image in json.loads(Path(own.val.ann_file).read_text())['images']]
+        assert len(ids) == 8 and (np.diff(sorted(ids)) > 1).sum() <= 1
+        assert '40 that follow each other, as frames of a film do, stay together in runs of up ' \
+            'to 4' in line
 
     def test_of_many_images_a_part_is_compared(self, data, tmp_path):
         own, line = set_aside(self.own(data), str(tmp_path), pixels=5 * 64**2)

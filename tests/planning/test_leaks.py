@@ -9,6 +9,7 @@ from mmdet_lordre.planning.leaks import costs, find_leaks, readable
 from mmdet_lordre.planning.objects import read_both
 from mmdet_lordre.planning.sample import Looks
 
+from ..datasets.pictures import texture
 from .data import coco, square, write
 
 
@@ -62,3 +63,22 @@ def test_of_many_images_a_sample_is_looked_at(files):
 def test_the_command_says_it(files, capsys):
     main([files[0], '--val', files[1], '--no-cost', '--family', 'solov2'])
     assert 'near-duplicates   2 of the 4' in capsys.readouterr().out
+
+
+def test_frames_of_one_film_on_both_sides(tmp_path):
+    """Every fourth frame is for validation: none is the same picture, but most are beside one."""
+    whole = texture(1, (64 + 6 * 40, 64))
+    for part, numbers in (('train', [i for i in range(40) if i % 4]), ('val', range(0, 40, 4))):
+        data = coco([[(square(4, 6, 20), 0)]] * len(numbers), size=(64, 64))
+        for image, number in zip(data['images'], numbers, strict=True):
+            image['file_name'] = f'{number:03d}.png'
+        write(tmp_path / part, data, draw=False)
+        for number in numbers:
+            whole.crop((6 * number, 0, 6 * number + 64, 64)).save(
+                tmp_path / part / f'{number:03d}.png')
+    train, val = read_both(str(tmp_path / 'train' / 'train.json'),
+                           val=str(tmp_path / 'val' / 'train.json'))
+    leaks = find_leaks(train, val)
+    assert not leaks.pairs and leaks.frames == 10 and leaks.of_one_film
+    text = Card(train, Looks(), val, leaks).text()
+    assert '10 come next to a training image' in text and 'Set whole films aside' in text
