@@ -59,7 +59,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         UserError: Masks that hold classes, or blended colors, or are of another size.
     """
     images = Folder(options.images) if options.images else folder
-    found, alone, outside, orphans, twins = pairs(folder, images)
+    found, alone, outside, orphans, twins, flows = pairs(folder, images)
     if not found:
         raise UserError(f'{folder.path}: no mask has the name of an image')
     builder = Builder(NAME, folder.path, images.path)
@@ -69,6 +69,9 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
             raise UserError(f'{images.path}: {listed(names, 3)} are two images of one name, in '
                             'different sizes: rename or remove one, so that their mask has one '
                             'image')
+    if flows:
+        builder.note(f'{plural(len(flows), "image")} of flows, which Cellpose writes, left out '
+                     f'({printable(flows[0], 60)})')
     if twins:
         builder.note(f'{printable(twins[0][1], 60)} left out, as {printable(twins[0][0], 60)} has '
                      f'its name with another ending or folder '
@@ -157,7 +160,7 @@ def _listed_classes(folder):
             if (row['id'] or '').isdecimal()}
 
 
-def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list, list]:
+def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list, list, list]:
     """Masks and their images.
 
     Args:
@@ -167,7 +170,8 @@ def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list, list]
     Returns:
         ``[(image, mask, class or None)]``, images without a mask, those in folders of images
         without masks beside others that have them (to be predicted, say), masks without an
-        image, lists of images of one name, of which the first is used.
+        image, lists of images of one name, of which the first is used, and what Cellpose writes
+        beside an image.
     """
     photos, masks, kinds, paired, lone = {}, [], {}, set(), set()
     for name in images.walk('', IMAGES):
@@ -178,6 +182,9 @@ def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list, list]
                 paired.add(name)
             elif images is folder and any(_kind(word) is False for word in name.split('/')[:-1]):
                 lone.add(name)
+    flows = [name for key in list(photos) for plain in [key.removesuffix('_flows')]
+             if plain != key and (plain in photos or f'{plain}_img' in photos)
+             for name in photos.pop(key)]
     for name in folder.walk('', IMAGES):
         is_mask, place = _side(name, folder, kinds) if images is folder else (True, None)
         if is_mask:
@@ -195,7 +202,7 @@ def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list, list]
         lone = set()
     return (found, [name for name in alone if name not in lone],
             [name for name in alone if name in lone], orphans,
-            [names for names in photos.values() if len(names) > 1])
+            [names for names in photos.values() if len(names) > 1], flows)
 
 
 def _side(name, folder, known):

@@ -114,8 +114,13 @@ def test_cellpose(tmp_path):
     for stem, image in (('a', 'a_img'), ('b', 'b')):
         (source / 'images' / f'{stem}.jpg').rename(flat / f'{image}.jpg')
         (source / 'masks' / f'{stem}.png').rename(flat / f'{stem}_masks.png')
-    data = open_data(flat)['train'].data
-    assert [image['file_name'] for image in data['images']] == ['a_img.jpg', 'b.jpg']
+    for name in 'a_flows.jpg', 'b_flows.jpg', 'river_flows.jpg':
+        photo(flat / name)
+    part = open_data(flat)['train']
+    data = part.data
+    assert '2 images of flows, which Cellpose writes, left out (a_flows.jpg)' in part.line()
+    assert [image['file_name'] for image in data['images']] == ['a_img.jpg', 'b.jpg',
+                                                                'river_flows.jpg']
     assert len(data['annotations']) == sum(map(len, wanted.values()))
 
 
