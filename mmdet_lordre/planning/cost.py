@@ -21,6 +21,7 @@ from ..analysis.complexity import complexity
 from ..analysis.speed import peak_memory
 from ..config.building import quiet
 from ..config.reading import dicts_in, type_name
+from ..training.winograd import use_winograd_gradients
 from .largest import largest_batch
 from .reading_once import ReadOnce
 from .stopwatch import seconds_of, working_clock
@@ -67,8 +68,11 @@ def build(cfg: Config, device: str | None = None) -> nn.Module:
         model = MODELS.build(copy.deepcopy(cfg.model))
         model.init_weights()
     model.to(device or get_device())
-    if any('ChannelsLast' in str(hook.get('type')) for hook in cfg.get('custom_hooks') or ()):
+    hooks = [str(hook.get('type')) for hook in cfg.get('custom_hooks') or ()]
+    if any('ChannelsLastHook' in hook for hook in hooks):
         model.to(memory_format=torch.channels_last)
+    if any('WinogradHook' in hook for hook in hooks):
+        use_winograd_gradients(model)
     return model
 
 

@@ -69,6 +69,7 @@ class Fit:
         low_precision: Whether the network computes in bfloat16.
         on_gpu: Whether that is on a GPU.
         channels_last: Whether convolutions run in that order.
+        winograd: Whether their weight gradients are computed by Winograd's filtering.
         ema: Momentum of averaged weights, or None.
         workers: Processes that load data.
         kept: Pictures that are kept in memory; None where files are read each time.
@@ -98,6 +99,7 @@ class Fit:
     low_precision: bool = False
     on_gpu: bool = False
     channels_last: bool = True
+    winograd: bool = False
     ema: float | None = None
     workers: int = 0
     kept: Kept | None = None

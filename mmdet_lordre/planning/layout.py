@@ -1,4 +1,4 @@
-"""The memory format in which convolutions are faster on this machine."""
+"""How convolutions are faster on this machine: their memory format and weight gradients."""
 from dataclasses import replace
 
 from .cost import Cost
@@ -11,11 +11,11 @@ _WORTH = 0.97
 
 def faster_layout(one: Fit, cost: Cost, measuring: Measuring,
                   memory: float | None = None) -> tuple[Fit, Cost]:
-    """Try a fit with channels first.
+    """Try a fit with channels first, and with weight gradients by Winograd's filtering.
 
     A CPU with AVX2 computes weight gradients faster with channels first, everything else with
-    channels last: which one wins depends on the size of the images. In bfloat16 and on a GPU
-    channels last is taken.
+    channels last: which one wins, and whether Winograd's gradients do, depends on the size of the
+    images. In bfloat16 and on a GPU channels last is taken.
 
     Args:
         one: A fit to train, as chosen.
@@ -24,15 +24,20 @@ def faster_layout(one: Fit, cost: Cost, measuring: Measuring,
         memory: GiB that a step may take.
 
     Returns:
-        The fit and the cost in the format that is faster.
+        The fit and the cost of what is fastest.
     """
     if measuring.device != 'cpu' or cost.low_precision:
         return one, cost
-    first = replace(one, channels_last=False)
-    now, then = (measuring.steps(fit, ('float32',)) for fit in (one, first))
-    if (memory and then.memory > 1024 * memory) or not then.step < _WORTH * now.step:
+    now = measuring.steps(one, ('float32',))
+    best, least = one, now
+    for other in (replace(one, channels_last=False), replace(one, winograd=True)):
+        then = measuring.steps(other, ('float32',))
+        if not (memory and then.memory > 1024 * memory) and \
+                then.step < min(_WORTH * now.step, least.step):
+            best, least = other, then
+    if best is one:
         return one, cost
-    first.why['channels_last'] = (
-        f'no ChannelsLastHook: a step takes {then.step * 1e3:.0f} ms here without it, and '
-        f'{now.step * 1e3:.0f} with it')
-    return first, replace(cost, step=cost.step * then.step / now.step, memory=then.memory)
+    which = 'WinogradHook: a step takes {} ms here with it, and {} without' if best.winograd else \
+        'no ChannelsLastHook: a step takes {} ms here without it, and {} with it'
+    best.why['layout'] = which.format(*(f'{1e3 * one.step:.0f}' for one in (least, now)))
+    return best, replace(cost, step=cost.step * least.step / now.step, memory=least.memory)

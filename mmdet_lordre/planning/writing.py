@@ -229,6 +229,7 @@ def _schedule(fit, validated):
     wrapper = "'OptimWrapper'" if not fit.low_precision else \
         "'AmpOptimWrapper', dtype='bfloat16'" if fit.on_gpu else "'BFloat16OptimWrapper'"
     hooks = ["dict(type='ChannelsLastHook')"] * fit.channels_last
+    hooks += ["dict(type='WinogradHook')"] * fit.winograd
     if fit.ema:
         hooks.append(f"dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum={fit.ema}, "
                      f'gamma={fit.gamma}, update_buffers=True)')
@@ -253,7 +254,7 @@ def _schedule(fit, validated):
         f'    checkpoint=dict(interval={max(1, fit.steps // 10)}'
         + (", save_best='coco/segm_mAP', rule='greater'" if validated else '') + '),',
         f'    logger=dict(interval={min(50, max(1, fit.steps // 20))}))',
-        *([f'# {fit.why["channels_last"]}'] if 'channels_last' in fit.why else []),
+        *([f'# {fit.why["layout"]}'] if 'layout' in fit.why else []),
         *(['# weights are averaged over a fiftieth of the steps'] if fit.ema else []),
         *(['custom_hooks = [', *(f'    {hook},' for hook in hooks), ']'] if hooks else
           ['custom_hooks = []'])]

@@ -7,6 +7,7 @@ from .muon import MuonWithAdamW
 from .pictures import PicturesHook
 from .runner import ToolRunner
 from .timed import TimedSchedule
+from .winograd import WinogradHook
 
 __all__ = ['BFloat16OptimWrapper', 'ChannelsLastHook', 'KeepInMemory', 'KeptEarlyStoppingHook',
-           'MuonWithAdamW', 'PicturesHook', 'TimedSchedule', 'ToolRunner']
+           'MuonWithAdamW', 'PicturesHook', 'TimedSchedule', 'ToolRunner', 'WinogradHook']

@@ -1,4 +1,4 @@
-"""The order in memory in which convolutions are faster."""
+"""The order in memory and the weight gradients with which convolutions are faster."""
 from dataclasses import replace
 
 import numpy as np
@@ -17,16 +17,18 @@ from .data import coco, square, write
 
 
 class Measured:
-    """Steps of so many seconds and MiB with the channels of a pixel side by side, and apart."""
+    """Steps of so many seconds and MiB with the channels of a pixel side by side, the same with
+    Winograd's gradients, and with the channels apart."""
 
-    def __init__(self, side_by_side, apart, memory=100., device='cpu'):
-        self.costs = {True: Cost(side_by_side, 0., 100., False),
-                      False: Cost(apart, 0., memory, False)}
+    def __init__(self, side_by_side, apart, memory=100., device='cpu', winograd=9.):
+        self.costs = {(True, False): Cost(side_by_side, 0., 100., False),
+                      (False, False): Cost(apart, 0., memory, False),
+                      (True, True): Cost(winograd, 0., 110., False)}
         self.device, self.asked = device, []
 
     def steps(self, one, precisions):
-        self.asked.append((one.channels_last, precisions))
-        return self.costs[one.channels_last]
+        self.asked.append((one.channels_last, one.winograd, precisions))
+        return self.costs[one.channels_last, one.winograd]
 
 
 @pytest.fixture
@@ -35,26 +37,31 @@ def one():
     return fit(train, Looks(), 'lordre', steps=500)
 
 
-BOTH = [(True, ('float32',)), (False, ('float32',))]
+ALL = [(True, False, ('float32',)), (False, False, ('float32',)), (True, True, ('float32',))]
 
 
 @pytest.mark.parametrize('measured, low, limit, asked, expected', [
-    (Measured(2., 1.), False, None, BOTH, (False, 0.4, 100.)),  # half of what was interpolated
-    (Measured(1., 2.), False, None, BOTH, (True, 0.8, 90.)),
-    (Measured(1., 0.98), False, None, BOTH, (True, 0.8, 90.)),  # chance
-    (Measured(2., 1., memory=2000.), False, 1., BOTH, (True, 0.8, 90.)),
-    (Measured(2., 1., memory=1000.), False, 1., BOTH, (False, 0.4, 1000.)),
-    (Measured(2., 1., memory=np.nan), False, 1., BOTH, (False, 0.4, np.nan)),  # it is unknown
-    (Measured(2., 1.), True, None, [], (True, 0.8, 90.)),
-    (Measured(2., 1., device='cuda'), False, None, [], (True, 0.8, 90.)),
+    (Measured(2., 1.), False, None, ALL, ([], 0.4, 100.)),  # half of what was interpolated
+    (Measured(1., 2.), False, None, ALL, (['ChannelsLastHook'], 0.8, 90.)),
+    (Measured(1., 0.98), False, None, ALL, (['ChannelsLastHook'], 0.8, 90.)),  # chance
+    (Measured(2., 1.8, winograd=1.), False, None, ALL,
+     (['ChannelsLastHook', 'WinogradHook'], 0.4, 110.)),
+    (Measured(2., 1., winograd=1.5), False, None, ALL, ([], 0.4, 100.)),
+    (Measured(1., 2., winograd=0.98), False, None, ALL, (['ChannelsLastHook'], 0.8, 90.)),
+    (Measured(2., 1., winograd=0.5), False, 0.1, ALL, ([], 0.4, 100.)),  # in 102 MiB, not 110
+    (Measured(2., 1., memory=2000.), False, 1., ALL, (['ChannelsLastHook'], 0.8, 90.)),
+    (Measured(2., 1., memory=1000.), False, 1., ALL, ([], 0.4, 1000.)),
+    (Measured(2., 1., memory=np.nan), False, 1., ALL, ([], 0.4, np.nan)),  # it is unknown
+    (Measured(2., 1.), True, None, [], (['ChannelsLastHook'], 0.8, 90.)),
+    (Measured(2., 1., device='cuda'), False, None, [], (['ChannelsLastHook'], 0.8, 90.)),
 ])
 def test_the_faster_order_is_taken(one, measured, low, limit, asked, expected):
     found, cost = faster_layout(one, Cost(0.8, 0., 90., low), measured, limit)
     assert measured.asked == asked
-    np.testing.assert_equal((found.channels_last, cost.step, cost.memory), expected)
+    np.testing.assert_equal((cost.step, cost.memory), expected[1:])
     hooks = config_of(config_text(found, ('a.json', None), None)).custom_hooks
-    assert [hook.type for hook in hooks] == ['ChannelsLastHook'] * expected[0]
-    assert ('channels_last' in found.why) == (not expected[0])
+    assert [hook.type for hook in hooks] == expected[0]
+    assert ('layout' in found.why) == (expected[0] != ['ChannelsLastHook'])
 
 
 def test_a_plan_has_the_order_that_is_faster(one, tmp_path, monkeypatch):
@@ -63,7 +70,7 @@ def test_a_plan_has_the_order_that_is_faster(one, tmp_path, monkeypatch):
 
     def apart(fit, cost, measuring, memory):
         seen.append(fit.family)
-        fit.why.update(channels_last='no hook', memory='too much before')
+        fit.why.update(layout='no hook', memory='too much before')
         return replace(fit, channels_last=False), replace(cost, step=60.)
     monkeypatch.setattr(planning, 'faster_layout', apart)
     train, _ = read_both(data)
@@ -78,5 +85,9 @@ def test_it_is_said_in_the_config(one):
     found, _ = faster_layout(one, Cost(0.8, 0., 90., False), Measured(2., 1.))
     assert '\n# no ChannelsLastHook: a step takes 1000 ms here without it, and 2000 with it\n' \
         'custom_hooks = []\n' in config_text(found, ('a.json', None), None)
+    found, _ = faster_layout(one, Cost(0.8, 0., 90., False), Measured(2., 1.5, winograd=1.))
+    assert '\n# WinogradHook: a step takes 1000 ms here with it, and 2000 without\n' in \
+        config_text(found, ('a.json', None), None)
+    found = replace(found, winograd=False, channels_last=False)
     averaged = config_of(config_text(replace(found, ema=0.01), ('a.json', None), None))
     assert [hook.type for hook in averaged.custom_hooks] == ['EMAHook']
