@@ -63,6 +63,7 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
         own, line = set_aside(own, folder, seed, max(_PIXELS, _COMPARING * 60 * minutes * _DECODED))
         say(line)
     train, val = read_both(*own.train, *(own.val or (None, None)), classes=own.classes, seconds=0)
+    demand_time(minutes, began, after='reading the data')
     short = minutes < 5
     chosen_by = 'it was asked for' if families else \
         'in less than five minutes one family alone is planned, the one that learns soonest'

@@ -34,6 +34,8 @@ from .writing import config_text
 MINUTES = {'cpu': 30., 'cuda': 120.}
 #: Ceilings below which a plan is doubtful, and steps.
 _LOW, _FEW_STEPS = 0.4, 200
+#: Pixels of the network input that half of a class's objects measure at least, to be found.
+_HARDLY_SEEN = 6
 #: Images and objects that ceilings are computed of.
 _CEILING_IMAGES, _CEILING_OBJECTS = 50, 1200
 
@@ -180,7 +182,8 @@ def _fit_all(plan: Plan, families: list[str], measuring: Measuring | None,
         if plan.fits and time.monotonic() > until:
             return
         say(f'fitting {FAMILIES.get(family, family)}')
-        batch = rules.batch_size(len(train.files), device)
+        batch = rules.batch_size(
+            len(crops.tiles.files if crops.tiling else train.files), device)
         for smaller in _sizes_from(chosen, asked):
             start, weights_why = weights(smaller)
             one = crops.fit(family, smaller, batch, start) if crops.tiling else fit(
@@ -298,6 +301,11 @@ def describe(plan: Plan) -> str:
                      f'{one.longer} px. Judged and predicted tile by tile, {tiles:.0f} a picture, '
                      'also by lordre predict' + '; costs of an image are of one tile' * bool(
                          plan.costs))
+    elif lost := _hardly_seen(plan.card.objects, one.longer):
+        lines.append(f'mind         {lost}'
+                     + (': more --minutes leave room for larger images'
+                        if plan.costs and _could_be_larger(one, plan.card.objects) else
+                        ': cut the images into smaller ones'))
     lines.append(f'recommended  {best.reason}')
     if best.family in plan.ceilings and plan.ceilings[best.family].ap < _LOW:
         lines.append(f'mind         even without any error it would reach AP '
@@ -312,6 +320,17 @@ def describe(plan: Plan) -> str:
     if len(plan.choices) > 1:
         lines.append(f'runner-up    {plan.choices[1].reason}')
     return '\n'.join(lines)
+
+
+def _hardly_seen(objects, longer):
+    """Classes of objects that measure a few pixels of the network input, in words."""
+    sides = sizing.details(objects) / objects.longer * longer
+    middle = {name: float(np.median(sides[objects.labels == i]))
+              for i, name in enumerate(objects.classes) if (objects.labels == i).any()}
+    lost = [f'{printable(name, 40)} ({middle[name]:.1f} px)'
+            for name in sorted(middle, key=middle.get) if middle[name] < _HARDLY_SEEN]
+    return lost and (f'at {longer} px half of the objects of {listed(lost, 3)} are smaller than '
+                     'can be drawn')
 
 
 def _could_be_larger(one, train):

@@ -171,10 +171,9 @@ def kept_whole(sizes: np.ndarray, longer: int) -> Kept | None:
         longer: Side of the network input.
     """
     side = 2 * longer
-    pixels = (sizes * np.minimum(1, side / sizes.max(1, keepdims=True))).prod(1)
+    # smaller pictures are enlarged, as they would be later
+    pixels = (sizes * (side / sizes.max(1, keepdims=True))).prod(1)
     worth = np.median(sizes.prod(1)) >= 4 * np.median(pixels)
-    # smaller pictures would be enlarged first
-    worth = worth and np.mean(sizes.max(1) < side) <= 0.05
     return _where_there_is_room(Kept(3 * pixels.sum() / 2**30, side=side)) if worth else None
 
 

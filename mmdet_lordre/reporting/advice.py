@@ -10,7 +10,8 @@ _REMEDIES = {
              'are rare',
     'location': 'train {larger}, or longer; see the errors of masks',
     'both': 'another class and a poor fit: these go away with training, seldom by a threshold',
-    'duplicate': 'objects are found twice: a stricter suppression, or a threshold for masks',
+    'duplicate': 'objects are found twice, as they are early in a training: train longer, or '
+                 'suppress what overlaps (lordre predict --mask-nms 0.5)',
     'background': 'things are found where nothing is annotated: look at the surest of them first, '
                   'they may be annotations that are missing',
     'missed': 'objects are not seen at all: look at their sizes, and whether anything like '

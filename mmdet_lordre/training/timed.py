@@ -17,6 +17,9 @@ CLOCKS = {'wall': time.monotonic, 'cpu': time.process_time}
 _JUDGING = 0.5
 #: Of the time that an image takes in a step, what it takes to be judged, and seconds for the rest.
 _JUDGED, _AROUND = 0.8, 2.
+#: Steps after which it is said how many there will be, where each takes so many times as long as
+#: was thought.
+_SAID, _SLOWER = 10, 2.
 #: Under it in the state that a checkpoint keeps.
 TIMED = 'timed_schedule'
 
@@ -117,6 +120,7 @@ class TimedSchedule(Hook):
             # a loop that cuts pictures into tiles says how many
             images = getattr(judging, 'inputs', len(judging.dataloader.dataset))
             self._images = images / get_world_size()
+        self._thought = (loop.max_iters, self.step_seconds) if not kept else None
         self._last = self.now()
         self._val_interval(loop, 2**40)
 
@@ -163,9 +167,18 @@ class TimedSchedule(Hook):
         self._steps += 1
         # the last batch of a round may be smaller
         self._batch = max(self._batch, _images_in(data_batch))
+        if self._steps == _SAID and self._thought:
+            self._say_slower(runner, *self._thought)
         if self._images and not self.validated and self._steps > 1:
             self._guess(runner)
         self._keep(runner)
+
+    def _say_slower(self, runner, steps, seconds):
+        if seconds and self._step > _SLOWER * seconds:
+            print_log(f'a step takes {self._step:.2g} s, and {seconds:.2g} s when it was measured: '
+                      f'some {self._steps + max(0., self._left) / self._step:.0f} steps in place '
+                      f'of {steps}; other programs may use the machine', runner.logger,
+                      logging.WARNING)
 
     def _guess(self, runner):
         """What a validation will take, until there has been one."""

@@ -19,7 +19,8 @@ from .test_rules import grid_of
     ([(600, 800)] * 18, 256, None),  # 3 times the pixels
     ([(600, 800)] * 18, 200, 400),  # 4 times
     ([(3000, 4000)] * 4000, 256, None),  # 2.2 GiB
-    ([(3000, 4000)] * 9 + [(300, 400)], 256, None)])  # one would be enlarged
+    ([(3000, 4000)] * 9 + [(300, 400)], 256, 512),
+    ([(3000, 4000)] * 4 + [(300, 400)] * 5, 256, None)])
 def test_pictures_are_kept_in_memory_where_that_pays(monkeypatch, sizes, longer, expected):
     monkeypatch.setattr(rules, 'room', lambda: 2.)
     kept = rules.kept_whole(np.array(sizes), longer)

@@ -194,6 +194,19 @@ def test_more_minutes_are_asked_for_where_images_can_be_larger(data, change, sai
     assert low.of_size and ('more --minutes leave room for larger images' in text) == said
 
 
+def test_classes_too_small_to_be_drawn_are_said(tmp_path):
+    """Of two classes one measures 20 px of 128, the other 5 of 128."""
+    path = write(tmp_path, coco([[(square(4, 4, 20), 0), (square(60, 60, 5), 1)]] * 8,
+                                ('disk', 'dot')))
+    plan = make_plan(read_both(path)[0], families=['lordre'], measured=False, ceilings=False)
+    one = replace(plan.fits['lordre'], longer=128, tile=None)
+    text = describe(replace(plan, fits=dict(lordre=one)))
+    assert ('mind         at 128 px half of the objects of dot (5.0 px) are smaller than can be '
+            'drawn: cut the images into smaller ones') in text
+    for other in (replace(one, longer=160), replace(one, tile=64)):
+        assert 'smaller than' not in describe(replace(plan, fits=dict(lordre=other)))
+
+
 def test_the_batch_that_does_not_fit_is_said(data, monkeypatch):
     monkeypatch.setattr('mmdet_lordre.planning.plan.affordable', lambda one, *rest: (
         replace(one, batch_size=3), Cost(1., 0., 4096., False)))

@@ -8,6 +8,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.prediction.tiled_loops import TiledValLoop
+from mmdet_lordre.training import timed
 from mmdet_lordre.training.timed import TimedSchedule, _images_in, rate_at
 
 from ..on_device import several_processes
@@ -120,6 +121,16 @@ def test_where_steps_take_longer_validations_will_too():
     hook = TimedSchedule(100, validations=3, validation_seconds=4, step_seconds=0.5)
     run = Training(hook, slower(0.5), validation=slower(4.)).run()
     assert len(run.validated) == 3 and 93 < run.time < 107
+
+
+@pytest.mark.parametrize('seconds, thought, said', [
+    (1., 0.25, 'a step takes 1 s, and 0.25 s when it was measured: some 100 steps in place of '
+               '1000000000; other programs'), (1., 0.6, ''), (1., None, '')])
+def test_fewer_steps_than_announced_are_said_once(seconds, thought, said, monkeypatch):
+    lines = []
+    monkeypatch.setattr(timed, 'print_log', lambda line, *_: lines.append(line))
+    Training(TimedSchedule(100, step_seconds=thought), lambda t: seconds, validates=False).run()
+    assert len(lines) == bool(said) and all(said in line for line in lines)
 
 
 def test_without_validation_nothing_is_kept_for_it():

@@ -7,9 +7,9 @@ from collections import Counter
 
 import cv2
 import numpy as np
-from pycocotools import mask as mask_api
 
 from ...errors import UserError
+from ...masks.runs import crop_of_rle
 from ...text import listed, plural, printable
 from ..image_rules import image_size
 from ..pages import pages_of
@@ -279,8 +279,7 @@ def same_size(labels: np.ndarray, image: dict, path: str) -> None:
 
 def _in_parts(encoded):
     """Whether a mask is several separate areas."""
-    left, top, width, height = (int(v) for v in mask_api.toBbox(encoded))
-    mask = mask_api.decode(encoded)[top:top + height, left:left + width]
+    mask = crop_of_rle(encoded).bitmap
     areas = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:, cv2.CC_STAT_AREA]
     return int((areas > _PART).sum()) > 1
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as mask_api
 
 from ...errors import UserError
 from ...masks import mask_areas
+from ...masks.runs import crop_of_rle
 from ...text import quoted
 from .coco_data import CocoData
 from .output import Images, objects_with_masks, safe_name
@@ -83,7 +83,9 @@ def _numbers(masks, image, lost):
                        np.uint8 if len(masks) < 2**8 else np.uint16)
     areas = mask_areas(masks)
     for index in np.argsort(-areas, kind='stable'):
-        numbers[mask_api.decode(masks[index]) > 0] = index + 1
+        crop = crop_of_rle(masks[index])
+        height, width = crop.bitmap.shape
+        numbers[crop.y:crop.y + height, crop.x:crop.x + width][crop.bitmap > 0] = index + 1
     left = np.bincount(numbers.reshape(-1), minlength=len(masks) + 1)[1:]
     hidden, gone = (left < areas) & (left > 0), left == 0
     lost['objects partly hidden by others of their class'] += int(hidden.sum())

@@ -7,8 +7,8 @@ import posixpath
 from collections import Counter
 
 from PIL import Image
-from pycocotools import mask as mask_api
 
+from ...masks.runs import crop_of_rle
 from .coco_data import CocoData
 from .output import Images, objects_with_masks, parts_of, write_text
 
@@ -60,9 +60,9 @@ def _shape(label, points, kind, group=None, mask=None):
 
 
 def _mask(encoded, label):
-    left, top, width, height = (int(v) for v in mask_api.toBbox(encoded))
-    pixels = mask_api.decode(encoded)[top:top + height, left:left + width]
+    crop = crop_of_rle(encoded)
+    height, width = crop.bitmap.shape
     file = io.BytesIO()
-    Image.fromarray(pixels.astype(bool)).save(file, format='PNG')
-    return _shape(label, [[left, top], [left + width - 1, top + height - 1]], 'mask',
+    Image.fromarray(crop.bitmap.astype(bool)).save(file, format='PNG')
+    return _shape(label, [[crop.x, crop.y], [crop.x + width - 1, crop.y + height - 1]], 'mask',
                   mask=base64.b64encode(file.getvalue()).decode())
