@@ -9,6 +9,7 @@ from pycocotools import mask as mask_api
 from ..masks import mask_areas
 from ..masks.runs import Crop, crop_of_rle, rle_of_crop
 from .overlaps import box_pairs, intersection
+from .thresholds import at_labels
 
 #: IoU in the strip that two tiles share from which on two masks are one object.
 _SAME = 0.5
@@ -24,6 +25,8 @@ AS_SURE = 0.5
 #: Pixels between a mask and the border of its tile up to which it counts as cut: networks rarely
 #: reach the border.
 _MARGIN = 2
+#: Thresholds that every score reaches.
+_NONE = np.zeros(1)
 
 
 @dataclass(frozen=True)
@@ -212,12 +215,15 @@ def _object(pieces, crops, size):
     return Joined(dict(rle, size=list(size)), pieces[0].score, pieces[0].label, not whole)
 
 
-def with_large(joined: list[Joined], large: Sequence[Joined]) -> list[Joined]:
+def with_large(joined: list[Joined], large: Sequence[Joined],
+               thresholds: np.ndarray = _NONE) -> list[Joined]:
     """Add the objects of a pass over the whole picture that tiles cannot hold.
 
     Args:
         joined: Of tiles.
         large: Of the pass, large ones alone.
+        thresholds: Of each label the score from which on a large object may stand for others.
+            Those below it are left out later on, and what they stood for would be lost with them.
 
     Returns:
         By falling score: pieces of a large object are left out, unless they are more than twice as
@@ -226,7 +232,10 @@ def with_large(joined: list[Joined], large: Sequence[Joined]) -> list[Joined]:
     if not large:
         return joined
     gone, added = set(), []
-    for one in sorted(large, key=lambda found: (-found.score, found.label)):
+    least = at_labels(thresholds, np.array([one.label for one in large]))
+    ranked = sorted(zip(large, (one.score >= low for one, low in zip(large, least))),
+                    key=lambda pair: (not pair[1], -pair[0].score, pair[0].label))
+    for one, stands in ranked:
         rivals = [i for i, other in enumerate(joined) if other.label == one.label]
         boxes = [joined[i].rle for i in rivals]
         known = False
@@ -234,7 +243,7 @@ def with_large(joined: list[Joined], large: Sequence[Joined]) -> list[Joined]:
             overlaps = mask_api.iou(boxes, [one.rle], [0])[:, 0]
             covered = mask_api.iou(boxes, [one.rle], [1])[:, 0]  # share of the tiles' mask
             known = bool((overlaps >= _SAME).any())
-            if not known:
+            if stands and not known:
                 gone.update(i for i, share in zip(rivals, covered)
                             if share >= _COVERED and joined[i].cut
                             and one.score >= AS_SURE * joined[i].score)

@@ -89,6 +89,7 @@ class TiledStream(Stream):
         super().__init__(model, settings)
         # what is below the threshold alone can be a part of what is above it
         self.least, self.lowest = self.lowest, AS_SURE * self.lowest
+        self.thresholds = settings.lowest_scores(self.classes)
         self.keep_picture = keep_image
         self.side = trained_side(model.cfg) if settings.tile == 'auto' else settings.tile
 
@@ -134,7 +135,8 @@ class TiledStream(Stream):
             if found.error is not None:
                 raise BrokenPictureError(found.error)
             pieces += _pieces(found, number, windows[number], size)
-        joined = with_large(join(pieces, windows, size), self._large(picture, regions))
+        joined = with_large(join(pieces, windows, size), self._large(picture, regions),
+                            self.thresholds)
         return Result(
             size=size, masks=RLEMasks([one.rle for one in joined], size),
             scores=np.array([one.score for one in joined]),

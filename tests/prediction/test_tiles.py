@@ -168,6 +168,18 @@ class TestJoin:
         guess = Joined(large.rle, 0.1, 0, False)
         assert with_large(pieces, [guess]) == [*pieces, guess]
 
+    def test_what_is_left_out_later_stands_for_nothing(self):
+        """Neither for pieces nor for another large object that is above its own threshold."""
+        piece, = self.found((self.mask(10, 80, 20, 100), 0))
+        whole = encode_masks(self.mask(0, 90, 0, 170)[None])[0]
+        low, high = Joined(whole, 0.55, 0, False), Joined(whole, 0.6, 0, False)
+        other = Joined(whole, 0.5, 1, False)
+        thresholds = np.array([0.6, 0.3])
+        assert with_large([piece], [low], thresholds) == [piece, low]
+        assert with_large([piece], [high], thresholds) == [high]
+        assert with_large([], [low, other], thresholds) == [other]
+        assert with_large([], [high, other], thresholds) == [high]
+
 
 def test_an_object_larger_than_tiles():
     """A blind model of tiles: it finds only what it sees whole."""
@@ -189,6 +201,26 @@ def test_an_object_larger_than_tiles():
     true = [(image[..., 0] == value) for value in (1, 2)]
     for mask, expected in zip(result.bitmaps(), true):
         assert (mask & expected).sum() / (mask | expected).sum() > 0.98
+
+
+@pytest.mark.parametrize('score, found', [(0.2, 0.38), (0.29, 0.38), (0.31, 0.31)])
+def test_a_poor_guess_at_the_whole_does_not_take_the_place_of_a_piece(score, found):
+    """What the pass over the whole picture gives below the threshold costs no object."""
+    class Unsure(PerfectModel):
+
+        def sample(self, image):
+            sample = super().sample(image)
+            tile = image.shape[1] == 256
+            sample.pred_instances.scores[:] = 0.38 if tile else score
+            if tile and image[50, 0].any():  # it sees nothing of what begins further left
+                sample.pred_instances = sample.pred_instances[:0]
+            return sample
+
+    image = np.zeros((256, 512, 3), np.uint8)
+    image[:100, 100:500] = (3, 9, 0)
+    stream = TiledStream(Unsure(), Settings(tile=256, score_thr=0.3, overlap=0))
+    result, = stream.run(open_source(image))
+    assert result.scores.tolist() == pytest.approx([found])
 
 
 @pytest.mark.parametrize('threshold', [0.5, 0.7, 0.9])
