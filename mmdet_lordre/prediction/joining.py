@@ -109,8 +109,9 @@ def join(pieces: Sequence[Piece], windows: Sequence[Window],
     agree in the strip that the tiles share. That is decided for each pair of pieces alone and
     joined afterwards, so an object may go over any number of tiles, and the order of the tiles
     has no part in it. Of an object that a tile shows uncut the surest such mask is taken,
-    of others the union. A piece that is less than half as sure as the one that it agrees with adds
-    nothing to it, and is left out: there are many of them, and some would join neighbors.
+    of others the union. A piece that is less than half as sure as one that it agrees with adds
+    nothing to it, and is left out before anything is joined: there are many of them, and some
+    would join neighbors, or take a surer one with them.
 
     Args:
         pieces: In any order.
@@ -128,8 +129,6 @@ def join(pieces: Sequence[Piece], windows: Sequence[Window],
         y, x, bitmap = crop_of_rle(pieces[index].rle)
         return Crop(y + window.y, x + window.x, bitmap)
 
-    parents, guesses, poor = list(range(len(pieces))), [], set()
-
     def root(index):
         while parents[index] != index:
             parents[index] = parents[parents[index]]
@@ -140,27 +139,39 @@ def join(pieces: Sequence[Piece], windows: Sequence[Window],
     for index, piece in enumerate(pieces):
         of_tile.setdefault(piece.tile, []).append(index)
     boxes = np.array([piece.box for piece in pieces], float).reshape(-1, 4)
-    for one, other, strip in _neighbors(windows, of_tile):
-        first, second = (_within(of_tile[tile], boxes, strip) for tile in (one, other))
-        for pairs in box_pairs(boxes[first], boxes[second]):
-            for a, b in pairs.tolist():
-                a, b = first[a], second[b]
-                if pieces[a].label == pieces[b].label and root(a) != root(b) \
-                        and _same(crop(a), crop(b), strip, pieces[a].cut, pieces[b].cut):
-                    low, high = sorted((pieces[a].score, pieces[b].score))
-                    if low < AS_SURE * high:
-                        guesses.append((a, b))
-                    else:
-                        parents[root(a)] = root(b)
+    labels = np.array([piece.label for piece in pieces])
+    scores = np.array([piece.score for piece in pieces])
+    strips = [(*(_within(of_tile[tile], boxes, strip) for tile in (one, other)), strip)
+              for one, other, strip in _neighbors(windows, of_tile)]
+
+    def candidates(alike):
+        """Pairs of one class that may agree: as sure as each other, or one side a poor guess."""
+        for first, second, strip in strips:
+            for pairs in box_pairs(boxes[first], boxes[second]):
+                pairs = np.stack([first[pairs[:, 0]], second[pairs[:, 1]]], axis=1)
+                low, high = np.sort(scores[pairs], axis=1).T
+                pairs = pairs[(labels[pairs[:, 0]] == labels[pairs[:, 1]])
+                              & ((low >= AS_SURE * high) == alike)]
+                yield from ((a, b, strip) for a, b in pairs.tolist())
+
+    def agree(a, b, strip):
+        return _same(crop(a), crop(b), strip, pieces[a].cut, pieces[b].cut)
+
+    # all guesses first: of a chain of pieces only what is no guess is a link
+    parents, poor = list(range(len(pieces))), set()
+    for a, b, strip in candidates(alike=False):
+        guess = max(a, b)  # pieces are in the order of their scores
+        if guess not in poor and agree(a, b, strip):
+            poor.add(guess)
+    for a, b, strip in candidates(alike=True):
+        if not poor & {a, b} and root(a) != root(b) and agree(a, b, strip):
+            parents[root(a)] = root(b)
     groups: dict[int, list[int]] = {}
     for index in range(len(pieces)):  # the surest of each first
-        groups.setdefault(root(index), []).append(index)
-    for a, b in guesses:
-        first, second = (pieces[groups[root(index)][0]].score for index in (a, b))
-        if first != second:
-            poor.add(root(a) if first < second else root(b))
+        if index not in poor:
+            groups.setdefault(root(index), []).append(index)
     found = [_object([pieces[i] for i in members], [crop(i) for i in members], size)
-             for group, members in groups.items() if group not in poor]
+             for members in groups.values()]
     found.sort(key=lambda one: (-one.score, one.label, one.rle['counts']))
     return found
 
