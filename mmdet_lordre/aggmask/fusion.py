@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .prediction import to_map_size
+
 
 def mask_maps(features: Tensor, kernels: Tensor, size: Sequence[int]) -> Tensor:
     """Mask representations of a few cells: kernels times features.
@@ -24,10 +26,7 @@ def mask_maps(features: Tensor, kernels: Tensor, size: Sequence[int]) -> Tensor:
     maps = kernels[:, :channels] @ features.flatten(1)
     if kernels.shape[1] > channels:
         maps = maps + kernels[:, channels:].to(maps.dtype)
-    maps = maps.view(-1, height, width)
-    if (height, width) == tuple(size):
-        return maps
-    return F.interpolate(maps[None], size=tuple(size), mode='bilinear', align_corners=False)[0]
+    return to_map_size(maps.view(-1, height, width), size)
 
 
 class FusionNetwork:

@@ -1,4 +1,6 @@
 """From the network's outputs to the detections of an image."""
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,8 +39,8 @@ def to_instances(found: Detected, meta: dict, mask_stride: int, cfg: dict,
                          bboxes=upload(mask_boxes(masks), found.scores.device))
 
 
-def to_map_size(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps (n, h, w) resized bilinearly to (n, *size)."""
+def to_map_size(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps (n, h, w) resized bilinearly to (n, *size); there may be none."""
     if tuple(maps.shape[1:]) == tuple(size):
         return maps
     if not len(maps):

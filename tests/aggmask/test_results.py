@@ -91,6 +91,21 @@ class TestPredict:
                 if cells.max() < side]
             assert min((shown - other).abs().max() for other in found) < 1e-4
 
+    @pytest.mark.parametrize('deformable', [False, True])
+    @pytest.mark.parametrize('levels', [(0, 1, 2, 3), (4,), (0,), ()])
+    def test_maps_to_show_of_levels_that_find_nothing(self, kind, deformable, levels):
+        head = make_head(kind, deformable=deformable)
+        head.test_cfg.update(neighbor_maps=True, filter_thr=0, mask_thr=0)
+        metas = [dict(img_shape=SIZE, ori_shape=SIZE)]
+        with torch.no_grad():
+            logits, *others = head(make_feats(1))
+            logits = [torch.full_like(level, -9) for level in logits]
+            for level in levels:
+                logits[level][0, 0, 2, 2] = 4
+            result, = head.predict_by_feat(logits, *others, batch_img_metas=metas)
+        assert len(result) == len(levels)
+        assert result.neighbor_maps.shape == (len(levels), 5, SIZE[0] // 4, SIZE[1] // 4)
+
     def test_images_do_not_mix(self, kind):
         head, feats, samples = make_head(kind), make_feats(), [make_sample(0), make_sample(1)]
         with torch.no_grad():
