@@ -112,20 +112,23 @@ def match_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor],
     """Compare a checkpoint with a model, tensor by tensor.
 
     Args:
-        model: Not changed.
+        model: Not changed. Its modules may say by ``former_names`` how tensors were called before.
         state_dict: Of a checkpoint.
         revise_keys: (pattern, replacement) pairs for the names.
 
     Returns:
         StateDictMatch
     """
-    own = model.state_dict()
+    own, former = model.state_dict(), _former_names(model)
     fit = StateDictMatch(state=OrderedDict(), total=len(own))
     # versions of the modules, by which some of them convert older weights
     fit.state._metadata = getattr(state_dict, '_metadata', OrderedDict())
     for name, value in state_dict.items():
         for pattern, replacement in revise_keys:
             name = re.sub(pattern, replacement, name)
+        for old, new in former:
+            if name.startswith(old):
+                name = new + name[len(old):]
         if not hasattr(value, 'shape'):
             continue
         if name not in own:
@@ -155,6 +158,13 @@ def state_dict_of(checkpoint: dict[str, Any], path: str = 'the checkpoint') -> d
     if not isinstance(state, dict):
         raise UserError(f'{path} has no state_dict: its weights are a {type(state).__name__}')
     return state
+
+
+def _former_names(model):
+    """(old, new) beginnings of the names of tensors."""
+    return [(f'{path}.{old}'.lstrip('.'), f'{path}.{new}'.lstrip('.'))
+            for path, module in model.named_modules()
+            for old, new in getattr(module, 'former_names', {}).items()]
 
 
 def _text(shape):

@@ -8,6 +8,7 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.structures import InstanceData
 
 from mmdet_lordre.aggmask import mask_losses, selected
+from mmdet_lordre.checkpoints.partial_load import match_state_dict
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.grid import GridMaskTargets
 from tests.aggmask import published
@@ -270,9 +271,20 @@ def test_the_spelling_of_earlier_configs_and_checkpoints(kind):
     old = make_head(kind, deformable=True, num_neighbours=5,
                     test_cfg=dict(score_thr=0.1, neighbour_maps=True))
     assert old.test_cfg.neighbor_maps and old.tables.num_neighbors == 5
-    old.load_state_dict({name.replace('neighbor', 'neighbour'): value
-                         for name, value in head.state_dict().items()})
+    state = {name.replace('neighbor', 'neighbour'): value
+             for name, value in head.state_dict().items()}
+    assert 'neighbour_offsets.weight' in state
+    old.load_state_dict(dict(state))
     assert torch.equal(old.neighbor_offsets.weight, head.neighbor_offsets.weight)
+    # as models are loaded: of a head in a detector, and of one alone
+    for model, prefix in ((torch.nn.ModuleDict(dict(mask_head=old)), 'mask_head.'), (old, '')):
+        for spelling in (state, head.state_dict()):
+            fit = match_state_dict(model, {prefix + name: value
+                                           for name, value in spelling.items()})
+            assert fit.complete and not fit.unexpected
+            assert torch.equal(fit.state[f'{prefix}neighbor_offsets.weight'],
+                               head.neighbor_offsets.weight)
+            model.load_state_dict(fit.state)
 
 
 def test_a_shared_tower_is_two_that_are_alike():
