@@ -32,7 +32,7 @@ from .layers import NormalLayers
 from .mask_losses import MaskLosses
 from .neighbors import neighbor_pattern
 from .prediction import cell_scores, to_instances
-from .spelling import OldSpelling, renamed
+from .spelling import OldSpelling, number_of_neighbors, renamed
 from .tables import CellTables
 from .targets import MapGroup, draw_masks, head_targets
 
@@ -154,6 +154,9 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
         if weight_activation not in (None, 'tanh'):
             raise ValueError(f"weight_activation must be None or 'tanh', not "
                              f'{weight_activation!r}')
+        if not 0 <= cls_down_index < stacked_convs:
+            raise ValueError(f'cls_down_index must be at least 0 and below stacked_convs='
+                             f'{stacked_convs}, not {cls_down_index!r}')
         if max_masks is not None and max_masks < 1:
             raise ValueError(f'max_masks must be at least 1 or None, not {max_masks!r}')
         if foreground and not context_channels:
@@ -185,13 +188,16 @@ class BaseAggMaskHead(OldSpelling, MaskLosses, BaseMaskHead):
                                       else loss_mask)
         self.loss_cls = MODELS.build(loss_cls)
 
-        num_neighbors = num_neighbors if num_neighbours is None else num_neighbours
-        pattern = neighbor_pattern(num_neighbors, num_grids, mask_grids, interpolation_mode)
+        pattern = neighbor_pattern(number_of_neighbors(num_neighbors, num_neighbours), num_grids,
+                                   mask_grids, interpolation_mode)
         self.tables = CellTables(num_grids, mask_grids, pattern, weight_kernel)
         neighbors = self.tables.num_neighbors
         self.fusion = FusionNetwork(neighbors, context_channels, fusion_channels, fusion_layers,
                                     fusion_kernel)
-        self.deformable = deformable and neighbors > 0
+        if deformable and not neighbors:
+            raise ValueError('deformable=True moves neighbors, of which num_neighbors=0 leaves '
+                             'none: change one of the two')
+        self.deformable = deformable
         self._init_branches()
         self.solo_cate = nn.Conv2d(feat_channels, num_classes, 3, padding=1)
         padding = weight_kernel // 2

@@ -17,8 +17,8 @@ def neighbor_pattern(neighbors: int, class_grids: Sequence[int], mask_grids: Seq
         neighbors: 4 (becomes five where a level has equal grids), 5, 9, 1 or 0 (context only).
         class_grids: Cells along a side of the class grid, one number a level.
         mask_grids: The same of the mask grid.
-        interpolation_mode: 5 asks for five neighbors whatever the grids are; 4 or None leave
-            it to the grids.
+        interpolation_mode: 5 asks for five neighbors whatever the grids are (of one, for the
+            center of the five); 4 or None leave it to the grids.
 
     Returns:
         ``'corners'`` (4 neighbors), ``'plus'`` (5), ``'square'`` (9), ``'nearest'`` (the center
@@ -26,7 +26,8 @@ def neighbor_pattern(neighbors: int, class_grids: Sequence[int], mask_grids: Seq
         grids) or ``'none'``.
 
     Raises:
-        ValueError: If a setting is not one of the above or the grids differ in number.
+        ValueError: If a setting is not one of the above, contradicts the other, or the grids differ
+            in number.
     """
     if len(class_grids) != len(mask_grids):
         raise ValueError(f'class_grids has {len(class_grids)} levels, mask_grids '
@@ -39,6 +40,9 @@ def neighbor_pattern(neighbors: int, class_grids: Sequence[int], mask_grids: Seq
                 1: 'nearest' if plus else 'third corner', 0: 'none'}
     if neighbors not in patterns:
         raise ValueError(f'neighbors must be 4, 5, 9, 1 or 0, not {neighbors!r}')
+    if interpolation_mode == 5 and neighbors in (9, 0):
+        raise ValueError(f'interpolation_mode=5 asks for five neighbors, num_neighbors={neighbors} '
+                         f'for {neighbors}: leave out one of the two')
     return patterns[neighbors]
 
 

@@ -219,10 +219,6 @@ class TestDeformable:
         found = grads(head, head.loss(make_feats(), [make_sample(0), make_sample(1)]))
         assert found['neighbor_offsets.weight'].abs().max() > 0
 
-    def test_without_neighbors_there_is_nothing_to_move(self, kind):
-        assert not hasattr(make_head(kind, deformable=True, num_neighbors=0),
-                           'neighbor_offsets')
-
 
 @pytest.mark.parametrize('kind', HEADS)
 def test_the_network_part_compiles(kind):
@@ -258,7 +254,12 @@ def test_levels_are_counted():
 @pytest.mark.parametrize('settings, message', [
     (dict(weight_kernel=5), 'weight_kernel'), (dict(weight_activation='relu'), 'tanh'),
     (dict(num_neighbors=7), '4, 5, 9, 1 or 0'), (dict(strides=(8, 8)), 'levels'),
-    (dict(mask_grids=(5, 5)), 'levels'), (dict(num_neighbors=0, context_channels=0), 'context')])
+    (dict(mask_grids=(5, 5)), 'levels'), (dict(num_neighbors=0, context_channels=0), 'context'),
+    (dict(deformable=True, num_neighbors=0), 'deformable=True.*num_neighbors=0'),
+    (dict(num_neighbors=9, interpolation_mode=5), 'interpolation_mode=5.*num_neighbors=9'),
+    (dict(num_neighbors=9, num_neighbours=4), 'num_neighbors=9 and num_neighbours=4'),
+    *[(dict(stacked_convs=2, cls_down_index=index), f'cls_down_index.*stacked_convs=2, not {index}')
+      for index in (-1, 2, 9)]])
 def test_contradictions_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         make_head('AggMaskHead', **settings)

@@ -36,6 +36,11 @@ class TestPattern:
             neighbor_pattern(4, (40, 36), (40,))
         with pytest.raises(ValueError, match='interpolation_mode'):
             neighbor_pattern(4, *self.EQUAL, interpolation_mode=3)
+        for neighbors in (9, 0):
+            with pytest.raises(ValueError, match=f'interpolation_mode=5.*={neighbors}'):
+                neighbor_pattern(neighbors, *self.HALF, interpolation_mode=5)
+        assert neighbor_pattern(5, *self.HALF, interpolation_mode=5) == 'plus'
+        assert neighbor_pattern(1, *self.HALF, interpolation_mode=5) == 'nearest'
 
 
 class TestIndex:
