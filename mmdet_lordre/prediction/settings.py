@@ -12,6 +12,8 @@ from .tracking import Tracking
 
 #: Settings that count something.
 _WHOLE = 'batch', 'workers', 'min_area', 'fill_holes', 'level', 'every'
+#: Those that None turns off.
+_FREE = 'mask_nms',
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,15 @@ class Settings:
         limits = dict(score_thr=(0, 1), batch=(1, 4096), workers=(1, 256), min_area=(0, math.inf),
                       fill_holes=(0, math.inf), smooth=(0, 1000), mask_nms=(0, 1),
                       overlap=(0, 0.9), level=(0, 99), every=(1, math.inf))
+        for name in (*limits, 'tile'):
+            if isinstance(value := getattr(self, name), np.generic):  # which JSON cannot hold
+                object.__setattr__(self, name, value.item())
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             whole = name in _WHOLE
-            if value is not None and not (isinstance(value, Integral if whole else Real)
-                                          and low <= value <= high):
+            if value is None and name in _FREE:
+                continue
+            if not (isinstance(value, Integral if whole else Real) and low <= value <= high):
                 raise UserError(f'{name}: {value!r} is not {"a whole number " * whole}between '
                                 f'{low} and {high}')
         if self.tile is not None and self.tile != 'auto' and not (
