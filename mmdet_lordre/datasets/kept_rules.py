@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from pycocotools import mask as mask_api
 
-from ..masks import mask_areas
+from ..masks import bounds_of, mask_areas
 from .annotation_rules import KEPT, Problem, encode_segmentation, place_of
 
 #: Pixels of a mask up to which it is called tiny.
@@ -98,7 +98,7 @@ def _drawn(entries):
                                       for at in places], height, width)
         for at, mask in zip(places, masks, strict=True):
             encoded[at] = mask
-    boxes = mask_api.toBbox(encoded).astype(float)
+    boxes = bounds_of(encoded).astype(float)
     boxes[:, 2:] += boxes[:, :2]
     return mask_areas(encoded), boxes
 

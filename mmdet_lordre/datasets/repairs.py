@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pycocotools import mask as mask_api
 
 from ..errors import UserError
+from ..masks import bounds_of
 from ..text import agree, listed, plural, printable, quoted
 from .annotation_rules import category_name, encode_segmentation
 from .file_names import IMAGES_OPTIONS, leads_out, names_found, path_of_url
@@ -291,7 +292,7 @@ class Repairs:
                 flat_box = flat_area = False
             if encoded is not None:
                 if no_box or flat_box:
-                    annotation['bbox'] = [float(v) for v in mask_api.toBbox(encoded)]
+                    annotation['bbox'] = bounds_of([encoded])[0].astype(float).tolist()
                 if no_area or flat_area:
                     annotation['area'] = pixels
             elif no_area and _is_box(box):

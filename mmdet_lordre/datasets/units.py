@@ -1,8 +1,8 @@
 """Boxes and polygons in other units than COCO's, told by comparing them with each other."""
 import numpy as np
-from pycocotools import mask as mask_api
 
 from ..errors import UserError
+from ..masks import bounds_of
 from ..text import printable
 from .annotation_rules import encode_segmentation
 
@@ -45,7 +45,7 @@ def refuse_other_units(data: dict, path: str) -> str | None:
             continue
         boxes.append(max(box))
         if encoded is not None:
-            compared.append((box, mask_api.toBbox(encoded)))
+            compared.append((box, bounds_of([encoded])[0]))
     for what, highest in (('polygons', polygons), ('boxes', boxes)):
         if highest and np.mean(np.array(highest, float) <= _WHOLE) > 0.9:
             raise UserError(f'{path}: its {what} lie between 0 and 1, as parts of the image; COCO '

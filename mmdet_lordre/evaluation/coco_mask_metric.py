@@ -13,7 +13,7 @@ from mmengine.fileio import dump
 from mmengine.logging import MMLogger
 from terminaltables import AsciiTable
 
-from ..masks import encode_masks
+from ..masks import bounds_of, encode_masks
 from ..text import agree, listed, plural, printable
 from .box_recall import average_recalls
 from .coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarize
@@ -107,7 +107,7 @@ class CocoMaskMetric(CocoMetric):
             return array_of(pred['bboxes']).reshape(-1, 4)
         boxes = np.zeros((len(result['labels']), 4))
         if len(boxes):
-            boxes = np.asarray(mask_util.toBbox(result['masks']), dtype=float)
+            boxes = bounds_of(result['masks']).astype(float)
             boxes[:, 2:] += boxes[:, :2]
         return boxes
 

@@ -8,7 +8,7 @@ import mmcv
 import numpy as np
 from pycocotools import mask as mask_api
 
-from .runs import crop_of_rle
+from .runs import bounds_of, crop_of_rle
 
 #: Row or column of a pixel that lies outside of the drawing.
 OUTSIDE = -1
@@ -47,7 +47,7 @@ class Drawing:
             runs = mask_api.frPyObjects(segment, height, width)
         else:
             runs = segment
-        left, top, columns, rows = (int(side) for side in mask_api.toBbox(runs))
+        left, top, columns, rows = bounds_of([runs])[0].tolist()
         self.rows = (corner[0] + top, corner[0] + top + rows)
         self.columns = (corner[1] + left, corner[1] + left + columns)
         self.pixels = np.zeros((rows + 1, columns + 1), np.uint8)

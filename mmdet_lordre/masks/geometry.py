@@ -1,12 +1,9 @@
 """What a mask covers and how sure the network is of it."""
-from collections.abc import Sequence
-
-import numpy as np
 import torch
-from pycocotools import mask as mask_api
 from torch import Tensor
 
 from .rle import RLEMasks
+from .runs import bounds_of
 
 
 def mask_boxes(masks: Tensor | RLEMasks) -> Tensor:
@@ -23,8 +20,7 @@ def mask_boxes(masks: Tensor | RLEMasks) -> Tensor:
         ValueError: A tensor of another number of dimensions.
     """
     if isinstance(masks, RLEMasks):
-        boxes = mask_api.toBbox(list(masks)) if len(masks) else np.zeros((0, 4))
-        boxes = torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+        boxes = torch.from_numpy(bounds_of(masks)).float()
         boxes[:, 2:] += boxes[:, :2]
         return boxes
     if masks.dim() != 3:
@@ -36,12 +32,6 @@ def mask_boxes(masks: Tensor | RLEMasks) -> Tensor:
     spans = [spans_of(masks.any(dim=1)), spans_of(masks.any(dim=2))]
     (x1, x2), (y1, y2) = spans
     return torch.stack((x1, y1, x2, y2), dim=1).float()
-
-
-def mask_areas(masks: Sequence[dict]) -> np.ndarray:
-    """Pixels of run lengths, int64 (N,); pycocotools itself counts 255 masks at most at once."""
-    parts = [mask_api.area(list(masks[start:start + 255])) for start in range(0, len(masks), 255)]
-    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
 
 
 def spans_of(hit: Tensor) -> tuple[Tensor, Tensor]:

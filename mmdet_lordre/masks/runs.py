@@ -3,6 +3,7 @@
 What pycocotools decodes is as large as the image: here a mask costs what it covers.
 """
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -186,12 +187,31 @@ def _written(counts, lengths, size):
             for start, stop in itertools.pairwise(cuts)]
 
 
+def mask_areas(rles: Sequence[dict]) -> np.ndarray:
+    """Pixels of run lengths, int64 (N,); pycocotools itself counts 255 masks at most at once."""
+    parts = [mask_api.area(list(rles[start:start + 255])) for start in range(0, len(rles), 255)]
+    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
+
+
+def bounds_of(rles: Sequence[dict]) -> np.ndarray:
+    """x, y, width and height of masks, int64 (N, 4); all of them 0 of an empty one.
+
+    pycocotools itself gives sides of billions of pixels where a run has none, as other programs
+    write empty masks.
+    """
+    if not len(rles):
+        return np.zeros((0, 4), np.int64)
+    boxes = mask_api.toBbox(list(rles)).astype(np.int64)
+    boxes[mask_areas(rles) == 0] = 0
+    return boxes
+
+
 def crop_of_rle(rle: dict) -> Crop:
     """The pixels of a mask inside its bounds."""
-    left, top, width, height = (int(v) for v in mask_api.toBbox(rle))
-    if not width or not height:
-        return Crop(0, 0, np.zeros((0, 0), np.uint8))
     starts, stops = filled_runs(rle)
+    if not len(starts):
+        return Crop(0, 0, np.zeros((0, 0), np.uint8))
+    left, top, width, height = (int(v) for v in mask_api.toBbox(rle))
     stops = stops - 1
     rows = rle['size'][0]
     # a run over several columns fills them from top to bottom, and so do the bounds

@@ -21,7 +21,7 @@ from ..datasets.annotation_rules import encode_segmentation
 from ..evaluation.coco_backend import mean_of_valid, pick_backend, run_coco_eval, summarize
 from ..evaluation.coco_mask_metric import to_rles
 from ..lordre import LordreHead, LordrePlaceHead
-from ..masks import LazyMasks
+from ..masks import LazyMasks, bounds_of, mask_areas
 from ..masks.drawing import draw_segment
 from .objects import Objects
 from .perfect import Scene, known_head, predict_perfectly
@@ -209,7 +209,8 @@ def _truth_of(scene):
     """(run lengths, area, box) of each object at the original size."""
     image = dict(height=scene.size[0], width=scene.size[1])
     rles = to_rles([encode_segmentation(segment, image) for segment in scene.segments])
-    return [(rle, float(mask_api.area(rle)), mask_api.toBbox(rle).tolist()) for rle in rles]
+    return [(rle, float(area), box) for rle, area, box in zip(
+        rles, mask_areas(rles), bounds_of(rles).astype(float).tolist())]
 
 
 def _fates(perfect, scene, found, truths, head, counted):

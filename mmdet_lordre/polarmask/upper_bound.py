@@ -8,6 +8,7 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from ..masks import bounds_of
 from .contours import InstanceContours, contour_and_hole
 from .polygons import contours_to_rle
 from .rays import PolarRayCoder
@@ -35,11 +36,11 @@ class PolarUpperBound:
             if ann.get('iscrowd') or not ann.get('segmentation'):
                 continue
             rle = coco.annToRLE(ann)
-            x, y, width, height = mask_api.toBbox(rle).astype(int)
+            x, y, width, height = bounds_of([rle])[0].tolist()
             if not width or not height:
                 continue
             mask = mask_api.decode(rle)[y:y + height, x:x + width]
-            found.append(contour_and_hole(np.ascontiguousarray(mask), (int(x), int(y))))
+            found.append(contour_and_hole(np.ascontiguousarray(mask), (x, y)))
             self.anns.append(ann)
             self.truth.append(rle)
         if not self.anns:

@@ -3,10 +3,10 @@ import os
 from dataclasses import dataclass, field
 
 import numpy as np
-from pycocotools import mask as mask_api
 
 from ..datasets.annotation_rules import MOST_PIXELS
 from ..datasets.file_names import base_names
+from ..masks import bounds_of
 from ..pages import thumbnail
 from ..text import printable
 from ..visualization.seen import read_to_see
@@ -156,7 +156,7 @@ def inside(folder: str, name: str) -> str | None:
 
 def _around(masks: list[dict], width: int, height: int) -> tuple[int, int, int, int]:
     """x, y, width, height of a part of the image with the masks and some room around them."""
-    boxes = np.atleast_2d(mask_api.toBbox(masks))
+    boxes = bounds_of(masks).astype(float)
     boxes = boxes[boxes[:, 2] > 0] if (boxes[:, 2] > 0).any() else boxes[:1]
     low, high = boxes[:, :2].min(0), (boxes[:, :2] + boxes[:, 2:]).max(0)
     room = max(24.0, 1.5 * float((high - low).max()))

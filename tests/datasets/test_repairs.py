@@ -9,6 +9,7 @@ from pycocotools import mask as mask_api
 
 from mmdet_lordre.datasets.annotation_rules import annotation_problems, cleaned
 from mmdet_lordre.datasets.file_names import base_names, names_found
+from mmdet_lordre.datasets.formats.coco_data import Builder
 from mmdet_lordre.datasets.repairs import Repairs
 from mmdet_lordre.datasets.units import refuse_other_units
 from mmdet_lordre.datasets.usable import usable_annotations
@@ -124,8 +125,9 @@ def test_boxes_and_areas_of_no_size(data, as_rle, area, box):
         'annotations: 1 area of 0 or less computed from masks']
 
 
-def test_an_empty_mask_stays_empty(data):
-    nothing = dict(size=[16, 20], counts=[16 * 20])
+@pytest.mark.parametrize('counts', [[320], [320, 0], [40, 0, 280]], ids=str)
+def test_an_empty_mask_stays_empty(data, counts):
+    nothing = dict(size=[16, 20], counts=counts)
     for annotation, change in zip(data['annotations'], (
             dict(segmentation=nothing, area=0), dict(segmentation=nothing, bbox=[2, 3, 0, 0]),
             dict(segmentation=[], area=0), dict(bbox=[math.inf, 3, -math.inf, 0]))):
@@ -134,6 +136,20 @@ def test_an_empty_mask_stays_empty(data):
     repairs = repair(data)
     assert repairs.data == before and repairs.notes == []
     assert [p.kind for p in annotation_problems(repairs.data)] == ['empty'] * 3 + ['not finite']
+
+
+@pytest.mark.parametrize('counts', [[320], [320, 0], [40, 0, 280]], ids=str)
+def test_the_box_of_an_empty_mask(data, counts):
+    """It has no size, whatever made it."""
+    nothing = dict(size=[16, 20], counts=counts)
+    data['annotations'][0]['segmentation'] = nothing
+    del data['annotations'][0]['bbox']
+    assert repair(data).data['annotations'][0]['bbox'] == [0, 0, 0, 0]
+    builder = Builder('a format', 'a', 'b')
+    image = builder.image('train', 'x.png', 20, 16)
+    builder.add('train', image, 'a', nothing)
+    added, = builder.parts['train'][1]
+    assert added['bbox'] == [0, 0, 0, 0] and added['area'] == 0
 
 
 def test_what_cannot_be_computed_is_left(data):

@@ -19,7 +19,7 @@ HEIGHT, WIDTH = 45, 61
 
 
 def instances():
-    """Polygons of one and two parts, one that leaves the image, run lengths, a point."""
+    """Polygons of one and two parts, one that leaves the image, run lengths, a point, nothing."""
     rng = np.random.default_rng(0)
     disc = np.hypot(*np.mgrid[-20:25, -30:31]) < 11
     coded = mask_api.encode(np.asfortranarray(disc.astype(np.uint8)))
@@ -27,7 +27,8 @@ def instances():
     triangle = [2.3, 3.1, 40.7, 9.9, 12.5, 41.5]
     masks = [[triangle], [rng.uniform(5, 40, 16).round(2).tolist(), [1, 1, 9, 1, 9, 9, 1, 9]],
              [[-9.0, 20.0, 80.0, 25.0, 30.0, 60.0]], coded, [[7.0, 7.0, 7.0, 7.0, 7.0, 7.0]],
-             dict(size=[HEIGHT, WIDTH], counts=counts)]
+             *(dict(size=[HEIGHT, WIDTH], counts=runs) for runs in (
+                 counts, [HEIGHT * WIDTH, 0], [50, 0, HEIGHT * WIDTH - 50]))]
     masks[3]['counts'] = masks[3]['counts'].decode()
     return [dict(bbox=[0, 0, 9, 9], bbox_label=i, mask=mask, ignore_flag=0)
             for i, mask in enumerate(masks)]
@@ -119,7 +120,7 @@ def test_a_pipeline_with_crops_and_filters():
 
 def test_selection_copies_and_tensors(pair):
     lazy, bitmaps = (masks.resize((30, 40)) for masks in pair)
-    for index in ([2, 0], np.array([True, False] * 3), torch.tensor([1, 3]), slice(1, 4), 5):
+    for index in ([2, 0], np.array([True, False] * 4), torch.tensor([1, 3]), slice(1, 4), 5):
         kept = index.numpy() if isinstance(index, torch.Tensor) else index
         assert_same(lazy[index], bitmaps[kept])
     assert_same(pickle.loads(pickle.dumps(lazy)), bitmaps)
@@ -135,13 +136,13 @@ def test_shrunk_in_the_worker(pair):
     """What Lordre's targets read is the same, cropped or padded to the size of the batch."""
     lazy, bitmaps = (masks.resize((50, 70)) for masks in pair)
     shrunk = ShrinkMasks(4).transform(dict(gt_masks=lazy))['gt_masks']
-    assert isinstance(shrunk, ShrunkMasks) and len(shrunk) == 6
+    assert isinstance(shrunk, ShrunkMasks) and len(shrunk) == 8
     for size in ((13, 18), (16, 24), (12, 17)):
         assert torch.equal(central_sums(shrunk, 4, size), central_sums(bitmaps, 4, size))
-    kept = np.array([False, True] * 3)
+    kept = np.array([False, True] * 4)
     assert torch.equal(central_sums(shrunk[kept].pad((64, 96)), 4, (16, 24)),
                        central_sums(bitmaps[kept], 4, (16, 24)))
-    assert len(ShrunkMasks.cat([shrunk, shrunk])) == 12
+    assert len(ShrunkMasks.cat([shrunk, shrunk])) == 16
     assert ShrinkMasks(4).transform(dict(gt_masks=shrunk))['gt_masks'] is shrunk
     with pytest.raises(ValueError, match=r'shrunk by 4.*factor=8'):
         central_sums(shrunk, 8, (7, 9))

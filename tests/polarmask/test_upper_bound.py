@@ -56,6 +56,15 @@ def test_a_disc_is_drawn_and_a_ring_is_lost(file):
     assert ring_ap >= 0.8 and ring_iou > 0.9
 
 
+@pytest.mark.parametrize('counts', [[40000], [40000, 0], [99, 0, 39901]], ids=str)
+def test_an_empty_mask_has_no_contour(file, tmp_path, counts):
+    data = json.loads(file.read_text())
+    data['annotations'].append(dict(
+        data['annotations'][0], id=9, segmentation=dict(size=[200, 200], counts=counts)))
+    (tmp_path / 'a.json').write_text(json.dumps(data))
+    assert len(PolarUpperBound(COCO(str(tmp_path / 'a.json'))).anns) == 2
+
+
 def test_the_tool_prints_a_line_for_each(file):
     done = subprocess.run([sys.executable, TOOL, file, '--rays', '18', '36', '--per-class'],
                           capture_output=True, text=True)

@@ -32,5 +32,5 @@ def test_numbers_of_numpy():
 
 @pytest.mark.parametrize('tile', [31, np.int64(31), True, 64.0, 'large'])
 def test_tiles_that_are_none(tile):
-    with pytest.raises(UserError, match="tile: .* is neither 'auto' nor a side"):
+    with pytest.raises(UserError, match=r"tile: .* is neither 'auto' nor a side"):
         Settings(tile=tile)

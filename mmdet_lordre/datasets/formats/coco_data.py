@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pycocotools import mask as mask_api
 
 from ...errors import UserError
+from ...masks import bounds_of
 from ...text import plural, printable, quoted
 from ..annotation_rules import MOST_PIXELS, mask_problem, size_problem
 from ..coco_file import SOURCE, clean_name, read_annotations, write_annotations
@@ -129,7 +130,7 @@ class Builder:
                 mask_api.frPyObjects(segmentation, height, width))
             if isinstance(encoded['counts'], list):
                 encoded = mask_api.frPyObjects(encoded, height, width)
-            entry.update(bbox=[float(v) for v in mask_api.toBbox(encoded)],
+            entry.update(bbox=bounds_of([encoded])[0].astype(float).tolist(),
                          area=float(mask_api.area(encoded)))
         else:
             # a mask that cannot be drawn has any box, so that the rules of masks name it
