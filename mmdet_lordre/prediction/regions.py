@@ -17,6 +17,11 @@ from .preparation import Preparation, high_bits
 _KEPT = 2**28
 #: Pixels of a TIFF file below which it is simply read.
 _SMALL = 16_000_000
+#: How a TIFF file may say what its numbers mean to be read by parts: gray (0 is white, or black),
+#: RGB, and YCbCr, which the decoders of JPEG turn into RGB. OpenCV knows palettes and CMYK, too.
+_PHOTOMETRICS = 0, 1, 2, 6
+#: Compressions (none, LZW, Deflate, PackBits, LZMA, Zstandard) that leave YCbCr as it is.
+_AS_STORED = 1, 5, 8, 32773, 32946, 34925, 50000
 #: Rows that are read at once for a smaller picture of the whole.
 _BAND = 1024
 
@@ -63,7 +68,8 @@ class TiledTIFF:
         scale: Makes 8 bits of 16, if not by leaving out the lower ones.
 
     Raises:
-        BrokenPictureError: It is no picture of 1, 3 or 4 interleaved channels in 8 or 16 bits.
+        BrokenPictureError: It is no picture of 1, 3 or 4 interleaved channels in 8 or 16 bits, or
+            its colors are of another kind than gray, RGB or YCbCr.
         UserError: There is no such level.
     """
 
@@ -85,6 +91,12 @@ class TiledTIFF:
         self.size = (page.imagelength, page.imagewidth)
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
         self._bytes, self._lock = 0, threading.Lock()
+        if int(page.photometric) not in _PHOTOMETRICS or (
+                page.photometric == 6 and int(page.compression) in _AS_STORED):
+            self.file.close()
+            kind = getattr(page.photometric, 'name', str(page.photometric))
+            raise BrokenPictureError(f'a TIFF file of colors of the kind {kind} cannot be read by '
+                                     'parts, nor by levels: save it as RGB')
         if page.dtype not in (np.uint8, np.uint16) or page.samplesperpixel not in (1, 3, 4) \
                 or (page.samplesperpixel > 1 and page.planarconfig != 1):
             self.file.close()

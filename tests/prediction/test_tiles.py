@@ -11,6 +11,7 @@ from mmdet_lordre.errors import UserError
 from mmdet_lordre.masks import encode_masks
 from mmdet_lordre.prediction.joining import Joined, Piece, Window, is_cut, join, with_large
 from mmdet_lordre.prediction.overlaps import intersection
+from mmdet_lordre.prediction.pictures import BrokenPictureError, Picture
 from mmdet_lordre.prediction.regions import InMemory, overview
 from mmdet_lordre.prediction.settings import Settings
 from mmdet_lordre.prediction.sources import open_source
@@ -365,6 +366,24 @@ class TestTIFF:
             predict(path, level=2)
         (tmp_path / 'b.tif').write_bytes(b'II*\0broken')
         assert 'decoded' in predict(str(tmp_path / 'b.tif'), tile=100).error
+
+    @pytest.mark.parametrize('kind', ['palette', 'separated', 'ycbcr'])
+    def test_other_colors_are_left_to_opencv(self, tifffile, tmp_path, kind, monkeypatch):
+        from mmdet_lordre.prediction import regions
+        monkeypatch.setattr(regions, '_SMALL', 0)
+        path, colors = str(tmp_path / 'a.tif'), {}
+        channels = dict(separated=[4], ycbcr=[3]).get(kind, [])
+        pixels = np.ones((64, 64, *channels), np.uint8)
+        if kind == 'palette':
+            colors['colormap'] = np.zeros((3, 256), np.uint16)
+            colors['colormap'][0, 1] = 65535  # red
+        tifffile.imwrite(path, pixels, photometric=kind, tile=(32, 32), **colors)
+        prepare = open_stream(PerfectModel(), Settings()).prepare
+        opened = regions.open_regions(Picture('a', 0, path), prepare)
+        assert np.array_equal(opened.read(0, 0, 64, 64), cv2.imread(path))
+        opened.close()
+        with pytest.raises(BrokenPictureError, match=f'{kind.upper()}.*nor by levels'):
+            regions.TiledTIFF(path)
 
     def test_gray_and_16_bits(self, tifffile, tmp_path):
         from mmdet_lordre.prediction.regions import TiledTIFF
