@@ -122,8 +122,11 @@ def image_preparation(model: nn.Module) -> dict:
     resize = next((step for step in steps if type_name(step) == 'Resize' and step.get('scale')), {})
     values = next((step for step in steps if type_name(step) == 'ScaleValues'), None)
     scale = resize.get('scale') or ()
+    # only a preprocessor that normalizes has both
+    mean, std = ((preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist())
+                 if hasattr(preprocessor, 'mean') else ([0.0] * 3, [1.0] * 3))
     return dict(
-        mean=preprocessor.mean.flatten().tolist(), std=preprocessor.std.flatten().tolist(),
+        mean=mean, std=std,
         # of images as OpenCV reads them, which are BGR
         bgr_to_rgb=bool(preprocessor._channel_conversion),
         divisor=_divisor(cfg), scale=[scale] * 2 if isinstance(scale, int) else list(scale),
@@ -132,9 +135,15 @@ def image_preparation(model: nn.Module) -> dict:
         values=values and [values.low, values.high],
         # side of the crops that a model for large pictures was trained on
         tile=tile_of(cfg),
-        mask_thr=float(head.test_cfg.get('mask_thr') or 0.5),
-        rounded=head.test_cfg.get('fill', 'opencv') != 'opencv',
+        mask_thr=_mask_thr(head),
+        # how contours become masks; None where there are none
+        fill=head.test_cfg.get('fill'), rounded=head.test_cfg.get('fill') == 'rounded',
         classes=list(model.dataset_meta.get('classes') or ()))
+
+
+def _mask_thr(head):
+    given = head.test_cfg.get('mask_thr')  # 0 is one, too
+    return 0.5 if given is None else float(given)
 
 
 def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynamic: bool = False,
@@ -186,7 +195,7 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
             images = torch.cat((images, images.flip(3)))
         total = total + compare(
             torch_instances(model, images),
-            onnx_instances(session, images, head.test_cfg.get('mask_thr') or 0.5,
+            onnx_instances(session, images, _mask_thr(head),
                            head.test_cfg.get('fill', 'opencv')),
             score_floor(head), 0.02 if half else 1e-3)
     print(f'onnxruntime and PyTorch, {len(sizes)} size{"s" * (len(sizes) > 1)}: {total}')

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmengine.config import Config
 
 from mmdet_lordre.config.reading import input_size
@@ -35,6 +36,27 @@ def test_resize_is_mmcvs(resize, scale, keeps, size):
     found = image_preparation(model)
     assert (found['scale'], found['keep_ratio']) == (scale, keeps)
     assert input_size(model.cfg) == size
+
+
+def test_what_is_not_set_and_what_is_0():
+    """A preprocessor that does not normalize, a threshold of 0, and each way to fill contours."""
+    model = models.build(models.lordre())
+    model.cfg = Config(dict(model=dict(data_preprocessor=dict()), test_dataloader=dict(
+        dataset=dict(pipeline=[dict(type='Resize', scale=64)]))))
+    model.dataset_meta = dict(classes=('a', ))
+    model.data_preprocessor = DetDataPreprocessor()
+    model.mask_head.test_cfg['mask_thr'] = 0
+    found = image_preparation(model)
+    assert found['mean'] == [0, 0, 0] and found['std'] == [1, 1, 1]
+    assert found['mask_thr'] == 0 and (found['fill'], found['rounded']) == (None, False)
+    polar = models.build(models.polarmask())
+    polar.cfg, polar.dataset_meta = model.cfg, model.dataset_meta
+    polar.data_preprocessor = DetDataPreprocessor(mean=[1, 2, 3], std=[4, 5, 6])
+    for fill in ('opencv', 'rounded', 'coco'):
+        polar.bbox_head.test_cfg['fill'] = fill
+        found = image_preparation(polar)
+        assert (found['fill'], found['rounded']) == (fill, fill == 'rounded')
+        assert found['mean'] == [1, 2, 3] and found['std'] == [4, 5, 6]
 
 
 def test_pictures_that_keep_their_size():
