@@ -126,7 +126,8 @@ class LordreBaseHead(BaseMaskHead):
         # kept instances on the batch axis: there may be none, which channels may not
         probs = self.upsample(mask_logits[keep].float()[:, None])[:, 0].sigmoid()
         scores = scores[keep] * maskness(probs, cfg['mask_thr'])
-        if cfg['max_per_img'] is not None and len(keep) > cfg['max_per_img']:
+        # not positive takes all, as in the grid heads
+        if cfg['max_per_img'] is not None and 0 < cfg['max_per_img'] < len(keep):
             scores, top = scores.topk(cfg['max_per_img'])
             keep, probs = keep[top], probs[top]
         up_size = tuple(meta.get('batch_input_shape', meta['img_shape'])[:2])

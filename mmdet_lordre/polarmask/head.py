@@ -64,8 +64,9 @@ class PolarMaskHead(BaseDenseHead):
         loss_hole: That of the shares, with ``holes``; binary cross-entropy, if not given.
         train_cfg: Not used; mmdet passes it.
         test_cfg: ``nms_pre`` points a level, ``score_thr`` on the class probability alone,
-            ``nms``, ``max_per_img``; ``nms_boxes='box'`` (predicted) or ``'contour'`` (bounds of
-            the contour) gives the boxes of NMS and result; ``mask_format='bitmap'`` or ``'rle'``;
+            ``nms``, ``max_per_img``; of both counts -1 or 0 takes all;
+            ``nms_boxes='box'`` (predicted) or ``'contour'`` (bounds of the contour) gives the
+            boxes of NMS and result; ``mask_format='bitmap'`` or ``'rle'``;
             ``fill='opencv'`` (published), ``'rounded'`` or ``'coco'``, see :func:`contours_to_rle`;
             ``hole_thr``: a smaller part of the lengths before the mask is no hole.
         init_cfg: How to initialize the weights.

@@ -57,7 +57,7 @@ def predict_batch(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
         metas: Meta information of the images; their ``mask_format`` takes the place of that of
             ``cfg``.
         coder: Decodes the rays.
-        cfg: A complete ``test_cfg``.
+        cfg: A complete ``test_cfg``; ``max_per_img`` takes all where it is not positive.
         rescale: Whether to return pixels of the original image.
         with_nms: Whether to suppress duplicates.
 
@@ -92,9 +92,10 @@ def predict_batch(probs: Tensor, distances: Tensor, rays: Tensor, centerness: Te
         survivors = _suppress(candidates, cfg['nms'])
     else:
         survivors = [found.scores.sort(descending=True) for found in candidates]
-    results = []
+    results, most = [], cfg['max_per_img']
     for image, (found, (scores, keep)) in enumerate(zip(candidates, survivors, strict=True)):
-        keep, scores = keep[:cfg['max_per_img']], scores[:cfg['max_per_img']]
+        if most is not None and most > 0:
+            keep, scores = keep[:most], scores[:most]
         chosen = found.points[keep]
         results.append(MaskInstances(
             scores=scores, labels=found.labels[keep], bboxes=found.boxes[keep],

@@ -108,6 +108,18 @@ def test_boxes_of_contours(tmp_path):
     model.bbox_head.test_cfg['nms'] = dict(type='soft_nms')
     with pytest.raises(ValueError, match='soft_nms'):
         ExportedModel(model)
+    model.bbox_head.test_cfg['nms'] = dict(type='nms', iou_threshold=0.5, class_agnostic=True)
+    with pytest.raises(ValueError, match='class_agnostic'):
+        export_onnx(model, str(tmp_path / 'n.onnx'), SIZE)
+    assert not (tmp_path / 'n.onnx').exists()
+
+
+@pytest.mark.parametrize('none', [-1, 0])
+def test_polarmask_without_limits(tmp_path, none):
+    model = build(polarmask())
+    model.bbox_head.test_cfg.update(nms_pre=none, max_per_img=none)
+    export_onnx(model, str(tmp_path / 'm.onnx'), SIZE)
+    check(model, tmp_path / 'm.onnx', [SIZE], least=16)
 
 
 def test_holes_of_polarmask(tmp_path):

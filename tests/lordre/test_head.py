@@ -160,6 +160,9 @@ def test_results_options(features):
     assert result.activation_maps.min() >= 0 and result.activation_maps.max() <= 1
     every = make_head(test_cfg=dict(score_thr=0.0)).eval().predict(features, samples)[0]
     assert torch.allclose(result.scores, every.scores.topk(2).values)
+    for most in (0, -1):
+        every_too = make_head(test_cfg=dict(score_thr=0.0, max_per_img=most)).eval()
+        assert torch.equal(every_too.predict(features, samples)[0].scores, every.scores)
     none = make_head(test_cfg=dict(score_thr=1.0)).eval().predict(features, samples, rescale=True)
     assert len(none[0]) == 0 and none[0].masks.shape == (0, 120, 180)
 

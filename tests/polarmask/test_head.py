@@ -207,7 +207,8 @@ class TestPredict:
         assert len(self.predict(outputs, max_per_img=1)) == 1
         assert len(self.predict(outputs, score_thr=0.97)) == 1
         assert len(self.predict(outputs, nms_pre=1)) == 1
-        assert len(self.predict(outputs, nms_pre=-1)) == 2
+        for none in (-1, 0):
+            assert len(self.predict(outputs, nms_pre=none, max_per_img=none)) == 2
 
     @pytest.mark.parametrize('fill', ['opencv', 'rounded', 'coco'])
     def test_run_lengths_equal_bitmaps(self, fill):

@@ -6,6 +6,9 @@ from ...polarmask.predict import inner_lengths
 from .graph import at_most, best, mark_empty, number, take
 from .operators import non_max_suppression
 
+#: More boxes than there are points.
+_ALL = 2**31 - 1
+
 
 class PolarMaskInstances(nn.Module):
     """What ``PolarMaskHead.predict_by_feat`` does, for a batch and in pixels of the input.
@@ -18,7 +21,7 @@ class PolarMaskInstances(nn.Module):
         binary: Not used: there are no masks.
 
     Raises:
-        ValueError: ``test_cfg.nms`` is of another type than ``nms``.
+        ValueError: ``test_cfg.nms`` is of another type than ``nms``, or for all classes together.
     """
 
     def __init__(self, head: nn.Module, binary: bool = True):
@@ -29,6 +32,9 @@ class PolarMaskInstances(nn.Module):
         if kind != 'nms':
             raise ValueError(f"test_cfg.nms.type is {kind!r}, for which ONNX has no operator: "
                              "set it to 'nms'")
+        if head.test_cfg['nms'].get('class_agnostic'):
+            raise ValueError('test_cfg.nms.class_agnostic is set, and the operator of ONNX '
+                             'suppresses within each class: leave it out')
         # as PolarRayCoder.decode has them: ends that are integers are cut to the same pixel
         angles = torch.arange(0, 360, 360 // head.coder.num_rays, dtype=torch.float32).deg2rad()
         self.register_buffer('directions', torch.stack((angles.sin(), angles.cos()), dim=-1))
@@ -57,8 +63,8 @@ class PolarMaskInstances(nn.Module):
         probs = probs.transpose(1, 2)                                     # (B, classes, N)
         scores = probs * (probs > cfg['score_thr']) * (centerness[:, None] + 0.5)
         boxes = self._boxes(points, distances, rays, size)
-        kept = non_max_suppression(boxes, scores, cfg['nms_pre'] * len(levels),
-                                   cfg['nms']['iou_threshold'])
+        limit = cfg['nms_pre'] * len(levels) if cfg['nms_pre'] > 0 else _ALL
+        kept = non_max_suppression(boxes, scores, limit, cfg['nms']['iou_threshold'])
         count = number(boxes.shape[1])
         classes = scores.shape[1]
         places = (kept[:, 0] * classes + kept[:, 1]) * count + kept[:, 2]
