@@ -192,7 +192,9 @@ def test_mmdets_visualizer_draws_the_same():
         truth = InstanceData(masks=data['gt_masks'], labels=torch.arange(len(instances())),
                              bboxes=data['gt_bboxes'].tensor)
         visualizer = DetLocalVisualizer()
-        visualizer.dataset_meta = dict(classes=tuple('abcdef'), palette=[(9, 99, 199)] * 6)
+        count = len(instances())
+        visualizer.dataset_meta = dict(classes=tuple('abcdefgh'[:count]),
+                                       palette=[(9, 99, 199)] * count)
         visualizer.add_datasample('x', np.zeros((HEIGHT, WIDTH, 3), np.uint8),
                                   DetDataSample(gt_instances=truth), draw_pred=False)
         pictures.append(visualizer.get_image())
