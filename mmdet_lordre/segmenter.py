@@ -271,7 +271,9 @@ class Segmenter:
         from .deployment.exporting import write_onnx
         _demand_known('export', options, list(inspect.signature(write_onnx).parameters)[2:])
         model = build_model(self.source, self.checkpoint, 'cpu', self.options)
-        return write_onnx(model, os.fspath(path), **{'end_to_end': True, **options})
+        say = options.pop('say', print)
+        return write_onnx(model, os.fspath(path), say=lambda line: say(_in_python('export', line)),
+                          **{'end_to_end': True, **options})
 
 
 def _one_thread_if_forked():

@@ -4,7 +4,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,18 @@ from ..config.reading import input_size, split_datasets, tile_of, type_name
 from ..errors import UserError
 from ..files import reason, refuse_overwriting
 from ..models import head_of
+from ..text import agree, listed, plural
 
 if TYPE_CHECKING:
     from .onnx.check import Agreement
 
 #: What the scores of onnxruntime and PyTorch may differ by, in float32.
 SCORE_DIFFERENCE = 1e-3
+#: The same in float16 for detections whose score lies as far above the threshold, ...
+_HALF_DIFFERENCE = 0.1
+#: ... and how many of these both sides must have. Trained networks find all of them again, but
+#: where several masks fit an object, rounding decides which of them is kept.
+_HALF_SHARE = 0.75
 #: Of a picture to trace and compare on, where no size is said and every one is possible.
 _SIDE = 256
 
@@ -43,7 +49,8 @@ def demand_packages() -> None:
 def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
                dynamic: bool = False, half: bool = False, end_to_end: bool = False,
                probabilities: bool = False, image: str | None = None,
-               overwrite: bool = False) -> Agreement | None:
+               overwrite: bool = False, say: Callable[[str], object] = print
+               ) -> Agreement | None:
     """Write a model as an ONNX file, and run both.
 
     Args:
@@ -58,6 +65,7 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
         probabilities: Masks as probabilities, not as 0 and 1.
         image: File to compare on; a drawn picture if not given.
         overwrite: Replace a file of that name.
+        say: Is told what a person wants to know.
 
     Returns:
         How onnxruntime and PyTorch agree; None if they were not compared.
@@ -84,11 +92,11 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
     except OSError as error:
         raise UserError(f'{out} cannot be written: {reason(error)}') from error
     if tile := tile_of(model.cfg):
-        print(f'trained on crops of {tile} px: whoever runs the file cuts larger pictures into '
-              'tiles of that size, as lordre predict does, or small objects vanish')
+        say(f'trained on crops of {tile} px: whoever runs the file cuts larger pictures into '
+            'tiles of that size, as lordre predict does, or small objects vanish')
     text = 'batch x 3 x height x width' if dynamic else f'1 x 3 x {size[0]} x {size[1]}'
-    print(f'{out}: input {text}')
-    return compare_with_torch(model, out, size, dynamic, half, end_to_end, image)
+    say(f'{out}: input {text}')
+    return compare_with_torch(model, out, size, dynamic, half, end_to_end, image, say)
 
 
 def _input_size(cfg, shape, name, dynamic):
@@ -148,7 +156,8 @@ def _mask_thr(head):
 
 def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynamic: bool = False,
                        half: bool = False, end_to_end: bool = True,
-                       image: str | None = None) -> Agreement | None:
+                       image: str | None = None, say: Callable[[str], object] = print
+                       ) -> Agreement | None:
     """Run both on images; returns how they agree.
 
     Args:
@@ -159,9 +168,11 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
         half: The file computes in float16.
         end_to_end: The file gives instances, else the outputs of the network.
         image: A picture to compare on, else one is drawn.
+        say: Is told what a person wants to know.
 
     Raises:
-        UserError: They do not, or this onnxruntime does not know deformable convolution.
+        UserError: They do not (in float16 more than rounding explains), the network gives values
+            that are not finite, or this onnxruntime does not know deformable convolution.
     """
     import onnxruntime
 
@@ -178,9 +189,11 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
                         f'{onnxruntime.__version__} does not know deformable convolution on the '
                         "CPU; install 'onnxruntime>=1.25'") from error
     if not end_to_end:
-        outputs = session.run(None, {'image': read_picture(model, image, size).numpy()})
-        print('outputs: ' + ', '.join(f'{output.name} {"x".join(map(str, value.shape))}'
-                                      for output, value in zip(session.get_outputs(), outputs)))
+        images = read_picture(model, image, size)
+        outputs = session.run(None, {'image': images.numpy()})
+        say('outputs: ' + ', '.join(f'{output.name} {"x".join(map(str, value.shape))}'
+                                    for output, value in zip(session.get_outputs(), outputs)))
+        _demand_finite(model, out, images, half)
         return None
     divisor = _divisor(model.cfg)
     sizes = [size]
@@ -193,16 +206,49 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
         images = read_picture(model, image, some)
         if dynamic:
             images = torch.cat((images, images.flip(3)))
+        _demand_finite(model, out, images, half)
         total = total + compare(
             torch_instances(model, images),
             onnx_instances(session, images, _mask_thr(head),
                            head.test_cfg.get('fill', 'opencv')),
             score_floor(head), 0.02 if half else 1e-3)
-    print(f'onnxruntime and PyTorch, {len(sizes)} size{"s" * (len(sizes) > 1)}: {total}')
-    if not half and (differences := total.differences(SCORE_DIFFERENCE)):
+    compared = f'onnxruntime and PyTorch, {plural(len(sizes), "size")}'
+    if total.empty:
+        say(f'{compared}: nothing was found on {image or "the drawn picture"}, so nothing was '
+            'compared: name a picture with objects by --image')
+        return total
+    say(f'{compared}: {total}')
+    if half:
+        _demand_alike(total, out, score_floor(head) + _HALF_DIFFERENCE)
+    elif differences := total.differences(SCORE_DIFFERENCE):
         raise UserError(f'{out} was written, but onnxruntime does not find what PyTorch finds: '
                         f'{"; ".join(differences)} (--overwrite replaces the file)')
     return total
+
+
+def _demand_finite(model, out, images, half):
+    """Refuse a file whose network gives NaN or infinity, of which nothing is found."""
+    from .onnx.check import network_outputs
+    bad = [name for name, values in network_outputs(out, model, images).items()
+           if not np.isfinite(values).all()]
+    if not bad:
+        return
+    remedy = 'activations overflow float16: export without --fp16' if half else \
+        'the network is of no use: export another checkpoint'
+    raise UserError(f'{out} was written, but {listed(bad)} {agree(len(bad), "is", "are")} not '
+                    f'finite: {remedy} (--overwrite replaces the file)')
+
+
+def _demand_alike(total, out, above):
+    """Refuse a file in float16 that is more than less exact."""
+    count, common = total.sure(above, _HALF_DIFFERENCE)
+    which = f' with scores of {above:.2f} or more'
+    if not count:  # hardly trained: all that is not at the threshold
+        (count, common), which = total.sure(0, _HALF_DIFFERENCE), ''
+    if common < _HALF_SHARE * count:
+        raise UserError(f'{out} was written, but in float16 it does not find what PyTorch finds: '
+                        f'of {plural(count, "detection")}{which} both have {common}: export '
+                        'without --fp16 (--overwrite replaces the file)')
 
 
 def demand_name(out: str) -> None:

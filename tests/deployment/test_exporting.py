@@ -6,13 +6,14 @@ from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmengine.config import Config
 
 from mmdet_lordre.config.reading import input_size
+from mmdet_lordre.deployment import exporting
 from mmdet_lordre.deployment.exporting import (
     SCORE_DIFFERENCE,
     _input_size,
     compare_with_torch,
     image_preparation,
 )
-from mmdet_lordre.deployment.onnx import check
+from mmdet_lordre.deployment.onnx import check, export_onnx
 from mmdet_lordre.deployment.onnx.check import Agreement, compare
 from mmdet_lordre.errors import UserError
 
@@ -96,13 +97,71 @@ def test_a_file_that_finds_something_else(monkeypatch):
     """The line says what differs, and what becomes of the file."""
     onnxruntime = pytest.importorskip('onnxruntime')
     monkeypatch.setattr(onnxruntime, 'InferenceSession', lambda *args: None)
+    monkeypatch.setattr(check, 'network_outputs', lambda *args: {})
     monkeypatch.setattr(check, 'torch_instances', lambda *args: found(6, 0))
     monkeypatch.setattr(check, 'onnx_instances', lambda *args: found(6, 3))
     model = models.build(models.lordre())
-    model.cfg = Config(dict(model=dict(model.cfg.model) if hasattr(model, 'cfg') else {}))
+    model.cfg = Config(dict(model={}))
     with pytest.raises(UserError, match=r'^m\.onnx was written, but .* finds: the mask of 1 '
                                         r'detection differs .*\(--overwrite replaces '):
         compare_with_torch(model, 'm.onnx', (64, 64))
+    # what rounding to float16 explains
+    assert compare_with_torch(model, 'm.onnx', (64, 64), half=True).matched == 1
+    for other in (found(2, 0), found(6, 0, score=0.9), []):
+        monkeypatch.setattr(check, 'onnx_instances', lambda *args, other=other: other or nothing())
+        with pytest.raises(UserError, match=r'^m\.onnx was written, but in float16 .* of [12] '
+                                            r'detections? with scores of 0\.30 or more both have '
+                                            r'0: export without --fp16 \(--overwrite replaces '):
+            compare_with_torch(model, 'm.onnx', (64, 64), half=True)
+
+
+def nothing():
+    """An image without objects."""
+    return [{key: values[:0] for key, values in found(6, 0)[0].items()}]
+
+
+def test_where_nothing_is_found_nothing_agrees(monkeypatch, capsys):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', lambda *args: None)
+    for name in ('torch_instances', 'onnx_instances'):
+        monkeypatch.setattr(check, name, lambda *args: nothing())
+    monkeypatch.setattr(check, 'network_outputs', lambda *args: {})
+    model = models.build(models.lordre())
+    model.cfg = Config(dict(model={}))
+    for half in (False, True):
+        assert compare_with_torch(model, 'm.onnx', (64, 64), half=half).empty
+        said = capsys.readouterr().out
+        assert 'nothing was found on the drawn picture, so nothing was compared' in said
+        assert '--image' in said and 'agree' not in said
+
+
+@pytest.mark.parametrize('end_to_end', [True, False])
+@pytest.mark.parametrize('half, largest, said', [(True, 1e7, 'activations overflow float16: export '
+                                                  'without --fp16'),
+                                                 (False, 1e38, 'the network is of no use')])
+def test_a_network_that_overflows(half, largest, said, end_to_end, tmp_path):
+    """It finds nothing, which is what a picture without objects looks like."""
+    pytest.importorskip('onnxruntime')
+    model = models.build(models.lordre())
+    norm = model.backbone.layer2[0].bn1
+    norm.weight.data *= largest
+    norm.bias.data *= largest
+    out = str(tmp_path / 'm.onnx')
+    if not half:
+        model.backbone.layer2[0].conv2.weight.data *= largest
+    else:  # within float32 nothing has changed
+        model.backbone.layer2[0].conv2.weight.data /= largest
+    export_onnx(model, out, (64, 64), half=half, end_to_end=end_to_end)
+    model.cfg = Config(dict(model={}))
+    picture = models.picture(64, 64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, 'read_picture', lambda *args: picture)
+        with pytest.raises(UserError, match=rf'm\.onnx was written, but class_logits, .* are not '
+                                            rf'finite: {said}.*\(--overwrite replaces '):
+            compare_with_torch(model, out, (64, 64), half=half, end_to_end=end_to_end)
+        if half:
+            export_onnx(model, out, (64, 64), overwrite=True)
+            assert compare_with_torch(model, out, (64, 64)).matched
 
 
 def test_an_onnxruntime_without_deformable_convolution(monkeypatch):

@@ -10,7 +10,13 @@ import torch.nn.functional as F
 from mmdet.models.backbones import ResNet
 
 from mmdet_lordre.deployment.onnx import ExportedModel, export_onnx
-from mmdet_lordre.deployment.onnx.check import compare, onnx_instances, score_floor, torch_instances
+from mmdet_lordre.deployment.onnx.check import (
+    compare,
+    network_outputs,
+    onnx_instances,
+    score_floor,
+    torch_instances,
+)
 from mmdet_lordre.deployment.onnx.operators import adaptive_avg_pool2d
 from mmdet_lordre.models import head_of
 
@@ -203,8 +209,14 @@ def test_outputs_of_the_head(family, tmp_path):
     assert tuple(output.name for output in session.get_outputs()) == exported.names
     with torch.no_grad():
         expected = exported(images)
-    for name, a, b in zip(exported.names, expected,
-                          session.run(None, {'image': images.numpy()}), strict=True):
+    given = session.run(None, {'image': images.numpy()})
+    export_onnx(model, str(tmp_path / 'm.onnx'), SIZE, dynamic=True, overwrite=True)
+    assert not set(exported.names) & {one.name for one in session_of(tmp_path / 'm.onnx')
+                                      .get_outputs()}
+    inside = network_outputs(str(tmp_path / 'm.onnx'), model, images)
+    for name, a, b in zip(exported.names, expected, given, strict=True):
+        # an end-to-end file has them inside
+        np.testing.assert_allclose(inside[name], b, rtol=1e-3, atol=1e-3 * float(a.abs().max()))
         # rounding goes with the largest of a tensor: untrained weights give logits of thousands
         largest = float(a.abs().max())
         np.testing.assert_allclose(a.numpy(), b, rtol=2e-3, atol=2e-3 * max(1, largest / 500),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ...polarmask.polygons import contours_to_bitmaps
 from ...text import agree, plural
 from ..network import Network
+from .model import instances_of
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -34,24 +35,45 @@ class Agreement:
         worst_iou: Least IoU of the masks of a pair.
         unlike: (IoU, pixels that differ, label, score) of the pairs whose masks do not agree:
             by :data:`MASK_IOU` and :data:`ROUNDED_PIXELS`.
+        scores: (PyTorch, onnxruntime) of each pair.
     """
     matched: int = 0
     missing: list = field(default_factory=list)
     score_difference: float = 0.0
     worst_iou: float = 1.0
     unlike: list = field(default_factory=list)
+    scores: list = field(default_factory=list)
 
     def __add__(self, other: 'Agreement') -> 'Agreement':
         return Agreement(self.matched + other.matched, self.missing + other.missing,
                          max(self.score_difference, other.score_difference),
-                         min(self.worst_iou, other.worst_iou), self.unlike + other.unlike)
+                         min(self.worst_iou, other.worst_iou), self.unlike + other.unlike,
+                         self.scores + other.scores)
+
+    @property
+    def empty(self) -> bool:
+        """Whether neither side found anything: nothing was compared."""
+        return not self.matched and not self.missing
 
     def __str__(self) -> str:
+        if self.empty:
+            return 'nothing found, so nothing compared'
         count = self.matched - len(self.unlike)
         text = (f'{plural(count, "detection")} {agree(count, "agrees", "agree")} '
                 f'(scores within {self.score_difference:.1e}, mask IoU at least '
                 f'{self.worst_iou:.4f})')
         return '; '.join([text, *self.differences()])
+
+    def sure(self, above: float, within: float) -> tuple[int, int]:
+        """How many detections one side is sure of, and how many of them the other side has.
+
+        Args:
+            above: Score from which on a side is sure.
+            within: By which the scores of a pair may differ.
+        """
+        pairs = [abs(a - b) <= within for a, b in self.scores if max(a, b) >= above]
+        alone = sum(score >= above for _, _, score in self.missing)
+        return len(pairs) + alone, sum(pairs)
 
     def differences(self, scores: float = math.inf) -> list[str]:
         """What is more than rounding, in words; empty if nothing is.
@@ -120,6 +142,29 @@ def onnx_instances(session: 'onnxruntime.InferenceSession', images: Tensor, mask
     return results
 
 
+def network_outputs(path: str, model: nn.Module, images: Tensor) -> dict[str, np.ndarray]:
+    """What the network inside an ONNX file gives, and the scores, if it is end-to-end, by name.
+
+    Args:
+        path: Of a file from :func:`~mmdet_lordre.deployment.onnx.files.export_onnx`.
+        model: What was exported.
+        images: (B, 3, H, W), normalized.
+    """
+    import onnx
+    import onnxruntime
+
+    file = onnx.load(path)
+    given = {output.name for output in file.graph.output}
+    names = instances_of(model).raw_names
+    file.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in given)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(file.SerializeToString(), options,
+                                           ['CPUExecutionProvider'])
+    names = [*names, *(name for name in ('scores',) if name in given)]
+    return dict(zip(names, session.run(names, {'image': images.numpy()})))
+
+
 def compare(ours: list[dict], theirs: list[dict], floor: float = 0.0, margin: float = 1e-3
             ) -> Agreement:
     """Pair detections image by image: equal label, most similar mask.
@@ -149,6 +194,7 @@ def compare(ours: list[dict], theirs: list[dict], floor: float = 0.0, margin: fl
                 continue
             left.remove(j)
             result.matched += 1
+            result.scores.append((float(a['scores'][i]), float(b['scores'][j])))
             result.worst_iou = min(result.worst_iou, float(iou[i, j]))
             if iou[i, j] < MASK_IOU and apart[i, j] > ROUNDED_PIXELS:
                 result.unlike.append((float(iou[i, j]), int(apart[i, j]), int(a['labels'][i]),

@@ -57,17 +57,22 @@ def export_onnx(model: nn.Module, path: str, size: tuple[int, int], dynamic: boo
             axes = {'image': axes['image']} | _free_axes(exported, image)
     if os.path.dirname(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
+    # named in the graph, what the network gives can be looked at in the finished file
+    exported.with_network = end_to_end
+    names = list(dict.fromkeys((*exported.names, *exported.raw_names)))
     with (atomic_write(path) as unfinished, torch.no_grad(), exportable(),
           warnings.catch_warnings()):
         # every branch that the tracer warns about depends on settings, not on data
         warnings.simplefilter('ignore')
         torch.onnx.export(
             exported, (image, ), unfinished, dynamo=False, input_names=['image'],
-            output_names=list(exported.names), dynamic_axes=axes,
+            output_names=names, dynamic_axes=axes,
             opset_version=DEFORMABLE_OPSET if has_deformable(model) else OPSET)
         file = onnx.load(unfinished)
+        del file.graph.output[len(exported.names):]
         onnx.helper.set_model_props(file, {METADATA_KEY: json.dumps(metadata or {})})
         onnx.save(file, unfinished)
+    exported.with_network = False
     return exported
 
 
