@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import operator
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from ..config.reading import input_size, split_datasets, tile_of, type_name
 from ..errors import UserError
 from ..files import reason, refuse_overwriting
 from ..models import head_of
-from ..text import agree, listed, plural
+from ..text import agree, listed, plural, quoted
 
 if TYPE_CHECKING:
     from .onnx.check import Agreement
@@ -102,7 +103,7 @@ def write_onnx(model: nn.Module, out: str, shape: Sequence[int] | None = None,
 def _input_size(cfg, shape, name, dynamic):
     divisor = _divisor(cfg)
     try:
-        size = tuple(shape) if shape else input_size(cfg)
+        size = input_size(cfg) if shape is None else _two_sides(shape)
     except ValueError as error:
         if not dynamic:
             raise UserError(f'{name}: {error} with shape (height and width), or leave it free '
@@ -113,6 +114,15 @@ def _input_size(cfg, shape, name, dynamic):
         raise UserError(f'shape {size[0]} {size[1]}: this model pads its input to multiples of '
                         f'{divisor}; give such a size')
     return size
+
+
+def _two_sides(shape):
+    try:
+        height, width = map(operator.index, shape)
+    except (TypeError, ValueError):
+        raise UserError(f'shape {quoted(shape)}: give height and width, two whole numbers'
+                        ) from None
+    return height, width
 
 
 def _divisor(cfg: Config) -> int:

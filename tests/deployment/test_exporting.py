@@ -1,4 +1,6 @@
 """What a program that has only an ONNX file is told about its images."""
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,8 @@ from mmdet_lordre.deployment.onnx.check import Agreement, compare
 from mmdet_lordre.errors import UserError
 
 from . import models
+
+SIZED = Config(dict(model=dict(data_preprocessor=dict(pad_size_divisor=32))))
 
 
 @pytest.mark.parametrize('resize, scale, keeps, size', [
@@ -68,6 +72,21 @@ def test_pictures_that_keep_their_size():
     assert _input_size(cfg, (96, 192), 'a', True) == (96, 192)
     with pytest.raises(UserError, match=r'with shape \(height and width\), or leave it free'):
         _input_size(cfg, None, 'a', False)
+
+
+@pytest.mark.parametrize('shape', [5, (64, ), (64, 64, 3), ('a', 3), (64., 64), '64', (),
+                                   (64, None)], ids=str)
+def test_a_size_is_two_whole_numbers(shape):
+    with pytest.raises(UserError, match=f'^shape {re.escape(repr(shape))}: give height and width, '
+                                        'two whole numbers$'):
+        _input_size(SIZED, shape, 'a', False)
+
+
+@pytest.mark.parametrize('shape', [(64, 96), [64, 96], np.array([64, 96]),
+                                   (np.int64(64), np.uint8(96)), torch.Size((64, 96))], ids=str)
+def test_sizes_of_any_whole_numbers(shape):
+    size = _input_size(SIZED, shape, 'a', False)
+    assert size == (64, 96) and all(type(side) is int for side in size)
 
 
 def found(*rows, score=0.5):
