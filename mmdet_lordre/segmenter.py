@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from .datasets.file_names import IMAGES_OPTIONS
 from .devices import demand_device
 from .errors import UserError
 from .models import build_model, open_model
-from .text import listed, plural, printable
+from .text import listed, plural, printable, quoted
 
 if TYPE_CHECKING:
     from .prediction.result import Result
@@ -218,7 +218,7 @@ class Segmenter:
 
     @_arguments_named('evaluate')
     def evaluate(self, data: str | os.PathLike | None = None, *, images: str | None = None,
-                 metrics: str | Sequence[str] = 'segm', work_dir: str | None = None,
+                 metrics: str | Sequence[str] | None = None, work_dir: str | None = None,
                  **testing: Any) -> dict[str, float]:
         """Figures on annotated pictures.
 
@@ -226,7 +226,7 @@ class Segmenter:
             data: Annotations of any format, a file or a folder; the test data of the config if not
                 given.
             images: Folder of its pictures, sought near it if not given.
-            metrics: What to evaluate, one or several.
+            metrics: What to evaluate, one or several; ``'segm'`` if not given.
             work_dir: Folder of the log; none is kept if not given.
             **testing: See :class:`~mmdet_lordre.training.testing.Testing`.
 
@@ -243,7 +243,7 @@ class Segmenter:
             raise UserError('evaluate: images is the folder of the pictures of data, which is not '
                             'given')
         _one_thread_if_forked()
-        metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        metrics = _metrics(metrics)
         opened = open_model(self.source, self.checkpoint, self.options)
         demand_test_data(opened.cfg, opened.config)
         if opened.cfg.get('visualizer'):
@@ -282,6 +282,16 @@ def _one_thread_if_forked():
         torch.set_num_threads(1)
         print('forked process: torch computes with one thread; to use more, start processes by '
               'spawn')
+
+
+def _metrics(given):
+    if given is None:
+        return ('segm',)
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, Iterable) or not (names := tuple(names)):
+        raise UserError(f'metrics: {quoted(given)} names no metric: give one or several, or leave '
+                        'it out')
+    return names
 
 
 def _demand_known(method, given, known):

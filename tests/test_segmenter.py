@@ -51,7 +51,7 @@ def test_a_film(segmenter, tmp_path):
 
 
 def test_evaluate(segmenter, pictures, tmp_path):
-    figures = segmenter.evaluate(pictures / 'val.json', json_out=str(tmp_path / 'r'))
+    figures = segmenter.evaluate(pictures / 'val.json', json_out=str(tmp_path / 'r'), metrics=None)
     assert figures['coco/segm_mAP'] == pytest.approx(mask_ap(pictures / 'val.json',
                                                              tmp_path / 'r.segm.json'), abs=1e-6)
     for metrics in ('accuracy', ('accuracy', )):
@@ -59,6 +59,12 @@ def test_evaluate(segmenter, pictures, tmp_path):
             segmenter.evaluate(pictures / 'val.json', metrics=metrics)
     with pytest.raises(UserError, match='images is the folder of the pictures of data, which is'):
         segmenter.evaluate(images=str(pictures / 'val'))
+
+
+@pytest.mark.parametrize('metrics', [(), [], '', 5, {}])
+def test_no_metric_is_no_evaluation(segmenter, pictures, metrics):
+    with pytest.raises(UserError, match='metric'):
+        segmenter.evaluate(pictures / 'val.json', metrics=metrics)
 
 
 def test_files_are_those_of_the_beginning(work_folder, pictures, tmp_path, monkeypatch):
