@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 
 from .errors import UserError
-from .text import plural, printable
+from .text import plural, printable, quoted
 
 #: Largest files that are read, in bytes. COCO's annotations have 0.5 GB, LVIS's 1.1 GB; the
 #: largest published checkpoint of the four families 0.6 GB.
@@ -26,6 +26,24 @@ _END, _RECORD, _ARCHIVE_END = b'PK\x05\x06', 22, 22 + 2**16
 _FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 #: Ending of files that are being written.
 UNFINISHED = '.tmp'
+
+
+def path_text(value: object, name: str) -> str:
+    """A path as text.
+
+    Args:
+        value: Text or an ``os.PathLike``.
+        name: What it was given as.
+
+    Raises:
+        UserError: It is something else, or empty.
+    """
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise UserError(f'{name}: {quoted(value)} is no path: give text or a pathlib.Path')
+    if not text.strip():
+        raise UserError(f'{name}: the path is empty')
+    return text
 
 
 def refuse_large(path: str | os.PathLike, limit: int) -> None:

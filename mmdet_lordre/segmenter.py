@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import torch
 from .datasets.file_names import IMAGES_OPTIONS
 from .devices import demand_device
 from .errors import UserError
+from .files import path_text
 from .models import build_model, open_model
 from .text import listed, plural, printable, quoted
 
@@ -106,6 +107,13 @@ class Segmenter:
     @_arguments_named('__init__')
     def __init__(self, model: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
                  device: str | None = None, options: dict | None = None):
+        model = path_text(model, 'model')
+        if checkpoint is not None:
+            checkpoint = path_text(checkpoint, 'checkpoint')
+        if options is not None and not (isinstance(options, Mapping)
+                                        and all(isinstance(key, str) for key in options)):
+            raise UserError(f'options: {quoted(options)} is no dictionary of values by dotted key, '
+                            "such as {'model.test_cfg.score_thr': 0.1}")
         self.options = options
         self.model = build_model(model, checkpoint, device, options)
         # the same files are opened again to evaluate and to export, wherever the program is then,
@@ -144,12 +152,14 @@ class Segmenter:
         _demand_known('train', options, [name for name in inspect.signature(train_auto).parameters
                                          if name not in ('train_ann', 'val_ann', 'start')])
         demand_device(device)
-        data = os.fspath(data)
+        data = path_text(data, 'data')
+        val = None if val is None else path_text(val, 'val')
+        work_dir = None if work_dir is None else path_text(work_dir, 'work_dir')
         whole = val is None and len(open_data(data, options.get('train_images'))) > 1
         say = options.pop('say', print)
-        runner = train_auto(None if whole else data, None if val is None else os.fspath(val),
+        runner = train_auto(None if whole else data, val,
                             data=data if whole else None, minutes=minutes,
-                            work_dir=None if work_dir is None else os.fspath(work_dir),
+                            work_dir=work_dir,
                             say=lambda line: say(_in_python('train', line)), **options)
         runner.release()
         return cls(runner.work_dir, device=device)
@@ -242,6 +252,7 @@ class Segmenter:
         if images is not None and data is None:
             raise UserError('evaluate: images is the folder of the pictures of data, which is not '
                             'given')
+        data = None if data is None else path_text(data, 'data')
         _one_thread_if_forked()
         metrics = _metrics(metrics)
         opened = open_model(self.source, self.checkpoint, self.options)
@@ -251,7 +262,7 @@ class Segmenter:
             opened.cfg.visualizer.update(name=f'evaluation-{uuid.uuid4().hex}', vis_backends=[])
         with tempfile.TemporaryDirectory() as folder:
             how = Testing(work_dir=work_dir or folder, metrics=metrics,
-                          ann=None if data is None else os.fspath(data), images=images, **testing)
+                          ann=data, images=images, **testing)
             return run_test(opened.cfg, opened.checkpoint, how, opened.weights)
 
     @_arguments_named('export')
@@ -270,9 +281,12 @@ class Segmenter:
         """
         from .deployment.exporting import write_onnx
         _demand_known('export', options, list(inspect.signature(write_onnx).parameters)[2:])
+        path = path_text(path, 'path')
+        if options.get('image') is not None:
+            options['image'] = path_text(options['image'], 'image')
         model = build_model(self.source, self.checkpoint, 'cpu', self.options)
         say = options.pop('say', print)
-        return write_onnx(model, os.fspath(path), say=lambda line: say(_in_python('export', line)),
+        return write_onnx(model, path, say=lambda line: say(_in_python('export', line)),
                           **{'end_to_end': True, **options})
 
 

@@ -100,6 +100,27 @@ def test_export_replaces_a_file_only_when_asked(segmenter, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ['m.onnx']
 
 
+def test_things_of_another_kind_are_said(segmenter, work_folder, tmp_path):
+    """By the name of the argument."""
+    new, any_kind = mmdet_lordre.Segmenter, (3, b'a.pth', ['a'], '', '  ')
+    calls = [('model', new, ()), ('checkpoint', new, ('a.py', )), ('path', segmenter.export, ()),
+             ('data', segmenter.evaluate, ()), ('data', new.train, ())]
+    for name, method, before in calls:
+        for value in any_kind:
+            with pytest.raises(UserError, match=f'^{name}: .*(is no path|is empty)'):
+                method(*before, value)
+    for name in ('val', 'work_dir'):
+        with pytest.raises(UserError, match=f'^{name}: 3 is no path'):
+            new.train(tmp_path, **{name: 3})
+    with pytest.raises(UserError, match=r'^image: 5 is no path'):
+        segmenter.export(tmp_path / 'a.onnx', image=5)
+    with pytest.raises(UserError, match=r'^model: None is no path'):
+        new(None)
+    for options in ('x', 5, ['a=1'], {3: 1}):
+        with pytest.raises(UserError, match=r'^options: .* is no dictionary of values by dotted'):
+            new(work_folder, device='cpu', options=options)
+
+
 def test_unknown_things_are_said(segmenter):
     for method, options, said in (
             (segmenter.evaluate, dict(foo=1), "evaluate takes no 'foo'; it takes work_dir"),
