@@ -24,7 +24,7 @@ from ..datasets.coco_file import forget_annotations
 from ..errors import UserError
 from ..planning.fit import FAMILIES, SIZES
 from ..planning.run import train_auto
-from ..planning.warnings import warnings_of
+from ..planning.warnings import judging_warnings, warnings_of
 from ..reporting.after_training import report_on_training, results_prefix
 from ..text import listed, plural
 from ..training.distributed import from_the_first
@@ -142,7 +142,7 @@ def _warn(cfg, args):
     """Say what cannot work; what cannot even be built is the config's doing."""
     try:
         lines = unread_train_cfg(cfg.model) + unread_variables(cfg)
-        lines += schedule_warnings(cfg) + warnings_of(cfg)
+        lines += schedule_warnings(cfg) + judging_warnings(cfg) + warnings_of(cfg)
         lines += filter(None, [slow_precision(cfg)])
     except (UserError, OSError):
         raise

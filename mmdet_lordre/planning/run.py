@@ -222,8 +222,8 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             use_files(cfg, check_data(cfg, ('train', 'val'), warn=say, **how))
         else:
             if not (train_ann or data):
-                raise UserError(f'{work_dir} has no plan to continue: give its --work-dir, or '
-                                'start one with --train-ann ANN or --data DATA')
+                raise UserError(f'{work_dir} has no finished plan to go on with: give the '
+                                '--work-dir of one, or begin with --train-ann ANN or --data DATA')
             refuse_earlier(work_dir, overwrite=None)
             _refuse_foreign(asked, work_dir)
             own = find_own_data(train_ann, val_ann, train_images, val_images, data,

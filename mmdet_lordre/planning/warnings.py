@@ -11,7 +11,7 @@ from ..config.reading import dataset_files, dicts_in, split_datasets, tile_of, t
 from ..datasets.coco_file import read_annotations
 from ..datasets.parts import subset
 from ..polarmask import PolarMaskHead
-from ..text import plural
+from ..text import plural, printable
 from .ceiling import Ceiling, Resizer, build_head, ceiling_of
 from .objects import read_objects, relabeled
 from .reading import PICTURES, levels, values_of
@@ -78,6 +78,31 @@ def warnings_of(cfg: Config) -> list[str]:
                      'fits a config to them' if typical else
                      'lordre plan fits a config to such images')
     return (deep + lines)[:LINES]
+
+
+def judging_warnings(cfg: Config) -> list[str]:
+    """Lines about what a training is judged by.
+
+    Args:
+        cfg: Complete, with data that were checked.
+    """
+    learned = {_identity(dataset) for dataset in split_datasets(cfg, 'train')}
+    lines = []
+    for dataset in filter(reads_coco, split_datasets(cfg, 'val')):
+        path, _ = dataset_files(dataset)
+        if _identity(dataset) in learned:
+            lines.append(f'training and validation read the same annotations ({printable(path)}): '
+                         'the figures tell nothing of other images')
+        if all(a.get('iscrowd') for a in read_annotations(path).get('annotations', ())):
+            lines.append(f'the validation annotations ({printable(path)}) have no objects: nothing '
+                         'is measured, and every AP is -1')
+    return lines
+
+
+def _identity(dataset):
+    """What two data sets have in common that read the same images."""
+    return (os.path.realpath(dataset_files(dataset)[0]), str(dataset.get('indices'))) \
+        if reads_coco(dataset) else None
 
 
 def _images_to_draw(cfg, objects):

@@ -339,7 +339,7 @@ def test_predictions_that_cannot_be_meant(capsys, args, said):
 
 def test_a_plan_that_is_not_there(tmp_path, error_line):
     line = error_line(train, '--auto', '--resume', '--work-dir', tmp_path / 'w')
-    assert 'no plan to continue' in line and f'{tmp_path}/w' in line
+    assert 'no finished plan to go on with' in line and f'{tmp_path}/w' in line
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')

@@ -3,7 +3,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdet_lordre.planning import warnings
-from mmdet_lordre.planning.warnings import LINES, warnings_of
+from mmdet_lordre.planning.warnings import LINES, judging_warnings, warnings_of
 
 from .data import coco, square, write
 from .test_ceiling import TESTS, config, grid, lordre, places, polar, ring
@@ -30,6 +30,26 @@ def given(cfg, path, **dataset):
                          ids=['solov2', 'lordre', 'polarmask'])
 def test_nothing_is_said_where_nothing_is_lost(cfg, path):
     assert warnings_of(given(cfg, path)) == []
+
+
+def test_what_training_is_judged_by(path, tmp_path):
+    """By other images, by its own, by those of its own that it leaves out, by nothing."""
+    cfg = given(grid(), path)
+    assert judging_warnings(cfg) == []
+    other = write(tmp_path / 'other', coco([squares(2)]))
+    empty = coco([squares(2)])
+    empty['annotations'][0]['iscrowd'] = empty['annotations'][1]['iscrowd'] = 1
+    empty = write(tmp_path / 'empty', empty)
+
+    def lines(ann_file, **dataset):
+        cfg.val_dataloader = dict(dataset=dict(type='CocoDataset', ann_file=ann_file, **dataset))
+        return judging_warnings(cfg)
+    assert lines(other) == []
+    assert lines(path) == [f'training and validation read the same annotations ({path}): the '
+                           'figures tell nothing of other images']
+    assert lines(path, indices=[0]) == []
+    assert lines(empty) == [f'the validation annotations ({empty}) have no objects: nothing is '
+                            'measured, and every AP is -1']
 
 
 def test_too_few_queries(path):
