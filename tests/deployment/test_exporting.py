@@ -103,9 +103,6 @@ def found(*rows, score=0.5):
                                 'class 1 with score 0.500: IoU 0.9524, 3 pixels']),
     (found(6, 0), found(2, 0), ['2 detections found by one side alone, the first of class 1 with '
                                 'score 0.500 by PyTorch']),
-    # the mean of 60 pixels inside a mask is not that of 62 of them
-    (found(6, 0), found(6, 2, score=0.51), []),
-    (found(6, 0), found(6, 2, score=0.53), ['scores differ by up to 3.0e-02, more than 0.001']),
     (found(6, 0), found(6, 0, score=0.75), ['scores differ by up to 2.5e-01, more than 0.001'])])
 def test_what_differs_by_more_than_rounding(ours, theirs, said):
     """Pixels at the threshold fall on either side: two of a small mask are many of its pixels."""

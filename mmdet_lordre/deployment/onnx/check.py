@@ -36,8 +36,6 @@ class Agreement:
         unlike: (IoU, pixels that differ, label, score) of the pairs whose masks do not agree:
             by :data:`MASK_IOU` and :data:`ROUNDED_PIXELS`.
         scores: (PyTorch, onnxruntime) of each pair.
-        unexplained: Largest score difference, less what the pixels make of it in which the masks
-            of the pair differ: a score has the mean probability inside as a factor.
     """
     matched: int = 0
     missing: list = field(default_factory=list)
@@ -45,13 +43,12 @@ class Agreement:
     worst_iou: float = 1.0
     unlike: list = field(default_factory=list)
     scores: list = field(default_factory=list)
-    unexplained: float = 0.0
 
     def __add__(self, other: 'Agreement') -> 'Agreement':
         return Agreement(self.matched + other.matched, self.missing + other.missing,
                          max(self.score_difference, other.score_difference),
                          min(self.worst_iou, other.worst_iou), self.unlike + other.unlike,
-                         self.scores + other.scores, max(self.unexplained, other.unexplained))
+                         self.scores + other.scores)
 
     @property
     def empty(self) -> bool:
@@ -96,7 +93,7 @@ class Agreement:
                         f'{agree(count, "differs", "differ")} by more than rounding, at most of '
                         f'class {label} with score {score:.3f}: IoU {iou:.4f}, '
                         f'{plural(pixels, "pixel")}')
-        if self.unexplained > scores:
+        if self.score_difference > scores:
             said.append(f'scores differ by up to {self.score_difference:.1e}, more than '
                         f'{scores:g}')
         return said
@@ -202,10 +199,8 @@ def compare(ours: list[dict], theirs: list[dict], floor: float = 0.0, margin: fl
             if iou[i, j] < MASK_IOU and apart[i, j] > ROUNDED_PIXELS:
                 result.unlike.append((float(iou[i, j]), int(apart[i, j]), int(a['labels'][i]),
                                       float(a['scores'][i])))
-            apart_by = abs(float(a['scores'][i] - b['scores'][j]))
-            result.score_difference = max(result.score_difference, apart_by)
-            result.unexplained = max(result.unexplained, apart_by
-                                     - float((1 - iou[i, j]) * a['scores'][i]))
+            result.score_difference = max(result.score_difference,
+                                          abs(float(a['scores'][i] - b['scores'][j])))
         result.missing += [('onnxruntime', int(b['labels'][j]), float(b['scores'][j])) for j in left
                            if b['scores'][j] > floor + margin]
         total = total + result
