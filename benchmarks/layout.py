@@ -67,7 +67,7 @@ def race(cfg, steps):
 
 
 def check(models, batch):
-    """Whether all compute the same."""
+    """Refuse models that compute different things."""
     losses, gradients = [], []
     for model in models:
         inputs = model.data_preprocessor(copy.deepcopy(batch), True)

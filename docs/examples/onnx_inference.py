@@ -60,8 +60,9 @@ def masks_of(outputs, i, size, shape, how):
     """Mask of instance i at the size of the image."""
     if 'contours' in outputs:
         scale = np.float32([shape[1] / size[1], shape[0] / size[0]])
-        outer, *inner = ((outputs[name][0, i] * scale + (0.5 * scale if how['rounded'] else 0)
-                          ).astype(np.int32) for name in ('contours', 'holes') if name in outputs)
+        shift = 0.5 * scale if how['fill'] in ('rounded', 'coco') else 0
+        outer, *inner = ((outputs[name][0, i] * scale + shift).astype(np.int32)
+                         for name in ('contours', 'holes') if name in outputs)
         mask = cv2.drawContours(np.zeros(shape, np.uint8), [outer], 0, 1, -1)
         for hole in inner:  # what lies inside of it, not the pixels that it goes through
             inside = cv2.drawContours(np.zeros(shape, np.uint8), [hole], 0, 1, -1)

@@ -157,7 +157,7 @@ def _groups(data, folder, args, smallest) -> np.ndarray:
         group(linked_groups(len(names), near_duplicates(prints).images),
               'that show the same picture')
         longest = max(2, int(smallest * len(names) / 2))
-        group(in_runs(following(names, prints), len(names), longest),
+        group(in_runs(following(names, prints), merged(*groupings), longest),
               'that follow each other, as frames of a film do')
     return merged(*groupings)
 

@@ -12,7 +12,7 @@ import numpy as np
 from .fingerprints import Fingerprints
 from .near_duplicates import linked_groups
 
-#: Images that a series has at least.
+#: Fewest images of a series.
 _FEWEST = 8
 #: How much nearer than two images of the series at random those that follow each other are, as
 #: medians; the same part of the distance at random links one image to the next.
@@ -39,7 +39,8 @@ def following(names: Sequence[str], prints: Fingerprints, seed: int = 0) -> np.n
     for index, name in enumerate(names):
         parts = _DIGITS.split(name.replace('\\', '/'))
         if len(parts) > 1:
-            number = [int(part) for part in parts[1::2]]
+            # as a number, however long
+            number = [(len(digits), digits) for digits in (p.lstrip('0') for p in parts[1::2])]
             series.setdefault(tuple(parts[::2]), []).append((number, name, index))
     random = np.random.default_rng(seed)
     pairs = [np.zeros((0, 2), np.int64)]
@@ -60,13 +61,14 @@ def following(names: Sequence[str], prints: Fingerprints, seed: int = 0) -> np.n
     return np.concatenate(pairs)
 
 
-def in_runs(pairs: np.ndarray, count: int, longest: int) -> np.ndarray:
-    """Groups (N,) of images that follow each other, long ones cut into runs of equal length.
+def in_runs(pairs: np.ndarray, same: np.ndarray, longest: int) -> np.ndarray:
+    """Groups (N,) of images that follow each other, long ones cut into runs of about equal length.
 
     Args:
         pairs: (P, 2) of :func:`following`.
-        count: N, of the images.
-        longest: Images of a run, at most; 1 or more.
+        same: (N,) group of each image, of those that show the same picture: a run is not cut
+            within one, or the group would join what comes before and after.
+        longest: Images of a run, at most, where that can be; 1 or more.
     """
     after = dict(pairs.tolist())
     kept = []
@@ -74,9 +76,13 @@ def in_runs(pairs: np.ndarray, count: int, longest: int) -> np.ndarray:
         chain = [start]
         while chain[-1] in after:
             chain.append(after[chain[-1]])
-        for run in np.array_split(chain, -(-len(chain) // longest)):
+        chain = np.array(chain)
+        places = 1 + np.flatnonzero(same[chain[1:]] != same[chain[:-1]])
+        wished = len(chain) * np.arange(1, parts := -(-len(chain) // longest)) / parts
+        cuts = np.unique(places[np.abs(places - wished[:, None]).argmin(1)]) if len(places) else []
+        for run in np.split(chain, cuts):
             kept.append(np.stack([run[:-1], run[1:]], axis=1))
-    return linked_groups(count, *kept)
+    return linked_groups(len(same), *kept)
 
 
 def _distances(prints, first, second):

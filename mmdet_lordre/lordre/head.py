@@ -49,9 +49,9 @@ class LordreHead(LordreBaseHead):
             losses are divided by a process's own counts, as published.
         train_cfg: Not used; mmdet passes it.
         test_cfg: ``score_thr`` (0.005), ``mask_thr`` (0.45), ``mask_format`` (``'bitmap'`` or
-            ``'rle'``), ``max_per_img`` (none), ``activation_maps`` (False): whether predictions
-            carry ``activation_maps`` (n, h, w) in [0, 1] of the padded input at the stride of the
-            feature map.
+            ``'rle'``), ``max_per_img`` (none; all with -1 and 0, too), ``activation_maps`` (False):
+            whether predictions carry ``activation_maps`` (n, h, w) in [0, 1] of the padded input
+            at the stride of the feature map.
     """
 
     def __init__(self, num_classes: int, in_channels: int = 256, channels: int = 256,

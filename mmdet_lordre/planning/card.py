@@ -88,8 +88,8 @@ class Card:
         text = (f'{found or "none"} of {looked} {"shows" if found < 2 else "show"} what {against} '
                 'shows')
         text = f'{text}: {listed(same, 3)}' if same else text
-        return text + (f'; {leaks.frames} come next to a training image, as frames of one film do'
-                       if leaks.of_one_film else '')
+        return text + (f'; {leaks.frames} {agree(leaks.frames, "comes", "come")} next to a '
+                       'training image, as frames of one film do' if leaks.of_one_film else '')
 
     def _orientation(self) -> str:
         looks = self.looks
@@ -174,8 +174,8 @@ class Card:
                         'data.')
         if self.leaks and self.leaks.of_one_film:
             said.append('Validation images are frames of the films that training shows: the '
-                        'figures tell nothing of other films. Set whole films aside (lordre split '
-                        '--group).')
+                        'figures say nothing about other films. Set whole films aside (lordre '
+                        'split --group).')
         if self.val is not None and (lacking := _not_judged(data, self.val)):
             said.append(not_measured('The validation images have', lacking) + '.')
         if not self.all_counted and (line := _mixed_sizes(data)):  # crops keep their scale

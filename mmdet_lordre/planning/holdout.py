@@ -46,7 +46,7 @@ def set_aside(own: OwnData, folder: str, seed: int = 0, pixels: float = PIXELS
     prints = fingerprint_images(paths.tolist())
     same = merged(by_version(names), linked_groups(len(names), near_duplicates(prints).images))
     longest = max(2, int(min(SHARE * len(names), MOST) / 2))
-    frames = in_runs(following(names, prints, seed), len(names), longest)
+    frames = in_runs(following(names, prints, seed), same, longest)
     groups = merged(same, frames)
     objects = objects_by_class(data)
     shown = objects.any(1)
@@ -67,10 +67,10 @@ def set_aside(own: OwnData, folder: str, seed: int = 0, pixels: float = PIXELS
     line = (f'no --val-ann: {len(aside)} of {plural(len(names), "image")} '
             f'{agree(len(aside), "is", "are")} set aside for validation '
             f'({listed(aside, 4)}; seed {seed}; all are listed in {printable(files[1][0])})')
-    in_order = int((np.bincount(frames)[frames] > 1).sum())
-    if in_order:
-        line += (f'; {in_order} that follow each other, as frames of a film do, stay together in '
-                 f'runs of up to {longest}')
+    run_of = np.bincount(frames)[frames]
+    if run_of.max() > 1:
+        line += (f'; {int((run_of > 1).sum())} that follow each other, as frames of a film do, '
+                 f'stay together in runs of up to {run_of.max()}')
     if len(compared) < len(names):
         line += (f'; {len(compared)} of them were compared, so pictures of the others may be on '
                  'both sides')

@@ -39,5 +39,6 @@ def faster_layout(one: Fit, cost: Cost, measuring: Measuring,
         return one, cost
     which = 'WinogradHook: a step takes {} ms here with it, and {} without' if best.winograd else \
         'no ChannelsLastHook: a step takes {} ms here without it, and {} with it'
-    best.why['layout'] = which.format(*(f'{1e3 * one.step:.0f}' for one in (least, now)))
+    reason = which.format(*(f'{1e3 * cost.step:.0f}' for cost in (least, now)))
+    best = replace(best, why=dict(one.why, layout=reason))
     return best, replace(cost, step=cost.step * least.step / now.step, memory=least.memory)

@@ -1,5 +1,4 @@
 """Validation images that show what training images show."""
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +6,7 @@ import numpy as np
 
 from ..datasets.file_names import path_inside
 from ..datasets.fingerprints import fingerprint_images
+from ..datasets.formats.options import part_of_folders
 from ..datasets.near_duplicates import linked_groups, near_duplicates
 from ..datasets.sequences import following
 from .objects import Objects
@@ -25,7 +25,8 @@ class Leaks:
         pairs: (validation image, training image), a pair for each validation image.
         val: Validation images that were looked at.
         train: Training images that were.
-        frames: Validation images beside a training image in a series, as frames of one film are.
+        frames: Validation images beside a training image in a series, as frames of one film are;
+            of a sample, beside one in the sample.
     """
     pairs: tuple[tuple[str, str], ...]
     val: int
@@ -54,10 +55,18 @@ def find_leaks(train: Objects, val: Objects, seed: int = 0, pixels: float = PIXE
     paths = [path_inside(data.folder, data.files[i]) or ''
              for data, chosen in ((val, judged), (train, learned)) for i in chosen]
     prints = fingerprint_images(paths)
-    steps = following([os.path.basename(path) for path in paths], prints, seed)
+    names = [_without_part(data.files[i])
+             for data, chosen in ((val, judged), (train, learned)) for i in chosen]
+    steps = following(names, prints, seed)
     across = steps[(steps < len(judged)).sum(1) == 1]
     return Leaks(_across(near_duplicates(prints).images, judged, learned, val, train),
                  len(judged), len(learned), len(np.unique(across[across < len(judged)])))
+
+
+def _without_part(name):
+    """A file name without the folder of its part: frames of one film may lie in both."""
+    *folders, base = name.replace('\\', '/').split('/')
+    return '/'.join([*(folder for folder in folders if not part_of_folders(f'{folder}/')), base])
 
 
 def readable(cost: np.ndarray, pixels: float, seed: int = 0) -> np.ndarray:

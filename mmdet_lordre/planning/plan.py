@@ -34,7 +34,7 @@ from .writing import config_text
 MINUTES = {'cpu': 30., 'cuda': 120.}
 #: Ceilings below which a plan is doubtful, and steps.
 _LOW, _FEW_STEPS = 0.4, 200
-#: Pixels of the network input that half of a class's objects measure at least, to be found.
+#: Pixels of the network input below which objects are hardly found.
 _HARDLY_SEEN = 6
 #: Images and objects that ceilings are computed of.
 _CEILING_IMAGES, _CEILING_OBJECTS = 50, 1200
@@ -302,10 +302,10 @@ def describe(plan: Plan) -> str:
                      'also by lordre predict' + '; costs of an image are of one tile' * bool(
                          plan.costs))
     elif lost := _hardly_seen(plan.card.objects, one.longer):
-        lines.append(f'mind         {lost}'
-                     + (': more --minutes leave room for larger images'
-                        if plan.costs and _could_be_larger(one, plan.card.objects) else
-                        ': cut the images into smaller ones'))
+        larger = _could_be_larger(one, plan.card.objects)
+        lines.append(f'mind         {lost}' + (
+            ': cut the images into smaller ones' if not larger else
+            ': more --minutes leave room for larger images' if plan.costs else ''))
     lines.append(f'recommended  {best.reason}')
     if best.family in plan.ceilings and plan.ceilings[best.family].ap < _LOW:
         lines.append(f'mind         even without any error it would reach AP '
@@ -329,8 +329,8 @@ def _hardly_seen(objects, longer):
               for i, name in enumerate(objects.classes) if (objects.labels == i).any()}
     lost = [f'{printable(name, 40)} ({middle[name]:.1f} px)'
             for name in sorted(middle, key=middle.get) if middle[name] < _HARDLY_SEEN]
-    return lost and (f'at {longer} px half of the objects of {listed(lost, 3)} are smaller than '
-                     'can be drawn')
+    return lost and (f'at {longer} px half or more of the objects of {listed(lost, 3)} are too '
+                     'small to be found')
 
 
 def _could_be_larger(one, train):

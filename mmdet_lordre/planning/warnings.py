@@ -92,8 +92,9 @@ def judging_warnings(cfg: Config) -> list[str]:
         path, _ = dataset_files(dataset)
         if _identity(dataset) in learned:
             lines.append(f'training and validation read the same annotations ({printable(path)}): '
-                         'the figures tell nothing of other images')
-        if all(a.get('iscrowd') for a in read_annotations(path).get('annotations', ())):
+                         'the figures say nothing about other images')
+        if dataset.get('indices') is None and all(
+                a.get('iscrowd') for a in read_annotations(path).get('annotations', ())):
             lines.append(f'the validation annotations ({printable(path)}) have no objects: nothing '
                          'is measured, and every AP is -1')
     return lines

@@ -157,11 +157,12 @@ def join(pieces: Sequence[Piece], windows: Sequence[Window],
     def agree(a, b, strip):
         return _same(crop(a), crop(b), strip, pieces[a].cut, pieces[b].cut)
 
-    # all guesses first: of a chain of pieces only what is no guess is a link
+    # all guesses first: of a chain of pieces only what is no guess is a link. The surest pieces
+    # first (the order that they are in): what is left out takes nothing with it
     parents, poor = list(range(len(pieces))), set()
-    for a, b, strip in candidates(alike=False):
-        guess = max(a, b)  # pieces are in the order of their scores
-        if guess not in poor and agree(a, b, strip):
+    for a, b, strip in sorted(candidates(alike=False), key=lambda found: min(found[:2])):
+        guess = max(a, b)
+        if not poor & {a, b} and agree(a, b, strip):
             poor.add(guess)
     for a, b, strip in candidates(alike=True):
         if not poor & {a, b} and root(a) != root(b) and agree(a, b, strip):

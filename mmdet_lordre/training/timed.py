@@ -1,6 +1,7 @@
 """A schedule that follows the clock: training that ends when it was promised to."""
 import logging
 import math
+import statistics
 import time
 
 import torch
@@ -85,6 +86,7 @@ class TimedSchedule(Hook):
         self.used = self.validating = 0.
         self.validated = 0
         self._step = self._group = None
+        self._thought, self._first = None, []
         self._images, self._batch, self._steps = 0., 1, 0
 
     def before_train(self, runner: Runner) -> None:
@@ -167,18 +169,21 @@ class TimedSchedule(Hook):
         self._steps += 1
         # the last batch of a round may be smaller
         self._batch = max(self._batch, _images_in(data_batch))
-        if self._steps == _SAID and self._thought:
+        if self._thought and self._steps < _SAID:
+            self._first.append(seconds)
+        elif self._thought and self._steps == _SAID:
             self._say_slower(runner, *self._thought)
         if self._images and not self.validated and self._steps > 1:
             self._guess(runner)
         self._keep(runner)
 
     def _say_slower(self, runner, steps, seconds):
-        if seconds and self._step > _SLOWER * seconds:
-            print_log(f'a step takes {self._step:.2g} s, and {seconds:.2g} s when it was measured: '
-                      f'some {self._steps + max(0., self._left) / self._step:.0f} steps in place '
-                      f'of {steps}; other programs may use the machine', runner.logger,
-                      logging.WARNING)
+        took = statistics.median(self._first)
+        if seconds and took > _SLOWER * seconds:
+            print_log(f'a step takes {took:.2g} s, and took {seconds:.2g} s when it was measured: '
+                      f'some {self._steps + max(0., self._left) / took:.0f} steps in place of '
+                      f'{steps}' + '; other programs may be using the machine'
+                      * (self.now is not CLOCKS['cpu']), runner.logger, logging.WARNING)
 
     def _guess(self, runner):
         """What a validation will take, until there has been one."""

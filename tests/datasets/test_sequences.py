@@ -42,7 +42,7 @@ def test_two_films_are_not_joined():
 
 
 @pytest.mark.parametrize('names', [
-    [f'IMG_{i:04d}.jpg' for i in range(40)], ['abcdefghij'[i % 10] * (i + 1) for i in range(40)]])
+    [f'IMG_{i:04d}.jpg' for i in range(40)], [f'{i % 4}/{i}.jpg' for i in range(40)]])
 def test_photographs_are_no_frames(names):
     assert not len(following(names, prints([texture(i) for i in range(40)])))
 
@@ -50,7 +50,18 @@ def test_photographs_are_no_frames(names):
 def test_names_without_a_number_have_no_order():
     names = [chr(ord('a') + i) for i in range(20)]
     assert not len(following(names, prints(moving(20, 8))))
-    assert not len(following(names[:7], prints(moving(7, 8))))  # nor is anything known of seven
+
+
+def test_a_few_say_nothing():
+    for count, expected in ((7, 0), (8, 7)):
+        names = [f'{i}.jpg' for i in range(count)]
+        assert len(following(names, prints(moving(count, 8)))) == expected
+
+
+def test_numbers_of_any_length():
+    """Python refuses to convert those of thousands of digits."""
+    names = [f'{"9" * 5000}_{i}.jpg' for i in range(20)]
+    assert len(following(names, prints(moving(20, 8)))) == 19
 
 
 def test_what_was_not_looked_at_lies_between():
@@ -62,9 +73,18 @@ def test_what_was_not_looked_at_lies_between():
 
 def test_long_runs_are_cut():
     pairs = np.array([[i, i + 1] for i in range(9)] + [[11, 12]])
-    assert in_runs(pairs, 13, 4).tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 4, 4]
-    assert in_runs(pairs, 13, 1).tolist() == list(range(13))
-    assert in_runs(np.zeros((0, 2), int), 2, 4).tolist() == [0, 1]
+    alone = np.arange(13)
+    assert in_runs(pairs, alone, 4).tolist() == [0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4, 4]
+    assert in_runs(pairs, alone, 1).tolist() == list(range(13))
+    assert in_runs(np.zeros((0, 2), int), alone[:2], 4).tolist() == [0, 1]
+
+
+def test_no_run_ends_within_one_picture():
+    """Frames 2 to 5 show the same: cut at 4 they would join both runs."""
+    pairs = np.array([[i, i + 1] for i in range(7)])
+    same = np.array([0, 1, 2, 2, 2, 2, 3, 4])
+    assert in_runs(pairs, same, 4).tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+    assert in_runs(pairs, np.zeros(8, int), 4).tolist() == [0] * 8
 
 
 def film(folder, count=40):

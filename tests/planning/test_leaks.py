@@ -65,17 +65,21 @@ def test_the_command_says_it(files, capsys):
     assert 'near-duplicates   2 of the 4' in capsys.readouterr().out
 
 
-def test_frames_of_one_film_on_both_sides(tmp_path):
-    """Every fourth frame is for validation: none is the same picture, but most are beside one."""
-    whole = texture(1, (64 + 6 * 40, 64))
+@pytest.mark.parametrize('name', ['{number:03d}.png', '{film}/{number:03d}.png',
+                                  '{part}/{film}_{number:03d}.png'])
+def test_frames_of_one_film_on_both_sides(tmp_path, name):
+    """Every fourth frame is for validation: none is the same picture, but most are beside one.
+    The second half is another film."""
+    films = [texture(seed, (64 + 6 * 20, 64)) for seed in (1, 2)]
     for part, numbers in (('train', [i for i in range(40) if i % 4]), ('val', range(0, 40, 4))):
         data = coco([[(square(4, 6, 20), 0)]] * len(numbers), size=(64, 64))
         for image, number in zip(data['images'], numbers, strict=True):
-            image['file_name'] = f'{number:03d}.png'
+            image['file_name'] = name.format(number=number, film=number // 20, part=part)
+            path = tmp_path / part / image['file_name']
+            path.parent.mkdir(parents=True, exist_ok=True)
+            at = 6 * (number % 20)
+            films[number // 20].crop((at, 0, at + 64, 64)).save(path)
         write(tmp_path / part, data, draw=False)
-        for number in numbers:
-            whole.crop((6 * number, 0, 6 * number + 64, 64)).save(
-                tmp_path / part / f'{number:03d}.png')
     train, val = read_both(str(tmp_path / 'train' / 'train.json'),
                            val=str(tmp_path / 'val' / 'train.json'))
     leaks = find_leaks(train, val)

@@ -201,10 +201,10 @@ def test_classes_too_small_to_be_drawn_are_said(tmp_path):
     plan = make_plan(read_both(path)[0], families=['lordre'], measured=False, ceilings=False)
     one = replace(plan.fits['lordre'], longer=128, tile=None)
     text = describe(replace(plan, fits=dict(lordre=one)))
-    assert ('mind         at 128 px half of the objects of dot (5.0 px) are smaller than can be '
-            'drawn: cut the images into smaller ones') in text
+    assert 'mind         at 128 px half or more of the objects of dot (5.0 px) are too small to ' \
+        'be found' in text
     for other in (replace(one, longer=160), replace(one, tile=64)):
-        assert 'smaller than' not in describe(replace(plan, fits=dict(lordre=other)))
+        assert 'too small' not in describe(replace(plan, fits=dict(lordre=other)))
 
 
 def test_the_batch_that_does_not_fit_is_said(data, monkeypatch):

@@ -46,8 +46,9 @@ def test_what_training_is_judged_by(path, tmp_path):
         return judging_warnings(cfg)
     assert lines(other) == []
     assert lines(path) == [f'training and validation read the same annotations ({path}): the '
-                           'figures tell nothing of other images']
+                           'figures say nothing about other images']
     assert lines(path, indices=[0]) == []
+    assert lines(empty, indices=[0]) == []  # nobody has counted
     assert lines(empty) == [f'the validation annotations ({empty}) have no objects: nothing is '
                             'measured, and every AP is -1']
 

@@ -153,17 +153,18 @@ class TestJoin:
             [self.mask(10, 20, 60, 100), self.mask(20, 30, 60, 100)])))
 
     @pytest.mark.parametrize('order', list(itertools.permutations(range(3))))
-    def test_a_guess_over_two_objects_takes_neither_with_it(self, order):
-        """As sure as the one on its right, it is a poor guess at the one on its left."""
+    @pytest.mark.parametrize('scores', [(0.9, 0.3, 0.55), (0.9, 0.4, 0.15)])
+    def test_a_guess_over_two_objects_takes_neither_with_it(self, scores, order):
+        """A poor guess at the one on its left, as sure as the one on its right or much surer."""
         size = (100, 260)
         windows = [Window(0, x, 100, 100) for x in (0, 80, 160)]
         masks = np.zeros((3, *size), np.uint8)
         for mask, (x1, x2) in zip(masks, ((60, 100), (80, 180), (160, 230))):
             mask[20:40, x1:x2] = 1
-        pieces = [piece(masks[i], i, windows[i], size, (0.9, 0.3, 0.55)[i]) for i in order]
+        pieces = [piece(masks[i], i, windows[i], size, scores[i]) for i in order]
         found = join(pieces, windows, size)
         assert [(one.rle, one.score) for one in found] == [
-            (rle, score) for rle, score in zip(encode_masks(masks[[0, 2]]), (0.9, 0.55))]
+            (rle, score) for rle, score in zip(encode_masks(masks[[0, 2]]), scores[::2])]
 
     def test_two_in_one_tile_stay_two(self):
         masks = [(self.mask(10, 20, 85, 95), 0), (self.mask(10, 20, 86, 96), 0)]

@@ -70,7 +70,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
                             'different sizes: rename or remove one, so that their mask has one '
                             'image')
     if flows:
-        builder.note(f'{plural(len(flows), "image")} of flows, which Cellpose writes, left out '
+        builder.note(f'{plural(len(flows), "image")} that Cellpose writes beside others left out '
                      f'({printable(flows[0], 60)})')
     if twins:
         builder.note(f'{printable(twins[0][1], 60)} left out, as {printable(twins[0][0], 60)} has '
@@ -182,9 +182,11 @@ def pairs(folder: Folder, images: Folder) -> tuple[list, list, list, list, list,
                 paired.add(name)
             elif images is folder and any(_kind(word) is False for word in name.split('/')[:-1]):
                 lone.add(name)
-    flows = [name for key in list(photos) for plain in [key.removesuffix('_flows')]
-             if plain != key and (plain in photos or f'{plain}_img' in photos)
-             for name in photos.pop(key)]
+    flows = []
+    for key in list(photos):
+        plain = key.removesuffix('_flows')
+        if plain != key and (plain in photos or f'{plain}_img' in photos):
+            flows += photos.pop(key)
     for name in folder.walk('', IMAGES):
         is_mask, place = _side(name, folder, kinds) if images is folder else (True, None)
         if is_mask:
@@ -280,6 +282,8 @@ def same_size(labels: np.ndarray, image: dict, path: str) -> None:
 def _in_parts(encoded):
     """Whether a mask is several separate areas."""
     mask = crop_of_rle(encoded).bitmap
+    if not mask.size:  # OpenCV does not survive it
+        return False
     areas = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:, cv2.CC_STAT_AREA]
     return int((areas > _PART).sum()) > 1
 

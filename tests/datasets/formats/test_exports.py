@@ -118,7 +118,7 @@ def test_cellpose(tmp_path):
         photo(flat / name)
     part = open_data(flat)['train']
     data = part.data
-    assert '2 images of flows, which Cellpose writes, left out (a_flows.jpg)' in part.line()
+    assert '2 images that Cellpose writes beside others left out (a_flows.jpg)' in part.line()
     assert [image['file_name'] for image in data['images']] == ['a_img.jpg', 'b.jpg',
                                                                 'river_flows.jpg']
     assert len(data['annotations']) == sum(map(len, wanted.values()))
