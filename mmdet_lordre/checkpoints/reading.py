@@ -79,7 +79,8 @@ def read_published(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:
         raise ConversionError(f'{path}: download the file first, and give its path')
     path = Path(path).expanduser()
     if not path.is_file():
-        raise ConversionError(f'{path}: no such file')
+        raise ConversionError(f'{path} is a folder: give a checkpoint in it' if path.is_dir() else
+                              f'{path}: no such file')
     refuse_checkpoint(path)
     try:
         content = _read(path)

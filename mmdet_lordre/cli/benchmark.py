@@ -2,6 +2,7 @@
 import argparse
 import contextlib
 import copy
+import itertools
 import os
 import platform
 from pathlib import Path
@@ -18,6 +19,7 @@ from mmengine.registry import init_default_scope
 
 from ..analysis.speed import TimedDetector, Timing, measure, peak_memory
 from ..config.building import building, quiet
+from ..config.checks import reads_coco
 from ..config.reading import (
     dataset_files,
     input_size,
@@ -25,6 +27,7 @@ from ..config.reading import (
     split_datasets,
     type_name,
 )
+from ..datasets.coco_file import read_annotations
 from ..errors import UserError
 from ..models import build_model
 from ..prediction.pictures import IMAGE_ENDINGS
@@ -182,12 +185,18 @@ def _prepared(model, picture, size, original, device):
 
 def _image_files(cfg):
     for dataset in split_datasets(cfg, 'test'):
-        folder = Path(dataset_files(dataset)[1] or '.')
-        if dataset_files(dataset)[1] and folder.is_dir():
-            files = sorted(path for path in folder.iterdir()
-                           if path.suffix.lower() in IMAGE_ENDINGS)
-            if files:
-                return files[:_IMAGES]
+        ann, folder = dataset_files(dataset)
+        if not folder or not os.path.isdir(folder):
+            continue
+        if reads_coco(dataset) and os.path.isfile(ann):
+            names = [image['file_name'] for image in read_annotations(ann)['images']]
+            files = (Path(folder, name) for name in names)
+        else:
+            files = (path for path in sorted(Path(folder).iterdir())
+                     if path.suffix.lower() in IMAGE_ENDINGS)
+        found = list(itertools.islice((path for path in files if path.is_file()), _IMAGES))
+        if found:
+            return found
     return []
 
 

@@ -1,4 +1,4 @@
-"""Data that lie in a work folder, after it was moved or renamed."""
+"""Data that lie in a work folder, after it was moved, renamed or copied."""
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,18 +18,23 @@ def moved_file(path: str, folder: str | os.PathLike, name: str | None = None,
     """Where a file is that a run has written into its work folder.
 
     Args:
-        path: Where it was; given back if it is still there, or is not found.
+        path: Where it was; given back if it is no file of the folder. What is there now may be
+            of another run, of which this folder is a copy, or which was given its old name.
         folder: The work folder, where it is now.
         name: Of the work folder, where it was; any if not given.
         say: Is told where the file was found.
     """
-    if not os.path.isabs(path) or os.path.exists(path):
+    if not os.path.isabs(path):
         return path
     parts = Path(path).parts
     for first in range(len(parts) - 2, 0, -1):
         found = os.path.join(os.path.abspath(folder), *parts[first:])
         if parts[first] in _OWN and name in (None, parts[first - 1]) and os.path.isfile(found):
-            say(f'{printable(path)} is not there any more: reading {printable(found)}')
+            if os.path.exists(path) and os.path.samefile(path, found):
+                return path
+            say(f'reading {printable(found)}, '
+                + ('which lies in this work folder, not ' if os.path.exists(path) else
+                   'for this work folder was moved: not ') + printable(path))
             return found
     return path
 

@@ -44,20 +44,22 @@ def draw(images: int, count: int, seed: int = 0) -> np.ndarray:
                      .astype(np.int16) for _ in range(count)])
 
 
-def interval(values: np.ndarray, figure: float | None = None) -> tuple[float, float] | None:
+def interval(values: np.ndarray, figure: float | None = None, least: float = 0.
+             ) -> tuple[float, float] | None:
     """The interval in which 95 of 100 resampled values lie; None without any.
 
     Args:
         values: (B,) Of the resamples; those that are not finite are left out.
         figure: That of the data set itself. The values are moved until their mean is there: AP of
             few objects is a little higher in resamples, which hold some images twice.
+        least: That there can be; the most is 1.
     """
     values = values[np.isfinite(values)]
     if not len(values):
         return None
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     moved = 0.0 if figure is None else figure - values.mean()
-    return float(low + moved), float(high + moved)
+    return tuple(float(min(1., max(least, value + moved))) for value in (low, high))
 
 
 def resample(table: Table, matches: Matches, weights: np.ndarray) -> Resamples:

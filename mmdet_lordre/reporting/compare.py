@@ -45,5 +45,5 @@ def differences(first: Measured, second: Measured) -> list[Difference]:
 
 
 def _row(what: str, first: float, second: float, values: np.ndarray) -> Difference:
-    low, high = interval(values, second - first) or (np.nan, np.nan)
+    low, high = interval(values, second - first, -1.) or (np.nan, np.nan)
     return Difference(what, first, second, low, high)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..datasets.coco_file import source_of
+from ..datasets.coco_file import read_annotations, source_of
 from ..datasets.repairs import describe
 from ..errors import UserError
 from ..files import atomic_write, reason
 from ..pages import write_page
-from ..text import listed, plural, printable
+from ..text import listed, plural, printable, quoted
 from . import page
 from .advice import advice
 from .compare import Difference, differences
@@ -170,12 +170,28 @@ def _read_truth(source: Source, ann: str, images: str | None, say: Callable[[str
     near = source.origin.get('images') if source.origin.get('ann') == ann else None
     folder = folder_of(part, images or near, images is not None)
     path = source_of(part.data, str(part.ann_file or part.source))
+    _demand_its_images(source, part.data, ann)
     annotated = annotated_of(part.data, path, source.classes, folder)
     if annotated.repairs:
         say(describe(path, annotated.repairs))
     if annotated.left_out:
         say(annotated.left_out_line())
     return annotated, folder
+
+
+def _demand_its_images(source: Source, data: dict, ann: str) -> None:
+    """Refuse results of a run for other annotations, whose images have the same numbers."""
+    own = source.origin.get('ann')
+    if not own or own == ann or not os.path.isfile(own):
+        return
+    names = {image['id']: os.path.basename(image['file_name'])
+             for image in read_annotations(own)['images']}
+    other = next((image['file_name'] for image in data['images'] if os.path.basename(
+        image['file_name']) != names.get(image['id'], os.path.basename(image['file_name']))), None)
+    if other is not None:
+        raise UserError(f'{ann}: {quoted(other)} is another image than that of its number in '
+                        f'{own}, which the results of {source.name} are for: evaluate with lordre '
+                        'test ... --json-out PREFIX, and report on that file')
 
 
 def _facts(source: Source, log: RunLog | None) -> dict[str, str]:

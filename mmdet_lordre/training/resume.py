@@ -38,9 +38,9 @@ def name_last_checkpoint(work_dir: str, path: str) -> None:
 def checkpoints_of(work_dir: str) -> list[str]:
     """Paths of the checkpoints to go on from, the one that is furthest in training first.
 
-    ``last_checkpoint`` says which that is; then come those of earlier iterations. A name in it
-    that is not there (a folder that was moved) is looked for beside it. Times of files say
-    nothing: copying changes them.
+    ``last_checkpoint`` says which that is; then come those of earlier iterations. The file of that
+    name beside it comes first: a folder that was moved or copied is a run of its own, and what the
+    path leads to may be of another. Times of files say nothing: copying changes them.
 
     Args:
         work_dir: Of a run.
@@ -51,8 +51,9 @@ def checkpoints_of(work_dir: str) -> list[str]:
     with suppress(OSError, UnicodeDecodeError), \
             open(os.path.join(work_dir, 'last_checkpoint')) as file:
         last = file.read().strip()
-    if last and not os.path.isfile(last):
-        last = os.path.join(work_dir, os.path.basename(last))
+    beside = os.path.join(work_dir, os.path.basename(last))
+    if last and (os.path.isfile(beside) or not os.path.isfile(last)):
+        last = beside
     if os.path.isfile(last):
         files = [last, *(p for p in files if not os.path.samefile(p, last))]
     else:

@@ -1,5 +1,6 @@
 """mmengine's runner, with a readable console, CPU groups and checkpoints that must fit."""
 import contextlib
+import copy
 import io
 import os
 from collections.abc import Sequence
@@ -121,12 +122,21 @@ class ToolRunner(Runner):
 
     @master_only
     def dump_config(self) -> None:
-        """Keep the config in the work folder; beside the log where another has its name."""
+        """Keep the config in the work folder; beside the log where another has its name.
+
+        Not before it is known that the run can go on from where it is to (:meth:`train`). Who
+        trains with the file that is kept begins anew.
+        """
+        if self._resume and self._read[0] is None:
+            return
+        cfg = copy.deepcopy(self.cfg)
+        if cfg.get('resume'):
+            cfg.resume, cfg.load_from = False, None
         name = os.path.basename(self.cfg.filename or f'{self.timestamp}.py')
         target = os.path.join(self.work_dir, name)
         if os.path.lexists(target) and not _is_written_by_a_run(target):
             target = os.path.join(self.log_dir, name)
-        self.cfg.dump(target)
+        cfg.dump(target)
         if target.endswith('.py'):
             with open(target, 'r+', encoding='utf-8') as file:
                 text = file.read()
@@ -142,6 +152,7 @@ class ToolRunner(Runner):
         """
         if self._resume:
             self._choose_checkpoint()
+            self.dump_config()
         stop = InterruptHook()
         self.register_hook(stop)
         if not any(isinstance(hook, NonFiniteHook) for hook in self.hooks):

@@ -1,5 +1,6 @@
 """tools/benchmark.py: what is measured, on what."""
 import functools
+import json
 import logging
 import re
 from pathlib import Path
@@ -66,6 +67,18 @@ def test_real_images_and_two_models(trained, data, capsys, threads):
     _, resized = benchmark([*trained, '--vs', trained[0], '--shape', '32', '64', *FEW,
                             '--cfg-options', *options])
     assert len(resized.total) == 3 and '32 x 64' in capsys.readouterr().out
+
+
+def test_images_in_folders_of_the_annotations(trained, data, tmp_path, capsys):
+    """As where the root of the data is the folder of the images."""
+    annotations = json.loads((data / 'val.json').read_text())
+    for image in annotations['images']:
+        image['file_name'] = f'val/{image["file_name"]}'
+    (tmp_path / 'val.json').write_text(json.dumps(annotations))
+    benchmark([*trained, *FEW, '--cfg-options', f'test_dataloader.dataset.data_root={data}/',
+               'test_dataloader.dataset.data_prefix.img=',
+               f'test_dataloader.dataset.ann_file={tmp_path}/val.json'])
+    assert 'random noise' not in capsys.readouterr().out
 
 
 def test_a_work_folder(trained, capsys):

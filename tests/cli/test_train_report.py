@@ -1,6 +1,7 @@
 """What a training leaves behind for those who look: the report, and files for other programs."""
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from mmdet_lordre.cli import train as module
 from mmdet_lordre.cli.report import main as report
 from mmdet_lordre.cli.train import main as train
+from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.errors import UserError
 
 from ..on_device import DEVICE
@@ -51,6 +53,40 @@ def test_the_report_of_a_training(reported, data):
     for fact in ('<th>resumed</th>', 'Lordre (0.1 M parameters)', hardware, 'torch 2', 'train.json',
                  'num_queries=6'):
         assert fact in page, fact
+
+
+def test_who_trains_with_the_config_that_is_kept_begins_anew(reported):
+    """Also after a resume, which is not what that file says."""
+    cfg = load_config(str(reported[0] / 'run.py'))
+    assert cfg.train_cfg.max_epochs == 2 and not cfg.resume and cfg.load_from is None
+
+
+def test_a_refused_resume_changes_nothing(reported, data, tmp_path):
+    """The classes of the checkpoint are not those of the config."""
+    work = tmp_path / 'run'
+    shutil.copytree(reported[0], work)
+    before = {path: path.read_bytes() for path in work.glob('*.py')}
+    other = json.loads((data / 'train.json').read_text())
+    other['categories'].append(dict(id=77, name='another'))
+    other['annotations'][0]['category_id'] = 77
+    for part in ('train', 'val'):
+        (tmp_path / f'{part}.json').write_text(json.dumps(other))
+    with pytest.raises(UserError, match='labels would change their meaning'):
+        train([write_config(tmp_path / 'run.py'), '--work-dir', str(work), '--resume',
+               '--train-ann', f'{tmp_path}/train.json', '--val-ann', f'{tmp_path}/val.json',
+               '--train-images', f'{data}/train', '--val-images', f'{data}/train'])
+    assert before == {path: path.read_bytes() for path in work.glob('*.py')}
+
+
+def test_results_are_not_judged_by_other_images(reported, data, tmp_path):
+    """That have the same numbers."""
+    other = json.loads((data / 'val.json').read_text())
+    for image in other['images']:
+        image['file_name'] = f'other_{image["file_name"]}'
+    (tmp_path / 'other.json').write_text(json.dumps(other))
+    with pytest.raises(UserError, match='other_.* is another image than that of its number in .*'
+                                        'val.json, which the results of'):
+        report([str(reported[0]), '--ann', f'{tmp_path}/other.json', '--out', f'{tmp_path}/out'])
 
 
 def test_the_same_again_by_hand_and_against_itself(reported):

@@ -104,7 +104,7 @@ def test_a_folder_of_data_is_no_folder_of_a_plan(data, tmp_path, stopped):
 def test_too_little_time_is_said_before_anything_is_written(tmp_path, data, monkeypatch):
     monkeypatch.setattr(minutes, 'time', SimpleNamespace(monotonic=lambda: 60.))
     said = []
-    with pytest.raises(UserError, match=r'0 s are left after planning: allow more minutes$'):
+    with pytest.raises(UserError, match=r'0 s are left after reading the data: allow more minutes$'):
         train_auto(data, work_dir=str(tmp_path / 'work'), minutes=1, families='lordre',
                    size='nano', began=0., say=said.append, start=pytest.fail)
     assert not any('would take too long' in line for line in said)
@@ -207,7 +207,15 @@ def test_a_folder_that_was_moved(tmp_path):
         said = []
         assert moved_file(before, new, say=said.append) == after
         assert len(said) == (before != after)
+    # a copy reads its own, whether the other is still there or another run has its name
+    original = tmp_path / 'run' / 'plan' / 'val.json'
+    original.parent.mkdir(parents=True)
+    original.write_text('of another run')
+    assert moved_file(str(original), new, 'run', lambda line: None) == str(
+        new / 'plan' / 'val.json')
+    assert moved_file(str(original), original.parents[1], 'run', pytest.fail) == str(original)
     # of another folder than the run's
+    assert moved_file(str(original), new, 'mine') == str(original)
     assert moved_file('/old/work/plan/val.json', new, 'run') == '/old/work/plan/val.json'
     cfg = run.Config(dict(
         work_dir='somewhere/work',

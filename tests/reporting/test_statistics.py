@@ -149,8 +149,10 @@ def test_a_resample_is_the_data_set_with_images_twice():
 def test_intervals():
     weights = draw(50, 200)
     assert (weights.sum(1) == 50).all() and (draw(50, 200) == weights).all()
-    low, high = interval(np.arange(1001.0), 400.0)
-    assert low == pytest.approx(-75) and high == pytest.approx(875)  # around 400, not 500
+    low, high = interval(np.arange(1001) / 1000, 0.45)
+    assert low == 0 and high == pytest.approx(0.925)  # around 0.45, not 0.5; none is below 0
+    assert interval(np.arange(1001) / 1000, 0.6) == (pytest.approx(0.125), 1)
+    assert interval(np.arange(1001) / 1000, 0.45, -1.) == pytest.approx((-0.025, 0.925))
     assert interval(np.array([np.nan])) is None
 
 

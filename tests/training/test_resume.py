@@ -56,6 +56,18 @@ def test_without_a_readable_note(run):
     assert checkpoints_of(str(folder / 'nowhere')) == []
 
 
+def test_a_copied_folder_goes_on_with_its_own(run, tmp_path):
+    """Also where the path that it notes leads to another run of the same name."""
+    folder, paths = run
+    other = tmp_path / 'other' / 'iter_4.pth'
+    other.parent.mkdir()
+    save(other, 4)
+    (folder / 'last_checkpoint').write_text(str(other))
+    assert checkpoints_of(str(folder)) == [paths[4], paths[2]]
+    (folder / 'iter_4.pth').unlink()  # as where checkpoints are written elsewhere
+    assert checkpoints_of(str(folder))[0] == str(other)
+
+
 def test_times_of_files_say_nothing(run):
     """As after a copy without times: the earliest checkpoint is the youngest file."""
     folder, paths = run

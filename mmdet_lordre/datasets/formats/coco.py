@@ -75,8 +75,8 @@ def read(folder: Folder, options: Options) -> dict[str, CocoData]:
         found, unnamed = {'train': unnamed}, []
     if not found:
         raise UserError(f'{folder.path} has several annotation files ({listed(unnamed)}), and '
-                        'nothing tells training data from validation data: give them with '
-                        '--train-ann and --val-ann')
+                        'nothing tells training data from validation data: give one of them in '
+                        'place of the folder (train takes --train-ann and --val-ann)')
     parts = {}
     for part in ('train', 'val', 'test'):
         names = found.get(part, [])
