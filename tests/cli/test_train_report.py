@@ -84,7 +84,7 @@ def test_results_are_not_judged_by_other_images(reported, data, tmp_path):
     for image in other['images']:
         image['file_name'] = f'other_{image["file_name"]}'
     (tmp_path / 'other.json').write_text(json.dumps(other))
-    with pytest.raises(UserError, match='other_.* is another image than that of its number in .*'
+    with pytest.raises(UserError, match=r'other_.* is another image than that of its number in .*'
                                         'val.json, which the results of'):
         report([str(reported[0]), '--ann', f'{tmp_path}/other.json', '--out', f'{tmp_path}/out'])
 
