@@ -189,8 +189,8 @@ def _image_files(cfg):
         if not folder or not os.path.isdir(folder):
             continue
         if reads_coco(dataset) and os.path.isfile(ann):
-            names = [image['file_name'] for image in read_annotations(ann)['images']]
-            files = (Path(folder, name) for name in names)
+            files = (Path(folder, str(image.get('file_name')))
+                     for image in read_annotations(ann)['images'])
         else:
             files = (path for path in sorted(Path(folder).iterdir())
                      if path.suffix.lower() in IMAGE_ENDINGS)

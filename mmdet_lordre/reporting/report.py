@@ -170,8 +170,8 @@ def _read_truth(source: Source, ann: str, images: str | None, say: Callable[[str
     near = source.origin.get('images') if source.origin.get('ann') == ann else None
     folder = folder_of(part, images or near, images is not None)
     path = source_of(part.data, str(part.ann_file or part.source))
-    _demand_its_images(source, part.data, ann)
     annotated = annotated_of(part.data, path, source.classes, folder)
+    _demand_its_images(source, part.data, ann)
     if annotated.repairs:
         say(describe(path, annotated.repairs))
     if annotated.left_out:
@@ -184,14 +184,19 @@ def _demand_its_images(source: Source, data: dict, ann: str) -> None:
     own = source.origin.get('ann')
     if not own or own == ann or not os.path.isfile(own):
         return
-    names = {image['id']: os.path.basename(image['file_name'])
-             for image in read_annotations(own)['images']}
-    other = next((image['file_name'] for image in data['images'] if os.path.basename(
-        image['file_name']) != names.get(image['id'], os.path.basename(image['file_name']))), None)
+    names = _base_names(read_annotations(own))
+    other = next((name for number, name in _base_names(data).items()
+                  if names.get(number, name) != name), None)
     if other is not None:
         raise UserError(f'{ann}: {quoted(other)} is another image than that of its number in '
                         f'{own}, which the results of {source.name} are for: evaluate with lordre '
                         'test ... --json-out PREFIX, and report on that file')
+
+
+def _base_names(data):
+    """{id: file name without folders} of images."""
+    return {image['id']: os.path.basename(str(image.get('file_name')))
+            for image in data['images']}
 
 
 def _facts(source: Source, log: RunLog | None) -> dict[str, str]:

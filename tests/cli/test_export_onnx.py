@@ -121,8 +121,8 @@ def test_a_work_folder_alone(files, tmp_path, capsys):
         export([str(work)])
 
 
-@pytest.mark.parametrize('rounded', [False, True])
-def test_the_example_clears_holes(rounded, monkeypatch):
+@pytest.mark.parametrize('fill', ['opencv', 'rounded'])
+def test_the_example_clears_holes(fill, monkeypatch):
     """As PyTorch does, at another size than that of the input."""
     monkeypatch.setattr('sys.path', [os.path.dirname(EXAMPLE), *sys.path])
     from onnx_inference import masks_of
@@ -133,11 +133,11 @@ def test_the_example_clears_holes(rounded, monkeypatch):
     contours, holes = (line.astype(np.float32) for line in lines)
     scale = np.float32([90 / 64, 160 / 80])
     wanted = contours_to_bitmaps(torch.from_numpy(contours * scale), (160, 90),
-                                 'rounded' if rounded else 'opencv', (scale / 2).tolist(),
+                                 fill, (scale / 2).tolist(),
                                  torch.from_numpy(holes * scale)).numpy()
     outputs = dict(contours=contours[None], holes=holes[None])
     for i in range(2):
-        mask = masks_of(outputs, i, (80, 64), (160, 90), dict(rounded=rounded))
+        mask = masks_of(outputs, i, (80, 64), (160, 90), dict(fill=fill))
         np.testing.assert_array_equal(mask, wanted[i])
     assert wanted[1].any() and not wanted[0][60, 42]
 
