@@ -13,7 +13,7 @@ from ..datasets.formats import FORMATS, open_data
 from ..datasets.near_duplicates import linked_groups, near_duplicates
 from ..datasets.parts import in_one, mended, subset
 from ..datasets.repairs import describe
-from ..datasets.sequences import following, in_runs
+from ..datasets.sequences import frame_groups
 from ..datasets.splitting import (
     balanced_parts,
     by_folder,
@@ -156,8 +156,7 @@ def _groups(data, folder, args, smallest) -> np.ndarray:
                   '(lordre check lists them)')
         group(linked_groups(len(names), near_duplicates(prints).images),
               'that show the same picture')
-        longest = max(2, int(smallest * len(names) / 2))
-        group(in_runs(following(names, prints), merged(*groupings), longest),
+        group(frame_groups(names, prints, merged(*groupings), smallest * len(names)),
               'that follow each other, as frames of a film do')
     return merged(*groupings)
 

@@ -32,9 +32,8 @@ def moved_file(path: str, folder: str | os.PathLike, name: str | None = None,
         if parts[first] in _OWN and name in (None, parts[first - 1]) and os.path.isfile(found):
             if os.path.exists(path) and os.path.samefile(path, found):
                 return path
-            say(f'reading {printable(found)}, '
-                + ('which lies in this work folder, not ' if os.path.exists(path) else
-                   'for this work folder was moved: not ') + printable(path))
+            say(f'reading {printable(found)} in place of {printable(path)}, which is '
+                + ('in another work folder' if os.path.exists(path) else 'not there any more'))
             return found
     return path
 

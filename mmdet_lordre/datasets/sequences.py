@@ -23,6 +23,18 @@ _PAIRS = 2000
 _PIECE = 4096
 
 
+def frame_groups(names: Sequence[str], prints: Fingerprints, same: np.ndarray, smallest: float,
+                 seed: int = 0) -> np.ndarray:
+    """Groups (N,) of images to be kept together: runs of half of the smallest part at most.
+
+    Args:
+        names, prints, seed: As of :func:`following`.
+        same: As of :func:`in_runs`.
+        smallest: Images of the smallest part that they are divided into.
+    """
+    return in_runs(following(names, prints, seed), same, max(2, int(smallest / 2)))
+
+
 def following(names: Sequence[str], prints: Fingerprints, seed: int = 0) -> np.ndarray:
     """Pairs of images that follow each other in a series.
 

@@ -186,7 +186,14 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
     """
     import onnxruntime
 
-    from .onnx.check import Agreement, compare, onnx_instances, score_floor, torch_instances
+    from .onnx.check import (
+        Agreement,
+        compare,
+        network_outputs,
+        onnx_instances,
+        score_floor,
+        torch_instances,
+    )
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -200,10 +207,11 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
                         "CPU; install 'onnxruntime>=1.25'") from error
     if not end_to_end:
         images = read_picture(model, image, size)
-        outputs = session.run(None, {'image': images.numpy()})
-        say('outputs: ' + ', '.join(f'{output.name} {"x".join(map(str, value.shape))}'
-                                    for output, value in zip(session.get_outputs(), outputs)))
-        _demand_finite(model, out, images, half)
+        outputs = dict(zip((output.name for output in session.get_outputs()),
+                           session.run(None, {'image': images.numpy()})))
+        say('outputs: ' + ', '.join(f'{name} {"x".join(map(str, value.shape))}'
+                                    for name, value in outputs.items()))
+        _demand_finite(outputs, out, half)
         return None
     divisor = _divisor(model.cfg)
     sizes = [size]
@@ -216,7 +224,7 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
         images = read_picture(model, image, some)
         if dynamic:
             images = torch.cat((images, images.flip(3)))
-        _demand_finite(model, out, images, half)
+        _demand_finite(network_outputs(out, model, images), out, half)
         total = total + compare(
             torch_instances(model, images),
             onnx_instances(session, images, _mask_thr(head),
@@ -236,11 +244,9 @@ def compare_with_torch(model: nn.Module, out: str, size: tuple[int, int], dynami
     return total
 
 
-def _demand_finite(model, out, images, half):
+def _demand_finite(outputs, out, half):
     """Refuse a file whose network gives NaN or infinity, of which nothing is found."""
-    from .onnx.check import network_outputs
-    bad = [name for name, values in network_outputs(out, model, images).items()
-           if not np.isfinite(values).all()]
+    bad = [name for name, values in outputs.items() if not np.isfinite(values).all()]
     if not bad:
         return
     remedy = 'activations overflow float16: export without --fp16' if half else \

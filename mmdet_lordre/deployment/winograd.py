@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..training.winograd import module_suits
+
 #: The transform of a 3x3 kernel, from each side.
 _KERNEL = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6),
            (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))
@@ -72,10 +74,7 @@ class WinogradConv2d(nn.Module):
 
 def suits(module: nn.Module) -> bool:
     """Whether a module is a convolution that gets faster."""
-    return (type(module) is nn.Conv2d and module.kernel_size == (3, 3)
-            and module.stride == module.padding == module.dilation == (1, 1)
-            and module.padding_mode == 'zeros'
-            and min(module.in_channels, module.out_channels) >= MIN_CHANNELS * module.groups)
+    return module_suits(module, MIN_CHANNELS)
 
 
 def use_winograd(model: nn.Module) -> nn.Module:

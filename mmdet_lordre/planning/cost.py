@@ -68,10 +68,10 @@ def build(cfg: Config, device: str | None = None) -> nn.Module:
         model = MODELS.build(copy.deepcopy(cfg.model))
         model.init_weights()
     model.to(device or get_device())
-    hooks = [str(hook.get('type')) for hook in cfg.get('custom_hooks') or ()]
-    if any('ChannelsLastHook' in hook for hook in hooks):
+    hooks = [type_name(hook) for hook in cfg.get('custom_hooks') or ()]
+    if 'ChannelsLastHook' in hooks:
         model.to(memory_format=torch.channels_last)
-    if any('WinogradHook' in hook for hook in hooks):
+    if 'WinogradHook' in hooks:
         use_winograd_gradients(model)
     return model
 

@@ -10,7 +10,7 @@ from ..datasets.fingerprints import fingerprint_images
 from ..datasets.near_duplicates import linked_groups, near_duplicates
 from ..datasets.parts import subset
 from ..datasets.repairs import Repairs
-from ..datasets.sequences import following, in_runs
+from ..datasets.sequences import frame_groups
 from ..datasets.splitting import balanced_parts, by_version, merged, objects_by_class
 from ..text import agree, listed, plural, printable
 from .leaks import PIXELS, costs, readable
@@ -45,8 +45,7 @@ def set_aside(own: OwnData, folder: str, seed: int = 0, pixels: float = PIXELS
     paths[compared] = [path_inside(images, names[i]) or '' for i in compared]
     prints = fingerprint_images(paths.tolist())
     same = merged(by_version(names), linked_groups(len(names), near_duplicates(prints).images))
-    longest = max(2, int(min(SHARE * len(names), MOST) / 2))
-    frames = in_runs(following(names, prints, seed), same, longest)
+    frames = frame_groups(names, prints, same, min(SHARE * len(names), MOST), seed)
     groups = merged(same, frames)
     objects = objects_by_class(data)
     shown = objects.any(1)

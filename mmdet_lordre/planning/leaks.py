@@ -52,12 +52,10 @@ def find_leaks(train: Objects, val: Objects, seed: int = 0, pixels: float = PIXE
     whole = of_val.sum() + of_train.sum() <= pixels
     judged = readable(of_val, pixels if whole else pixels / 4, seed)
     learned = readable(of_train, pixels - of_val[judged].sum(), seed)
-    paths = [path_inside(data.folder, data.files[i]) or ''
+    files = [(data.folder, data.files[i])
              for data, chosen in ((val, judged), (train, learned)) for i in chosen]
-    prints = fingerprint_images(paths)
-    names = [_without_part(data.files[i])
-             for data, chosen in ((val, judged), (train, learned)) for i in chosen]
-    steps = following(names, prints, seed)
+    prints = fingerprint_images([path_inside(folder, name) or '' for folder, name in files])
+    steps = following([_without_part(name) for _, name in files], prints, seed)
     across = steps[(steps < len(judged)).sum(1) == 1]
     return Leaks(_across(near_duplicates(prints).images, judged, learned, val, train),
                  len(judged), len(learned), len(np.unique(across[across < len(judged)])))

@@ -86,7 +86,7 @@ def judging_warnings(cfg: Config) -> list[str]:
     Args:
         cfg: Complete, with data that were checked.
     """
-    learned = {_identity(dataset) for dataset in split_datasets(cfg, 'train')}
+    learned = {_identity(dataset) for dataset in filter(reads_coco, split_datasets(cfg, 'train'))}
     lines = []
     for dataset in filter(reads_coco, split_datasets(cfg, 'val')):
         path, _ = dataset_files(dataset)
@@ -102,8 +102,7 @@ def judging_warnings(cfg: Config) -> list[str]:
 
 def _identity(dataset):
     """What two data sets have in common that read the same images."""
-    return (os.path.realpath(dataset_files(dataset)[0]), str(dataset.get('indices'))) \
-        if reads_coco(dataset) else None
+    return os.path.realpath(dataset_files(dataset)[0]), str(dataset.get('indices'))
 
 
 def _images_to_draw(cfg, objects):

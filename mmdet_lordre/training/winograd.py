@@ -45,18 +45,31 @@ class WinogradHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         for module in runner.model.modules():
-            if type(module) is WinogradConv2d:
+            if type(module) is WinogradGradConv2d:
                 module.__class__ = nn.Conv2d
+
+
+def module_suits(module: nn.Module, channels: int) -> bool:
+    """Whether a module is a 3x3 convolution of stride 1 and padding 1.
+
+    Args:
+        module: Any.
+        channels: That it has at least, in and out, of each group.
+    """
+    return (type(module) is nn.Conv2d and module.kernel_size == (3, 3)
+            and module.stride == module.padding == module.dilation == (1, 1)
+            and module.padding_mode == 'zeros'
+            and min(module.in_channels, module.out_channels) >= channels * module.groups)
 
 
 def use_winograd_gradients(model: nn.Module) -> None:
     """Train the 3x3 convolutions of a model in this way; what a copy of it holds is the same."""
     for module in model.modules():
-        if _suits(module):
-            module.__class__ = WinogradConv2d
+        if module_suits(module, _MIN_CHANNELS) and module.groups == 1:
+            module.__class__ = WinogradGradConv2d
 
 
-class WinogradConv2d(nn.Conv2d):
+class WinogradGradConv2d(nn.Conv2d):
     """A 3x3 convolution of stride 1 and padding 1 while it is trained."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -109,13 +122,6 @@ def weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
         total.baddbmm_(points.view(36, -1, x.shape[1]).transpose(1, 2),
                        products.view(36, -1, grad.shape[1]))
     return (weights @ total.view(36, -1)).view(3, 3, *total.shape[1:]).permute(3, 2, 0, 1)
-
-
-def _suits(module):
-    return (type(module) is nn.Conv2d and module.kernel_size == (3, 3)
-            and module.stride == module.padding == module.dilation == (1, 1)
-            and module.padding_mode == 'zeros' and module.groups == 1
-            and min(module.in_channels, module.out_channels) >= _MIN_CHANNELS)
 
 
 def _tiles(x: Tensor) -> torch.Size:

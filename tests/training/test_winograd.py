@@ -8,7 +8,7 @@ from mmdet.registry import HOOKS
 from torch import nn
 
 from mmdet_lordre.training import winograd
-from mmdet_lordre.training.winograd import WinogradConv2d, WinogradHook, weight_gradient
+from mmdet_lordre.training.winograd import WinogradGradConv2d, WinogradHook, weight_gradient
 
 
 def direct(x, grad):
@@ -80,7 +80,7 @@ def test_a_model_is_trained_with_them(counted):
     before = copy.deepcopy(ours.state_dict())
     hook = HOOKS.build(dict(type='WinogradHook'))
     hook.before_train(Runner(ours))
-    assert [type(m) is WinogradConv2d for m in ours] == [False, True, False, True, False, False]
+    assert [type(m) is WinogradGradConv2d for m in ours] == [False, True, False, True, False, False]
     assert ours.state_dict().keys() == before.keys()
     x = torch.randn(2, 3, 20, 24)
     (out, of_x, expected), (ours_out, ours_x, found) = gradients(ordinary, x), gradients(ours, x)
@@ -91,8 +91,8 @@ def test_a_model_is_trained_with_them(counted):
         torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-7)
     copied = copy.deepcopy(ours)
     hook.after_train(Runner(ours))
-    assert not any(type(m) is WinogradConv2d for m in ours)
-    assert sum(type(m) is WinogradConv2d for m in copied) == 2
+    assert not any(type(m) is WinogradGradConv2d for m in ours)
+    assert sum(type(m) is WinogradGradConv2d for m in copied) == 2
 
 
 def test_elsewhere_convolutions_are_as_usual(counted):
@@ -125,6 +125,6 @@ def test_frozen_inputs_get_no_gradient(counted):
 
 
 def test_empty_batches():
-    conv = WinogradConv2d(32, 32, 3, padding=1)
+    conv = WinogradGradConv2d(32, 32, 3, padding=1)
     conv(torch.zeros(0, 32, 16, 16)).sum().backward()
     assert not conv.weight.grad.any()
