@@ -138,6 +138,7 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
                 if result.error is not None:
                     named = result.path or result.file or result.name
                     line = f'{printable(named, 200)}: {result.error}'
+                    count.first = count.first or line
                     if strict:
                         raise UserError(line)
                     say(f'left out: {line}')
@@ -151,7 +152,8 @@ def predict_files(model: nn.Module, source: Source | Frames, out: str | os.PathL
                 advance(todo.passed)
         seconds = time.perf_counter() - started
         if count.left_out and not count.pictures and not todo.before:
-            raise UserError(f'none of the {plural(count.left_out, "picture")} could be read')
+            raise UserError(f'none of the {plural(count.left_out, "picture")} could be predicted; '
+                            f'{count.first}')
         joined = folder.finish()
     except KeyboardInterrupt:
         remedy = '' if source.moving else '; continue with --resume'
@@ -186,6 +188,7 @@ class _Count:
     pictures: int = 0
     objects: int = 0
     left_out: int = 0
+    first: str | None = None  # what is wrong with the first that was left out
     tracks: set = field(default_factory=set)
 
     def add(self, result):

@@ -11,6 +11,7 @@ from mmdet.structures import DetDataSample
 from torch import nn
 
 from ..errors import UserError
+from ..evaluation.nan_outputs import PICTURES, gives_nan, is_empty
 from ..masks import RLEMasks, encode_masks, mask_boxes
 from .pictures import BrokenPictureError, Picture
 from .preparation import Preparation
@@ -50,6 +51,7 @@ class Stream:
         self.classes = tuple(model.dataset_meta.get('classes') or ())
         self.lowest = settings.network_scores(self.classes)
         self.prepare = Preparation(model.cfg)
+        self._empty = 0
 
     def run(self, pictures: Iterable[Picture], finish: Finish | None = None) -> Iterator[Result]:
         """Results in the order of the pictures; broken ones have ``error``.
@@ -113,16 +115,22 @@ class Stream:
         samples = [one['data_samples'] for one in inputs]
         for sample in samples:  # said here, and not in the head, which other threads use as well
             sample.set_metainfo(dict(mask_format='rle'))
-        return self.model.test_step(dict(inputs=[one['inputs'] for one in inputs],
-                                         data_samples=samples))
+        batch = dict(inputs=[one['inputs'] for one in inputs], data_samples=samples)
+        found = self.model.test_step(batch)
+        for place, sample in enumerate(found):
+            if self._empty < PICTURES and is_empty(sample):
+                self._empty += 1
+                sample.set_metainfo(dict(nan=gives_nan(self.model, batch, place)))
+        return found
 
     def _finish(self, ready: _Ready, sample: DetDataSample | None,
                 finish: Finish | None) -> Result:
         picture = ready.picture
-        if sample is None:
-            result = Result.broken(error=ready.error, **picture.origin)
-        else:
-            result = self.result_of(sample, picture, ready.pixels)
+        try:
+            result = Result.broken(error=ready.error, **picture.origin) if sample is None else \
+                self.result_of(sample, picture, ready.pixels)
+        except BrokenPictureError as error:
+            result = Result.broken(error=str(error), **picture.origin)
         return result if finish is None else finish(result, picture)
 
     def result_of(self, sample: DetDataSample, picture: Picture, pixels: np.ndarray) -> Result:
@@ -135,7 +143,10 @@ class Stream:
 
         Raises:
             UserError: The model gives no masks.
+            BrokenPictureError: It gives NaN.
         """
+        if sample.get('nan'):
+            raise BrokenPictureError('the network gives NaN for it')
         found = sample.pred_instances
         if 'masks' not in found:
             raise UserError(f'{type(self.model).__name__} gives no masks, only boxes: results are '

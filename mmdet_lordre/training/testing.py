@@ -20,6 +20,7 @@ from ..datasets.coco_file import forget_annotations, read_annotations
 from ..datasets.formats import open_data
 from ..errors import UserError
 from ..evaluation import CocoMaskMetric, DumpMaskResults
+from ..evaluation.nan_outputs import NaNOutputsHook
 from ..files import demand_writable, refuse_overwriting
 from .distributed import from_the_first
 from .precision import slow_bfloat16
@@ -148,6 +149,7 @@ def run_test(cfg: Config, checkpoint: str, testing: Testing,
         runner = ToolRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     if weights is not None:
         runner._read = checkpoint, weights
+    runner.register_hook(NaNOutputsHook())
     if testing.out:
         runner.test_evaluator.metrics.append(DumpMaskResults(out_file_path=testing.out))
     try:

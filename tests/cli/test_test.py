@@ -11,6 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mmdet_lordre.checkpoints.safe_load import read_checkpoint
+from mmdet_lordre.cli.predict import main as predict
 from mmdet_lordre.cli.test import main as run_test
 
 from .tiny import HEIGHT, NAMES, WIDTH, read_json, write_json
@@ -157,3 +158,20 @@ def test_pictures_of_one_name_in_two_folders(trained, data, tmp_path):
 def test_images_of_annotations_that_are_not_given(trained, data, error_line):
     line = error_line(run_test, *trained, '--images', f'{data}/val')
     assert f'--images {data}/val is for --ann, which is not given' in line
+
+
+def test_a_network_that_gives_nan_is_named(trained, val, data, tmp_path, capsys, error_line):
+    """Finite weights, whose outputs are not; figures alone would be 0."""
+    config, path = trained
+    checkpoint = read_checkpoint(str(path))
+    weights = checkpoint['state_dict']
+    name = next(name for name, values in weights.items() if values.ndim == 4)
+    weights[name] = weights[name].sign() * 1e38
+    torch.save(checkpoint, tmp_path / 'overflow.pth')
+    model = [str(config), f'{tmp_path}/overflow.pth']
+    run_test([*model, *val, '--work-dir', f'{tmp_path}/w'])
+    lines = [line for line in capsys.readouterr().out.splitlines() if 'NaN' in line]
+    assert len(lines) == 1 and '/00.png' in lines[0] and 'of no use' in lines[0]
+    line = error_line(predict, val[1], '--images', f'{data}/val', '--config', model[0], '--model',
+                      model[1], '--out', tmp_path / 'out')
+    assert 'none of the 5 pictures could be predicted' in line and 'gives NaN for it' in line
