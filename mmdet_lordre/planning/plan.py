@@ -226,6 +226,8 @@ def _settle(plan, one, cost, limit):
         one.why['steps'] = f'{minutes:g} min, at {cost.step * 1e3:.0f} ms a step' + (
             f' and {cost.first * 1e3:.0f} ms for each image that is read first'
             if cost.first > 0.05 * cost.step else '')
+    else:
+        one.why['steps'] = 'nothing was measured: as many whatever the minutes'
     plan.fits[one.family] = one
     plan.configs[one.family] = config_text(
         one, *[data and (absolute(data.path), absolute(data.folder))
@@ -289,12 +291,15 @@ def describe(plan: Plan) -> str:
     best = plan.choices[0]
     one = plan.fits[best.family]
     lines += [f'size         {one.size} ({one.why["size"]})', f'backbone     {one.why["weights"]}']
-    if plan.costs and one.steps < _FEW_STEPS:
-        lines.append(f'mind         {plan.minutes:g} min hold {plural(one.steps, "step")} only: '
+    if not plan.costs:
+        lines.append(f'steps        {one.steps}, whatever the minutes, as nothing was measured; '
+                     'lordre train CONFIG --minutes M ends in time all the same')
+    elif one.steps < _FEW_STEPS:
+        lines.append(f'note         {plan.minutes:g} min hold {plural(one.steps, "step")} only: '
                      'little is learned in so few; give more --minutes'
                      + ', or a smaller --size' * (one.size != 'nano'))
     if 'memory' in one.why:
-        lines.append(f'mind         {one.why["memory"]}')
+        lines.append(f'note         {one.why["memory"]}')
     if one.tile:
         tiles = tiles_of_pictures(plan.card.val or plan.card.objects, one.tile).mean()
         lines.append(f'crops        {one.why["longer"]}; {one.tile} px of the file make '
@@ -303,12 +308,12 @@ def describe(plan: Plan) -> str:
                          plan.costs))
     elif lost := _hardly_seen(plan.card.objects, one.longer):
         larger = _could_be_larger(one, plan.card.objects)
-        lines.append(f'mind         {lost}' + (
+        lines.append(f'note         {lost}' + (
             ': cut the images into smaller ones' if not larger else
             ': more --minutes leave room for larger images' if plan.costs else ''))
     lines.append(f'recommended  {best.reason}')
     if best.family in plan.ceilings and plan.ceilings[best.family].ap < _LOW:
-        lines.append(f'mind         even without any error it would reach AP '
+        lines.append(f'note         even without any error it would reach AP '
                      f'{plan.ceilings[best.family].ap:.2f} at most'
                      + ('; more --minutes leave room for larger images'
                         if plan.costs and plan.ceilings[best.family].of_size

@@ -93,6 +93,9 @@ def test_the_config_is_written_once(data, tmp_path, capsys):
     main([data, '--family', 'polarmask', '--no-cost', '--out', str(out)])
     said, before = capsys.readouterr().out, out.read_text()
     assert 'PolarMaskHead' in before and str(out) in said
+    # without costs the minutes do not decide the steps
+    assert 'steps        2000, whatever the minutes' in said
+    assert '# nothing was measured: as many whatever the minutes\ntrain_cfg' in before
     # nothing to judge on was given, so tests would be of the training images
     assert 'no validation images were given' in before and '(--val)' in said
     with pytest.raises(SystemExit):
@@ -176,9 +179,9 @@ def test_ceilings_near_zero_are_said(tmp_path, capsys):
     train, _ = read_both(path, seconds=0)
     plan = make_plan(train, families=['solov2'], measured=False)
     plan.ceilings['solov2'] = replace(plan.ceilings['solov2'], ap=0.1)
-    assert 'mind         even without any error it would reach AP 0.10 at most' in describe(plan)
+    assert 'note         even without any error it would reach AP 0.10 at most' in describe(plan)
     plan.ceilings['solov2'] = replace(plan.ceilings['solov2'], ap=0.9)
-    assert 'mind' not in describe(plan)
+    assert 'note  ' not in describe(plan)
     assert 'what counts is their width (median 1 px)' in plan.card.text()
 
 
@@ -201,7 +204,7 @@ def test_classes_too_small_to_be_drawn_are_said(tmp_path):
     plan = make_plan(read_both(path)[0], families=['lordre'], measured=False, ceilings=False)
     one = replace(plan.fits['lordre'], longer=128, tile=None)
     text = describe(replace(plan, fits=dict(lordre=one)))
-    assert 'mind         at 128 px half or more of the objects of dot (5.0 px) are too small to ' \
+    assert 'note         at 128 px half or more of the objects of dot (5.0 px) are too small to ' \
         'be found' in text
     for other in (replace(one, longer=160), replace(one, tile=64)):
         assert 'too small' not in describe(replace(plan, fits=dict(lordre=other)))
