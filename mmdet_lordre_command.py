@@ -16,20 +16,20 @@ COMMANDS = {
     'train': 'train a model',
     'test': 'test a model',
     'predict': 'find the objects in pictures and films and write them to files',
-    'report': 'a page that shows how good a model is and where it fails',
+    'report': 'write a page that shows how good a model is and where it fails',
     'demo': 'draw what a model finds in images',
     'check': 'find what is wrong, doubtful or twice in a data set',
     'check-dataset': 'the same as check',
     'browse': 'draw a data set: one HTML page and mosaics',
     'split': 'divide a data set into training, validation and test parts',
-    'benchmark': 'latency of a model, part by part',
+    'benchmark': 'measure the latency of a model, part by part',
     'export-onnx': 'write a model as an ONNX file',
-    'convert-data': 'annotations from one format into another',
+    'convert-data': 'convert annotations from one format into another',
     'convert-checkpoint': 'convert weights of the original repositories',
-    'get-flops': 'parameters and multiply-adds',
+    'get-flops': 'count the parameters and multiply-adds of a model',
     'make-shapes': 'draw the embedded data set',
-    'polar-upper-bound': 'what perfect rays would reach on a COCO file',
-    'prepare-cocofied-lvis': 'the COCO categories of an LVIS file',
+    'polar-upper-bound': 'compute what perfect rays (PolarMask) would reach on a COCO file',
+    'prepare-cocofied-lvis': 'reduce an LVIS file to the categories of COCO',
 }
 
 
@@ -53,7 +53,9 @@ def main(argv: list[str] | None = None) -> Any:
         width = max(map(len, COMMANDS))
         print('usage: lordre COMMAND ...\n\n'
               + '\n'.join(f'  {name.ljust(width)}  {what}' for name, what in COMMANDS.items())
-              + '\n\nlordre COMMAND --help lists the options of a command; lordre --version.')
+              + '\n\nWith data of your own: lordre check DATA, then lordre train --auto --train-ann '
+                'DATA, then\nlordre predict PICTURES --model work_dirs/auto.'
+                '\nlordre COMMAND --help lists the options of a command; lordre --version.')
         return None
     if argv[0] in ('-V', '--version'):
         print(f'lordre {_version()}')

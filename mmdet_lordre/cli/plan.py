@@ -27,26 +27,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--val', metavar='DATA', help='annotations to validate on')
     parser.add_argument('--val-images', metavar='DIR', help='default: found near --val')
     parser.add_argument('--minutes', type=float, metavar='M',
-                        help='of training (default: 30 on a CPU, 120 on a GPU)')
+                        help='minutes of training (default: 30 on a CPU, 120 on a GPU)')
     add_device(parser)
     parser.add_argument('--memory', type=float, metavar='GIB',
-                        help='that a training step may take (default: no limit)')
+                        help='memory that a training step may take (default: on a GPU 85 %% of '
+                             'what is free, on a CPU no limit)')
     parser.add_argument('--family', nargs='+', choices=list(FAMILIES), metavar='NAME',
-                        help=f'families that come into question: {", ".join(FAMILIES)}')
+                        help=f'families to choose from (default: all): {", ".join(FAMILIES)}')
     parser.add_argument('--size', choices=list(SIZES),
-                        help='of the model (default: by device, minutes and memory)')
+                        help='size of the model (default: by device, minutes and memory)')
     parser.add_argument('--pretrained', metavar='FILE',
                         help="weights that the backbone begins with, or 'none' (default: those of "
                              'ImageNet in the cache of torch, where they fit)')
     parser.add_argument('--out', metavar='CONFIG.py',
                         help='write the config of the recommended family')
     parser.add_argument('--no-cost', action='store_true',
-                        help='measure nothing: image sizes by the objects alone')
+                        help='measure nothing: the objects alone decide the image size, and the '
+                             'schedule does not depend on --minutes')
     parser.add_argument('--crowd-as-instances', action='store_true',
                         help='take crowd regions (iscrowd=1) as objects, for tools that mark every '
-                             'object so')
+                             'object as a crowd')
     parser.add_argument('--seed', type=whole_number(0), default=0,
-                        help='of the samples that are looked at')
+                        help='seed of the random samples of the data (default: 0)')
     return parser.parse_args(argv)
 
 
@@ -91,11 +93,11 @@ def _plan(args, own):
     print(describe(plan))
     if args.out:
         write_config(plan.configs[plan.best], args.out)
-        print(f'written      {args.out}: lordre train {shlex.quote(args.out)}'
+        print(f'written      {args.out}; go on with: lordre train {shlex.quote(args.out)}'
               + ' --crowd-as-instances' * args.crowd_as_instances)
         if val is None:
             print('             no validation images were given (--val): it trains without '
                   'validation, and lordre test would evaluate on the training images')
     else:
-        print('to write its config: --out my_config.py')
+        print('to write its config, add --out my_config.py')
     return plan

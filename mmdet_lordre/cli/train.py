@@ -43,9 +43,11 @@ from .options import Parser, add_common, is_main_process, set_local_rank, whole_
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
-    parser = Parser(description='Train a model')
+    parser = Parser(description='Train a model: that of a config, or with --auto one that is '
+                                'fitted to your data')
     parser.add_argument('config', nargs='?', help='config file, or mmdet::folder/name.py')
-    add_common(parser)
+    add_common(parser, 'folder of logs and checkpoints (default: work_dirs/CONFIG, or '
+                       'work_dirs/auto with --auto)')
     parser.add_argument('--auto', action='store_true',
                         help='without a config: fit one to the data (lordre plan), train it, keep '
                              'the best and evaluate it')
@@ -55,7 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                              '120 on a GPU, with --resume those of the plan)')
     parser.add_argument('--family', nargs='+', choices=list(FAMILIES), metavar='NAME',
                         help=f'families that --auto may choose: {", ".join(FAMILIES)}')
-    parser.add_argument('--size', choices=list(SIZES), help='of the model that --auto trains')
+    parser.add_argument('--size', choices=list(SIZES), help='size of the model that --auto trains')
     parser.add_argument('--pretrained', metavar='FILE',
                         help="weights that the backbone of --auto begins with, or 'none' (default: "
                              'those of ImageNet in the cache of torch, where they fit)')
@@ -97,7 +99,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                      help='learn classes without any object, too, instead of leaving them out')
     own.add_argument('--crowd-as-instances', action='store_true',
                      help='take crowd regions (iscrowd=1) as objects, for tools that mark every '
-                          'object so')
+                          'object as a crowd')
     return parser.parse_args(argv)
 
 
