@@ -15,7 +15,7 @@ _SMALL, _GONE = 'in small images', 'in images that cannot be used'
 #: What each reason means where nothing is left, and what to do.
 _REMEDIES = {
     'crowd': 'are marked as crowds (iscrowd=1), which are not learned: some tools mark every '
-             'object so; take them as objects with --crowd-as-instances, or set iscrowd to 0',
+             'object as one; take them as objects with --crowd-as-instances, or set iscrowd to 0',
     'no mask': 'have boxes but no masks: these are data for detectors of boxes; annotate masks, '
                'or make them from the boxes with a segmentation model first',
     'empty': 'have empty boxes or area 0: export the annotations again',
