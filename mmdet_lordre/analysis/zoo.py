@@ -29,7 +29,8 @@ Written by `python tools/make_model_zoo.py`; edit the metafiles, not this page.
 - **Params** (millions) and **FLOPs** (giga multiply-adds of the network, as mmdet counts) are
   measured by `tools/get_flops.py` for one image that fills the **input**, padded.
 - **Weights** are the authors' files: `tools/convert_checkpoint.py` converts them, and
-  `published://NAME` stands for them wherever a checkpoint is named (docs/checkpoints.md).
+  `published://NAME` stands for them wherever a checkpoint is named
+  ([checkpoints.md](checkpoints.md)).
 - **Parity** says what `tests/test_parity.py` proves against outputs of the published
   implementation, from its checkpoint names through conversion to final masks: the whole *model*,
   its *head*, or the *parts* that it shares with such models. Every config's names are covered by
