@@ -53,8 +53,8 @@ def main(argv: list[str] | None = None) -> Any:
         width = max(map(len, COMMANDS))
         print('usage: lordre COMMAND ...\n\n'
               + '\n'.join(f'  {name.ljust(width)}  {what}' for name, what in COMMANDS.items())
-              + '\n\nWith data of your own: lordre check DATA, then lordre train --auto --train-ann '
-                'DATA, then\nlordre predict PICTURES --model work_dirs/auto.'
+              + '\n\nWith data of your own: lordre check DATA, then lordre train --auto '
+                '--train-ann DATA, then\nlordre predict PICTURES --model work_dirs/auto.'
                 '\nlordre COMMAND --help lists the options of a command; lordre --version.')
         return None
     if argv[0] in ('-V', '--version'):
