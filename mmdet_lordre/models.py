@@ -90,6 +90,7 @@ def open_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = 
     config = None
     if checkpoint is not None:
         config, checkpoint = model, os.fspath(checkpoint)
+        _refuse_folder(config, checkpoint)
     elif os.path.isdir(model):
         checkpoint = model
     elif model.lower() in model_index():
@@ -120,6 +121,25 @@ def open_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = 
     if classes and classes != class_names_of(cfg):
         set_classes(cfg, classes, palette)
     return Opened(cfg, config, checkpoint, weights)
+
+
+def _refuse_folder(config, checkpoint):
+    """Refuse a work folder in the place of a config; which checkpoint is meant is not guessed."""
+    if os.path.isdir(config):
+        raise UserError(f'{config} is a folder: ' + (
+            'give the config first, then the folder' if is_config_name(checkpoint) else
+            f'leave it out, as {checkpoint} is read with the config in it or beside it, or leave '
+            f'out {checkpoint}'))
+
+
+def stands_alone(name: str) -> bool:
+    """Whether a name is that of a work folder or a checkpoint, which bring their config.
+
+    Args:
+        name: That may also be that of a config.
+    """
+    return os.path.isdir(name) or (not is_config_name(name) and (
+        os.path.isfile(name) or name.endswith(('.pth', '.pt'))))
 
 
 @_one_thread_at_a_time

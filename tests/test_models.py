@@ -101,6 +101,10 @@ def test_what_is_missing_is_said(copy):
         build_model(copy / 'tiny.py')
     with pytest.raises(UserError, match='no such checkpoint: nowhere'):
         build_model('nowhere.pth')
+    with pytest.raises(UserError, match=r'is a folder: leave it out, as .*iter_3\.pth is read'):
+        build_model(copy, copy / 'iter_3.pth')
+    with pytest.raises(UserError, match='is a folder: give the config first, then the folder'):
+        build_model(copy, copy / 'tiny.py')
     (copy / 'm.onnx').write_bytes(b'x')
     with pytest.raises(UserError, match='is an ONNX file'):
         build_model(copy / 'm.onnx')

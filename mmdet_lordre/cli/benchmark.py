@@ -29,7 +29,7 @@ from ..config.reading import (
 )
 from ..datasets.coco_file import read_annotations
 from ..errors import UserError
-from ..models import build_model
+from ..models import build_model, stands_alone
 from ..prediction.pictures import IMAGE_ENDINGS
 from ..text import plural
 from ..training.parts import neck_explained
@@ -44,8 +44,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         description='Latency of a model, one image at a time: network and post-processing, '
                     'without loading and evaluation')
-    parser.add_argument('config', help='config file, or a work folder')
-    parser.add_argument('checkpoint', nargs='?', help='default: random weights')
+    parser.add_argument('config', help='config file; or alone: a work folder, or a checkpoint of '
+                                       'a training')
+    parser.add_argument('checkpoint', nargs='?', help='of a config (default: random weights)')
     parser.add_argument('--vs', metavar='CONFIG', help='a second model, run in turn with the '
                                                        'first; the ratio is printed')
     parser.add_argument('--vs-checkpoint', metavar='CHECKPOINT',
@@ -117,7 +118,7 @@ def main(argv: list[str] | None = None) -> list[Timing]:
 
 
 def _model(config, checkpoint, device, options):
-    if checkpoint or os.path.isdir(config):
+    if checkpoint or stands_alone(config):
         return build_model(config, checkpoint, device, options)
     cfg = load_config(config, options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))

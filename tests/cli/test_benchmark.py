@@ -3,6 +3,7 @@ import functools
 import json
 import logging
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -90,6 +91,21 @@ def test_a_work_folder(trained, capsys):
     assert flops([folder, '--shape', '64', '64']).size == (64, 64)
 
 
+def test_a_checkpoint_alone(trained, tmp_path, capsys, error_line):
+    """With the config that it carries."""
+    checkpoint = shutil.copy(trained[1], tmp_path / 'alone.pth')
+    benchmark([str(checkpoint), '--vs', str(checkpoint), '--shape', '64', '64', *FEW])
+    text = capsys.readouterr().out
+    assert text.count(f'{checkpoint} ({checkpoint}; ') == 2 and 'random weights' not in text
+    counted = [flops([path, '--shape', '64', '64']) for path in (str(checkpoint), trained[0])]
+    # of the classes that it was trained on, not of those that the config names
+    assert counted[0].params < counted[1].params and counted[0].size == (64, 64)
+    assert 'no such checkpoint' in error_line(flops, tmp_path / 'gone.pth')
+    capsys.readouterr()
+    line = error_line(benchmark, tmp_path, checkpoint, *FEW)
+    assert f'{tmp_path} is a folder: leave it out, as {checkpoint} is read with' in line
+
+
 def test_compiled(trained, monkeypatch, capsys):
     calls = []
 
@@ -116,6 +132,8 @@ def test_compiled_for_one_size(trained, tmp_path, error_line):
 def test_no_size(tmp_path, error_line):
     line = error_line(benchmark, write_config(tmp_path / 'tiny.py'), '--device', 'cpu')
     assert 'give the size with --shape H W' in line
+    line = error_line(flops, tmp_path / 'tiny.py')
+    assert line.endswith('give the size with --shape HEIGHT WIDTH')
 
 
 def test_a_checkpoint_of_no_second_model(trained, error_line):
