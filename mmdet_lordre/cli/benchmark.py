@@ -33,6 +33,7 @@ from ..models import build_model, stands_alone
 from ..prediction.pictures import IMAGE_ENDINGS
 from ..text import plural
 from ..training.parts import neck_explained
+from ..visualization.seen import decoded
 from .options import Parser, add_cfg_options, add_device, whole_number
 
 #: Real images that are read, and taken in turn.
@@ -151,7 +152,7 @@ def _batches(model, shape, device):
     batches = []
     for number, path in enumerate(paths):
         if shape:
-            image = cv2.imread(str(path))
+            image = decoded(str(path), cv2.IMREAD_COLOR)
             if image is None:
                 raise _broken(path)
             picture = torch.from_numpy(cv2.resize(image, tuple(shape)[::-1])).permute(2, 0, 1)

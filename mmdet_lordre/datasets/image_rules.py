@@ -15,6 +15,9 @@ from .file_names import Listing, path_inside, plain_name
 from .pages import first_alone, page_count
 
 _ORIENTATION = 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+#: Formats that OpenCV turns by their orientation tag, whatever it is told.
+_ALWAYS_UPRIGHT = ('TIFF',)
 #: What the tag does, by its value.
 _TURNS = {2: 'mirrors it', 3: 'turns it upside down', 4: 'turns it upside down and mirrors it',
           **dict.fromkeys((5, 7), 'turns it by a quarter and mirrors it'),
@@ -141,17 +144,26 @@ def image_size(path: str, upright: bool = True) -> tuple[int, int] | None:
 
 
 def _sizes(path):
-    """(as it is stored, as its orientation tag turns it), None where the header cannot be read."""
+    """(as it is read without its orientation tag, and with it), None where that is not known."""
     if not os.path.isfile(path):
         return None, None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             with Image.open(path) as opened:
-                turned = opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-                return opened.size, opened.size[::-1] if turned else opened.size
+                stored, shown = _stored(opened), _stored(opened, turned=True)
+                return shown if opened.format in _ALWAYS_UPRIGHT else stored, shown
     except UNREADABLE:
         return None, None
+
+
+def _stored(opened, turned=False):
+    """Width and height of the pixels in a file, or (``turned``) as its orientation tag has them."""
+    # of a TIFF file Pillow gives the turned size, and older versions the stored one
+    size = opened.size if opened.format != 'TIFF' else tuple(
+        int(opened.tag_v2[tag]) for tag in (_TIFF_WIDTH, _TIFF_HEIGHT))
+    quarter = opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    return size[::-1] if turned and quarter else size
 
 
 def annotated_as_stored(parts: Sequence[tuple[dict, str]]) -> bool:
@@ -192,7 +204,7 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             with Image.open(path) as opened:
-                size, mode, kind = opened.size, opened.mode, opened.format
+                size, mode, kind = _stored(opened), opened.mode, opened.format
                 orientation = opened.getexif().get(_ORIENTATION, 1)
                 turned = orientation in (5, 6, 7, 8)
                 pages = page_count(opened)
@@ -212,12 +224,16 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
         return 'image unreadable', f'the image {path} has too many pixels to be decoded'
     if opencv and (why := _unknown_to_opencv(path, kind, mode)):
         return 'image unreadable', f'the image {path} {why}'
+    always = kind in _ALWAYS_UPRIGHT
+    upright |= always
     shown = size[::-1] if turned and upright else size
     if shown != (width, height):
         if turned and upright and size == (width, height):
             return ('image of another size', f'{path} is turned to {shown[0]}x{shown[1]} by its '
-                    f'orientation tag, but annotated as {width}x{height}: store it upright, or '
-                    "read it with LoadImageFromFile(color_type='color_ignore_orientation')")
+                    f'orientation tag, but annotated as {width}x{height}: '
+                    + ('take the tag out, as OpenCV turns every TIFF file' if always else
+                       'store it upright, or read it with '
+                       "LoadImageFromFile(color_type='color_ignore_orientation')"))
         return ('image of another size', f'image {os.path.basename(path)} says {width}x{height} '
                 f'(width x height), but {path} is {shown[0]}x{shown[1]}')
     # the size does not tell whether the annotations are upright

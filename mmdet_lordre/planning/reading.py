@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from ..text import plural
-from ..visualization.seen import RANGE
+from ..visualization.seen import RANGE, decoded
 from .objects import Objects
 from .sample import choose_images
 
@@ -31,7 +31,7 @@ class Reading:
 
     @property
     def flag(self) -> int:
-        """For ``cv2.imread``."""
+        """For ``cv2.imread`` and ``cv2.imdecode``."""
         return cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if self.values else 0) | (
             0 if self.upright else cv2.IMREAD_IGNORE_ORIENTATION)
 
@@ -85,7 +85,7 @@ def values_of(paths: Sequence[str]) -> tuple[int, int] | None:
     for number, path in enumerate(path for path in paths if path.lower().endswith(_ENDINGS)):
         if (number >= _FIRST and not found) or pixels > _PIXELS:
             break
-        picture = cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        picture = decoded(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
         if picture is None:
             continue
         pixels += picture.shape[0] * picture.shape[1]

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ..masks.drawing import draw_segment
+from ..visualization.seen import decoded
 from .objects import Objects
 
 #: Side of the picture that the masks of a class are averaged in.
@@ -155,7 +156,7 @@ def _thinned(top, left, mask, step):
 
 def _picture(objects, image):
     path = os.path.join(objects.folder, objects.files[image])
-    picture = cv2.imread(path, cv2.IMREAD_COLOR | (
+    picture = decoded(path, cv2.IMREAD_COLOR | (
         0 if objects.upright else cv2.IMREAD_IGNORE_ORIENTATION))
     return picture if picture is not None and \
         picture.shape[:2] == tuple(objects.sizes[image]) else None

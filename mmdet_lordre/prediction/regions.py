@@ -22,6 +22,7 @@ _SMALL = 16_000_000
 _PHOTOMETRICS = 0, 1, 2, 6
 #: Compressions (none, LZW, Deflate, PackBits, LZMA, Zstandard) that leave YCbCr as it is.
 _AS_STORED = 1, 5, 8, 32773, 32946, 34925, 50000
+_ORIENTATION = 274
 #: Rows that are read at once for a smaller picture of the whole.
 _BAND = 1024
 
@@ -69,7 +70,7 @@ class TiledTIFF:
 
     Raises:
         BrokenPictureError: It is no picture of 1, 3 or 4 interleaved channels in 8 or 16 bits, or
-            its colors are of another kind than gray, RGB or YCbCr.
+            its colors are of another kind than gray, RGB or YCbCr, or a tag turns it.
         UserError: There is no such level.
     """
 
@@ -88,6 +89,10 @@ class TiledTIFF:
                             'among them')
         self.levels, self.page = levels, levels[level].pages[0]
         page = self.page
+        if (tag := page.tags.get(_ORIENTATION)) is not None and tag.value != 1:
+            self.file.close()
+            raise BrokenPictureError('a TIFF file that its orientation tag turns or mirrors cannot '
+                                     'be read by parts, nor by levels: store it upright')
         self.size = (page.imagelength, page.imagewidth)
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
         self._bytes, self._lock = 0, threading.Lock()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..config.reading import type_name
 from ..text import plural, printable
-from ..visualization.seen import RANGE
+from ..visualization.seen import RANGE, decoded
 
 #: Gray levels that reading 8 bits should leave.
 _LEVELS = 128
@@ -50,7 +50,7 @@ def few_levels(path: str, cfg: Config) -> str | None:
     if any(type_name(step) == 'ScaleValues' or step.get('color_type') == 'unchanged'
            or step.get('imdecode_backend', 'cv2') != 'cv2' for step in get_test_pipeline_cfg(cfg)):
         return None
-    picture = cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    picture = decoded(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if picture is None or picture.dtype not in (np.uint16, np.int16):
         return None
     low, high = (int(value) for value in np.percentile(picture[::4, ::4], RANGE))

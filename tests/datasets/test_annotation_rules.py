@@ -16,8 +16,10 @@ from mmdet_lordre.datasets.annotation_rules import (
     run_length_problem,
 )
 from mmdet_lordre.datasets.image_rules import (
+    annotated_as_stored,
     image_file_problems,
     image_problem,
+    image_size,
     listed_image_problems,
 )
 from mmdet_lordre.datasets.kept_rules import crossing_polygons, unusual_annotations
@@ -177,6 +179,29 @@ def test_orientation_that_the_size_does_not_tell(tmp_path, tag, side):
     assert (found is not None and found[0] == 'turned by its tag') == (
         tag in (2, 3, 4) or (tag > 4 and side == 60))
     assert image_problem(path, 60, side, upright=False) is None
+
+
+@pytest.mark.parametrize('tag', range(1, 9))
+@pytest.mark.parametrize('side', [40, 60])
+@pytest.mark.parametrize('upright', [True, False])
+def test_tiff_files_are_always_turned(tmp_path, tag, side, upright):
+    """OpenCV turns them whatever it is told, and Pillow has turned their size already."""
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    path = str(tmp_path / 'a.tif')
+    Image.new('RGB', (60, side)).save(path, exif=exif)
+    flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+    height, width = cv2.imdecode(np.fromfile(path, np.uint8), flags).shape[:2]
+    assert image_size(path, upright) == (width, height) == (
+        (side, 60) if tag > 4 else (60, side))
+    found = image_problem(path, width, height, upright)
+    assert (found is not None and found[0] == 'turned by its tag') == (
+        tag in (2, 3, 4) or (tag > 4 and side == 60))
+    if tag > 4 and side == 40:
+        kind, said = image_problem(path, 60, 40, upright)
+        assert kind == 'image of another size' and 'take the tag out, as OpenCV turns' in said
+    image = dict(file_name='a.tif', width=60, height=side)
+    assert not annotated_as_stored([(dict(images=[image]), str(tmp_path))])
 
 
 @pytest.mark.linux

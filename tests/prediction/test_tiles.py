@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from PIL import Image
 
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.masks import encode_masks
@@ -384,6 +385,21 @@ class TestTIFF:
         assert np.array_equal(opened.read(0, 0, 64, 64), cv2.imread(path))
         opened.close()
         with pytest.raises(BrokenPictureError, match=f'{kind.upper()}.*nor by levels'):
+            regions.TiledTIFF(path)
+
+    def test_turned_pictures_are_left_to_opencv(self, tifffile, tmp_path, monkeypatch):
+        """Whose results lie where those of the same picture in one piece do."""
+        from mmdet_lordre.prediction import regions
+        monkeypatch.setattr(regions, '_SMALL', 0)
+        exif, path = Image.Exif(), str(tmp_path / 'a.tif')
+        exif[0x0112] = 6
+        pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+        Image.fromarray(pixels).save(path, exif=exif)
+        prepare = open_stream(PerfectModel(), Settings()).prepare
+        opened = regions.open_regions(Picture('a', 0, path), prepare)
+        assert opened.size == (60, 40)
+        assert np.array_equal(opened.read(0, 0, 60, 40), np.rot90(pixels, -1)[..., ::-1])
+        with pytest.raises(BrokenPictureError, match=r'turns or mirrors.*store it upright'):
             regions.TiledTIFF(path)
 
     def test_gray_and_16_bits(self, tifffile, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdet_lordre.visualization.seen import read_to_see
+from mmdet_lordre.visualization.seen import decoded, read_to_see
 
 
 def test_of_16_bits_the_values_that_are_used(tmp_path):
@@ -36,7 +36,21 @@ def test_turned_unless_another_size_is_meant(size, expected, tmp_path):
     assert read_to_see(str(tmp_path / 'a.jpg'), size).shape[:2] == expected
 
 
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_tiff_files_that_a_tag_turns(tmp_path, dtype):
+    """Of which ``cv2.imread`` gives nothing."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.arange(2400).astype(dtype).reshape(40, 60)
+    Image.fromarray(pixels).save(tmp_path / 'a.tif', exif=exif)
+    found = decoded(str(tmp_path / 'a.tif'), cv2.IMREAD_UNCHANGED)
+    assert found.dtype == dtype and np.array_equal(found, np.rot90(pixels, -1))
+    assert read_to_see(str(tmp_path / 'a.tif'), (60, 40)).shape == (60, 40, 3)
+
+
 def test_what_cannot_be_read(tmp_path):
     (tmp_path / 'a.png').write_text('no image')
     assert read_to_see(str(tmp_path / 'a.png')) is None
     assert read_to_see(str(tmp_path / 'none.png')) is None
+    (tmp_path / 'empty.png').write_bytes(b'')
+    assert read_to_see(str(tmp_path / 'empty.png')) is None
