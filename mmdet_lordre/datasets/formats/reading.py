@@ -213,6 +213,7 @@ def read_pages(path: str, most: int | None = None) -> Iterator[tuple[np.ndarray,
                     continue
                 if frame == _PAGES:
                     raise ValueError(f'it has more than {_PAGES} pages')
+                _refuse_cut(opened)
                 palette = opened.mode == 'P'
                 yield _numbers_of(_careful(np.asarray, opened)), palette
                 count += 1
@@ -221,6 +222,15 @@ def read_pages(path: str, most: int | None = None) -> Iterator[tuple[np.ndarray,
     except (Image.DecompressionBombWarning, *_UNREADABLE) as error:
         raise UserError(f'{path} cannot be decoded as an image of numbers: '
                         f'{printable(error, 100)}') from error
+
+
+def _refuse_cut(opened):
+    """Refuse what Pillow makes 8 bits of: numbers below 256 would all become 0."""
+    said = opened.tile[0][3] if opened.tile else ''
+    said = said[0] if isinstance(said, tuple) else said
+    if len(opened.getbands()) > 1 and isinstance(said, str) and ';16' in said:
+        raise ValueError(f'its {len(opened.getbands())} channels have 16 bits each: store one '
+                         'channel of 16 bits')
 
 
 def _careful(read, given):

@@ -5,6 +5,7 @@ import os
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 
@@ -216,3 +217,12 @@ def test_numbers_of_labels(tmp_path):
     labels(tmp_path / 'b.tif', -values)
     with pytest.raises(UserError, match='negative'):
         reading.read_labels(str(tmp_path / 'b.tif'))
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.tif'])
+@pytest.mark.parametrize('channels', [3, 4])
+def test_colors_of_16_bits_are_not_cut(tmp_path, name, channels):
+    """Pillow makes 8 bits of them: numbers below 256 would be background."""
+    cv2.imwrite(str(tmp_path / name), np.full((4, 4, channels), 5, np.uint16))
+    with pytest.raises(UserError, match=rf'{name} .*its {channels} channels have 16 bits each'):
+        reading.read_labels(str(tmp_path / name))
