@@ -2,9 +2,9 @@
 import posixpath
 
 from ...errors import UserError
-from ...text import plural, quoted
+from ...text import plural, printable, quoted
 from .coco_data import Builder, CocoData, checked_size, refuse_boxes_alone
-from .folder import Folder
+from .folder import IMAGES, Folder
 from .image_names import ImageNames
 from .options import Options, part_of
 from .pieces import Grouped, corners, rectangle
@@ -58,6 +58,12 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         _read_image(folder, file, name, builder, part, counts)
     for note in matched.notes():
         builder.note(note)
+    known = set(matched.found)
+    alone = [name for place in data_sets(folder)
+             for name in folder.files(posixpath.join(place, 'img'), IMAGES) if name not in known]
+    if alone:
+        builder.note(f'{plural(len(alone), "image")} without a JSON file left out '
+                     f'({printable(alone[0], 60)})')
     refuse_boxes_alone(folder.path, counts['rectangle'], counts['others'])
     if counts['rectangle']:
         builder.note(f'{plural(counts["rectangle"], "rectangle")} taken as masks')

@@ -148,8 +148,10 @@ class _Reader:
                 self.builder.note(f'{part} names the images of {same}: read once, as {same}')
                 continue
             read[part] = names.keys()
-            for name in names:
-                self._read_image(part, name)
+            alone = [name for name in names if not self._read_image(part, name)]
+            if alone:
+                self.builder.note(f'{plural(len(alone), "image")} without a label file taken as '
+                                  f'images without objects ({printable(alone[0], 60)})', part)
         self._orphans(read)
         if 'train' not in self.builder.parts and self.file and not self.builder.parts:
             raise UserError(f'{self.path}: no images found under {quoted(self.said.get("train"))}; '
@@ -259,15 +261,17 @@ class _Reader:
                               f'{agree(count, "its image", "their images")} ({unlisted[0]})')
 
     def _read_image(self, part, name):
+        """Read an image and its label file; returns whether it has one."""
         image = self.builder.image(part, name)
         label, there = self._label(name)
         if not there:
-            return
+            return False
         path = self.folder.join(label)
         for number, line in enumerate(read_text(path).splitlines(), 1):
             words = line.split()
             if words:
                 self._read_line(part, image, words, f'{path}, line {number}')
+        return True
 
     def _read_line(self, part, image, words, where):
         try:

@@ -130,3 +130,11 @@ def test_photos_that_labelme_has_no_file_for_are_said(tmp_path):
     photo(next(tmp_path.rglob('*.json')).with_name('later.jpg'))
     line = open_data(source)['train'].line()
     assert '1 image without a JSON file left out (' in line and 'later.jpg)' in line
+
+
+def test_photos_that_supervisely_has_no_file_for_are_said(tmp_path):
+    source, _ = exports.supervisely(tmp_path)
+    assert 'without a JSON file' not in open_data(source)['train'].line()
+    photo(tmp_path / 'train/img/later.jpg')
+    assert '1 image without a JSON file left out (train/img/later.jpg)' in \
+        open_data(source)['train'].line()

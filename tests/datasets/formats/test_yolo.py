@@ -63,6 +63,8 @@ def test_parts_and_what_is_not_there(tmp_path):
     assert "test: '../test/images' is not there" in line
     assert "train: '../train/images' read as train/images" in line
     assert '1 label file without an image left out (train/labels/z.txt)' in line
+    said = '1 image without a label file taken as images without objects (train/images/b.jpg)'
+    assert said in line and 'without a label file' not in parts['val'].line()
 
 
 @pytest.mark.parametrize('yaml, parts, said', [
