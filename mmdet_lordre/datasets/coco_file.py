@@ -184,8 +184,21 @@ def class_names(data: dict, path: str) -> tuple[str, ...]:
         twice = next((v for v in values if v in seen or seen.add(v)), None)
         if twice is not None or None in values:
             said = 'one has none' if twice is None else f'twice: {quoted(twice)}'
-            raise UserError(f"{path}: every category needs {what} of its own; {said}")
+            remedy = _take_out(data, names, twice) if values is names and twice is not None else ''
+            raise UserError(f"{path}: every category needs {what} of its own; {said}{remedy}")
     return tuple(names)
+
+
+def _take_out(data, names, twice):
+    """What to do about a name that several categories have, one of them without annotations."""
+    ids = [category.get('id') for category, name in zip(data['categories'], names, strict=True)
+           if name == twice]
+    used = {annotation.get('category_id') for annotation in data.get('annotations', ())}
+    idle = [one for one in ids if one not in used]
+    if not 0 < len(idle) < len(ids):
+        return ''
+    return (f': take the one of id {quoted(idle[0])} out of "categories", which no annotation has '
+            "(Roboflow's first one is a heading)")
 
 
 def find_images(data: dict, ann_path: str | Path, folder: str | None = None) -> str:

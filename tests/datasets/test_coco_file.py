@@ -102,6 +102,11 @@ def test_class_names():
             names(dict(id=1, name=name))
     with pytest.raises(UserError, match="a name of its own; twice: 'a'"):
         names(dict(id=1, name='a'), dict(id=2, name='a'))
+    # Roboflow's heading of the name of a class
+    data = dict(categories=[dict(id=0, name='a', supercategory='none'), dict(id=1, name='a')],
+                annotations=[dict(category_id=1)])
+    with pytest.raises(UserError, match='twice: \'a\': take the one of id 0 out of "categories"'):
+        class_names(data, 'a.json')
     with pytest.raises(UserError, match='an id of its own; twice: 1'):
         names(dict(id=1, name='a'), dict(id=1, name='b'))
     with pytest.raises(UserError, match='an id of its own; one has none'):
