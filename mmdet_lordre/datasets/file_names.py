@@ -130,7 +130,8 @@ def base_names(name: str) -> list[str]:
     elif '://' in plain:
         plain = path_of_url(plain)
     last = plain.rsplit('/', 1)[-1]
-    candidates = [_ABOVE.sub('', plain), last, _UPLOAD.sub('', last), unquote(last)]
+    inside = _ABOVE.sub('', plain)
+    candidates = [inside, unquote(inside), last, _UPLOAD.sub('', last), unquote(last)]
     return [c for c in dict.fromkeys(candidates) if c and c != name]
 
 

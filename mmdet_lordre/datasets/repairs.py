@@ -74,6 +74,7 @@ class Repairs:
         if folder is not None:
             self.sizes(folder, upright)
         self.polygons()
+        self.run_lengths()
         self.boxes_and_areas()
         return self
 
@@ -274,6 +275,19 @@ class Repairs:
                 continue
             count += 1
         self.note(count, 'annotations: {} in other brackets than COCO\'s', 'polygon')
+
+    def run_lengths(self) -> None:
+        """Sizes and counts that are whole numbers written as fractions (``12.0``)."""
+        count = 0
+        for annotation in self.annotations:
+            mask = annotation.get('segmentation')
+            for key in ('size', 'counts') if isinstance(mask, dict) else ():
+                values = mask.get(key)
+                if isinstance(values, list) and float in set(map(type, values)) \
+                        and all(type(value) in (int, float) and value % 1 == 0 for value in values):
+                    mask = annotation['segmentation'] = {**mask, key: list(map(int, values))}
+                    count += 1
+        self.note(count, 'annotations: {} of run lengths read as whole numbers', 'list')
 
     def boxes_and_areas(self) -> None:
         """Compute what is missing of boxes and areas, or has no size, from the masks."""

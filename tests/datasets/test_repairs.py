@@ -216,6 +216,13 @@ def test_names_as_tools_write_them(tmp_path, name, last):
     assert names_found(str(tmp_path), [name, f'other/{last}']) == [None, None]
 
 
+def test_folders_with_escapes(tmp_path):
+    (tmp_path / 'a b').mkdir()
+    for path in ('a b/0.jpg', '0.jpg'):
+        (tmp_path / path).touch()
+    assert names_found(str(tmp_path), ['a%20b/0.jpg', '0.jpg']) == ['a b/0.jpg', '0.jpg']
+
+
 def test_a_name_that_leads_somewhere_is_kept(tmp_path):
     (tmp_path / 'a').mkdir()
     for path in ('0.jpg', 'a/0.jpg'):
@@ -321,6 +328,20 @@ def test_names_of_lvis(data):
         image['coco_url'] = f'http://images.cocodataset.org/train2017/{image.pop("file_name")}'
     assert [image['file_name'] for image in repair(data).data['images']] == [
         'train2017/5.png', 'train2017/6.png']
+
+
+def test_run_lengths_as_fractions(data):
+    runs = dict(size=[16.0, 20.0], counts=[35.0, 6, 10.0, 6.0, 263])
+    data['annotations'][0]['segmentation'] = runs
+    data['annotations'][1]['segmentation'] = dict(size=[16, 20], counts=[35.5, 284.5])
+    repairs = repair(data)
+    assert repairs.data['annotations'][0]['segmentation'] == dict(
+        size=[16, 20], counts=[35, 6, 10, 6, 263])
+    assert repairs.notes == [
+        'annotations: 2 lists of run lengths read as whole numbers']
+    assert type(runs['size'][0]) is float
+    kinds = [problem.kind for problem in annotation_problems(repairs.data)]
+    assert kinds == ['bad run lengths']
 
 
 def test_run_lengths_beyond_all_images(data):
