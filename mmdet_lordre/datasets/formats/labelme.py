@@ -15,6 +15,8 @@ from .run_lengths import ellipse, rle_of_crop
 NAME = 'LabelMe'
 #: Labels with a meaning of their own: what is painted over, and what is no object.
 _BACKGROUND, _IGNORED = '_background_', '__ignore__'
+#: Kinds of shapes that are boxes: turned ones are X-AnyLabeling's, with four corners.
+_RECTANGLES = 'rectangle', 'rotation'
 #: Files that are looked at to tell the format.
 _LOOKS = 5
 
@@ -118,7 +120,7 @@ def _objects(shapes, image, path, builder, counts):
         if label == _IGNORED:
             builder.lose(f'shapes labeled {_IGNORED}')
             continue
-        if kind not in ('polygon', 'rectangle', 'circle', 'mask'):
+        if kind not in ('polygon', *_RECTANGLES, 'circle', 'mask'):
             builder.lose(f'shapes of the kind {quoted(kind, 20)}, which have no area')
             continue
         if image['width'] is None:
@@ -130,7 +132,7 @@ def _objects(shapes, image, path, builder, counts):
             for thing in grouped.objects:
                 thing.cut.append(drawn)
             continue
-        counts['rectangles' if kind == 'rectangle' else 'others'] += 1
+        counts['rectangles' if kind in _RECTANGLES else 'others'] += 1
         group = shape.get('group_id')
         thing = grouped.object(label, group if isinstance(group, (int, str)) else None)
         (thing.masks if isinstance(drawn, dict) else thing.polygons).append(drawn)
@@ -141,7 +143,7 @@ def _objects(shapes, image, path, builder, counts):
 def _drawn(shape, kind, points, image, where):
     """A polygon or run lengths of a shape."""
     height, width = image['height'], image['width']
-    if kind == 'polygon':
+    if kind in ('polygon', 'rotation'):
         return points
     if not all(map(math.isfinite, points)) or len(points) < 4:
         raise UserError(f'{where}: a {kind} of the points {quoted(points)}')

@@ -98,6 +98,7 @@ def _read_image(folder, file, name, builder, part, counts):
             raise UserError(f'{where} has no classTitle')
         kind = entry.get('geometryType') or entry.get('type') or (
             'bitmap' if entry.get('bitmap') else 'polygon')
+        kind = 'bitmap' if kind == 'alpha_mask' else kind
         if kind not in ('bitmap', 'polygon', 'rectangle'):
             builder.lose(f'figures of the kind {quoted(kind, 20)}, which have no area')
             continue

@@ -6,9 +6,22 @@ from mmdet_lordre.datasets.annotation_rules import annotation_problems
 from mmdet_lordre.datasets.formats import open_data
 from mmdet_lordre.datasets.image_rules import image_file_problems, listed_image_problems
 from mmdet_lordre.datasets.repairs import Repairs
+from mmdet_lordre.errors import UserError
 
 from . import exports
-from .scene import HEIGHT, WIDTH, drawn, found, photo
+from .scene import (
+    ANGLE,
+    ANGLE_MASK,
+    FULL_MASK,
+    HEIGHT,
+    OUTER,
+    WIDTH,
+    drawn,
+    expected,
+    found,
+    photo,
+    text,
+)
 
 
 def mended(part):
@@ -138,3 +151,25 @@ def test_photos_that_supervisely_has_no_file_for_are_said(tmp_path):
     photo(tmp_path / 'train/img/later.jpg')
     assert '1 image without a JSON file left out (train/img/later.jpg)' in \
         open_data(source)['train'].line()
+
+
+def test_turned_rectangles_of_x_anylabeling(tmp_path):
+    """They are masks beside others, and boxes alone are refused."""
+    photo(tmp_path / 'a.jpg')
+    shapes = [exports.shape('cat', ANGLE, 'rotation'), exports.shape('dog', OUTER)]
+    text(tmp_path / 'a.json', exports.labelme_file('a', shapes))
+    part = open_data(tmp_path)['train']
+    assert found(part.data) == expected({'a': [('cat', ANGLE_MASK), ('dog', FULL_MASK)]})
+    assert '1 rectangle taken as masks' in part.line()
+    text(tmp_path / 'a.json', exports.labelme_file('a', shapes[:1]))
+    with pytest.raises(UserError, match='all 1 shapes are rectangles'):
+        open_data(tmp_path)
+
+
+def test_alpha_masks_of_supervisely(tmp_path):
+    source, wanted = exports.supervisely(tmp_path)
+    for path in tmp_path.rglob('ann/*.json'):
+        path.write_text(path.read_text().replace('"bitmap", "labelerLogin"',
+                                                 '"alpha_mask", "labelerLogin"'))
+    assert 'alpha_mask' in (tmp_path / 'train/ann/b.jpg.json').read_text()
+    assert found(open_data(source)['train'].data) == wanted
