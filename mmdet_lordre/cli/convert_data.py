@@ -18,6 +18,9 @@ from ..errors import UserError
 from ..text import plural, printable
 from .options import Parser
 
+#: Where formats have the images of a part.
+_PLACES = {'yolo': 'images/PART', 'instance-png': 'images/PART', 'labelme': 'PART'}
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
@@ -56,6 +59,11 @@ def main(argv: list[str] | None = None) -> str:
         if args.part not in parts:
             raise UserError(f'{args.source} has no part {args.part}, only {", ".join(parts)}')
         parts = {args.part: parts[args.part]}
+    if args.class_name != OBJECT and not any(
+            category.get('name') == args.class_name for part in parts.values()
+            for category in part.data['categories']):
+        raise UserError(f'--class-name {args.class_name} makes no difference: {args.source} names '
+                        'its classes itself')
     single = args.target.lower().endswith('.json')
     if single and args.to != 'coco':
         raise UserError(f'{args.target}: {args.to} data are a folder, not a file')
@@ -83,7 +91,11 @@ def main(argv: list[str] | None = None) -> str:
         for folder in dict.fromkeys(part.folder for part in parts.values()):
             print(f'its images are in {printable(folder)}: train with --train-images, or copy '
                   'them by --copy-images')
-    elif args.to == 'yolo' and 'val' not in parts:
+    elif args.copy_images is False:
+        for folder in dict.fromkeys(part.folder for part in parts.values()):
+            print(f'its images are in {printable(folder)}: copy them to where {args.to} data have '
+                  f'them, {printable(os.path.join(args.target, _PLACES[args.to]))}')
+    if args.to == 'yolo' and 'val' not in parts:
         print('data.yaml: YOLO demands a val part, which is '
               + ('the test part here' if 'test' in parts else 'the training part here'))
     return args.target

@@ -116,6 +116,17 @@ def test_one_file_without_copies(source, tmp_path, capsys):
         convert([str(source), str(tmp_path / 'other'), '--part', 'test'])
 
 
+def test_what_is_not_copied_is_said(source, tmp_path, capsys):
+    convert([str(source), str(tmp_path / 'new'), '--to', 'yolo', '--no-copy-images'])
+    assert (f'its images are in {source}/train2017: copy them to where yolo data have them, '
+            f'{tmp_path}/new/images/PART') in capsys.readouterr().out
+
+
+def test_a_class_name_for_what_has_classes(source, tmp_path):
+    with pytest.raises(UserError, match=r'--class-name x makes no difference: .* names'):
+        convert([str(source), str(tmp_path / 'new'), '--class-name', 'x'])
+
+
 def test_crowds_are_not_converted_in_silence(tmp_path, capsys):
     root, wanted = exports.cvat_coco(tmp_path / 'set')
     with pytest.raises(UserError, match=r'marked as crowds.*--crowd-as-instances'):
