@@ -254,7 +254,8 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
 def _unknown_to_opencv(path, kind, mode):
     """Why OpenCV cannot read what Pillow can, in words."""
     if kind == 'TIFF' and mode in ('I', 'F'):
-        return 'has pixels of 32 bits, which OpenCV does not read: store it with 8 or 16'
+        return ('has pixels of 32 bits, or with a sign, which OpenCV does not read: store it with '
+                '8 or 16 bits, from 0 on')
     if kind not in _COMMON and not cv2.haveImageReader(path):
         return f'is a {kind} file, which OpenCV does not read: store it as PNG'
     return None
