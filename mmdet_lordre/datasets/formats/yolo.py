@@ -279,7 +279,7 @@ class _Reader:
         except ValueError:
             raise UserError(f'{where}: {quoted(" ".join(words), 60)} is not a class and numbers') \
                 from None
-        if label != int(label) or not 0 <= label < len(self.names):
+        if not 0 <= label < len(self.names) or label != int(label):
             raise UserError(f'{where}: class {words[0]}, but there '
                             f'{agree(len(self.names), "is", "are")} '
                             f'{plural(len(self.names), "name")}, counted from 0')

@@ -122,6 +122,15 @@ def test_descriptions_that_are_refused(tmp_path, yaml, said):
         open_data(path)
 
 
+@pytest.mark.parametrize('number', ['nan', 'inf', '-inf', '0.5', '1e999'])
+def test_classes_that_are_no_numbers_of_one(tmp_path, number):
+    write(tmp_path)
+    text(tmp_path / 'labels/train/a.txt', f'{number} 0.1 0.1 0.4 0.1 0.4 0.4')
+    text(tmp_path / 'data.yaml', 'train: images/train\nnames: [cat, dog]')
+    with pytest.raises(UserError, match=f'line 1: class {number}, but there are 2 names'):
+        open_data(tmp_path)
+
+
 def test_boxes_among_polygons_are_kept_for_training_to_name(tmp_path):
     write(tmp_path)
     text(tmp_path / 'labels/train/c.txt', '0 0.5 0.5 0.5 0.5')
