@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ...errors import UserError
+from ...masks import mask_areas
 from ...masks.runs import crop_of_rle
 from ...text import listed, plural, printable
 from ..image_rules import image_size
@@ -35,6 +36,8 @@ _SUFFIX = re.compile(r'[_.-]?(instance_?ids?|instances?|inst|cp_masks?|masks?|la
 _LOOKS, _PART, _SHARE = 50, 10, 0.5
 #: More values of fewer pixels than these are blended colors.
 _VALUES, _PIXELS = 1000, 4
+#: Objects of fewer pixels, and their share, from which on it is said that they may be blended.
+_SPECKS, _MOST_SPECKS = 10, 0.5
 
 
 def recognize(folder: Folder, images: Folder | None = None) -> bool:
@@ -82,6 +85,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
                      f'are read ({plural(len(alike), "such name")})')
     entries, single, split, objects, paged = {}, True, 0, 0, []
     doubts, waiting, classes = Doubts(), [], _listed_classes(folder)
+    areas = []
     if classes:
         builder.note(f'classes are those of {_LIST}')
     for number, (name, mask, label) in enumerate(found):
@@ -111,6 +115,7 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
         elif pages > 1:
             paged.append(f'{mask}: {pages}')
         single &= len(encoded) <= 1
+        areas.append(mask_areas([rle for _, rle in encoded]))
         if number < _LOOKS:
             objects += len(encoded)
             split += sum(_in_parts(rle) for _, rle in encoded)
@@ -130,6 +135,12 @@ def read(folder: Folder, options: Options, file: str | None = None) -> dict[str,
             'like semantic masks, which do not tell objects of a class from each other; split '
             'them into connected parts where objects never touch (scipy.ndimage.label), or, if '
             'each value is one object, lordre convert-data --from instance-png')
+    specks, count = [int((some < _PIXELS).sum()) for some in areas], sum(map(len, areas))
+    if sum(specks) >= max(_SPECKS, _MOST_SPECKS * count):
+        worst = found[int(np.argmax(specks))][1]
+        builder.note(f'{sum(specks)} of {plural(count, "object")} have fewer than {_PIXELS} '
+                     f'pixels, most in {printable(worst, 60)}: if masks were made smaller or '
+                     'larger, their values are blended at borders; take the nearest value instead')
     if single:
         builder.note('no mask has more than one value: what it shows is one object')
     if outside:

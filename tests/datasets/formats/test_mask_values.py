@@ -109,3 +109,15 @@ def test_two_masks_of_one_name(tmp_path):
     part, = open_data(tmp_path).values()
     assert found(part.data) == expected(TWO)
     assert 'several masks are called masks/a, with other endings: all are read' in part.line()
+
+
+@pytest.mark.parametrize('how', [Image.Resampling.NEAREST, Image.Resampling.BICUBIC])
+def test_masks_that_were_resized_with_blended_values(tmp_path, how):
+    photo(tmp_path / 'images/a.jpg')
+    (tmp_path / 'masks').mkdir()
+    numbers = 90 * ANGLE_MASK + 200 * FULL_MASK
+    Image.fromarray(numbers.astype(np.uint8)).rotate(10, how).save(tmp_path / 'masks/a.png')
+    line = open_data(tmp_path)['train'].line()
+    assert ('values are blended at borders' in line) == (how == Image.Resampling.BICUBIC)
+    assert ('have fewer than 4 pixels, most in masks/a.png' in line) == (
+        how == Image.Resampling.BICUBIC)
