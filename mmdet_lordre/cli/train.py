@@ -331,6 +331,11 @@ def _set_start(cfg, args):
     elif args.resume:
         cfg.resume = True
         cfg.load_from = args.resume
+    if args.overwrite and cfg.get('resume'):
+        raise UserError('--overwrite replaces an earlier training, and '
+                        + ('--resume' if args.resume else
+                           'resume=True (of the config or --cfg-options)')
+                        + ' continues it: leave out one of them')
 
 
 def _say_what_begins(runner):

@@ -202,6 +202,10 @@ def test_a_work_folder_with_an_earlier_training(trained, data, tmp_path, error_l
     assert '--resume' in line and '--overwrite' in line
     line = error_line(train, *command, '--overwrite', '--load-from', work / 'epoch_1.pth')
     assert 'where this training would overwrite it: choose another --work-dir' in line
+    for more, named in ((['--cfg-options', 'resume=True'], 'resume=True (of the config or'),
+                        (['--resume'], '--resume'), (['--resume', checkpoint], '--resume')):
+        line = error_line(train, *command, '--overwrite', *more)
+        assert f'--overwrite replaces an earlier training, and {named}' in line
     assert {path: path.read_bytes() for path in work.iterdir()} == before
     train([*command, '--overwrite'])
     # an earlier best one would be taken for the best of this training
