@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from ..config.classes import class_names_of
 from ..config.reading import dataset_files, evaluators, max_dets_of, split_datasets
 from ..text import printable
+from ..training.interrupt import report_can_wait
 from ..training.runner import device_name
 from .report import write_report
 from .sources import FOLDER, RESULTS, find_source, write_origin
@@ -22,7 +23,7 @@ def results_prefix(work_dir: str) -> str:
 
 
 def report_on_training(runner: Runner, cfg: Config) -> str | None:
-    """Write the report of a run that has ended; what goes wrong is one line.
+    """Write the report of a run that has ended; what goes wrong is one line, and so is a signal.
 
     Args:
         runner: That has trained.
@@ -30,7 +31,15 @@ def report_on_training(runner: Runner, cfg: Config) -> str | None:
 
     Returns:
         Path of the page, or None.
+
+    Raises:
+        Interrupted: A signal asked for it; the training is saved.
     """
+    with report_can_wait(cfg.work_dir):
+        return _report(runner, cfg)
+
+
+def _report(runner, cfg):
     folder = os.path.join(cfg.work_dir, FOLDER)
     try:
         ann, images = _validation_files(cfg)

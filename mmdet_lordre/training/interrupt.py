@@ -1,14 +1,17 @@
 """Ctrl-C and termination between two iterations, with everything saved."""
 import os
+import shlex
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
+from ..text import printable
 from .resume import name_last_checkpoint
 
 
@@ -42,6 +45,33 @@ def save_state(runner: Runner, name: str, epoch: int, iteration: int, note: bool
     if note and is_main_process():
         name_last_checkpoint(runner.work_dir, path)
     return path
+
+
+@contextmanager
+def report_can_wait(work_dir: str) -> Iterator[None]:
+    """While it lasts, the report of a training is made: a signal ends that at once, with a line
+    that says what there is.
+
+    Args:
+        work_dir: Of the training, which has ended.
+    """
+    def stop(number, frame):
+        raise Interrupted(_without_report(work_dir), number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, stop) for number in InterruptHook.SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _without_report(work_dir):
+    folder = printable(work_dir)
+    return (f'interrupted: the training has ended and is saved in {folder}, without a report: '
+            f'lordre report {shlex.quote(folder)}')
 
 
 class InterruptHook(Hook):
@@ -89,6 +119,11 @@ class InterruptHook(Hook):
                 if isinstance(hook, EMAHook):  # validation looks at the averaged weights
                     hook._swap_ema_parameters()
             self._stop(runner, runner.epoch, runner.iter)
+
+    def after_train(self, runner: Runner) -> None:
+        """Of what was asked while the last images were judged: nothing more is begun."""
+        if self.asked is not None and is_main_process():
+            raise Interrupted(_without_report(runner.work_dir), self.asked)
 
     def _stop(self, runner, epoch, iteration):
         if self.asked is None or not is_main_process():

@@ -1,5 +1,7 @@
 """What is said of the report when a training has ended."""
 import logging
+import os
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
 from mmdet_lordre.reporting import after_training
+from mmdet_lordre.training.interrupt import Interrupted, InterruptHook
 
 
 @pytest.mark.parametrize('evaluator, expected', [
@@ -51,3 +54,27 @@ def test_an_earlier_validation_that_was_better_is_named(best, last, said, monkey
     assert ('of the last validation. That of best_coco_segm_mAP_iter_' in line) is said
     assert line.endswith(f': lordre test {tmp_path} --json-out best && lordre report '
                          "best.segm.json --ann /d/a.json --images '/d/my images'") is said
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_report_is_made(number, monkeypatch, tmp_path):
+    work = tmp_path / 'my work'
+    monkeypatch.setattr(after_training, '_facts', lambda runner, cfg: {})
+    monkeypatch.setattr(after_training, 'class_names_of', lambda cfg: ())
+    monkeypatch.setattr(after_training, 'write_report',
+                        lambda folder, found: os.kill(os.getpid(), number))
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted) as stop:
+        after_training.report_on_training(None, Config(dict(work_dir=str(work))))
+    said = (f"interrupted: the training has ended and is saved in {work}, without a report: lordre "
+            f"report '{work}'")
+    assert str(stop.value) == said and stop.value.code == 128 + number
+    assert signal.getsignal(number) == before
+    # one that came when nothing was left but to judge the last images
+    hook, runner = InterruptHook(), SimpleNamespace(work_dir=str(work))
+    hook.after_train(runner)
+    hook.asked = number
+    with pytest.raises(Interrupted) as stop:
+        hook.after_train(runner)
+    assert str(stop.value) == said and stop.value.code == 128 + number
