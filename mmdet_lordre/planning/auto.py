@@ -1,10 +1,14 @@
 """Plan and train in one: what ``lordre train --auto`` does before the training begins."""
 import contextlib
 import copy
+import itertools
 import json
 import math
 import os
+import shlex
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
@@ -13,14 +17,18 @@ from ..config.own_data import PLAN, OwnData
 from ..config.reading import load_config
 from ..datasets.coco_file import read_annotations, write_annotations
 from ..datasets.parts import subset
+from ..errors import UserError
 from ..files import atomic_write
+from ..text import printable
 from ..training.minutes import by_the_clock, demand_time, seconds_left
 from .fit import FAMILIES
 from .holdout import set_aside
+from .measuring import absolute
 from .objects import Objects, read_both
 from .passing import passing_lines
 from .plan import Plan, describe, make_plan
 from .tiling import tiles_of_pictures
+from .writing import config_text
 
 #: Pixels that images are compared by at least, and those that are decoded in a second; share of the
 #: minutes for it.
@@ -33,6 +41,8 @@ _JUDGING = 0.2
 _PART = 'judged.json'
 #: What a plan consists of, in its folder.
 WRITTEN = 'plan.txt', 'plan.json', 'planned.py', 'train.json', 'val.json', _PART
+#: Folder beside it of a plan that was finished when no time was left to train.
+LATE = 'plan-late'
 #: What a written plan knows of the clock: arguments of :func:`by_the_clock`, and its own keys.
 _CLOCK = {'minutes': 'minutes', 'validation': 'seconds_to_judge', 'step': 'seconds_a_step'}
 
@@ -75,7 +85,8 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
                          seconds=seconds_left(minutes, began) - (1 - _PLANNING) * 60 * minutes)
     say(describe(plan))
     validation = 0.
-    demand_time(minutes, began)
+    with _kept_where_late(plan, own, work_dir):
+        demand_time(minutes, began)
     if val is not None:
         seconds = _seconds_to_judge(plan, val)
         chosen = images_to_judge(seconds, val.counts, seconds_left(minutes, began), seed)
@@ -85,7 +96,8 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
                 f'validated on {len(chosen)} of them (seed {seed}); lordre test evaluates the '
                 'model on all')
         validation = 2 + float(seconds[chosen].sum())
-    demand_time(minutes, began, validation)
+    with _kept_where_late(plan, own, work_dir):
+        demand_time(minutes, began, validation)
     step = plan.costs[plan.best].step
     _write(plan, folder, dict(seconds_to_judge=validation, seconds_a_step=step))
     cfg = load_config(os.path.join(folder, 'planned.py'))
@@ -95,6 +107,35 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
                         if hook.type != 'KeptEarlyStoppingHook']
     by_the_clock(cfg, minutes, began, validation, step)
     return cfg
+
+
+@contextlib.contextmanager
+def _kept_where_late(plan, own, work_dir):
+    """Where no time is left, what has been planned is written down all the same."""
+    try:
+        yield
+    except UserError as error:
+        path = shlex.quote(printable(_keep(plan, own, work_dir)))
+        raise UserError(f'{error}; what was planned is kept, and trained by lordre train '
+                        f'{path}') from error
+
+
+def _keep(plan, own, work_dir):
+    """Write a plan where no other is written, with the data that another attempt would replace;
+    returns the path of its config."""
+    folders = (os.path.join(absolute(work_dir), LATE + end) for end in itertools.chain(
+        [''], (f'-{number}' for number in itertools.count(2))))
+    folder = next(folder for folder in folders if not os.path.lexists(folder))
+    os.makedirs(folder)
+    files = {}
+    for name, part in dict(train=own.train, val=own.val).items():
+        ann = part and absolute(part.ann_file)
+        if part and Path(ann).is_relative_to(absolute(work_dir)):
+            ann = shutil.copyfile(ann, os.path.join(folder, f'{name}.json'))
+        files[name] = part and (ann, absolute(part.images))
+    _write_texts(folder, {'plan.txt': describe(plan),
+                          'planned.py': config_text(plan.fits[plan.best], **files)})
+    return os.path.join(work_dir, os.path.basename(folder), 'planned.py')
 
 
 def images_to_judge(seconds: np.ndarray, counts: np.ndarray, left: float,
@@ -172,8 +213,12 @@ def _write(plan, folder, clock):
         family: dict(AP=c.ap, AP50=c.ap50, AP75=c.ap75, lost=c.lost)
         for family, c in plan.ceilings.items()})
     # the config last: with it the plan is whole
-    for name, text in (('plan.txt', describe(plan)), ('plan.json', json.dumps(found, indent=1)),
-                       ('planned.py', plan.configs[plan.best])):
+    _write_texts(folder, {'plan.txt': describe(plan), 'plan.json': json.dumps(found, indent=1),
+                          'planned.py': plan.configs[plan.best]})
+
+
+def _write_texts(folder, texts):
+    for name, text in texts.items():
         with atomic_write(os.path.join(folder, name)) as path, \
                 open(path, 'w', encoding='utf-8') as file:
             file.write(text)

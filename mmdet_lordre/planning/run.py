@@ -28,7 +28,7 @@ from ..training.lock import work_folder
 from ..training.minutes import by_the_clock
 from ..training.resume import checkpoints_of
 from ..training.runner import ToolRunner
-from .auto import WRITTEN, auto_config, clock_of_plan, judge_by_part
+from .auto import LATE, WRITTEN, auto_config, clock_of_plan, judge_by_part
 from .fit import FAMILIES, SIZES
 from .plan import MINUTES
 from .reading import Reading
@@ -60,7 +60,8 @@ def _unfinished(folder):
     plan = os.path.join(folder, PLAN)
     return (os.path.isfile(os.path.join(plan, ASKED))
             and not os.path.exists(os.path.join(plan, 'planned.py'))
-            and set(os.listdir(folder)) <= {PLAN, CONVERTED, CLEAN})
+            and all(name in (PLAN, CONVERTED, CLEAN) or name.startswith(LATE)
+                    for name in os.listdir(folder)))
 
 
 def _start(cfg: Config) -> Runner:

@@ -1,6 +1,7 @@
 """The folder of a plan: nobody's files are replaced, and a plan that came to nothing is no plan."""
 import json
 import re
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import pytest
 
 from mmdet_lordre.cli import plan as plan_command
 from mmdet_lordre.config.moved import follow_moved, moved_file
+from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.planning import auto, run
 from mmdet_lordre.planning.run import train_auto
@@ -110,6 +112,33 @@ def test_too_little_time_is_said_before_anything_is_written(tmp_path, data, monk
     assert not any('would take too long' in line for line in said)
     assert {p.name for p in (tmp_path / 'work' / 'plan').iterdir()} == {
         'asked.json', 'train.json', 'val.json'}
+
+
+def test_a_plan_that_came_too_late_is_kept(data, tmp_path, monkeypatch):
+    def demand_time(*args, after='planning'):
+        if after == 'planning':
+            raise UserError('no time is left')
+    monkeypatch.setattr(auto, 'demand_time', demand_time)
+    monkeypatch.setattr(auto, 'make_plan', partial(auto.make_plan, measured=False))
+    work = tmp_path / 'work'
+    kept = [work / name / 'planned.py' for name in ('plan-late', 'plan-late-2')]
+    for path in kept:
+        with pytest.raises(UserError, match=re.escape(
+                f'no time is left; what was planned is kept, and trained by lordre train {path}')):
+            silent(data, work_dir=str(work), minutes=1, families='lordre', size='nano')
+        cfg = load_config(str(path))
+        for name in ('train', 'val'):
+            assert cfg[f'{name}_dataloader'].dataset.ann_file == str(path.with_name(f'{name}.json'))
+            assert path.with_name(f'{name}.json').read_text() == (
+                work / 'plan' / f'{name}.json').read_text()
+        assert 'Lordre' in path.with_name('plan.txt').read_text()
+        assert not (work / 'plan' / 'planned.py').exists()
+        assert run.free_folder(str(work)) == str(work)  # it takes no name
+    # data of others stay where they are
+    with pytest.raises(UserError, match=re.escape('plan-late-3/planned.py')):
+        silent(data, data, work_dir=str(work), minutes=1, families='lordre', size='nano')
+    cfg = load_config(str(work / 'plan-late-3' / 'planned.py'))
+    assert cfg.val_evaluator.ann_file == cfg.train_dataloader.dataset.ann_file == data
 
 
 @pytest.mark.parametrize('asked, given, said', [
