@@ -168,9 +168,8 @@ def _seconds_to_judge(plan: Plan, val: Objects) -> np.ndarray:
 
 
 def _write_part(val, chosen, folder):
-    data = read_annotations(val.path)
-    marks = np.zeros(len(data['images']), bool)
-    marks[chosen] = True
+    data, names = read_annotations(val.path), {val.files[i] for i in chosen}
+    marks = np.array([image['file_name'] in names for image in data['images']])
     write_annotations(subset(data, marks), os.path.join(folder, _PART))
 
 

@@ -28,7 +28,7 @@ class Objects:
         path: The annotation file.
         folder: Of its images.
         classes: Names in the order of the labels.
-        files: File name of each image.
+        files: File name of each image that can be learned.
         sizes: int (images, 2): height, width in pixels.
         images: int (N,) image of each object, an index into ``files``; not decreasing.
         labels: int (N,) class of each.
@@ -121,23 +121,26 @@ def read_objects(data: dict, path: str, folder: str, seconds: float = 0,
     wrong = [p for p in problems if p.of_image and p.treatment != KEPT
              and p.kind != 'duplicate image id']
     gone = {data['images'][p.index].get('id') for p in wrong}
-    image_of = {image['id']: i for i, image in enumerate(data['images'])}
+    # whatever is counted or measured is what training has without them
+    said_of = {p.index: p.what for p in reversed(wrong)}  # the first of each
+    entries = [image for i, image in enumerate(data['images']) if i not in said_of]
+    image_of = {image['id']: i for i, image in enumerate(entries)}
     label_of = {category['id']: i for i, category in enumerate(data['categories'])}
     annotations = data.get('annotations', ())
     kept = [a for i, a in enumerate(annotations) if i not in bad and not a.get('iscrowd')
             and a.get('segmentation') and a['image_id'] not in gone]
     kept.sort(key=lambda a: image_of[a['image_id']])
-    sizes = np.array([(i.get('height') or 0, i.get('width') or 0) for i in data['images']])
+    sizes = np.array([(image['height'], image['width']) for image in entries])
     images = np.array([image_of[a['image_id']] for a in kept], int)
     boxes = np.array([a['bbox'] for a in kept], float).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     limits = np.tile(sizes[images][:, ::-1], 2)
     boxes = np.clip(boxes, 0, limits)
     return Objects(
-        path, folder, classes, [i['file_name'] for i in data['images']], sizes, images,
+        path, folder, classes, [image['file_name'] for image in entries], sizes, images,
         np.array([label_of[a['category_id']] for a in kept], int), boxes,
         _areas(kept, boxes), [a['segmentation'] for a in kept],
-        dict(usable.reasons.most_common()), tuple(p.what for p in wrong),
+        dict(usable.reasons.most_common()), tuple(said_of[i] for i in sorted(said_of)),
         tuple(str(p) for p in problems if p.kind == 'several pages'), upright)
 
 

@@ -125,6 +125,21 @@ def test_rare_images_are_within_the_pixels_that_are_read(tmp_path, monkeypatch):
     assert drawn == 3 and len(json.loads(Path(path).read_text())['images']) <= 6
 
 
+def test_images_that_cannot_be_learned_are_not_measured(tmp_path):
+    data = coco([[(square(4, 4, 20), 0)]] * 3, size=(64, 64))
+    path = write(tmp_path, data)
+    # one that is gone is the tallest, another has no size either
+    data['images'] = [dict(id=98, file_name='a.png', height=900, width=20), data['images'][0],
+                      dict(id=99, file_name='b.png'), *data['images'][1:]]
+    Path(path).write_text(json.dumps(data))
+    train, _ = read_both(path)
+    assert train.files == ['1.png', '2.png', '3.png'] and train.images.tolist() == [0, 1, 2]
+    assert train.sizes.tolist() == [[64, 64]] * 3 and len(train.wrong_images) == 2
+    with Measuring(train, 'cpu') as measuring:
+        cfg = measuring._config(fit(train, Looks(), 'lordre', 'nano', 96, 1))
+        assert len(largest_batch(cfg)['inputs']) == 1
+
+
 def test_pictures_that_lie_down_or_stand(tmp_path):
     data = coco([[(square(4, 4, 20), 0)]] * 2, size=(80, 40))
     train, _ = read_both(write(tmp_path, data))
