@@ -44,7 +44,8 @@ WRITTEN = 'plan.txt', 'plan.json', 'planned.py', 'train.json', 'val.json', _PART
 #: Folder beside it of a plan that was finished when no time was left to train.
 LATE = 'plan-late'
 #: What a written plan knows of the clock: arguments of :func:`by_the_clock`, and its own keys.
-_CLOCK = {'minutes': 'minutes', 'validation': 'seconds_to_judge', 'step': 'seconds_a_step'}
+_CLOCK = {'minutes': 'minutes', 'validation': 'seconds_to_judge', 'step': 'seconds_a_step',
+          'seconds': 'seconds_to_train'}
 
 
 def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
@@ -99,7 +100,8 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
     with _kept_where_late(plan, own, work_dir):
         demand_time(minutes, began, validation)
     step = plan.costs[plan.best].step
-    _write(plan, folder, dict(seconds_to_judge=validation, seconds_a_step=step))
+    _write(plan, folder, dict(seconds_to_judge=validation, seconds_a_step=step,
+                              seconds_to_train=round(seconds_left(minutes, began), 1)))
     cfg = load_config(os.path.join(folder, 'planned.py'))
     judge_by_part(cfg, folder)
     # the minutes are a promise: what there is of them is used
@@ -196,7 +198,7 @@ def _candidates(minutes: float) -> list[str]:
 
 def clock_of_plan(folder: str) -> dict:
     """What :func:`by_the_clock` takes of a plan that was written: the minutes, and seconds that
-    judging takes, and a step; nothing where they are not known."""
+    judging takes, and a step, and that planning has left; nothing where they are not known."""
     found = None
     with contextlib.suppress(OSError, ValueError), \
             open(os.path.join(folder, 'plan.json'), encoding='utf-8') as file:

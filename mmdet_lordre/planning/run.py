@@ -203,8 +203,11 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
     clock = dict(minutes=MINUTES['cpu' if get_device() == 'cpu' else 'cuda'])
     if os.path.isfile(planned):
         clock |= clock_of_plan(os.path.join(work_dir, PLAN))
+    begun = bool(checkpoints_of(work_dir))
     if minutes is not None:
         clock['minutes'] = float(minutes)
+    if minutes is not None or not begun:  # else what planning took is gone
+        clock.pop('seconds', None)
     asked = {'--train-ann': train_ann, '--val-ann': val_ann, '--data': data,
              '--train-images': train_images, '--val-images': val_images,
              '--family': families, '--size': size, '--pretrained': pretrained,
@@ -218,7 +221,7 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
             follow_moved(cfg, work_dir)
             judge_by_part(cfg, os.path.join(work_dir, PLAN))
             by_the_clock(cfg, began=began, **clock)
-            cfg.resume = bool(checkpoints_of(work_dir))
+            cfg.resume = begun
             # of a new plan the data have been checked
             use_files(cfg, check_data(cfg, ('train', 'val'), warn=say, **how))
         else:

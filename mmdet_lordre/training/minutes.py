@@ -20,7 +20,7 @@ def seconds_left(minutes: float, began: float) -> float:
 
 
 def by_the_clock(cfg: Config, minutes: float, began: float, validation: float = 0.,
-                 step: float | None = None) -> None:
+                 step: float | None = None, seconds: float | None = None) -> None:
     """Give a config a schedule that ends when the minutes do.
 
     Args:
@@ -29,6 +29,7 @@ def by_the_clock(cfg: Config, minutes: float, began: float, validation: float = 
         began: ``time.monotonic()`` of the beginning.
         validation: Seconds that one takes, as far as is known.
         step: Seconds that a step took on the same machine.
+        seconds: Of a schedule that is gone on with; what is left of the minutes if not given.
 
     Raises:
         UserError: There is no time left to train, or the config counts epochs.
@@ -37,6 +38,7 @@ def by_the_clock(cfg: Config, minutes: float, began: float, validation: float = 
         raise UserError('--minutes needs a config that counts iterations (train_cfg=dict(type='
                         "'IterBasedTrainLoop', max_iters=...))")
     left = demand_time(minutes, began, validation, 'loading')
+    left = left if seconds is None else seconds
     count = 1 + math.floor(_VALIDATING * left / validation) if validation else 1
     cfg.param_scheduler = []
     cfg.train_cfg.pop('val_interval', None)

@@ -48,7 +48,7 @@ def quick(monkeypatch):
     return '0.2'
 
 
-def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
+def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys, monkeypatch):
     work = tmp_path / 'work'
     runner = command.main(['--auto', '--train-ann', data, '--minutes', quick, '--size', 'nano',
                            '--family', 'solov2', '--work-dir', str(work), '--seed', '3'])
@@ -91,14 +91,20 @@ def test_a_model_from_annotations_alone(data, quick, tmp_path, capsys):
                            **{option[2:].replace('-', '_'): value for option, value in
                               zip(options[::2], options[1::2])})
     begun, lines = [], []
+    found = json.loads((plan / 'plan.json').read_text())
+    assert found['seconds_to_train'] == 6
+    (plan / 'plan.json').write_text(json.dumps(found | dict(seconds_to_train=5)))
     with pytest.raises(AttributeError):  # a runner that is none
         run.train_auto(data, work_dir=str(work), resume=True, start=begun.append, minutes=1,
                        say=lines.append)
     with pytest.raises(AttributeError):
         run.train_auto(work_dir=str(work), resume=True, start=begun.append, say=lines.append)
+    monkeypatch.setattr(run, 'checkpoints_of', lambda folder: [])  # nothing to go on from
+    with pytest.raises(AttributeError):
+        run.train_auto(work_dir=str(work), resume=True, start=begun.append)
     assert [hook.seconds for cfg in begun for hook in cfg.custom_hooks
-            if hook.type == 'TimedSchedule'] == [54, 6]  # of those that it was planned for
-    assert begun[0].resume
+            if hook.type == 'TimedSchedule'] == [54, 5, 6]  # of those that it was planned for
+    assert [cfg.resume for cfg in begun] == [True, True, False]
     hook, = (hook for hook in begun[0].custom_hooks if hook.type == 'TimedSchedule')
     assert hook.validation_seconds >= 2 and hook.step_seconds > 0
     # the data may have changed since

@@ -162,7 +162,8 @@ def test_the_time_for_judging_is_kept_with_the_plan(tmp_path):
     (tmp_path / 'plan.json').write_text('{"seconds_to_judge": 12.5, "seconds_a_step": 0.25, '
                                         '"minutes": 5}')
     assert auto.clock_of_plan(str(tmp_path)) == dict(validation=12.5, step=0.25, minutes=5)
-    for text, known in (('{"family": "lordre", "minutes": 5}', dict(minutes=5)),  # an earlier one
+    for text, known in (('{"seconds_to_train": 200.5}', dict(seconds=200.5)),
+                        ('{"family": "lordre", "minutes": 5}', dict(minutes=5)),  # an earlier one
                         ('{"minutes": NaN, "seconds_a_step": 1}', dict(step=1)),
                         ('{"minutes": -5}', {}), ('{"minutes": "x"}', {}), ('[]', {}),
                         ('{', {})):
