@@ -89,7 +89,7 @@ def _plan(args, own):
         plan = make_plan(
             train, val, minutes=args.minutes, device=args.device, memory=args.memory,
             families=args.family, size=args.size, pretrained=args.pretrained,
-            measured=not args.no_cost, seed=args.seed, say=say)
+            measured=not args.no_cost, seed=args.seed, test=own.other_test, say=say)
     print(describe(plan))
     if args.out:
         write_config(plan.configs[plan.best], args.out)
@@ -97,7 +97,8 @@ def _plan(args, own):
               + ' --crowd-as-instances' * args.crowd_as_instances)
         if val is None:
             print('             no validation images were given (--val): it trains without '
-                  'validation, and lordre test would evaluate on the training images')
+                  'validation' + (', and lordre test would evaluate on the training images'
+                                  if own.other_test is None else ''))
     else:
         print('to write its config, add --out my_config.py')
     return plan

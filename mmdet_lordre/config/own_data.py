@@ -43,6 +43,11 @@ class OwnData:
     test: Part | None
     classes: tuple[str, ...]
 
+    @property
+    def other_test(self) -> Part | None:
+        """What to test on, where that is not what to validate on."""
+        return None if self.test == self.val else self.test
+
 
 def find_own_data(train_ann: str | None = None, val_ann: str | None = None,
                   train_images: str | None = None, val_images: str | None = None,

@@ -83,6 +83,7 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
         plan = make_plan(train, val, minutes=minutes, families=families, size=size,
                          pretrained=pretrained, ceilings=not (short and len(families) == 1),
                          divided=divided, seed=seed, chosen_by=chosen_by, say=passing,
+                         test=own.other_test,
                          seconds=seconds_left(minutes, began) - (1 - _PLANNING) * 60 * minutes)
     say(describe(plan))
     validation = 0.
@@ -94,8 +95,8 @@ def auto_config(own: OwnData, work_dir: str, minutes: float, began: float, *,
         if len(chosen) < len(val.files):
             _write_part(val, chosen, folder)
             say(f'evaluating all {len(val.files)} images would take too long: training is '
-                f'validated on {len(chosen)} of them (seed {seed}); lordre test evaluates the '
-                'model on all')
+                f'validated on {len(chosen)} of them (seed {seed})'
+                + ('; lordre test evaluates the model on all' if own.other_test is None else ''))
         validation = 2 + float(seconds[chosen].sum())
     with _kept_where_late(plan, own, work_dir):
         demand_time(minutes, began, validation)
@@ -130,7 +131,7 @@ def _keep(plan, own, work_dir):
     folder = next(folder for folder in folders if not os.path.lexists(folder))
     os.makedirs(folder)
     files = {}
-    for name, part in dict(train=own.train, val=own.val).items():
+    for name, part in dict(train=own.train, val=own.val, test=own.other_test).items():
         ann = part and absolute(part.ann_file)
         if part and Path(ann).is_relative_to(absolute(work_dir)):
             ann = shutil.copyfile(ann, os.path.join(folder, f'{name}.json'))

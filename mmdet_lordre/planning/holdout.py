@@ -73,4 +73,4 @@ def set_aside(own: OwnData, folder: str, seed: int = 0, pixels: float = PIXELS
     if len(compared) < len(names):
         line += (f'; {len(compared)} of them were compared, so pictures of the others may be on '
                  'both sides')
-    return OwnData(files[0], files[1], files[1], own.classes), line
+    return OwnData(files[0], files[1], own.test or files[1], own.classes), line

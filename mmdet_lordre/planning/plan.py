@@ -55,6 +55,8 @@ class Plan:
         choices: Families, the recommended one first.
         left_out: Families that there was no time for.
         seconds: That planning took.
+        test: Annotations and folder of images that the configs are tested on, if there are any
+            other than those of the validation.
     """
     card: Card
     minutes: float
@@ -66,6 +68,7 @@ class Plan:
     choices: list[Choice] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     seconds: float = 0.
+    test: tuple[str, str] | None = None
 
     @property
     def best(self) -> str:
@@ -86,7 +89,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
               families: Sequence[str] | None = None, size: str | None = None,
               pretrained: str | None = None, measured: bool = True, ceilings: bool = True,
               divided: bool = False, seed: int = 0, chosen_by: str = 'it was asked for',
-              seconds: float = math.inf,
+              seconds: float = math.inf, test: tuple[str, str] | None = None,
               say: Callable[[str], object] = lambda line: None) -> Plan:
     """Fit a model to data.
 
@@ -106,6 +109,8 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
         seed: Of the samples.
         chosen_by: Why it is one family alone, where no ceilings are computed.
         seconds: After which no other family is begun.
+        test: Annotations and folder of images that the configs are tested on, in place of
+            ``val``.
         say: Is told what is being done.
 
     Raises:
@@ -131,7 +136,7 @@ def make_plan(train: Objects, val: Objects | None = None, *, minutes: float | No
     if val is not None and not divided:
         say('comparing training and validation images')
         leaks = find_leaks(train, val, seed)
-    plan = Plan(Card(train, looks, val, leaks, reading), minutes, device)
+    plan = Plan(Card(train, looks, val, leaks, reading), minutes, device, test=test)
     with few_threads(device), \
             Measuring(train, device, reading) if measured else nullcontext() as measuring:
         _fit_all(plan, families, measuring, (memory, limit), (chosen, why, bool(size)),
@@ -231,7 +236,7 @@ def _settle(plan, one, cost, limit):
     plan.fits[one.family] = one
     plan.configs[one.family] = config_text(
         one, *[data and (absolute(data.path), absolute(data.folder))
-               for data in (train, plan.card.val)])
+               for data in (train, plan.card.val)], test=plan.test)
 
 
 def _weights(read, pretrained, size):

@@ -15,7 +15,7 @@ BASE = 'mmdet_lordre::_base_/planned.py'
 
 
 def config_text(fit: Fit, train: tuple[str, str], val: tuple[str, str] | None,
-                command: str = 'lordre plan') -> str:
+                command: str = 'lordre plan', test: tuple[str, str] | None = None) -> str:
     """A config.
 
     Args:
@@ -23,9 +23,10 @@ def config_text(fit: Fit, train: tuple[str, str], val: tuple[str, str] | None,
         train: Annotation file and folder of images.
         val: The same of the validation data, or None.
         command: What made it, for the first line.
+        test: The same of data that it is tested on; those of the validation if not given.
     """
-    return '\n'.join([_top(fit, command), _model(fit), head_text(fit) + ')', _data(fit, train, val),
-                      _schedule(fit, val is not None)])
+    return '\n'.join([_top(fit, command), _model(fit), head_text(fit) + ')',
+                      _data(fit, train, val, test), _schedule(fit, val is not None)])
 
 
 def write_config(text: str, path: str) -> None:
@@ -80,7 +81,7 @@ def _model(fit):
             f'            checkpoint={weights.path!r})' if weights else '') + '),')
 
 
-def _data(fit, train, val):
+def _data(fit, train, val, test):
     flips = list(fit.flips)
     share = round(0.75 / len(flips), 3) if len(flips) == 3 else 0.5
     read = _reading(fit.reading)
@@ -129,14 +130,15 @@ def _data(fit, train, val):
                   f'    dataset=dict(\n{inner}))']
     where = val or train
     if val is None:
-        lines += ['# no validation images were given: tests use those of the training, and their '
-                  'figures are too good']
-    lines += ['val_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
-              f'    dataset=dict(\n{_dataset(where, "test_pipeline", 8)}))',
-              'test_dataloader = val_dataloader',
-              f'val_evaluator = dict(ann_file={where[0]!r}{_counted(fit)})',
-              'test_evaluator = val_evaluator', '']
-    return '\n'.join(lines)
+        lines += ['# no validation images were given'
+                  + (': tests use those of the training, and their figures are too good'
+                     if test is None else '')]
+    for split, files in (('val', where), ('test', test)):
+        lines += [f'{split}_dataloader = dict(', f'    batch_size={fit.batch_size}, {loader},',
+                  f'    dataset=dict(\n{_dataset(files, "test_pipeline", 8)}))',
+                  f'{split}_evaluator = dict(ann_file={files[0]!r}{_counted(fit)})'] if files else [
+                      'test_dataloader = val_dataloader', 'test_evaluator = val_evaluator']
+    return '\n'.join([*lines, ''])
 
 
 def _reading(reading):

@@ -9,9 +9,11 @@ import pytest
 
 from mmdet_lordre.cli import plan as plan_command
 from mmdet_lordre.config.moved import follow_moved, moved_file
+from mmdet_lordre.config.own_data import OwnData, Part
 from mmdet_lordre.config.reading import load_config
 from mmdet_lordre.errors import UserError
 from mmdet_lordre.planning import auto, run
+from mmdet_lordre.planning.holdout import set_aside
 from mmdet_lordre.planning.run import train_auto
 from mmdet_lordre.segmenter import Segmenter
 from mmdet_lordre.training import minutes
@@ -220,6 +222,25 @@ def test_what_a_plan_cannot_do_is_said_first(data, tmp_path, monkeypatch, option
     with pytest.raises(UserError, match=re.escape(said)):
         plan_command.main([data, *(out if o == 'OUT' else o for o in options)])
     assert not Path(out).parent.exists()
+
+
+def test_a_part_to_test_on_is_what_is_tested_on(tmp_path):
+    images = [[(square(2 + i, 3, 20), 0)] for i in range(6)]
+    own = {part: write(tmp_path / 'data' / part, coco(images, size=(64, 64)),
+                       '_annotations.coco.json') for part in ('train', 'val', 'test')}
+    out = tmp_path / 'my.py'
+    plan_command.main([str(tmp_path / 'data'), '--no-cost', '--family', 'lordre', '--out',
+                       str(out)])
+    cfg = load_config(str(out))
+    for part in own:
+        assert cfg[f'{part}_dataloader'].dataset.ann_file == own[part]
+        assert part == 'train' or cfg[f'{part}_evaluator'].ann_file == own[part]
+    assert cfg.test_dataloader.dataset.test_mode
+    # and where validation images are set aside
+    train, test = Part(own['train'], str(tmp_path / 'data' / 'train')), Part(own['test'], '')
+    aside, _ = set_aside(OwnData(train, None, test, ('thing',)), str(tmp_path))
+    assert aside.other_test == test
+    assert set_aside(OwnData(train, None, None, ('thing',)), str(tmp_path))[0].other_test is None
 
 
 def test_a_folder_that_was_moved(tmp_path):
