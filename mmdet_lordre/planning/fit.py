@@ -166,6 +166,10 @@ def fit(objects: Objects, looks: Looks, family: str, size: str = 'small',
     if others.get('weights'):
         stages = min(stages, others['weights'].stages)
     rule = {'lordre': _lordre, 'polarmask': _polarmask}.get(family, _grid)
+    if rule is _grid and stages < 3:
+        raise UserError(f'--pretrained: {others["weights"].path} holds {plural(stages, "stage")} '
+                        f'of a ResNet, and {FAMILIES[family]} needs three: give other weights, or '
+                        '--family lordre polarmask')
     heads = rule(objects, sides, longer, stages)
     if family == 'polarmask':
         heads['holes'] = rules.worth_drawing_holes(looks)

@@ -41,6 +41,15 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / 'hub' / 'checkpoints'
 
 
+def test_too_few_stages_for_a_family(tmp_path):
+    saved(tmp_path / 'two.pth', depth=18, num_stages=2, strides=(1, 2), dilations=(1, 1),
+          out_indices=(0, 1), base_channels=16, stem_channels=16)
+    found = read_pretrained(tmp_path / 'two.pth')
+    assert fit(objects([PICTURE]), Looks(), 'polarmask', weights=found).stages == 2
+    with pytest.raises(UserError, match=r'two\.pth holds 2 stages of a ResNet, and SOLOv2 needs'):
+        fit(objects([PICTURE]), Looks(), 'solov2', weights=found)
+
+
 @pytest.mark.parametrize('settings', [
     dict(depth=18), dict(depth=50, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1),
                          out_indices=(0, 1, 2)),
