@@ -155,6 +155,9 @@ class Segmenter:
         data = path_text(data, 'data')
         val = None if val is None else path_text(val, 'val')
         work_dir = None if work_dir is None else path_text(work_dir, 'work_dir')
+        for name in ('train_images', 'val_images', 'pretrained'):
+            if options.get(name) is not None:
+                options[name] = path_text(options[name], name)
         whole = val is None and len(open_data(data, options.get('train_images'))) > 1
         say = options.pop('say', print)
         runner = train_auto(None if whole else data, val,

@@ -5,7 +5,7 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 
@@ -130,7 +130,7 @@ def _check(minutes, seed, families, size):
     for what, there, values in (('family', FAMILIES, families or ()),
                                 ('size', SIZES, () if size is None else (size,))):
         for value in values:
-            if value not in there:
+            if value not in list(there):
                 raise UserError(f'there is no {what} {value!r}; there are {", ".join(there)}')
 
 
@@ -192,6 +192,8 @@ def train_auto(train_ann: str | None = None, val_ann: str | None = None, *,
     train_ann, val_ann, data, train_images, val_images, work_dir, pretrained = (
         value and os.fspath(value) for value in (
             train_ann, val_ann, data, train_images, val_images, work_dir, pretrained))
+    if not isinstance(families, Iterable | None):
+        raise UserError(f'families must be a name or a list of names, not {families!r}')
     families = [families] if isinstance(families, str) else list(families or ()) or None
     _check(minutes, seed, families, size)
     seed = None if seed is None else int(seed)

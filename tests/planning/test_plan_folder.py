@@ -181,6 +181,9 @@ def test_the_time_for_judging_is_kept_with_the_plan(tmp_path):
     (dict(seed=-1), 'seed must be an integer from 0 to 4294967295, not -1'),
     (dict(size='tiny'), "there is no size 'tiny'; there are nano, small"),
     (dict(families=['lordre', 'yolo']), "there is no family 'yolo'; there are lordre"),
+    (dict(families=5), 'families must be a name or a list of names, not 5'),
+    (dict(families=[['lordre']]), "there is no family ['lordre']; there are lordre"),
+    (dict(train_images=5), 'train_images'), (dict(pretrained=5), 'pretrained'),
     (dict(device='cuda:77'), 'device cuda:77: this machine'),
 ])
 def test_wrong_values_are_said_before_anything_is_read(data, tmp_path, options, said):
