@@ -24,3 +24,25 @@ def blobs(height=90, width=120, seed=0, objects=5):
             inside[:, :left] = inside[:, left + width // 3:] = False
         image[inside] = (number, 20 * number, 0)
     return image
+
+
+def large_scene(size=400, seed=0, count=60):
+    """Ellipses that do not touch, some over seams, one over nearly everything in one direction."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((size, size + 40, 3), np.uint8)
+    taken = np.zeros(image.shape[:2], np.uint8)
+    shapes = [((size // 2, size // 2), (int(size * 0.45), 6), 30)]
+    while len(shapes) < count:
+        center = tuple(int(v) for v in rng.integers(0, size, 2))
+        shapes.append((center, tuple(int(v) for v in rng.integers(3, 30, 2)),
+                       int(rng.integers(180))))
+    number = 0
+    for center, axes, angle in shapes:
+        mask = np.zeros(taken.shape, np.uint8)
+        cv2.ellipse(mask, center, axes, angle, 0, 360, 1, -1)
+        if (cv2.dilate(mask, np.ones((5, 5))) & taken).any():
+            continue
+        number += 1
+        taken |= mask
+        image[mask > 0] = (number, number * 2, 0)
+    return image
