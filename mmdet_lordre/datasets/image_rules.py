@@ -15,6 +15,8 @@ from .file_names import Listing, path_inside, plain_name
 from .pages import first_alone, page_count
 
 _ORIENTATION = 0x0112
+#: Its values that turn an image by a quarter.
+_QUARTERS = 5, 6, 7, 8
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 #: Formats that OpenCV turns by their orientation tag, whatever it is told.
 _ALWAYS_UPRIGHT = ('TIFF',)
@@ -151,19 +153,19 @@ def _sizes(path):
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             with Image.open(path) as opened:
-                stored, shown = _stored(opened), _stored(opened, turned=True)
+                stored = _stored_size(opened)
+                shown = stored[::-1] if opened.getexif().get(_ORIENTATION) in _QUARTERS else stored
                 return shown if opened.format in _ALWAYS_UPRIGHT else stored, shown
     except UNREADABLE:
         return None, None
 
 
-def _stored(opened, turned=False):
-    """Width and height of the pixels in a file, or (``turned``) as its orientation tag has them."""
-    # of a TIFF file Pillow gives the turned size, and older versions the stored one
-    size = opened.size if opened.format != 'TIFF' else tuple(
-        int(opened.tag_v2[tag]) for tag in (_TIFF_WIDTH, _TIFF_HEIGHT))
-    quarter = opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-    return size[::-1] if turned and quarter else size
+def _stored_size(opened):
+    """Width and height of the pixels in a file."""
+    if opened.format != 'TIFF':
+        return opened.size
+    # Pillow gives the size as the tag turns it, and older versions the stored one
+    return tuple(int(opened.tag_v2[tag]) for tag in (_TIFF_WIDTH, _TIFF_HEIGHT))
 
 
 def annotated_as_stored(parts: Sequence[tuple[dict, str]]) -> bool:
@@ -204,9 +206,9 @@ def image_problem(path: str, width: int, height: int, upright: bool = True,
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             with Image.open(path) as opened:
-                size, mode, kind = _stored(opened), opened.mode, opened.format
+                size, mode, kind = _stored_size(opened), opened.mode, opened.format
                 orientation = opened.getexif().get(_ORIENTATION, 1)
-                turned = orientation in (5, 6, 7, 8)
+                turned = orientation in _QUARTERS
                 pages = page_count(opened)
                 ends = _has_end(path, kind)
                 if not ends and kind == 'PNG':

@@ -15,11 +15,6 @@ from ..text import printable
 PICTURES = 8
 
 
-def is_empty(sample: DetDataSample) -> bool:
-    """Whether a detector has found no objects in an image."""
-    return 'pred_instances' in sample and not len(sample.pred_instances)
-
-
 @torch.no_grad()
 def gives_nan(model: nn.Module, batch: dict, place: int = 0) -> bool:
     """Whether the network gives NaN for an image; on a GPU this waits for it.
@@ -47,23 +42,47 @@ def _tensors(outputs: Any) -> Iterator[Tensor]:
             yield from _tensors(one)
 
 
+class NaNSearch:
+    """Looks at the first images of a run in which nothing is found."""
+
+    def __init__(self) -> None:
+        self._left = PICTURES
+
+    def among(self, model: nn.Module, batch: dict,
+              samples: Sequence[DetDataSample]) -> list[int]:
+        """Places in a batch of the images that the network gives NaN for.
+
+        Args:
+            model: A detector.
+            batch: ``inputs`` and ``data_samples``, as ``test_step`` takes them.
+            samples: What the detector has made of them.
+        """
+        places = []
+        for place, sample in enumerate(samples):
+            if self._left and 'pred_instances' in sample and not len(sample.pred_instances) \
+                    and batch['inputs'][place].numel():  # what is cut is looked at tile by tile
+                self._left -= 1
+                if gives_nan(model, batch, place):
+                    places.append(place)
+        return places
+
+
 class NaNOutputsHook(Hook):
     """Says of a test that the network gives NaN, which its figures would hide."""
 
     def before_test(self, runner: Runner) -> None:
-        self._left = PICTURES
+        self._search = NaNSearch()
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                         outputs: Sequence[DetDataSample] | None = None) -> None:
-        for place, sample in enumerate(outputs or ()):
-            if not self._left or not is_empty(sample) or not data_batch['inputs'][place].numel():
-                continue  # pictures that are cut are read and looked at tile by tile
-            self._left -= 1
-            with autocast(enabled=getattr(runner.test_loop, 'fp16', False)):
-                if not gives_nan(runner.model, data_batch, place):
-                    continue
-            self._left = 0
+        if self._search is None:
+            return
+        with autocast(enabled=getattr(runner.test_loop, 'fp16', False)):
+            places = self._search.among(runner.model, data_batch, outputs or ())
+        if places:
+            self._search = None  # once is enough
+            path = outputs[places[0]].get('img_path', 'an image')
             runner.logger.warning(
-                f'the network gives NaN for {printable(sample.get("img_path", "an image"), 200)}, '
+                f'the network gives NaN for {printable(path, 200)}, '
                 'so nothing is found there, and perhaps in others: test in bfloat16 or without '
                 'half precision; if there is NaN then, too, the weights are of no use')

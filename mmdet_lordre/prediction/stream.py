@@ -11,7 +11,7 @@ from mmdet.structures import DetDataSample
 from torch import nn
 
 from ..errors import UserError
-from ..evaluation.nan_outputs import PICTURES, gives_nan, is_empty
+from ..evaluation.nan_outputs import NaNSearch
 from ..masks import RLEMasks, encode_masks, mask_boxes
 from .pictures import BrokenPictureError, Picture
 from .preparation import Preparation
@@ -51,7 +51,7 @@ class Stream:
         self.classes = tuple(model.dataset_meta.get('classes') or ())
         self.lowest = settings.network_scores(self.classes)
         self.prepare = Preparation(model.cfg)
-        self._empty = 0
+        self._nan = NaNSearch()
 
     def run(self, pictures: Iterable[Picture], finish: Finish | None = None) -> Iterator[Result]:
         """Results in the order of the pictures; broken ones have ``error``.
@@ -117,10 +117,8 @@ class Stream:
             sample.set_metainfo(dict(mask_format='rle'))
         batch = dict(inputs=[one['inputs'] for one in inputs], data_samples=samples)
         found = self.model.test_step(batch)
-        for place, sample in enumerate(found):
-            if self._empty < PICTURES and is_empty(sample):
-                self._empty += 1
-                sample.set_metainfo(dict(nan=gives_nan(self.model, batch, place)))
+        for place in self._nan.among(self.model, batch, found):
+            found[place].set_metainfo(dict(nan=True))
         return found
 
     def _finish(self, ready: _Ready, sample: DetDataSample | None,
