@@ -72,14 +72,15 @@ def main(argv: list[str] | None = None) -> str:
                         f'of {args.target}, or choose one with --part')
     parts = _same_categories({name: _prepared(part, args) for name, part in parts.items()})
     lost = Counter()
+    copied = args.copy_images if args.to == 'coco' else args.copy_images is not False
     if single:
         _write_file(next(iter(parts.values())), args)
     else:
         with new_folder(args.target) as folder:
             if args.to == 'coco':
-                _write_folder(parts, folder, args.copy_images)
+                _write_folder(parts, folder, copied)
             else:
-                WRITERS[args.to](parts, folder, args.copy_images is not False, lost)
+                WRITERS[args.to](parts, folder, copied, lost)
     objects = sum(len(part.data.get('annotations', ())) for part in parts.values())
     images = sum(len(part.data['images']) for part in parts.values())
     print(f'written: {printable(args.target)} ({plural(images, "image")}, '
@@ -87,14 +88,11 @@ def main(argv: list[str] | None = None) -> str:
     for what, count in lost.items():
         if count:
             print(f'lost: {count} {what}')
-    if args.to == 'coco' and not args.copy_images:
-        for folder in dict.fromkeys(part.folder for part in parts.values()):
-            print(f'its images are in {printable(folder)}: train with --train-images, or copy '
-                  'them by --copy-images')
-    elif args.copy_images is False:
-        for folder in dict.fromkeys(part.folder for part in parts.values()):
-            print(f'its images are in {printable(folder)}: copy them to where {args.to} data have '
-                  f'them, {printable(os.path.join(args.target, _PLACES[args.to]))}')
+    remedy = ('train with --train-images, or copy them by --copy-images' if args.to == 'coco' else
+              f'copy them to where {args.to} data have them, '
+              f'{printable(os.path.join(args.target, _PLACES[args.to]))}')
+    for folder in () if copied else dict.fromkeys(part.folder for part in parts.values()):
+        print(f'its images are in {printable(folder)}: {remedy}')
     if args.to == 'yolo' and 'val' not in parts:
         print('data.yaml: YOLO demands a val part, which is '
               + ('the test part here' if 'test' in parts else 'the training part here'))
